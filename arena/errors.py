@@ -1,0 +1,8 @@
+"""The one kind of failure a user can put right."""
+
+
+class ArenaError(Exception):
+    """Bad configuration or input: one line that names the key or the file, and what was expected.
+
+    The command line prints it without a traceback and ends with exit code 2.
+    """

@@ -1,0 +1,29 @@
+"""Ranges and grey levels: images are float in [-1, 1], shape (B, C, H, W), unless a name says uint8.
+
+A data set with fewer than 256 grey levels (17 for scikit-learn's digits) is stored on evenly spaced bytes, so that the
+round trip level -> uint8 -> float -> level is exact.
+"""
+
+import torch
+from torch import Tensor
+
+
+def to_float(images_uint8: Tensor) -> Tensor:
+    """uint8 (B, C, H, W) to float32 in [-1, 1]."""
+    return images_uint8.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Float in [-1, 1] to uint8, rounding to the nearest of 256 values."""
+    return images.float().add(1.0).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def on_levels(images: Tensor, levels: int) -> Tensor:
+    """Round to ``levels`` evenly spaced grey levels of [-1, 1], clipping what lies outside; no gradient."""
+    half = (levels - 1) / 2
+    return images.clamp(-1.0, 1.0).add(1.0).mul(half).round().div(half).sub(1.0)
+
+
+def straight_through(images: Tensor, forward: Tensor) -> Tensor:
+    """The value of ``forward`` with the gradient of ``images`` (Bengio, Leonard & Courville 2013)."""
+    return images + (forward - images).detach()
