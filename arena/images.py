@@ -24,6 +24,18 @@ def on_levels(images: Tensor, levels: int) -> Tensor:
     return images.clamp(-1.0, 1.0).add(1.0).mul(half).round().div(half).sub(1.0)
 
 
-def straight_through(images: Tensor, forward: Tensor) -> Tensor:
-    """The value of ``forward`` with the gradient of ``images`` (Bengio, Leonard & Courville 2013)."""
-    return images + (forward - images).detach()
+class _StraightThrough(torch.autograd.Function):
+    """Exactly ``value`` forward; ``images + (value - images).detach()`` would leave fakes a rounding error off the levels."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, images: Tensor, value: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient[0], None
+
+
+def straight_through(images: Tensor, value: Tensor) -> Tensor:
+    """The value of ``value`` with the gradient of ``images`` (Bengio, Leonard & Courville 2013)."""
+    return _StraightThrough.apply(images, value)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Every random stream of a race is named: by the run's seed, its purpose, its round and its player, and by nothing else."""
+"""Every random stream of a race has a name: the run's seed, its purpose, its round and its player, and nothing else."""
 
 import hashlib
 

@@ -1,0 +1,75 @@
+"""What every generator is: z to images, and banks of fakes on demand."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from arena.data.reals import Reals
+from arena.seeding import derive_seed
+
+FORGE_BATCH = 256
+
+
+class Generator(nn.Module, ABC):
+    """A generator the race can examine. Built by ``factory(resolution=..., channels=..., levels=...)``.
+
+    Args:
+        resolution: side in pixels of its images.
+        channels: 1 or 3.
+        levels: grey levels of the data.
+    """
+
+    trainable: ClassVar[bool]
+
+    def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
+        super().__init__()
+        self.resolution, self.channels, self.levels = resolution, channels, levels
+
+    @abstractmethod
+    def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
+        """Banks of fakes, each from a stream of its own: name -> float images (n, C, H, W) in [-1, 1] on the CPU.
+
+        Args:
+            counts: name of the bank -> images wanted. A control that draws from a finite set may deliver fewer, in the
+                same proportions.
+            seed: of this round's forging.
+            reals: generator-train. A trained generator has seen them and does not look again; a control draws from them.
+        """
+
+    def training_set(self, reals: Reals, seed: int) -> Reals:
+        """The reals this generator counts as its training set, for the measure of memorisation."""
+        return reals
+
+
+class TrainableGenerator(Generator):
+    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], which brings the discriminator it is trained with."""
+
+    trainable = True
+    z_dim: int
+
+    @abstractmethod
+    def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """Images of z; whatever else is random (noise inputs) is drawn from ``rng``."""
+
+    @abstractmethod
+    def discriminator(self) -> nn.Module:
+        """A new discriminator for these images: (B, C, H, W) -> logits (B,), higher means more *real* to a GAN."""
+
+    def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
+        """Images for a training step; a style generator mixes styles here."""
+        return self(z, rng)
+
+    @torch.inference_mode()
+    def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
+        """Sample in eval mode and fp32, ``FORGE_BATCH`` at a time."""
+        device = next(self.parameters()).device
+        banks = {}
+        for name, count in counts.items():
+            rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=name))
+            z = torch.randn(count, self.z_dim, generator=rng).to(device)
+            noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise", player=name))
+            banks[name] = torch.cat([self(batch, noise).float().cpu() for batch in z.split(FORGE_BATCH)])
+        return banks
