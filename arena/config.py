@@ -1,0 +1,177 @@
+"""The typed schema of a run. Hydra composes it, ``arena.__main__`` builds the parts, and below that nobody sees a config.
+
+Groups whose parts are built by ``_target_`` are ``Any`` here: their constructors check them. What the race itself reads is
+typed and checked here, so that an impossible value ends before anything is trained.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from arena.errors import ArenaError
+
+
+def require(condition: bool, key: str, value: object, expected: str) -> None:
+    """Raise the one line of an impossible value.
+
+    Raises:
+        ArenaError: unless ``condition`` holds.
+    """
+    if not condition:
+        raise ArenaError(f"{key}={value}: expected {expected}")
+
+
+@dataclass(frozen=True)
+class RaceConfig:
+    """``race.rounds`` counts the generator's responses: 0 examines the generator as it is."""
+
+    rounds: int = 4
+
+    def __post_init__(self) -> None:
+        require(self.rounds >= 0, "race.rounds", self.rounds, "0 or more")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Budgets of the generator, in real images shown."""
+
+    warm_up_images: int = 100_000
+    response_images: int = 50_000
+    batch: int = 64
+    snapshot_images: int = 250_000
+    """A killed phase goes on from its last snapshot."""
+
+    def __post_init__(self) -> None:
+        require(self.batch >= 2, "schedule.batch", self.batch, "at least 2")
+        for key in ("warm_up_images", "response_images", "snapshot_images"):
+            images = getattr(self, key)
+            require(images >= self.batch, f"schedule.{key}", images, f"at least one batch ({self.batch})")
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """Fakes forged each round, by use. ``cell`` of the test bank score the off-diagonal cells of the payoff matrix."""
+
+    train: int = 1024
+    validation: int = 256
+    test: int = 1024
+    cell: int = 256
+
+    def __post_init__(self) -> None:
+        for key in ("train", "validation", "test", "cell"):
+            require(getattr(self, key) >= 8, f"bank.{key}", getattr(self, key), "at least 8 images")
+        require(self.cell <= self.test, "bank.cell", self.cell, f"at most bank.test={self.test}")
+
+
+@dataclass(frozen=True)
+class BatteryConfig:
+    """The techniques in the race, each a detector's config by name, and the stack over their scores.
+
+    ``images`` is the budget of a gradient-trained detector in one round, ``replay`` the share of its fakes drawn from
+    earlier rounds.
+    """
+
+    members: dict[str, Any] = field(default_factory=dict)
+    stack: Any = None
+    images: int = 20_000
+    batch: int = 64
+    learning_rate: float = 1e-3
+    patience: int = 4
+    replay: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(bool(self.members), "battery.members", self.members, "at least one technique")
+        require("stack" not in self.members, "battery.members.stack", "...", "the stack under battery.stack")
+        require(self.batch >= 2, "battery.batch", self.batch, "at least 2")
+        require(self.images >= self.batch, "battery.images", self.images, f"at least one batch ({self.batch})")
+        require(0 <= self.replay < 1, "battery.replay", self.replay, "a share in [0, 1)")
+        require(self.learning_rate > 0, "battery.learning_rate", self.learning_rate, "above 0")
+        require(self.patience >= 1, "battery.patience", self.patience, "at least 1")
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """Fresh judges: ``seeds`` of each technique, ``folds`` of the judge reals, ``images`` of training budget each."""
+
+    seeds: int = 3
+    folds: int = 3
+    images: int = 20_000
+
+    def __post_init__(self) -> None:
+        require(self.seeds >= 3, "judge.seeds", self.seeds, "at least 3, or their spread has no meaning")
+        require(2 <= self.folds <= 20, "judge.folds", self.folds, "2 to 20")
+
+
+@dataclass(frozen=True)
+class AnswerConfig:
+    """What is declared before the race, and hashed: how its outcome will be read."""
+
+    margin: float = 0.05
+    alpha: float = 0.05
+    quality_limit: float = 1.0
+    """Largest kernel distance, in units of what reals at half their resolution are away from reals."""
+    variety_limit: float = 0.5
+    """Least recall and coverage, as a share of what reals give each other."""
+    memorisation_limit: float = 0.6
+    """A share of fakes nearer to the training set clearly above this is memorising; the null is 1/2."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.margin < 0.5, "answer.margin", self.margin, "between 0 and 0.5")
+        require(0 < self.alpha < 0.5, "answer.alpha", self.alpha, "between 0 and 0.5")
+        require(self.quality_limit > 0, "answer.quality_limit", self.quality_limit, "above 0")
+        require(0 < self.variety_limit <= 1, "answer.variety_limit", self.variety_limit, "a share in (0, 1]")
+        require(0.5 < self.memorisation_limit < 1, "answer.memorisation_limit", self.memorisation_limit, "in (0.5, 1)")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """``precision`` auto: bf16 where the processor has matrix units for it, fp32 elsewhere."""
+
+    precision: str = "auto"
+    accelerator: str = "auto"
+
+    def __post_init__(self) -> None:
+        require(self.precision in ("auto", "bf16", "fp32"), "trainer.precision", self.precision, "auto, bf16 or fp32")
+        require(
+            self.accelerator in ("auto", "cpu", "gpu"), "trainer.accelerator", self.accelerator, "auto, cpu or gpu"
+        )
+
+
+@dataclass(frozen=True)
+class ArenaConfig:
+    """The whole run."""
+
+    data: Any = MISSING
+    evidence: Any = MISSING
+    generator: Any = MISSING
+    loss: Any = MISSING
+    access: Any = MISSING
+    objective: Any = MISSING
+    pool: Any = MISSING
+    logger: Any = MISSING
+    battery: BatteryConfig = field(default_factory=BatteryConfig)
+    race: RaceConfig = field(default_factory=RaceConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    seed: int = 0
+    run_dir: str = MISSING
+    cache_dir: str = MISSING
+
+    def __post_init__(self) -> None:
+        require(self.seed >= 0, "seed", self.seed, "0 or more")
+        require(
+            self.judge.images >= self.battery.images,
+            "judge.images",
+            self.judge.images,
+            f"at least battery.images={self.battery.images}: a weaker judge would let anything pass",
+        )
+
+
+def register() -> None:
+    """Put the schema where ``conf/config.yaml`` finds it."""
+    ConfigStore.instance().store("schema", node=ArenaConfig)
