@@ -256,7 +256,7 @@ def write_scores(run: Path, name: str, scores: Scores) -> ScoreFile:
             array = BytesIO()
             np.lib.format.write_array(array, np.ascontiguousarray(values), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{field}.npy"), array.getvalue(), zipfile.ZIP_DEFLATED)
-    path = run / "scores" / f"{name}.npz"
+    path = _score_path(run, name)
     write_atomically(path, buffer.getvalue())
     return ScoreFile(path.relative_to(run).as_posix(), hashlib.sha256(buffer.getvalue()).hexdigest())
 
@@ -273,6 +273,19 @@ def read_scores(run: Path, scores: ScoreFile) -> Scores:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != scores.sha256:
         raise ArenaError(f"{path}: not the scores its record was made from (SHA-256 differs)")
+    return _scores_in(content)
+
+
+def scores_at(run: Path, name: str) -> Scores:
+    """The scores written under that name, which no record speaks of yet."""
+    return _scores_in(_score_path(run, name).read_bytes())
+
+
+def _score_path(run: Path, name: str) -> Path:
+    return run / "scores" / f"{name}.npz"
+
+
+def _scores_in(content: bytes) -> Scores:
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         return Scores(*(arrays[field] for field in Scores._fields))
 

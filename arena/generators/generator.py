@@ -49,6 +49,8 @@ class TrainableGenerator(Generator):
 
     trainable = True
     z_dim: int
+    learning_rate: float
+    """Of Adam, for it and its discriminator: it goes with how the layers are parametrised, so the generator says it."""
 
     @abstractmethod
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
@@ -65,11 +67,13 @@ class TrainableGenerator(Generator):
     @torch.inference_mode()
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Sample in eval mode and fp32, ``FORGE_BATCH`` at a time."""
-        device = next(self.parameters()).device
+        device, training = next(self.parameters()).device, self.training
+        self.eval()
         banks = {}
         for name, count in counts.items():
             rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=name))
             z = torch.randn(count, self.z_dim, generator=rng).to(device)
             noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise", player=name))
             banks[name] = torch.cat([self(batch, noise).float().cpu() for batch in z.split(FORGE_BATCH)])
+        self.train(training)
         return banks

@@ -1,0 +1,1 @@
+"""From the records of races to a verdict."""

@@ -1,0 +1,109 @@
+"""What a race declared before it began: how its outcome will be read. Its hash stands in ``config.yaml``."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from arena.config import AnswerConfig
+from arena.errors import ArenaError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """The terms of the test, fixed beforehand.
+
+    Args:
+        answer: margin, alpha and the limits of the guards.
+        last_round: the round at which the verdict is read.
+        techniques: every technique that must be passed, sorted; the stack among them where there is one.
+        judge_seeds: fresh judges of each technique.
+        judge_folds: cross-fitting folds.
+        data_seed: of the split.
+    """
+
+    answer: AnswerConfig
+    last_round: int
+    techniques: tuple[str, ...]
+    judge_seeds: int
+    judge_folds: int
+    data_seed: int
+
+
+def declared(config: Mapping[str, object]) -> Declared:
+    """The declaration within a resolved config.
+
+    Args:
+        config: plain containers, as of ``OmegaConf.to_container(config, resolve=True)``.
+
+    Raises:
+        ArenaError: naming the key that is missing or no mapping.
+    """
+    battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
+    techniques = [*_mapping(battery, "members"), *(["stack"] if battery.get("stack") is not None else [])]
+    terms = AnswerConfig(
+        **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}
+    )
+    return Declared(
+        answer=terms,
+        last_round=int(_number(_mapping(config, "race"), "rounds")),
+        techniques=tuple(sorted(techniques)),
+        judge_seeds=int(_number(judge, "seeds")),
+        judge_folds=int(_number(judge, "folds")),
+        data_seed=int(_number(_mapping(config, "data"), "seed")),
+    )
+
+
+def declared_hash(declaration: Declared) -> str:
+    """SHA-256 (hex) of the declaration's canonical JSON; the race writes it as ``declared`` into ``config.yaml``."""
+    return hashlib.sha256(json.dumps(dataclasses.asdict(declaration), sort_keys=True).encode()).hexdigest()
+
+
+def read_config(run: Path) -> dict[str, object]:
+    """The resolved config of a run.
+
+    Raises:
+        ArenaError: if the run has none, or it is no YAML mapping.
+    """
+    path = run / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArenaError(f"{run}: expected the directory of a run, with a config.yaml in it") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ArenaError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict):
+        raise ArenaError(f"{path}: expected the resolved config of a run")
+    return config
+
+
+def check_declared(config: Mapping[str, object], run: Path) -> Declared:
+    """The declaration of a run, which must be the one hashed before it began.
+
+    Raises:
+        ArenaError: if the config was altered since, or names no hash.
+    """
+    declaration = declared(config)
+    if config.get("declared") != declared_hash(declaration):
+        raise ArenaError(
+            f"{run / 'config.yaml'}: what it declares is not what was hashed before the race (key declared)"
+        )
+    return declaration
+
+
+def _mapping(config: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = config.get(key)
+    if not isinstance(value, Mapping):
+        raise ArenaError(f"{key}={value}: missing from the config of the run")
+    return value
+
+
+def _number(config: Mapping[str, object], key: str) -> float:
+    value = config.get(key)
+    if not isinstance(value, int | float):
+        raise ArenaError(f"{key}={value}: expected a number in the config of the run")
+    return value

@@ -1,0 +1,152 @@
+"""The arena: all that a race is made of, built once by ``arena.__main__`` from the configuration, typed from here on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+
+from arena.bank import Bank
+from arena.config import BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig
+from arena.data.reals import RealData, Reals
+from arena.detectors.detector import Detector
+from arena.detectors.stack import Stack
+from arena.errors import ArenaError
+from arena.evidence import Evidence
+from arena.generators.generator import Generator, TrainableGenerator
+from arena.seeding import derive_seed
+from arena.tracking import Tracker
+from arena.training.access import Access
+from arena.training.losses import GanLoss
+from arena.training.objective import Fool
+from arena.training.pool import Pool
+from arena.training.trainer import Machine
+
+Part = TypeVar("Part", covariant=True)
+
+
+class Factory(Protocol[Part]):
+    """A part of which only the shape of the images is still open: what Hydra's ``_partial_`` leaves."""
+
+    def __call__(self, *, resolution: int, channels: int, levels: int) -> Part:
+        """Build the part for images of that shape."""
+        ...
+
+
+class StackFactory(Protocol):
+    """The stack, of which only the number of members is still open."""
+
+    def __call__(self, *, members: int) -> Stack:
+        """Build the stack."""
+        ...
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The players, the data, the rules and the budgets of one race, and where it is written down."""
+
+    run: Path
+    cache: Path
+    seed: int
+    rounds: int
+    margin: float
+    data: RealData
+    evidence: Evidence
+    generator: Factory[Generator]
+    generator_key: str
+    """What determines the warm-up, in words: the cache is keyed by it."""
+    loss: GanLoss
+    access: Access
+    objective: Fool
+    pool: Pool
+    members: dict[str, Factory[Detector]]
+    stack: StackFactory | None
+    battery: BatteryConfig
+    schedule: ScheduleConfig
+    bank: BankConfig
+    judge: JudgeConfig
+    machine: Machine
+    tracker: Tracker
+
+    def seed_of(self, purpose: str, round: int = 0, player: str = "") -> int:
+        """The seed of a stream of this race."""
+        return derive_seed(self.seed, purpose, round, player)
+
+    # --- players ---------------------------------------------------------------------------------------------------
+
+    def new_generator(self) -> Generator:
+        """The generator as its config describes it, initialised from the warm-up's seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed_of("initialise", player="generator"))
+            shape = {"resolution": self.data.resolution, "channels": self.data.channels, "levels": self.data.levels}
+            return self.generator(**shape)
+
+    def new_detector(self, technique: str, seed: int) -> Detector:
+        """A detector of that technique whose initial weights depend on ``seed`` and on nothing that ran before."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            resolution = self.evidence.resolution(self.data.resolution)
+            return self.members[technique](
+                resolution=resolution, channels=self.data.channels, levels=self.data.levels
+            )
+
+    @cached_property
+    def examples_of(self) -> dict[str, Detector]:
+        """One untrained detector of each technique, to ask what it is."""
+        return {technique: self.new_detector(technique, 0) for technique in self.members}
+
+    @cached_property
+    def techniques(self) -> list[str]:
+        """Every technique of the battery, the stack last."""
+        return [*self.members, *([STACK] if self.stack else [])]
+
+    def told(self, technique: str) -> bool:
+        """Whether the generator is told of this technique. Nobody tells it of the stack."""
+        return technique != STACK and self.access.told(technique, self.examples_of[technique].differentiable)
+
+    # --- reals -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def generator_reals(self) -> Reals:
+        """Generator-train."""
+        return self.data.part("generator")
+
+    @cached_property
+    def judge_reals(self) -> Reals:
+        """The judge reals: nothing the generator learns from has touched them; every test is on these."""
+        return self.data.part("judge")
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def folder(self, round: int) -> Path:
+        """Where the checkpoints of a round lie."""
+        return self.run / "checkpoints" / f"round_{round:02d}"
+
+    def bank_path(self, round: int) -> Path:
+        """The bank of a round's fakes."""
+        return self.run / "banks" / f"round_{round:02d}.npz"
+
+    def forged(self, round: int) -> Bank:
+        """The bank of G_round, which ``forge`` has made."""
+        return Bank.load(self.bank_path(round))
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is trained.
+
+        Raises:
+            ArenaError: naming the key and what was expected.
+        """
+        for technique in self.access.held_out:
+            if technique not in self.members:
+                known = ", ".join(self.members)
+                raise ArenaError(f"access.held_out={technique}: expected techniques of the battery ({known})")
+        generator = self.new_generator()
+        if self.rounds and not isinstance(generator, TrainableGenerator):
+            name = type(generator).__name__.lower()
+            raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")
+        if self.rounds and self.access.gradients and not any(map(self.told, self.members)):
+            raise ArenaError(
+                f"access={self.access.name}: expected a differentiable technique that is not held out "
+                "(without one, use access=none)"
+            )

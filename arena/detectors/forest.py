@@ -1,0 +1,136 @@
+"""Boosted trees on hand-made statistics: a technique without any gradient (Friedman 2001, in histogram form)."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from torch import Tensor
+
+from arena.detectors.detector import Examples, FittedDetector
+
+# High-pass residuals of the rich models (Fridrich & Kodovsky 2012): first and second differences, and the square 3x3.
+RESIDUALS = (
+    ((0, 0, 0), (0, -1, 1), (0, 0, 0)),
+    ((0, 0, 0), (0, -1, 0), (0, 1, 0)),
+    ((0, 0, 0), (1, -2, 1), (0, 0, 0)),
+    ((0, 1, 0), (0, -2, 0), (0, 1, 0)),
+    ((-1, 2, -1), (2, -4, 2), (-1, 2, -1)),
+)
+TRUNCATION = 2
+# Columns of a stored tree node.
+FEATURE, THRESHOLD, LEFT, RIGHT, VALUE, LEAF = range(6)
+
+
+def statistics(images: Tensor, levels: int) -> Tensor:
+    """Statistics (B, F) of images (B, C, H, W), in grey levels of the data.
+
+    Of the pixels: four moments, and the shares at either end of the range (McCloskey & Albright 2018). Of each residual:
+    deviation, kurtosis, correlation with its neighbour, and the shares of its truncated values -2 to 2, as in the rich
+    models. Averaged over the channels; with colour, the correlations between channels too.
+    """
+    pixels = (images.double() + 1) * ((levels - 1) / 2)
+    batch, channels = pixels.shape[:2]
+    columns = [*_moments(pixels), (pixels <= 0).double().mean((2, 3)), (pixels >= levels - 1).double().mean((2, 3))]
+    kernels = torch.tensor(RESIDUALS, dtype=pixels.dtype, device=pixels.device)[:, None]
+    residuals = F.conv2d(pixels.flatten(0, 1)[:, None], kernels).unflatten(0, (batch, channels))
+    for residual in residuals.unbind(2):
+        _, deviation, _, kurtosis = _moments(residual)
+        neighbours = (residual[..., 1:] * residual[..., :-1]).mean((2, 3)) / (deviation.square() + 1e-6)
+        truncated = residual.round().clamp(-TRUNCATION, TRUNCATION)
+        shares = [(truncated == k).double().mean((2, 3)) for k in range(-TRUNCATION, TRUNCATION + 1)]
+        columns += [deviation, kurtosis, neighbours, *shares]
+    features = torch.stack([column.mean(1) for column in columns], dim=1)
+    if channels == 3:
+        centred = pixels - pixels.mean((2, 3), keepdim=True)
+        red, green, blue = (centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 1e-3)).unbind(1)
+        pairs = [(one * two).mean((1, 2)) for one, two in ((red, green), (red, blue), (green, blue))]
+        features = torch.cat([features, torch.stack(pairs, 1)], dim=1)
+    return features
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, deviation, skewness and kurtosis (B, C) over the pixels."""
+    mean = x.mean((2, 3), keepdim=True)
+    deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
+    z = (x - mean) / (deviation + 1e-3)
+    return mean[..., 0, 0], deviation[..., 0, 0], z.pow(3).mean((2, 3)), z.pow(4).mean((2, 3))
+
+
+class Forest(FittedDetector):
+    """scikit-learn's histogram gradient boosting, stopped on validation, its trees kept and walked as tensors.
+
+    So a saved forest is numbers, never a pickle, and scoring needs no scikit-learn. It has no gradient at all.
+
+    Args:
+        resolution, channels, levels: of the images it sees.
+        trees: most trees.
+        leaves: most leaves of a tree.
+        learning_rate: shrinkage of each tree.
+        patience: trees without gain on validation before it stops.
+    """
+
+    differentiable = False
+    artefact = "checkerboard"
+    nodes: Tensor
+    baseline: Tensor
+
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        trees: int,
+        leaves: int,
+        learning_rate: float,
+        patience: int,
+    ) -> None:
+        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        self.trees, self.leaves, self.learning_rate, self.patience = trees, leaves, learning_rate, patience
+        nodes = torch.zeros(trees, 2 * leaves - 1, 6, dtype=torch.float64)
+        nodes[..., LEAF] = 1  # an unused tree is one leaf of value 0
+        self.register_buffer("nodes", nodes)
+        self.register_buffer("baseline", torch.zeros((), dtype=torch.float64))
+
+    def fit(self, images: Tensor, examples: Examples, validation: tuple[Tensor, Examples], seed: int) -> None:
+        """Boost until ``patience`` trees bring nothing on the validation images."""
+        forest = HistGradientBoostingClassifier(
+            max_iter=self.trees,
+            max_leaf_nodes=self.leaves,
+            learning_rate=self.learning_rate,
+            early_stopping=True,
+            n_iter_no_change=self.patience,
+            class_weight="balanced",
+            random_state=seed % 2**32,
+        )
+        x, x_validation = (statistics(x, self.levels).cpu().numpy() for x in (images, validation[0]))
+        forest.fit(x, examples.labels.numpy(), X_val=x_validation, y_val=validation[1].labels.numpy())
+        self.nodes.copy_(torch.from_numpy(_as_nodes(forest, *self.nodes.shape[:2])))
+        self.baseline.fill_(float(forest._baseline_prediction.item()))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,) of images (B, C, H, W): every image walks down every tree at once."""
+        features = statistics(images, self.levels)
+        batch, trees = len(features), torch.arange(len(self.nodes), device=features.device)
+        at = torch.zeros(batch, len(self.nodes), dtype=torch.long, device=features.device)
+        for _ in range(self.leaves):  # no tree of so many leaves is deeper
+            node = self.nodes[trees, at]
+            if bool((node[..., LEAF] == 1).all()):
+                break
+            value = features.gather(1, node[..., FEATURE].long())
+            step = torch.where(value <= node[..., THRESHOLD], node[..., LEFT], node[..., RIGHT]).long()
+            at = torch.where(node[..., LEAF] == 1, at, step)
+        return (self.baseline + self.nodes[trees, at][..., VALUE].sum(1)).float()
+
+
+def _as_nodes(forest: HistGradientBoostingClassifier, trees: int, width: int) -> NDArray[np.float64]:
+    """The fitted trees as an array (trees, width, 6), padded with leaves of value 0."""
+    nodes = np.zeros((trees, width, 6))
+    nodes[..., LEAF] = 1
+    for tree, (predictor,) in enumerate(forest._predictors):
+        fields = ("feature_idx", "num_threshold", "left", "right", "value", "is_leaf")
+        stored = np.stack([predictor.nodes[field].astype(np.float64) for field in fields], axis=1)
+        nodes[tree, : len(stored)] = stored
+    return nodes

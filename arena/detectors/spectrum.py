@@ -1,0 +1,88 @@
+"""The azimuthal power spectrum under a linear support vector machine (Durall, Keuper, Pfreundt & Keuper 2019, 2020)."""
+
+import math
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from arena.detectors.detector import Examples, FittedDetector
+
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+
+
+def ring_means(resolution: int) -> Tensor:
+    """The azimuthal average as a matrix (rings, resolution**2) over the cells of an unshifted 2-D FFT.
+
+    Ring k averages the cells whose frequency has an integer part of its distance from zero equal to k. The rings are as
+    many as in the authors' code, int((n - 1) / sqrt(2)) - 1 (20 at 32 pixels, 43 at 64), and never fewer than reach the
+    Nyquist frequency of an axis, n / 2, which at 8 pixels that count would not.
+    """
+    frequency = torch.fft.fftfreq(resolution, d=1 / resolution)
+    radius = torch.hypot(frequency[:, None], frequency[None]).floor().flatten().long()
+    rings = max(int((resolution - 1) / math.sqrt(2)) - 1, resolution // 2 + 1)
+    member = (radius[None] == torch.arange(rings)[:, None]).float()
+    return member / member.sum(1, keepdim=True)
+
+
+class Spectrum(FittedDetector):
+    """Mean log power at each spatial frequency, weighed by a linear SVM that is kept as a torch layer: exact gradients.
+
+    What it cannot see: the corner of the spectrum lies beyond the last ring, so that a checkerboard, whose energy sits on
+    the corner frequency alone, may pass it. Its own planted artefact is therefore ``stripes``. The SVM's margin becomes a
+    logit by Platt scaling (Platt 1999) on the validation images, which also choose the penalty.
+
+    Args:
+        resolution, channels, levels: of the images it sees.
+        epsilon: added to the magnitude before the logarithm (1e-8 in the authors' code, whose gradient explodes).
+    """
+
+    differentiable = True
+    artefact = "stripes"
+    rings: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, *, resolution: int, channels: int, levels: int, epsilon: float) -> None:
+        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        self.epsilon = epsilon
+        self.register_buffer("rings", ring_means(resolution), persistent=False)
+        self.register_buffer("weight", torch.zeros(len(self.rings)))
+        self.register_buffer("bias", torch.zeros(()))
+
+    def profile(self, images: Tensor) -> Tensor:
+        """Azimuthal profile (B, rings) in decibels of images (B, C, H, W); colour is averaged to grey first."""
+        with torch.autocast(images.device.type, enabled=False):  # the FFT knows no bf16
+            spectrum = torch.fft.fft2(images.float().mean(1))
+            # sqrt of the power has an infinite slope at 0; half the log of the power has not.
+            decibels = 10 * torch.log10(spectrum.real.square() + spectrum.imag.square() + self.epsilon**2)
+            return decibels.flatten(1) @ self.rings.T
+
+    def fit(self, images: Tensor, examples: Examples, validation: tuple[Tensor, Examples], seed: int) -> None:
+        """Fit one SVM a penalty, keep the one whose calibrated log loss on validation is least."""
+        scaler = StandardScaler()
+        x = scaler.fit_transform(self.profile(images).double().cpu().numpy())
+        x_validation = scaler.transform(self.profile(validation[0]).double().cpu().numpy())
+        y_validation, weight = validation[1].labels.numpy(), validation[1].weights.numpy()
+        best = math.inf
+        for penalty in PENALTIES:
+            svm = LinearSVC(C=penalty, class_weight="balanced", dual=False, max_iter=10_000, random_state=seed % 2**32)
+            svm.fit(x, examples.labels.numpy())
+            margin = svm.decision_function(x_validation)[:, None]
+            platt = LogisticRegression(C=1e3).fit(margin, y_validation, sample_weight=weight)
+            loss = float(log_loss(y_validation, platt.predict_proba(margin), sample_weight=weight))
+            if loss < best:
+                best = loss
+                # A margin that validation contradicts is not turned round: that would fit the sign on a few images.
+                slope = max(float(platt.coef_[0, 0]), 1e-2)
+                raw = slope * svm.coef_[0] / scaler.scale_
+                self.weight.copy_(torch.from_numpy(raw))
+                offset = slope * float(svm.intercept_[0]) + float(platt.intercept_[0]) - float(raw @ scaler.mean_)
+                self.bias.fill_(offset)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,) of images (B, C, H, W)."""
+        return self.profile(images) @ self.weight + self.bias

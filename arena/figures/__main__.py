@@ -1,0 +1,32 @@
+"""``python -m arena.figures RUN... --out DIR``: every figure and table again, from what was written."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from arena.errors import ArenaError
+from arena.figures import draw_all
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw, name the files on stdout, and return the exit code: 0, or 2 for a path that is no run."""
+    parser = argparse.ArgumentParser(prog="python -m arena.figures", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="directory of a run")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where to; a folder a run if several")
+    given = parser.parse_args(arguments)
+    runs = [run.resolve() for run in given.runs]
+    common = runs[0] if len(runs) == 1 else Path(os.path.commonpath(runs))
+    try:
+        for run in runs:
+            for path in draw_all(run, given.out / run.relative_to(common)):
+                print(path)
+    except (ArenaError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

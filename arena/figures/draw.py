@@ -1,0 +1,40 @@
+"""Every figure and table of a run, drawn again from what it wrote."""
+
+from pathlib import Path
+
+from arena.answer.declared import declared, read_config
+from arena.figures.payoff import payoff
+from arena.figures.rounds import read_rounds, rounds_of_images
+from arena.figures.style import save
+from arena.figures.tables import scores_table, to_csv, to_latex
+from arena.figures.timeline import timeline
+from arena.records import read_records, write_atomically
+
+
+def draw_all(run: Path, out: Path) -> list[Path]:
+    """Draw the figures (PNG and PDF) and tables (CSV and LaTeX) of a run; equal records make equal files.
+
+    What a run does not have, such as the banks of a copied run directory or the verdict of one under way, is not drawn.
+
+    Args:
+        run: the run directory.
+        out: where to; made if missing.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ArenaError: if ``run`` is no run directory.
+    """
+    records = read_records(run)
+    margin = declared(read_config(run)).answer.margin
+    figures = {"timeline": timeline(records, margin), "payoff": payoff(records)}
+    if rows := read_rounds(run):
+        figures["rounds"] = rounds_of_images(rows)
+    tables = {"scores": scores_table(records)}
+    written = [path for name, figure in figures.items() for path in save(figure, out / name)]
+    for name, table in tables.items():
+        for kind, text in (("csv", to_csv(table)), ("tex", to_latex(table))):
+            written.append(out / f"{name}.{kind}")
+            write_atomically(written[-1], text.encode())
+    return written

@@ -1,0 +1,79 @@
+"""The payoff matrix of the race: the fakes of every round against the detectors of every round."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+from numpy.typing import NDArray
+
+from arena.figures.series import score_records, techniques, title
+from arena.figures.style import BAND, COLUMN, INK, look
+from arena.records import Record
+
+MOST_NUMBERS = 8
+"""Rounds beyond which the cells are too small to hold their numbers."""
+_COLOURS = ScalarMappable(Normalize(0.0, 1.0), colormaps["PuOr_r"].with_extremes(bad=BAND))
+
+
+def payoff(records: Sequence[Record], columns: int = 3) -> Figure:
+    """One matrix a technique: AUC of generator round (down) against detector round (across), the diagonal framed.
+
+    Right of the diagonal stand later detectors before older fakes (do they forget?), left of it older detectors before
+    newer fakes (frozen). The colours part at 1/2: orange where the fakes are told from reals, violet where the sign is
+    wrong. A cell nobody scored is grey.
+
+    Args:
+        records: of one run.
+        columns: panels a row.
+    """
+    names = techniques(records)
+    columns = max(1, min(columns, len(names)))
+    rows = max(1, math.ceil(len(names) / columns))
+    with look():
+        figure = Figure(figsize=(COLUMN * columns + 0.55, (COLUMN - 0.1) * rows + 0.1), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
+            _panel(axes, payoff_matrix(records, name))
+            axes.set_title(title(records, name), color=INK)
+            if number % columns == 0:
+                axes.set_ylabel("fakes of round")
+            if number >= len(names) - columns:
+                axes.set_xlabel("detector of round")
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
+        figure.colorbar(_COLOURS, ax=list(panels), shrink=0.7, aspect=30, pad=0.02, label="AUC")
+    return figure
+
+
+def payoff_matrix(records: Sequence[Record], technique: str) -> NDArray[np.float64]:
+    """AUC (rounds, rounds): rows the generator's, columns the detector's; NaN where nobody scored."""
+    cells = [record for record in score_records(records) if record.technique == technique and record.regime != "fresh"]
+    size = 1 + max((max(cell.generator_round, cell.detector_round) for cell in cells), default=0)
+    matrix = np.full((size, size), np.nan)
+    for cell in cells:
+        matrix[cell.generator_round, cell.detector_round] = cell.auc
+    return matrix
+
+
+def _panel(axes: Axes, matrix: NDArray[np.float64]) -> None:
+    size = len(matrix)
+    axes.imshow(matrix, cmap=_COLOURS.cmap, norm=_COLOURS.norm, interpolation="nearest")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MultipleLocator(1) if size <= MOST_NUMBERS else MaxNLocator(integer=True, nbins=6))
+    for row, column in np.ndindex(size, size):
+        value = matrix[row, column]
+        if size <= MOST_NUMBERS and not math.isnan(value):
+            ink = "white" if abs(value - 0.5) > 0.34 else INK
+            font = 8.0 if size <= 5 else 6.0
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=font)
+    for k in range(size):
+        axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.2))

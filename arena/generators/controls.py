@@ -1,0 +1,94 @@
+"""Generators that train nothing and whose outcome is known beforehand: they calibrate the instrument."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arena.data.reals import Reals
+from arena.generators.artefacts import Artefact, check, plant
+from arena.generators.generator import Generator
+from arena.images import to_float
+from arena.seeding import derive_seed
+
+
+def _halves(reals: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the half the oracle forges from and of the half it calls its training set.
+
+    The reals themselves seed the cut, so that it is the same in every round and in the measure of memorisation.
+    """
+    order = np.random.default_rng(derive_seed(int(reals.ids.sum()), "oracle")).permutation(len(reals))
+    return np.sort(order[: len(reals) // 2]), np.sort(order[len(reals) // 2 :])
+
+
+class Oracle(Generator):
+    """Its fakes are real images: nobody may catch it beyond what alpha allows.
+
+    Its banks are drawn, disjoint and without replacement, from one half of generator-train; where they want more than there
+    is, all shrink in proportion. The other half is its training set, so that its images are new to the measure of memorisation.
+    """
+
+    trainable = False
+
+    def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
+        """Banks of real images; the last banks asked for change nothing in the first ones unless all must shrink."""
+        mine, _ = _halves(reals)
+        wanted = sum(counts.values())
+        share = min(1.0, len(mine) / max(wanted, 1))
+        order = np.random.default_rng(derive_seed(seed, "bank", player="oracle")).permutation(mine)
+        sizes = [int(count * share) for count in counts.values()]
+        parts = np.split(order, np.cumsum(sizes))
+        return {name: to_float(reals[part].images) for name, part in zip(counts, parts, strict=False)}
+
+    def training_set(self, reals: Reals, seed: int) -> Reals:
+        """The half it never draws from."""
+        return reals[_halves(reals)[1]]
+
+
+class Copycat(Generator):
+    """Its fakes are the images of generator-train, copied: whatever the detectors say, memorisation must invalidate it."""
+
+    trainable = False
+
+    def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
+        """Banks of copies, each from a stream of its own; an image comes twice only where all have come once."""
+        banks = {}
+        for name, count in counts.items():
+            rng = np.random.default_rng(derive_seed(seed, "bank", player=name))
+            turns = [rng.permutation(len(reals)) for _ in range(-(-count // len(reals)))]
+            banks[name] = to_float(reals[np.concatenate([*turns, np.empty(0, np.int64)])[:count]].images)
+        return banks
+
+
+class Planted(Generator):
+    """The oracle with a faint artefact: it must be caught above each technique's limit of detection.
+
+    Args:
+        resolution: side in pixels.
+        channels: 1 or 3.
+        levels: grey levels of the data.
+        kind: of the artefact.
+        amplitude: its peak in grey levels of the data (of 255, where the data has 256).
+
+    Raises:
+        ArenaError: for an artefact that cannot be planted.
+    """
+
+    trainable = False
+
+    def __init__(self, *, resolution: int, channels: int, levels: int, kind: Artefact, amplitude: float) -> None:
+        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        check(kind, amplitude, levels)
+        self.kind: Artefact = kind
+        self.amplitude = amplitude
+        self.oracle = Oracle(resolution=resolution, channels=channels, levels=levels)
+
+    def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
+        """The oracle's banks, with the artefact."""
+        banks = self.oracle.forge(counts, seed, reals)
+        return {name: plant(bank, self.kind, self.amplitude, self.levels) for name, bank in banks.items()}
+
+    def training_set(self, reals: Reals, seed: int) -> Reals:
+        """The oracle's."""
+        return self.oracle.training_set(reals, seed)

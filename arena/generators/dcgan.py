@@ -1,0 +1,99 @@
+"""DCGAN, after Radford, Metz & Chintala 2016: all convolutions, batch normalisation, no style and no noise inputs."""
+
+import torch
+from torch import Tensor, nn
+
+from arena.errors import ArenaError
+from arena.generators.equalised import SLOPE, doublings
+from arena.generators.generator import TrainableGenerator
+
+NARROWEST = 16
+
+
+def _widths(resolution: int, width: int) -> list[int]:
+    """Channels at 4, 8, ... pixels below ``resolution``: halved with every doubling, as in figure 1 of the paper."""
+    return [max(width >> k, min(width, NARROWEST)) for k in range(doublings(resolution))]
+
+
+class DcganGenerator(TrainableGenerator):
+    """z -> transposed convolutions, each twice the side, batch normalisation and ReLU between them -> tanh.
+
+    In training batch normalisation uses the batch; in eval mode, where fakes are forged, its running statistics, so that
+    an image does not depend on its batch mates.
+
+    Args:
+        resolution: side in pixels, a power of two from 8 to 256.
+        channels: 1 or 3.
+        levels: grey levels of the data (the generator does not round; the evidence path does).
+        width: channels at 4 pixels (1024 in the paper), halved with every doubling, at least 16.
+        z_dim: size of z (100 in the paper).
+        learning_rate: of Adam.
+
+    Raises:
+        ArenaError: for a resolution it cannot make, and for impossible sizes.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        width: int = 128,
+        z_dim: int = 100,
+        learning_rate: float = 2e-4,
+    ) -> None:
+        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        for key, value in {"width": width, "z_dim": z_dim}.items():
+            if value < 1:
+                raise ArenaError(f"generator.{key}={value}: expected at least 1")
+        self.width, self.z_dim, self.learning_rate = width, z_dim, learning_rate
+        widths = _widths(resolution, width)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(z_dim, widths[0], 4, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        ]
+        for a, b in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        for layer in self.layers:
+            if isinstance(layer, nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.02)
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, mean=1.0, std=0.02)
+
+    def discriminator(self) -> "DcganDiscriminator":
+        """The mirror image of the generator."""
+        return DcganDiscriminator(resolution=self.resolution, channels=self.channels, width=self.width)
+
+    def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """Images of z (B, z_dim); nothing else is random."""
+        return self.layers(z[:, :, None, None])
+
+
+class DcganDiscriminator(nn.Module):
+    """Strided convolutions with leaky ReLU: (B, C, H, W) -> logits (B,) in fp32, higher means more real.
+
+    The paper normalises batches here too. Under a gradient penalty, which is a property of one image, that is out of place
+    (Gulrajani et al. 2017, section 4), and it would let an image's mates into its logit; so there is none.
+    """
+
+    def __init__(self, *, resolution: int, channels: int, width: int) -> None:
+        super().__init__()
+        widths = [channels, *reversed(_widths(resolution, width))]
+        layers: list[nn.Module] = []
+        for a, b in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*layers)
+        self.logit = nn.Linear(widths[-1] * 16, 1)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,)."""
+        x = self.layers(images).flatten(1)
+        with torch.autocast(images.device.type, enabled=False):  # bf16 would leave few values for a logit
+            return self.logit(x.float()).squeeze(1)

@@ -1,0 +1,80 @@
+"""The discriminator a style generator is trained with: residual blocks, after Karras et al. 2020 (StyleGAN2)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arena.generators.equalised import LRELU_GAIN, EqualisedConv, EqualisedLinear, channels_at, doublings, lrelu
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and a skip, half the side: (B, inputs, H, W) -> (B, outputs, H/2, W/2).
+
+    The first convolution and its leaky ReLU see full resolution, so that what alternates from pixel to pixel survives
+    the averaging after them.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        # 1/sqrt(2) keeps the second moment of the sum; in the weights it costs nothing.
+        self.first = EqualisedConv(inputs, inputs, 3, gain=LRELU_GAIN)
+        self.second = EqualisedConv(inputs, outputs, 3, gain=LRELU_GAIN / math.sqrt(2))
+        self.skip = EqualisedConv(inputs, outputs, 1, gain=1 / math.sqrt(2), bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Half the side."""
+        y = lrelu(self.second(F.avg_pool2d(lrelu(self.first(x)), 2)))
+        return y + self.skip(F.avg_pool2d(x, 2))
+
+
+class MinibatchDeviation(nn.Module):
+    """Appends one channel: the deviation over a group of images, averaged over everything (Karras et al. 2018, section 3).
+
+    An image's logit then depends on its batch mates, which is why only a GAN's own discriminator may have this. Groups
+    are neighbours in the batch, so that a batch of reals followed by as many fakes mixes them in none.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C + 1, H, W)."""
+        # Half a batch, reals or fakes, must hold whole groups too.
+        group = 2 * len(x) if len(x) < 2 else math.gcd(len(x) // 2 if len(x) % 2 == 0 else len(x), self.group)
+        groups = x.float().unflatten(0, (-1, min(group, len(x))))
+        deviation = groups.var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
+        channel = deviation.repeat_interleave(len(x) // len(groups))[:, None, None, None]
+        return torch.cat([x, channel.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
+
+
+class ResidualDiscriminator(nn.Module):
+    """(B, C, H, W) in [-1, 1] -> logits (B,) in fp32, higher means more real. Twice differentiable.
+
+    Args:
+        resolution: side in pixels, a power of two from 8 to 256.
+        channels: 1 or 3.
+        width: channels up to 16 pixels, halved with every doubling above.
+        group: images over which the minibatch deviation is taken, or 0 for none: an image's logit is then its own.
+    """
+
+    def __init__(self, *, resolution: int, channels: int, width: int, group: int = 0) -> None:
+        super().__init__()
+        sides = [resolution >> k for k in range(doublings(resolution) + 1)]
+        widths = [channels_at(side, width) for side in sides]
+        self.from_image = EqualisedConv(channels, widths[0], 1, gain=LRELU_GAIN)
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.deviation = MinibatchDeviation(group) if group else nn.Identity()
+        self.last = EqualisedConv(widths[-1] + bool(group), widths[-1], 3, gain=LRELU_GAIN)
+        self.dense = EqualisedLinear(widths[-1] * 16, widths[-1], gain=LRELU_GAIN)
+        self.logit = EqualisedLinear(widths[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,)."""
+        x = self.blocks(lrelu(self.from_image(images)))
+        x = lrelu(self.last(self.deviation(x)))
+        x = lrelu(self.dense(x.flatten(1)))
+        with torch.autocast(images.device.type, enabled=False):  # bf16 would leave few values for a logit
+            return self.logit(x.float()).squeeze(1)

@@ -1,0 +1,1 @@
+"""What an image or a score is worth: pure functions of arrays."""

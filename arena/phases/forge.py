@@ -1,0 +1,41 @@
+"""Step 1, forge: the banks of fakes of this round's generator."""
+
+from io import BytesIO
+
+import numpy as np
+from safetensors.torch import load_file
+
+from arena.arena import Arena
+from arena.bank import Bank
+from arena.generators.generator import Generator
+from arena.phases.phase import Finding
+from arena.progress import Progress
+from arena.records import RecordBook, write_atomically
+
+SHOWN = 64
+
+
+def forge(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
+    """Sample train, validation and test banks from G_round (its EMA weights), each by a stream of its own.
+
+    The streams do not depend on the round: image i of every round's test bank comes from the same z, so that the rounds
+    can be compared column by column. The judges of a round see that round's banks alone.
+    """
+    generator = load_generator(arena, round)
+    counts = {"train": arena.bank.train, "validation": arena.bank.validation, "test": arena.bank.test}
+    forged = generator.forge(counts, arena.seed_of("forge"), arena.generator_reals)
+    bank = Bank.of(forged, arena.data.levels)
+    bank.save(arena.bank_path(round))
+    if round == 0:
+        buffer = BytesIO()
+        np.savez(buffer, sample=arena.data.part("reference").images[:SHOWN].numpy())
+        write_atomically(arena.run / "banks" / "reals.npz", buffer.getvalue())
+    return Finding([], sum(map(len, bank)))
+
+
+def load_generator(arena: Arena, round: int) -> Generator:
+    """G_round on the race's device: its averaged weights, or a control as it is."""
+    generator = arena.new_generator()
+    if generator.trainable:
+        generator.load_state_dict(load_file(arena.folder(round) / "gan" / "generator.safetensors"))
+    return generator.to(arena.machine.device).eval()

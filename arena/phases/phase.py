@@ -1,0 +1,69 @@
+"""A phase: one resumable step of the race, which ends by appending all it found to the records, or has not happened."""
+
+import resource
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from arena.arena import Arena
+from arena.progress import Progress
+from arena.records import PhaseRecord, Record, RecordBook
+
+
+class Finding(NamedTuple):
+    """What a phase found: its records, and how many images it trained on or scored."""
+
+    records: list[Record]
+    images: int
+
+
+Phase = Callable[[Arena, RecordBook, Progress, int, str], Finding]
+"""``phase(arena, book, progress, round, player)``. A phase reads what earlier phases wrote, and nothing else: what it
+does is the same whether they ran in this process or before a kill."""
+
+
+class Director:
+    """Carries out phases in order, skipping those the records call done.
+
+    Args:
+        arena: the race.
+        progress: tells the user.
+    """
+
+    def __init__(self, arena: Arena, progress: Progress) -> None:
+        self.arena, self.progress = arena, progress
+        self.book = RecordBook(arena.run)
+
+    def __call__(self, phase: Phase, round: int = 0, player: str = "generator") -> None:
+        """Carry out one phase, unless it is done."""
+        name = phase.__name__
+        if self.book.done(name, round, player):
+            return
+        arena, machine = self.arena, self.arena.machine
+        if machine.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        start = time.perf_counter()
+        with self.progress.phase(name, round, player):
+            finding = phase(arena, self.book, self.progress, round, player)
+        record = PhaseRecord(
+            round=round,
+            seed=arena.seed,
+            phase=name,
+            player=player,
+            images=finding.images,
+            seconds=time.perf_counter() - start,
+            peak_memory_mib=_peak_memory_mib(machine.device),
+            device=str(machine.device),
+            precision=machine.precision,
+        )
+        self.book.append([*finding.records, record])
+        arena.tracker.records([*finding.records, record])
+
+
+def _peak_memory_mib(device: torch.device) -> float:
+    """Of the accelerator in this phase, or of this process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,41 @@
+"""Warm-up: the generator as an ordinary GAN, before any detector; one for all conditions of a sweep."""
+
+import hashlib
+import shutil
+
+import torch
+from filelock import FileLock
+
+import arena as package
+from arena.arena import Arena
+from arena.generators.generator import TrainableGenerator
+from arena.phases.phase import Finding
+from arena.phases.respond import train_gan
+from arena.progress import Progress
+from arena.records import RecordBook
+
+
+def warm_up(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
+    """Train G_0, or take it from the cache.
+
+    The cache is keyed by all that determines it (data and its split, evidence, generator, loss, budget, seed, versions,
+    device and precision) and by nothing of the condition, so that every condition branches from the same generator.
+    Parallel members of a sweep wait for the one that trains.
+    """
+    if not isinstance(arena.new_generator(), TrainableGenerator):
+        return Finding([], 0)
+    machine = arena.machine
+    versions = f"{package.__version__} {torch.__version__} {machine.device.type} {machine.precision}"
+    budget = f"{arena.schedule.warm_up_images} {arena.schedule.batch}"
+    key = hashlib.sha256(f"{versions}|{budget}|{arena.seed}|{arena.generator_key}".encode()).hexdigest()[:16]
+    cached = arena.cache / "warm_up" / key
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(cached.with_suffix(".lock")):
+        if not (cached / "done").exists():
+            images = arena.schedule.warm_up_images
+            train_gan(arena, progress, round, None, cached.with_suffix(".partial"), cached, images, pressure=None)
+            (cached / "done").touch()
+        else:
+            progress.say(f"warm-up taken from {cached}")
+    shutil.copytree(cached, arena.folder(0) / "gan", dirs_exist_ok=True)
+    return Finding([], arena.schedule.warm_up_images)

@@ -1,0 +1,185 @@
+"""The GAN's own training: a generator and its discriminator, and the pressure detectors add to it."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Protocol, cast
+
+import pytorch_lightning as pl
+import safetensors.torch
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+from arena.errors import ArenaError
+from arena.evidence import Evidence
+from arena.generators.generator import TrainableGenerator
+from arena.images import to_float
+from arena.records import write_atomically
+from arena.seeding import derive_seed
+from arena.training.ema import average_of, decay, update
+from arena.training.losses import DiscriminatorLoss, GanLoss
+
+OptimizerState = dict[str, object]
+
+
+class Pressure(Protocol):
+    """What detectors outside the GAN tell its generator: a scalar loss of fakes that came down the evidence path."""
+
+    def __call__(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
+        """A scalar loss, lower where the fakes (B, C, H, W) hide better; what is random is drawn from ``rng``."""
+        ...
+
+
+class GanTraining(pl.LightningModule):
+    """Trains a generator against its own discriminator, and against whatever presses on it from outside.
+
+    A training step sees nothing of the loader's batch: a loader of n ticks is n steps. Each step draws all its randomness
+    from one stream, named by the phase's seed and the step's number, so that a phase killed and resumed from a snapshot
+    goes on bit for bit as if it had not been. Both optimizers step once a step, and Lightning's ``global_step`` counts both.
+
+    Args:
+        generator: trained in place.
+        discriminator: its own, from ``generator.discriminator()``; trained in place.
+        loss: of the GAN.
+        evidence: the path on which the discriminator sees reals and fakes alike.
+        reals: uint8 (N, C, H, W), generator-train.
+        batch: images of a step.
+        seed: of the phase.
+        pressure: what detectors tell, added to the generator's loss; None for none.
+        log_every: steps from one look at the losses to the next; between them nothing waits for the device.
+    """
+
+    reals: Tensor
+
+    def __init__(
+        self,
+        *,
+        generator: TrainableGenerator,
+        discriminator: nn.Module,
+        loss: GanLoss,
+        evidence: Evidence,
+        reals: Tensor,
+        batch: int,
+        seed: int,
+        pressure: Pressure | None = None,
+        log_every: int = 50,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = generator.train().to(memory_format=torch.channels_last)
+        self.discriminator = discriminator.train().to(memory_format=torch.channels_last)
+        self.ema = average_of(self.generator)
+        self.loss, self.evidence, self.pressure = loss, evidence, pressure
+        self.batch, self.seed, self.log_every = batch, seed, log_every
+        self.register_buffer("reals", reals, persistent=False)
+        self.step = 0
+        """Steps done in this phase."""
+        self.images_seen = 0
+        """Real images shown over the life of the generator."""
+        self._optimizer_states: list[OptimizerState] = []
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Adam for the generator and for the discriminator, in the state a snapshot left them in."""
+        rate, betas = self.generator.learning_rate, (self.loss.beta1, self.loss.beta2)
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
+            for network in (self.generator, self.discriminator)
+        ]
+        if self._optimizer_states:
+            for optimizer, state in zip(optimizers, self._optimizer_states, strict=True):
+                optimizer.load_state_dict(state)
+        return optimizers
+
+    def training_step(self, tick: int) -> None:
+        """One step of both players."""
+        of_generator, of_discriminator = cast(list[LightningOptimizer], self.optimizers())
+        rng = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "step", self.step))
+
+        # 1. Reals and fakes, down the same path.
+        drawn = torch.randint(len(self.reals), (self.batch,), generator=rng, device=self.device)
+        reals = self.evidence(to_float(self.reals[drawn]))
+        z = torch.randn(self.batch, self.generator.z_dim, generator=rng, device=self.device)
+        fakes = self.evidence(self.generator.draw(z, rng).float())
+
+        # 2. The discriminator learns to tell them apart.
+        told_apart = self.loss.of_discriminator(self.discriminator, reals, fakes.detach(), self.step)
+        self._descend(of_discriminator, told_apart.adversarial + told_apart.penalty)
+
+        # 3. The generator learns from the discriminator, and from what the detectors tell.
+        self.discriminator.requires_grad_(False)  # no gradient of its weights is wanted here
+        adversarial = self.loss.of_generator(self.discriminator, reals, fakes)
+        pressure = adversarial.new_zeros(()) if self.pressure is None else self.pressure(fakes, rng)
+        self._descend(of_generator, adversarial + pressure)
+        self.discriminator.requires_grad_(True)
+
+        # 4. The average follows.
+        self.step += 1
+        self.images_seen += self.batch
+        update(self.ema, self.generator, decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp))
+        if self.step % self.log_every == 0:
+            self._log(told_apart, adversarial.detach(), pressure.detach())
+
+    def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    def _log(self, told_apart: DiscriminatorLoss, adversarial: Tensor, pressure: Tensor) -> None:
+        """Log a step's losses.
+
+        Raises:
+            ArenaError: where they are no longer finite.
+        """
+        losses = {f"gan/discriminator_{name}": value.detach() for name, value in told_apart._asdict().items()}
+        losses |= {"gan/generator_adversarial": adversarial, "gan/generator_pressure": pressure}
+        if not torch.stack(list(losses.values())).isfinite().all():
+            raise ArenaError(
+                f"generator.learning_rate={self.generator.learning_rate}: the GAN diverged by step {self.step} of the phase "
+                f"(a loss is not finite); expected a smaller one, or a larger loss.gamma"
+            )
+        self.log_dict(losses, batch_size=self.batch)
+
+    def save(self, folder: Path) -> None:
+        """Write all that training goes on from; each file whole or not at all.
+
+        ``generator.safetensors`` is the average, which forges; ``gan.safetensors`` generator and discriminator as they
+        stand; ``optimizers.pt`` Adam's moments and the counts of steps and images.
+        """
+        raw = {"generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict()}
+        flat = {f"{network}.{name}": value for network, state in raw.items() for name, value in state.items()}
+        states = self._optimizer_states
+        if self._trainer is not None:
+            states = [cast(OptimizerState, optimizer.state_dict()) for optimizer in self.trainer.optimizers]
+        buffer = BytesIO()
+        torch.save({"optimizers": states, "step": self.step, "images_seen": self.images_seen}, buffer)
+        write_atomically(folder / "generator.safetensors", _serialised(self.ema.state_dict()))
+        write_atomically(folder / "gan.safetensors", _serialised(flat))
+        write_atomically(folder / "optimizers.pt", buffer.getvalue())
+
+    def load(self, folder: Path, *, new_phase: bool = False) -> None:
+        """Go on from what ``save`` wrote; call it before ``fit``.
+
+        Args:
+            folder: what ``save`` was given.
+            new_phase: count steps from 0 again (with this phase's seed), instead of resuming the phase.
+
+        Raises:
+            ArenaError: where the folder holds weights of another network, or none.
+        """
+        try:
+            raw = safetensors.torch.load_file(folder / "gan.safetensors")
+            for prefix in ("generator", "discriminator"):
+                state = {name.removeprefix(f"{prefix}."): raw[name] for name in raw if name.startswith(f"{prefix}.")}
+                getattr(self, prefix).load_state_dict(state)
+            self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
+            training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({reason})") from error
+        self._optimizer_states = training["optimizers"]
+        self.images_seen = training["images_seen"]
+        self.step = 0 if new_phase else training["step"]
+
+
+def _serialised(state: dict[str, Tensor]) -> bytes:
+    return safetensors.torch.save({name: value.contiguous() for name, value in state.items()})

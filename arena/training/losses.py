@@ -1,0 +1,127 @@
+"""What a generator and its own discriminator play for: GAN losses and gradient penalties.
+
+Logits are the discriminator's, (B,), higher means more *real*; penalties are taken with respect to the images it sees.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arena.config import require
+
+
+class DiscriminatorLoss(NamedTuple):
+    """Scalars: the adversarial loss, the weighted penalty (0 where this step has none), and the mean logits, detached."""
+
+    adversarial: Tensor
+    penalty: Tensor
+    real_logit: Tensor
+    fake_logit: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanLoss(ABC):
+    """A GAN's loss, with the settings of the optimisation that are published with it.
+
+    Args:
+        gamma: weight of the gradient penalties; None for the loss's own rule.
+        beta1: of Adam, for generator and discriminator.
+        beta2: of Adam.
+        ema_images: half-life of the generator's moving average, in images.
+        ema_ramp: the half-life is at most this share of the images seen so far.
+
+    Raises:
+        ArenaError: for impossible values.
+    """
+
+    gamma: float | None = None
+    beta1: float = 0.0
+    beta2: float = 0.99
+    ema_images: float = 10_000
+    ema_ramp: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self.gamma is None or self.gamma >= 0, "loss.gamma", self.gamma, "0 or more, or null for the rule")
+        require(0 <= self.beta1 < 1, "loss.beta1", self.beta1, "a share in [0, 1)")
+        require(0 <= self.beta2 < 1, "loss.beta2", self.beta2, "a share in [0, 1)")
+        require(self.ema_images > 0, "loss.ema_images", self.ema_images, "above 0")
+        require(self.ema_ramp > 0, "loss.ema_ramp", self.ema_ramp, "above 0")
+
+    @abstractmethod
+    def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+        """Of reals and fakes (B, C, H, W), both down the evidence path, at the step of that number."""
+
+    @abstractmethod
+    def of_generator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
+        """Scalar, with a gradient towards ``fakes``."""
+
+
+def squared_gradient(discriminator: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B,) and ||grad_x D(x)||^2 (B,), the latter summed in fp32 over channels and pixels, differentiable."""
+    images = images.detach().requires_grad_()
+    logits = discriminator(images)
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return logits, gradient.float().square().sum((1, 2, 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relativistic(GanLoss):
+    """Relativistic pairing with R1 and R2 at every step (R3GAN, Huang et al. 2024, equations 2 and 4).
+
+    D: mean softplus(D(G(z)) - D(x)) + gamma/2 (||grad D(x)||^2 + ||grad D(G(z))||^2);  G: mean softplus(D(x) - D(G(z))).
+    Without a ``gamma`` it is 0.5 (resolution / 32)^2, which passes through the paper's ImageNet-32 (0.5) and FFHQ-64 (2).
+    """
+
+    def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+        """Every real is paired with the fake of the same place in the batch; one pass for both."""
+        gamma = 0.5 * (reals.shape[-1] / 32) ** 2 if self.gamma is None else self.gamma
+        logits, squared = squared_gradient(discriminator, torch.cat([reals, fakes]))
+        real, fake = logits.chunk(2)
+        penalty = gamma / 2 * squared.sum() / len(reals)
+        return DiscriminatorLoss(F.softplus(fake - real).mean(), penalty, real.detach().mean(), fake.detach().mean())
+
+    def of_generator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
+        """The same pairs, the other way round."""
+        with torch.no_grad():  # the reals' logits are constants to the generator
+            real = discriminator(reals)
+        return F.softplus(real - discriminator(fakes)).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logistic(GanLoss):
+    """Non-saturating logistic loss (Goodfellow et al. 2014) with lazy R1 (Mescheder et al. 2018; Karras et al. 2020).
+
+    D: mean softplus(D(G(z))) + mean softplus(-D(x)), and at every ``interval``-th step interval gamma/2 ||grad D(x)||^2;
+    G: mean softplus(-D(G(z))).
+    Without a ``gamma`` it is 0.0002 resolution^2 / batch, the rule of StyleGAN2-ADA (Karras et al. 2020, appendix C).
+
+    Args:
+        interval: steps from one penalty to the next.
+    """
+
+    interval: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.interval >= 1, "loss.interval", self.interval, "1 or more steps")
+
+    def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+        """R1 at steps 0, interval, 2 interval, ..., scaled by the interval so that its mean is that of every step."""
+        if step % self.interval == 0:
+            gamma = 2e-4 * reals.shape[-1] ** 2 / len(reals) if self.gamma is None else self.gamma
+            real, squared = squared_gradient(discriminator, reals)
+            penalty = self.interval * gamma / 2 * squared.mean()
+            fake = discriminator(fakes)
+        else:
+            real, fake = discriminator(torch.cat([reals, fakes])).chunk(2)
+            penalty = real.new_zeros(())
+        adversarial = F.softplus(fake).mean() + F.softplus(-real).mean()
+        return DiscriminatorLoss(adversarial, penalty, real.detach().mean(), fake.detach().mean())
+
+    def of_generator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
+        """Non-saturating; the reals play no part."""
+        return F.softplus(-discriminator(fakes)).mean()

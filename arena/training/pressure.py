@@ -1,0 +1,31 @@
+"""Pressure: the loss that attacked detectors put on the generator, from access, pool and objective."""
+
+import torch
+from torch import Tensor, nn
+
+from arena.detectors.detector import Detector
+from arena.training.objective import Fool
+from arena.training.pool import Member, Pool
+
+
+class PoolPressure(nn.Module):
+    """White-box pressure: each step a few detectors of the pool, frozen in eval mode, judge the fakes.
+
+    Gradients go through them to the images; their parameters get none and their buffers do not change.
+
+    Args:
+        detectors: the pool, by technique and round.
+        pool: how it is sampled.
+        objective: what is made of the logits.
+    """
+
+    def __init__(self, detectors: dict[Member, Detector], pool: Pool, objective: Fool) -> None:
+        super().__init__()
+        self.detectors, self.pool, self.objective = detectors, pool, objective
+        for detector in detectors.values():
+            detector.eval().requires_grad_(False)
+
+    def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
+        """The loss of fakes (B, C, H, W) that came down the evidence path."""
+        drawn = self.pool.draw(list(self.detectors), rng)
+        return self.objective(torch.stack([self.detectors[member](fakes).float() for member in drawn]))

@@ -1,0 +1,65 @@
+"""A fresh Lightning Trainer for every phase, and the precision decided once at the start."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+from torch.utils.data import DataLoader
+
+Precision = Literal["bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a race trains: recorded with every phase. Scoring is always fp32."""
+
+    device: torch.device
+    precision: Precision
+
+    @classmethod
+    def choose(cls, accelerator: str, precision: str) -> "Machine":
+        """Decide ``auto``: the GPU where there is one; bf16 where matrix units make it pay, fp32 elsewhere.
+
+        Args:
+            accelerator: auto, cpu or gpu.
+            precision: auto, bf16 or fp32.
+        """
+        gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+        device = torch.device("cuda" if gpu else "cpu")
+        if precision == "auto":
+            pays = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
+            precision = "bf16" if pays else "fp32"
+        return cls(device, "bf16" if precision == "bf16" else "fp32")
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """channels_last, which both oneDNN and cuDNN convolve fastest."""
+        return torch.channels_last
+
+    def trainer(self, callbacks: Sequence[pl.Callback] = (), logger: Logger | None = None, **options: int) -> pl.Trainer:
+        """A Trainer for one fit of one epoch: a Trainer that fits twice silently trains nothing the second time."""
+        return pl.Trainer(
+            accelerator="gpu" if self.device.type == "cuda" else "cpu",
+            devices=1,
+            precision="bf16-mixed" if self.precision == "bf16" else "32-true",
+            max_epochs=1,
+            logger=logger or False,
+            callbacks=list(callbacks),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            **options,
+        )
+
+
+def ticks(start: int, stop: int) -> DataLoader[int]:
+    """A loader that only counts the steps of a phase: the images are in memory, and each step draws its own."""
+    # Lightning advises worker processes for every loader, and there is nothing here for them to do.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    return DataLoader(range(start, stop), batch_size=None)  # type: ignore[arg-type]

@@ -1,0 +1,300 @@
+"""Runs that never ran: run directories with the records and scores a race would have written, in milliseconds.
+
+The scores are normal: of a fresh judge, ``score = separation * label + what this image does to every judge + what this
+judge makes of it``. The first two parts belong to the image and the technique alone, so that conditions with the same
+data seed are tested by the same reals, and pairing has something to pair.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from scipy.stats import norm
+
+from arena.answer.declared import declared, declared_hash
+from arena.config import AnswerConfig
+from arena.metrics.roc import Summary, summarise
+from arena.records import (
+    ControlRecord,
+    FitnessRecord,
+    PhaseRecord,
+    ProvenanceRecord,
+    QualityRecord,
+    Record,
+    RecordBook,
+    Regime,
+    ScoreFile,
+    ScoreRecord,
+    Scores,
+    write_scores,
+)
+from arena.seeding import derive_seed
+
+BATTERY = {"cnn": 0.5, "dct": 0.5, "forest": 0.5, "spectrum": 0.5, "stack": 0.5}
+QUALITY = {
+    "kernel_distance": 0.05,
+    "kernel_distance_error": 0.004,
+    "real_kernel_distance": 0.0002,
+    "blurred_kernel_distance": 0.2,
+    "precision": 0.7,
+    "recall": 0.6,
+    "density": 0.9,
+    "coverage": 0.8,
+    "real_recall": 0.75,
+    "real_coverage": 0.95,
+    "memorisation": 0.51,
+    "memorisation_low": 0.47,
+    "memorisation_high": 0.55,
+}
+
+
+def synthetic_config(
+    *,
+    seed: int = 0,
+    data_seed: int = 0,
+    access: str = "white_box",
+    rounds: int = 2,
+    techniques: Mapping[str, float] = BATTERY,
+    judge_seeds: int = 3,
+    folds: int = 3,
+    answer: AnswerConfig | None = None,
+) -> dict[str, object]:
+    """A resolved config with every key the right wing reads, its declaration hashed."""
+    config: dict[str, object] = {
+        "data": {"_target_": "arena.data.digits.Digits", "resolution": 8, "seed": data_seed, "planted_amplitude": 2.0},
+        "evidence": {"_target_": "arena.evidence.Evidence", "levels": 17, "jpeg": None, "resize": None},
+        "generator": {"_target_": "arena.generators.style.StyleGenerator", "width": 32},
+        "loss": {"name": "relativistic"},
+        "access": {"name": access, "held_out": []},
+        "objective": {"name": "fool_all"},
+        "pool": {"name": "all"},
+        "battery": {
+            "members": {name: {"_target_": f"arena.detectors.{name}"} for name in techniques if name != "stack"},
+            "stack": {"_target_": "arena.detectors.stack"} if "stack" in techniques else None,
+            "images": 20_000,
+        },
+        "race": {"rounds": rounds},
+        "judge": {"seeds": judge_seeds, "folds": folds, "images": 20_000},
+        "answer": dataclasses.asdict(answer or AnswerConfig()),
+        "trainer": {"precision": "auto", "accelerator": "auto"},
+        "logger": {"mode": "none"},
+        "seed": seed,
+        "run_dir": f"runs/{access}-{seed}",
+        "cache_dir": "cache",
+        "environment": {"python": "3.11"},
+    }
+    return config | {"declared": declared_hash(declared(config))}
+
+
+def synthetic_run(
+    run: Path,
+    *,
+    techniques: Mapping[str, float] = BATTERY,
+    start: float = 0.995,
+    seed: int = 0,
+    data_seed: int = 0,
+    access: str = "white_box",
+    rounds: int = 2,
+    judge_seeds: int = 3,
+    folds: int = 3,
+    n_real: int = 1000,
+    n_fake: int = 1000,
+    answer: AnswerConfig | None = None,
+    frozen: float = 0.05,
+    planted: Mapping[str, float] | float = 0.98,
+    half_loss: float = 0.0,
+    quality: Mapping[str, float] | None = None,
+    differences: tuple[str, ...] = (),
+    unrecorded: tuple[str, ...] = (),
+    finished: bool = True,
+) -> Path:
+    """Write a run directory: ``config.yaml``, ``records.jsonl`` and ``scores/``.
+
+    Args:
+        run: the directory to make.
+        techniques: technique -> AUC expected of its fresh judges at the last round.
+        start: AUC expected of every fresh judge at round 0; between, the separation moves in equal steps.
+        seed: of the run: its fakes and its judges.
+        data_seed: of the split: which reals test.
+        access: white_box, none or placebo; no technique is told under the last two, and ``forest`` and ``stack`` never.
+        rounds: responses of the generator; there is one round more.
+        judge_seeds: fresh judges of each technique.
+        folds: cross-fitting folds.
+        n_real: judge reals.
+        n_fake: test bank of fakes.
+        answer: how the outcome is read.
+        frozen: AUC expected of every frozen detector.
+        planted: AUC expected of a judge on its planted artefact, for all or by technique.
+        half_loss: what half the data and images cost a judge, in AUC.
+        quality: figures of the last round's ``QualityRecord`` that differ from ``QUALITY``.
+        differences: what differs between the files of reals and of fakes.
+        unrecorded: techniques of the battery whose judges left no record at the last round.
+        finished: whether the last round was measured.
+
+    Returns:
+        ``run``.
+    """
+    config = synthetic_config(
+        seed=seed,
+        data_seed=data_seed,
+        access=access,
+        rounds=rounds,
+        techniques=techniques,
+        judge_seeds=judge_seeds,
+        folds=folds,
+        answer=answer,
+    )
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    told = () if access != "white_box" else tuple(name for name in techniques if name not in ("forest", "stack"))
+    bench = _Bench(run, seed, data_seed, folds, n_real, n_fake, (answer or AnswerConfig()).margin, told)
+
+    beforehand: list[Record] = []
+    for name in techniques:
+        amount = planted.get(name, 0.98) if isinstance(planted, Mapping) else planted
+        beforehand += [bench.fitness(0, name, 0, amount, artefact="checkerboard"), bench.oracle(name)]
+    bench.close("fitness", 0, "", beforehand)
+    provenance = ProvenanceRecord(round=0, seed=seed, checked=True, differences=differences)
+    bench.close("provenance", 0, "", [provenance])
+    for round in range(rounds + 1):
+        share = round / rounds if rounds else 1.0
+        bench.close("forge", round, "generator", [])
+        for name, end in techniques.items():
+            expected = float(norm.cdf((1 - share) * norm.ppf(start) + share * norm.ppf(np.clip(end, 1e-4, 1 - 1e-4))))
+            past = [bench.cell(round, name, round, detector, frozen) for detector in range(round)]
+            bench.close("confront", round, name, past)
+            bench.close("retrain", round, name, [bench.cell(round, name, g, round, 0.9) for g in range(round + 1)])
+            if round == rounds and name in unrecorded:
+                continue
+            judged: list[Record] = [bench.fresh(round, name, judge, expected) for judge in range(judge_seeds)]
+            if round == rounds:
+                halved = expected - half_loss
+                judged += [bench.fitness(round, name, judge, halved, artefact=None) for judge in range(judge_seeds)]
+            bench.close("judge", round, name, judged)
+        if round == rounds and not finished:
+            return run
+        figures = QUALITY | (dict(quality or {}) if round == rounds else {})
+        bench.close("measure", round, "", [QualityRecord(round=round, seed=seed, n=n_real, **figures)])
+        if round < rounds:
+            bench.close("respond", round, "generator", [])
+    return run
+
+
+class _Bench:
+    """Draws the scores of one run, and writes them and their records."""
+
+    def __init__(
+        self,
+        run: Path,
+        seed: int,
+        data_seed: int,
+        folds: int,
+        n_real: int,
+        n_fake: int,
+        margin: float,
+        told: tuple[str, ...],
+    ) -> None:
+        self.run, self.seed, self.folds, self.margin, self.told = run, seed, folds, margin, told
+        self.n_real, self.n_fake, self.book = n_real, n_fake, RecordBook(run)
+        order = np.random.default_rng(derive_seed(data_seed, "synthetic split")).permutation(3 * n_real)
+        self.real_ids = np.sort(order[:n_real]).astype(np.int64)
+
+    def close(self, phase: str, round: int, player: str, records: Sequence[Record]) -> None:
+        closing = PhaseRecord(
+            round=round,
+            seed=self.seed,
+            phase=phase,
+            player=player,
+            images=20_000,
+            seconds=1.5,
+            peak_memory_mib=512.0,
+            device="cpu",
+            precision="fp32",
+        )
+        self.book.append([*records, closing])
+
+    def fresh(self, round: int, technique: str, judge: int, auc: float) -> ScoreRecord:
+        validation = float(np.clip(auc + 0.003 * self._rng("validation", round, f"{technique}-{judge}").normal(), 0, 1))
+        return self._score(round, technique, "fresh", auc, round, round, judge, validation)
+
+    def cell(self, round: int, technique: str, generator: int, detector: int, auc: float) -> ScoreRecord:
+        regime = "frozen" if detector < generator else "retrained"
+        return self._score(round, technique, regime, auc, generator, detector, None, None)
+
+    def fitness(self, round: int, technique: str, judge: int, auc: float, artefact: str | None) -> FitnessRecord:
+        name = f"fitness-{artefact or 'half'}-{technique}-{round}-{judge}"
+        summary, file = self._scored(name, technique, auc, round, self.folds)
+        return FitnessRecord(
+            round=round,
+            seed=self.seed,
+            technique=technique,
+            artefact=artefact,
+            amplitude=None if artefact is None else 2.0,
+            share=0.5 if artefact is None else 1.0,
+            judge_seed=judge,
+            auc=summary.auc,
+            auc_low=summary.auc_low,
+            auc_high=summary.auc_high,
+            scores=file,
+        )
+
+    def oracle(self, technique: str) -> ControlRecord:
+        summary, _ = self._scored(f"oracle-{technique}", technique, 0.5, 0, self.folds)
+        return ControlRecord(
+            round=0,
+            seed=self.seed,
+            control="oracle",
+            technique=technique,
+            expected="AUC 1/2",
+            found=summary.auc,
+            low=summary.auc_low,
+            high=summary.auc_high,
+            holds=summary.p_above > 0.001,
+        )
+
+    def _score(
+        self,
+        round: int,
+        technique: str,
+        regime: Regime,
+        auc: float,
+        generator_round: int,
+        detector_round: int,
+        judge: int | None,
+        validation_auc: float | None,
+    ) -> ScoreRecord:
+        folds = 1 if judge is None else self.folds
+        name = f"{regime}-{technique}-{generator_round}-{detector_round}-{judge}"
+        summary, file = self._scored(name, technique, auc, generator_round, folds)
+        return ScoreRecord(
+            round=round,
+            seed=self.seed,
+            technique=technique,
+            detector=technique,
+            regime=regime,
+            told=technique in self.told,
+            judge_seed=judge,
+            generator_round=generator_round,
+            detector_round=detector_round,
+            validation_auc=validation_auc,
+            scores=file,
+            **dataclasses.asdict(summary),
+        )
+
+    def _scored(self, name: str, technique: str, auc: float, round: int, folds: int) -> tuple[Summary, ScoreFile]:
+        """Scores whose expected AUC is ``auc``: half of their variance is the image's, half the judge's."""
+        of_reals = np.random.default_rng(derive_seed(0, "real", 0, technique)).normal(size=3 * self.n_real)
+        of_fakes = self._rng("fake", round, technique).normal(size=self.n_fake)
+        image = np.concatenate([of_reals[self.real_ids], of_fakes])
+        label = np.repeat([0, 1], [self.n_real, self.n_fake]).astype(np.uint8)
+        separation = np.sqrt(2.0) * norm.ppf(np.clip(auc, 1e-4, 1 - 1e-4))
+        score = label * separation + np.sqrt(0.5) * (image + self._rng("judge", round, name).normal(size=len(image)))
+        index = np.concatenate([np.arange(self.n_real), np.arange(self.n_fake)])
+        ids = np.concatenate([self.real_ids, np.arange(self.n_fake)])
+        scores = Scores(score.astype(np.float32), label, ids, (index % folds).astype(np.uint8))
+        return summarise(scores, self.margin), write_scores(self.run, name, scores)
+
+    def _rng(self, purpose: str, round: int, player: str) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self.seed, purpose, round, player))
