@@ -1,7 +1,8 @@
 """The typed schema of a run. Hydra composes it, ``arena.__main__`` builds the parts, and below that nobody sees a config.
 
 Groups whose parts are built by ``_target_`` are ``Any`` here: their constructors check them. What the race itself reads is
-typed and checked here, so that an impossible value ends before anything is trained.
+typed and checked here, so that an impossible value ends before anything is trained. (The dataclasses are not frozen,
+since OmegaConf takes frozen for read-only and would refuse every override.)
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ def require(condition: bool, key: str, value: object, expected: str) -> None:
         raise ArenaError(f"{key}={value}: expected {expected}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class RaceConfig:
     """``race.rounds`` counts the generator's responses: 0 examines the generator as it is."""
 
@@ -33,7 +34,7 @@ class RaceConfig:
         require(self.rounds >= 0, "race.rounds", self.rounds, "0 or more")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ScheduleConfig:
     """Budgets of the generator, in real images shown."""
 
@@ -50,7 +51,7 @@ class ScheduleConfig:
             require(images >= self.batch, f"schedule.{key}", images, f"at least one batch ({self.batch})")
 
 
-@dataclass(frozen=True)
+@dataclass
 class BankConfig:
     """Fakes forged each round, by use. ``cell`` of the test bank score the off-diagonal cells of the payoff matrix."""
 
@@ -65,7 +66,7 @@ class BankConfig:
         require(self.cell <= self.test, "bank.cell", self.cell, f"at most bank.test={self.test}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class BatteryConfig:
     """The techniques in the race, each a detector's config by name, and the stack over their scores.
 
@@ -82,7 +83,6 @@ class BatteryConfig:
     replay: float = 0.5
 
     def __post_init__(self) -> None:
-        require(bool(self.members), "battery.members", self.members, "at least one technique")
         require("stack" not in self.members, "battery.members.stack", "...", "the stack under battery.stack")
         require(self.batch >= 2, "battery.batch", self.batch, "at least 2")
         require(self.images >= self.batch, "battery.images", self.images, f"at least one batch ({self.batch})")
@@ -91,7 +91,7 @@ class BatteryConfig:
         require(self.patience >= 1, "battery.patience", self.patience, "at least 1")
 
 
-@dataclass(frozen=True)
+@dataclass
 class JudgeConfig:
     """Fresh judges: ``seeds`` of each technique, ``folds`` of the judge reals, ``images`` of training budget each."""
 
@@ -104,7 +104,7 @@ class JudgeConfig:
         require(2 <= self.folds <= 20, "judge.folds", self.folds, "2 to 20")
 
 
-@dataclass(frozen=True)
+@dataclass
 class AnswerConfig:
     """What is declared before the race, and hashed: how its outcome will be read."""
 
@@ -125,7 +125,7 @@ class AnswerConfig:
         require(0.5 < self.memorisation_limit < 1, "answer.memorisation_limit", self.memorisation_limit, "in (0.5, 1)")
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainerConfig:
     """``precision`` auto: bf16 where the processor has matrix units for it, fp32 elsewhere."""
 
@@ -139,7 +139,7 @@ class TrainerConfig:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class ArenaConfig:
     """The whole run."""
 
@@ -164,6 +164,8 @@ class ArenaConfig:
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "seed", self.seed, "0 or more")
+        # The schema is made with every value missing, and says nothing yet.
+        require(self.data == MISSING or bool(self.battery.members), "battery.members", "{}", "at least one technique")
         require(
             self.judge.images >= self.battery.images,
             "judge.images",

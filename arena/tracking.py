@@ -4,13 +4,15 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from pytorch_lightning.loggers import WandbLogger
 
 from arena.errors import ArenaError
-from arena.figures.series import reading, rounds, techniques
+from arena.figures.series import on_timeline, read_series, score_records, techniques
 from arena.figures.style import REGIMES
 from arena.figures.tables import scores_table
 from arena.records import PhaseRecord, QualityRecord, Record, read_records
@@ -70,7 +72,8 @@ class Tracker:
     def __init__(self, *, mode: Mode, project: str, entity: str | None) -> None:
         if mode not in ("offline", "online", "none"):
             raise ArenaError(f"logger.mode={mode}: expected offline, online or none")
-        self.mode, self.project, self.entity = mode, project, entity
+        self.mode: Mode = mode
+        self.project, self.entity = project, entity
         self._run: Run | None = None
 
     def start(self, run: Path, *, settings: Mapping[str, object], group: str, tags: Sequence[str]) -> None:
@@ -187,14 +190,13 @@ def _run_id(run: Path) -> str:
 
 
 def _over_rounds(records: Sequence[Record]) -> dict[int, dict[str, float]]:
-    """What W&B shows of these records: round -> metric -> value."""
+    """What W&B shows of these records: round -> metric -> value; of several judge seeds the mean."""
     steps: dict[int, dict[str, float]] = {}
-    for round in rounds(records):
-        for name in techniques(records):
-            for regime in REGIMES:
-                auc = reading(records, name, regime, round).auc
-                if auc == auc:  # NaN: not among these records
-                    steps.setdefault(round, {})[f"auc/{regime}/{name}"] = auc
+    for round in {record.generator_round for record in score_records(records)}:
+        for name, regime in product(techniques(records), REGIMES):
+            aucs = [record.auc for record in on_timeline(records, name, regime, round)]
+            if aucs:
+                steps.setdefault(round, {})[f"auc/{regime}/{name}"] = fmean(aucs)
     for record in records:
         if isinstance(record, QualityRecord):
             figures = ("kernel_distance", "precision", "recall", "density", "coverage", "memorisation")
@@ -208,8 +210,8 @@ def _over_rounds(records: Sequence[Record]) -> dict[int, dict[str, float]]:
 def _show_outcome(tracked: "Run", run: Path) -> None:
     import wandb
 
-    header, *rows = scores_table(read_records(run))
-    shown: dict[str, object] = {"scores": wandb.Table(columns=header, data=rows)}
+    header, *rows = scores_table(read_series(run, read_records(run)))
+    shown: dict[str, object] = {"scores": wandb.Table(columns=[*header], data=[[*row] for row in rows])}
     shown |= {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((run / "figures").glob("*.png"))}
     tracked.log(shown)
     tracked.summary["verdict"] = json.loads((run / "verdict.json").read_text(encoding="utf-8"))

@@ -38,7 +38,7 @@ class Camera:
 
     resolution: int
     seed: int = 0
-    blur: float = 0.45
+    blur: float = 0.65
     full_well: float = 4000.0
     read_noise: float = 6.0
     pattern: float = 0.02

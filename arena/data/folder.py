@@ -96,7 +96,9 @@ def _folder(path: str | Path | None) -> Path:
         raise ArenaError("data.path=null: data=folder needs the folder of the images, as in data.path=photos")
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        raise ArenaError(f"data.path={path}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
+        raise ArenaError(
+            f"data.path={path}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}"
+        )
     return folder
 
 
@@ -117,7 +119,9 @@ def _persons(names: list[str], expression: re.Pattern[str]) -> NDArray[np.int64]
     found = [expression.search(name) for name in names]
     for name, match in zip(names, found, strict=True):
         if match is None or match.group(1) is None:
-            raise ArenaError(f"data.persons={expression.pattern}: expected a match in every path, found none in {name!r}")
+            raise ArenaError(
+                f"data.persons={expression.pattern}: expected a match in every path, found none in {name!r}"
+            )
     who = [match.group(1) for match in found if match is not None]
     return np.unique(who, return_inverse=True)[1].astype(np.int64)
 
@@ -163,4 +167,6 @@ def _report(skipped: dict[str, str], enlarged: int, resolution: int) -> None:
     if len(skipped) > NAMED:
         log.warning("skipped %d more files that are no images", len(skipped) - NAMED)
     if enlarged:
-        log.warning("%d images are smaller than data.resolution=%d and were enlarged, which leaves traces", enlarged, resolution)
+        log.warning(
+            "%d images are smaller than data.resolution=%d and were enlarged, which leaves traces", enlarged, resolution
+        )

@@ -51,7 +51,9 @@ def compare_provenance(real: Sequence[Path], fake: Sequence[Path]) -> Provenance
     A property differs where the shares of its most telling value are more than ``TOLERATED`` apart, and more than three
     standard errors (of two proportions, pooled). Files that are no images are passed over.
     """
-    sides = [[headers for file in _sample(files) if (headers := read_headers(file)) is not None] for files in (real, fake)]
+    sides = [
+        [headers for file in _sample(files) if (headers := read_headers(file)) is not None] for files in (real, fake)
+    ]
     n_real, n_fake = len(sides[0]), len(sides[1])
     if not n_real or not n_fake:
         return Provenance((), 0.0, n_real, n_fake)
@@ -67,7 +69,9 @@ def compare_provenance(real: Sequence[Path], fake: Sequence[Path]) -> Provenance
         error = np.sqrt(pooled * (1 - pooled) * (1 / n_real + 1 / n_fake))
         largest = max(largest, gap)
         if gap > max(TOLERATED, 3 * error):
-            found.append((gap, f"{name}: {value} in {share_real:.0%} of the real files and {share_fake:.0%} of the fake"))
+            found.append(
+                (gap, f"{name}: {value} in {share_real:.0%} of the real files and {share_fake:.0%} of the fake")
+            )
     return Provenance(tuple(line for _, line in sorted(found, key=lambda pair: -pair[0])), largest, n_real, n_fake)
 
 

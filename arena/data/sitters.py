@@ -7,8 +7,12 @@ import torch
 from torch import Tensor
 
 # sRGB anchors, from light to dark (skin), from unpigmented to black (hair), and the common eye colours.
-_SKIN = torch.tensor([[0.97, 0.83, 0.74], [0.89, 0.69, 0.55], [0.72, 0.50, 0.36], [0.50, 0.33, 0.23], [0.33, 0.21, 0.16]])
-_HAIR = torch.tensor([[0.87, 0.73, 0.48], [0.62, 0.42, 0.22], [0.38, 0.24, 0.14], [0.20, 0.13, 0.09], [0.07, 0.06, 0.06]])
+_SKIN = torch.tensor(
+    [[0.97, 0.83, 0.74], [0.89, 0.69, 0.55], [0.72, 0.50, 0.36], [0.55, 0.37, 0.27], [0.40, 0.27, 0.21]]
+)
+_HAIR = torch.tensor(
+    [[0.87, 0.73, 0.48], [0.62, 0.42, 0.22], [0.38, 0.24, 0.14], [0.20, 0.13, 0.09], [0.07, 0.06, 0.06]]
+)
 _EYES = torch.tensor([[0.33, 0.53, 0.75], [0.42, 0.55, 0.40], [0.50, 0.36, 0.18], [0.28, 0.16, 0.09]])
 
 
@@ -92,17 +96,20 @@ class Sitters:
         def some(share: float) -> Tensor:
             return (torch.rand(n, generator=rng) < share).float()
 
+        def coloured(dark: float, bright: float, spread: float) -> Tensor:
+            return (uniform(dark, bright, 1) + normal(spread, 0.5, 3)).clamp(0.05, 0.97)
+
         length = uniform(0, 1) ** 0.8
         bearded = some(0.45) * (length < 0.5)
         grey = (some(0.15) * uniform(0.5, 1))[:, None]
         hair = _between(_HAIR, uniform(0, 1)) * uniform(0.85, 1.15, 3)
         painted = some(0.4) * (length > 0.4)
         return cls(
-            yaw=normal(0.32, 0.75),
+            yaw=normal(0.36, 0.8),
             pitch=normal(0.12, 0.3),
             roll=normal(0.07, 0.2),
-            position=normal(0.04, 0.1, 2) + torch.tensor([0.0, -0.04]),
-            size=uniform(0.52, 0.64),
+            position=normal(0.04, 0.1, 2) + torch.tensor([0.0, 0.02]),
+            size=uniform(0.58, 0.70),
             face_width=uniform(0.70, 0.86),
             jaw=uniform(-0.32, 0.12),
             skin_tone=uniform(0, 1),
@@ -125,17 +132,17 @@ class Sitters:
             nose_length=uniform(0.85, 1.15),
             mouth_width=uniform(0.8, 1.2),
             smile=normal(0.5, 1) + 0.35,
-            mouth_open=uniform(-1.0, 1).clamp(min=0),
+            mouth_open=uniform(-1.4, 1).clamp(min=0),
             lips=uniform(0.7, 1.4),
             lip_colour=painted * uniform(0.3, 1),
             beard=bearded * uniform(0.15, 1),
             glasses=some(0.18),
             light=torch.stack([normal(0.6, 1.1), normal(0.3, 0.6) - 0.45], 1),
-            light_contrast=uniform(0.35, 0.75),
+            light_contrast=uniform(0.4, 0.85),
             exposure=uniform(0.85, 1.15),
-            background=uniform(0.05, 0.95, 3) * 0.6 + uniform(0.0, 0.4, 1),
-            background_far=uniform(0.05, 0.95, 3) * 0.5 + uniform(0.0, 0.5, 1),
-            clothing=uniform(0.03, 0.9, 3) * 0.6 + uniform(0.0, 0.4, 1),
+            background=coloured(0.10, 0.95, 0.08),
+            background_far=coloured(0.10, 0.95, 0.08),
+            clothing=coloured(0.10, 0.90, 0.14),
         )
 
     def columns(self) -> dict[str, Tensor]:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from arena.answer.declared import declared, read_config
-from arena.figures.payoff import payoff
+from arena.answer.verdict import read_verdict
+from arena.figures.payoff import payoff_map
 from arena.figures.rounds import read_rounds, rounds_of_images
+from arena.figures.series import read_series
 from arena.figures.style import save
-from arena.figures.tables import scores_table, to_csv, to_latex
+from arena.figures.tables import scores_table, to_csv, to_latex, verdict_table
 from arena.figures.timeline import timeline
 from arena.records import read_records, write_atomically
 
@@ -24,14 +26,17 @@ def draw_all(run: Path, out: Path) -> list[Path]:
         The files written.
 
     Raises:
-        ArenaError: if ``run`` is no run directory.
+        ArenaError: if ``run`` is no run directory, or what is in it cannot be read.
     """
     records = read_records(run)
     margin = declared(read_config(run)).answer.margin
-    figures = {"timeline": timeline(records, margin), "payoff": payoff(records)}
+    series = read_series(run, records)
+    figures = {"timeline": timeline(series, margin), "payoff": payoff_map(records, series)}
     if rows := read_rounds(run):
         figures["rounds"] = rounds_of_images(rows)
-    tables = {"scores": scores_table(records)}
+    tables = {"scores": scores_table(series)}
+    if (run / "verdict.json").is_file():
+        tables["verdict"] = verdict_table(read_verdict(run))
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]
     for name, table in tables.items():
         for kind, text in (("csv", to_csv(table)), ("tex", to_latex(table))):

@@ -13,16 +13,17 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from arena.figures.series import score_records, techniques, title
+from arena.figures.series import Series
 from arena.figures.style import BAND, COLUMN, INK, look
+from arena.game.payoff import payoff
 from arena.records import Record
 
 MOST_NUMBERS = 8
 """Rounds beyond which the cells are too small to hold their numbers."""
-_COLOURS = ScalarMappable(Normalize(0.0, 1.0), colormaps["PuOr_r"].with_extremes(bad=BAND))
+_COLOURS, _NORM = colormaps["PuOr_r"].with_extremes(bad=BAND), Normalize(0.0, 1.0)
 
 
-def payoff(records: Sequence[Record], columns: int = 3) -> Figure:
+def payoff_map(records: Sequence[Record], series: Sequence[Series], columns: int = 3) -> Figure:
     """One matrix a technique: AUC of generator round (down) against detector round (across), the diagonal framed.
 
     Right of the diagonal stand later detectors before older fakes (do they forget?), left of it older detectors before
@@ -31,40 +32,30 @@ def payoff(records: Sequence[Record], columns: int = 3) -> Figure:
 
     Args:
         records: of one run.
+        series: its techniques, in order.
         columns: panels a row.
     """
-    names = techniques(records)
-    columns = max(1, min(columns, len(names)))
-    rows = max(1, math.ceil(len(names) / columns))
+    columns = max(1, min(columns, len(series)))
+    rows = max(1, math.ceil(len(series) / columns))
     with look():
         figure = Figure(figsize=(COLUMN * columns + 0.55, (COLUMN - 0.1) * rows + 0.1), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
-            _panel(axes, payoff_matrix(records, name))
-            axes.set_title(title(records, name), color=INK)
+        for number, (axes, its) in enumerate(zip(panels, series, strict=False)):
+            _panel(axes, payoff(records, its.technique))
+            axes.set_title(its.title, color=INK)
             if number % columns == 0:
                 axes.set_ylabel("fakes of round")
-            if number >= len(names) - columns:
+            if number >= len(series) - columns:
                 axes.set_xlabel("detector of round")
-        for axes in panels[len(names) :]:
+        for axes in panels[len(series) :]:
             axes.set_axis_off()
-        figure.colorbar(_COLOURS, ax=list(panels), shrink=0.7, aspect=30, pad=0.02, label="AUC")
+        figure.colorbar(ScalarMappable(_NORM, _COLOURS), ax=list(panels), shrink=0.7, aspect=30, pad=0.02, label="AUC")
     return figure
-
-
-def payoff_matrix(records: Sequence[Record], technique: str) -> NDArray[np.float64]:
-    """AUC (rounds, rounds): rows the generator's, columns the detector's; NaN where nobody scored."""
-    cells = [record for record in score_records(records) if record.technique == technique and record.regime != "fresh"]
-    size = 1 + max((max(cell.generator_round, cell.detector_round) for cell in cells), default=0)
-    matrix = np.full((size, size), np.nan)
-    for cell in cells:
-        matrix[cell.generator_round, cell.detector_round] = cell.auc
-    return matrix
 
 
 def _panel(axes: Axes, matrix: NDArray[np.float64]) -> None:
     size = len(matrix)
-    axes.imshow(matrix, cmap=_COLOURS.cmap, norm=_COLOURS.norm, interpolation="nearest")
+    axes.imshow(matrix, cmap=_COLOURS, norm=_NORM, interpolation="nearest")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     for axis in (axes.xaxis, axes.yaxis):

@@ -22,7 +22,7 @@ def rounds_of_images(rows: Sequence[tuple[str, Images]], columns: int = 12) -> F
     """One row a round, every pixel of an image a square of whole pixels in the picture.
 
     Args:
-        rows: name of the row and its images, uint8 (N, C, H, W), top to bottom, all of one size. Where the rows come from
+        rows: name of the row and its images, uint8 (N, C, H, W), top to bottom, all of one size. Where they come from
             the same z, a column shows what became of one z.
         columns: images shown of each row.
     """

@@ -1,25 +1,56 @@
-"""The curves of a race: what each technique achieved in each regime, round by round, read from the records."""
+"""The curves of a race: what each technique achieved in each regime, round by round."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from arena.records import Record, Regime, ScoreRecord
+from arena.answer.estimate import estimate
+from arena.errors import ArenaError
+from arena.metrics.delong import influence
+from arena.records import Record, Regime, ScoreRecord, read_scores
 
 STACK = "stack"
 
 
-class Reading(NamedTuple):
-    """An AUC with its 95% interval; NaN where nothing was recorded."""
+@dataclass(frozen=True)
+class Point:
+    """An AUC with its 95% interval; ``seeds`` holds that of each judge seed where there are several."""
 
     auc: float
     low: float
     high: float
+    seeds: tuple[float, ...] = ()
 
 
-MISSING = Reading(math.nan, math.nan, math.nan)
+MISSING = Point(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One technique's way through the race.
+
+    Args:
+        technique: its name.
+        told: whether any generator of the race was told of it.
+        rounds: the generator rounds scored by any technique, ascending.
+        points: regime -> generator round -> AUC. Frozen means the detector of the round before, retrained that of the
+            same round: other pairs of rounds are cells of the payoff matrix.
+    """
+
+    technique: str
+    told: bool
+    rounds: tuple[int, ...]
+    points: Mapping[Regime, Mapping[int, Point]]
+
+    @property
+    def title(self) -> str:
+        """What its panel is headed with."""
+        return f"{self.technique} · {'told' if self.told else 'not told'}"
+
+    def at(self, regime: Regime, round: int) -> Point:
+        """The AUC in a regime at a round; NaN where nobody scored."""
+        return self.points[regime].get(round, MISSING)
 
 
 def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
@@ -30,30 +61,11 @@ def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
 def techniques(records: Sequence[Record]) -> list[str]:
     """The techniques in the order of their first record, the stack over them last."""
     names = dict.fromkeys(record.technique for record in score_records(records))
-    return [name for name in names if name != STACK] + [name for name in names if name == STACK]
+    return sorted(names, key=lambda name: name == STACK)
 
 
-def rounds(records: Sequence[Record]) -> list[int]:
-    """The generator rounds that were scored."""
-    return sorted({record.generator_round for record in score_records(records)})
-
-
-def told(records: Sequence[Record], technique: str) -> bool:
-    """Whether any generator of the race was told of the technique."""
-    return any(record.told for record in score_records(records) if record.technique == technique)
-
-
-def title(records: Sequence[Record], technique: str) -> str:
-    """What a panel is headed with: the technique, and whether it is held out from the generator."""
-    return f"{technique} · {'told' if told(records, technique) else 'not told'}"
-
-
-def of_regime(records: Sequence[Record], technique: str, regime: Regime, round: int) -> list[ScoreRecord]:
-    """The tests of generator ``round`` the timeline shows, for fresh judges one a seed.
-
-    Frozen means the detector of the round before, retrained the detector of this round; the other pairs of rounds are
-    cells of the payoff matrix.
-    """
+def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round: int) -> list[ScoreRecord]:
+    """The tests of generator ``round`` that the timeline shows; of fresh judges one a seed."""
     detector_round = round - 1 if regime == "frozen" else round
     return [
         record
@@ -63,12 +75,35 @@ def of_regime(records: Sequence[Record], technique: str, regime: Regime, round: 
     ]
 
 
-def reading(records: Sequence[Record], technique: str, regime: Regime, round: int) -> Reading:
-    """The AUC of one point of the timeline, the judge seeds of a regime taken together."""
-    tests = of_regime(records, technique, regime, round)
-    if not tests:
-        return MISSING
+def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
+    """The series of a run, one a technique; fresh judges are taken together just as the verdict takes them.
+
+    Args:
+        run: the run directory, whose ``scores/`` give the intervals of several judges together.
+        records: its records.
+
+    Raises:
+        ArenaError: if the scores of a judge are missing or altered.
+    """
+    seen = tuple(sorted({record.generator_round for record in score_records(records)}))
+    regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
+    series = []
+    for name in techniques(records):
+        tests = {(k, r): on_timeline(records, name, k, r) for k in regimes for r in seen}
+        points: dict[Regime, dict[int, Point]] = {
+            k: {r: _point(run, tests[k, r]) for r in seen if tests[k, r]} for k in regimes
+        }
+        told = any(record.told for record in score_records(records) if record.technique == name)
+        series.append(Series(name, told, seen, points))
+    return series
+
+
+def _point(run: Path, tests: Sequence[ScoreRecord]) -> Point:
     if len(tests) == 1:
-        return Reading(tests[0].auc, tests[0].auc_low, tests[0].auc_high)
-    aucs = np.array([test.auc for test in tests])
-    return Reading(float(aucs.mean()), math.nan, math.nan)
+        return Point(tests[0].auc, tests[0].auc_low, tests[0].auc_high)
+    try:
+        found = estimate([[influence(read_scores(run, test.scores)) for test in tests]])
+    except ValueError as error:
+        raise ArenaError(f"{run / tests[0].scores.file}: {error}") from error
+    low, high = max(0.0, found.low(0.025)), min(1.0, found.high(0.025))
+    return Point(found.value, low, high, tuple(test.auc for test in tests))

@@ -1,15 +1,18 @@
-"""One look for every figure: colours a colour-blind reader tells apart, marks and dashes that survive a grey printer."""
+"""One look for every figure: colours a colour-blind reader tells apart, marks that survive a grey printer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from arena.records import Regime, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 COLUMN = 2.45
 """Inches a panel is wide."""
@@ -24,18 +27,18 @@ class Stroke(NamedTuple):
     label: str
     colour: str
     marker: str
-    dashes: str
     filled: bool
+    joined: bool
 
 
 # Okabe & Ito (2008), chosen to differ in lightness too.
 REGIMES: dict[Regime, Stroke] = {
-    "frozen": Stroke("frozen: last round's detector", "#56b4e9", "s", ":", False),
-    "retrained": Stroke("the same, retrained on these fakes", "#d55e00", "^", "--", True),
-    "fresh": Stroke("fresh judges: mean, 95% CI, each seed", "#00324e", "o", "-", True),
+    "frozen": Stroke("frozen: last round's detector", "#56b4e9", "s", False, False),
+    "retrained": Stroke("the same, retrained on these fakes", "#d55e00", "^", True, False),
+    "fresh": Stroke("fresh judges: mean, 95% CI, each seed", "#00324e", "o", True, True),
 }
 
-_LOOK = {
+_LOOK: "dict[RcKeyType, Any]" = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
     "axes.titlesize": 8.5,

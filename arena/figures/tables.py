@@ -5,28 +5,35 @@ import math
 from collections.abc import Sequence
 from io import StringIO
 
-from arena.figures.series import reading, rounds, techniques, told
-from arena.records import Record
+from arena.answer.verdict import Verdict
+from arena.figures.series import Series
 
 Table = list[list[str]]
 """A header row, then rows of as many cells."""
 
 
-def scores_table(records: Sequence[Record]) -> Table:
-    """One row a round and technique: frozen, retrained, and the fresh judges with their 95% interval."""
-    table = [["round", "technique", "told", "frozen", "retrained", "fresh", "low", "high"]]
-    for round in rounds(records):
-        for name in techniques(records):
-            fresh = reading(records, name, "fresh", round)
-            frozen, retrained = (reading(records, name, regime, round).auc for regime in ("frozen", "retrained"))
-            cells = [number(value) for value in (frozen, retrained, *fresh)]
-            table.append([str(round), name, yes(told(records, name)), *cells])
+def scores_table(series: Sequence[Series]) -> Table:
+    """One row a round and technique: frozen, retrained, and the fresh judges together with their 95% interval."""
+    table = [["round", "technique", "told", "frozen", "retrained", "fresh", "fresh_low", "fresh_high"]]
+    for round in series[0].rounds if series else ():
+        for its in series:
+            fresh = its.at("fresh", round)
+            aucs = (its.at("frozen", round).auc, its.at("retrained", round).auc, fresh.auc, fresh.low, fresh.high)
+            table.append([str(round), its.technique, yes(its.told), *map(number, aucs)])
     return table
 
 
-def number(value: float) -> str:
+def verdict_table(verdict: Verdict) -> Table:
+    """One row a technique: its AUC with the one-sided bounds at alpha that decide, and its finding."""
+    table = [["technique", "told", "auc", "low", "high", "finding"]]
+    for name, its in verdict.techniques.items():
+        table.append([name, yes(its.told), number(its.auc), number(its.low), number(its.high), its.finding])
+    return table
+
+
+def number(value: float | None) -> str:
     """An AUC to four decimals, nothing where there is none."""
-    return "" if math.isnan(value) else f"{value:.4f}"
+    return "" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def yes(value: bool) -> str:

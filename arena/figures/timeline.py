@@ -3,113 +3,99 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from arena.figures.series import Reading, of_regime, reading, rounds, score_records, techniques, title
-from arena.figures.style import BAND, COLUMN, FAINT, INK, REGIMES, look
-from arena.records import Record, Regime
+from arena.figures.series import Series
+from arena.figures.style import BAND, COLUMN, FAINT, INK, REGIMES, Stroke, look
+from arena.records import Regime
 
 # Within a round, left to right, in the order of the race: confront, retrain, judge.
-SAW = (0, (3, 2))
 OFFSET: dict[Regime, float] = {"frozen": -0.18, "retrained": 0.0, "fresh": 0.18}
+_SAW = (0, (3, 2))
 
 
-def timeline(records: Sequence[Record], margin: float, columns: int = 3) -> Figure:
+def timeline(series: Sequence[Series], margin: float, columns: int = 3) -> Figure:
     """One panel a technique: the generator's responses pull the frozen detector down, retraining lifts it again.
 
     Args:
-        records: of one run.
-        margin: the verdict's e: the band 1/2 - e to 1/2 + e is drawn.
+        series: of one run.
+        margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
         columns: panels a row.
     """
-    names = techniques(records)
-    columns = max(1, min(columns, len(names)))
-    rows = max(1, math.ceil(len(names) / columns))
+    columns = max(1, min(columns, len(series)))
+    rows = max(1, math.ceil(len(series) / columns))
     with look():
-        figure = Figure(figsize=(COLUMN * columns, 1.75 * rows + 0.75), layout="constrained")
+        legend = _legend(margin)
+        height = 1.7 * rows + 0.2 + 0.17 * math.ceil(len(legend) / min(columns, 2))
+        figure = Figure(figsize=(COLUMN * columns, height), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, name in zip(panels, names, strict=False):
-            _panel(axes, records, name, margin)
-        for axes in panels[len(names) :]:
+        for number, (axes, its) in enumerate(zip(panels, series, strict=False)):
+            _panel(axes, its, margin)
+            if number % columns == 0:
+                axes.set_ylabel("AUC")
+            if number >= len(series) - columns:
+                axes.set_xlabel("round of the generator")
+                axes.tick_params(labelbottom=True)
+        for axes in panels[len(series) :]:
             axes.set_axis_off()
-        _frame(panels[0], records)
-        for axes in panels[max(0, len(names) - columns) : len(names)]:
-            axes.set_xlabel("round of the generator")
-            axes.tick_params(labelbottom=True)
-        for axes in panels[::columns]:
-            axes.set_ylabel("AUC")
-        figure.legend(handles=_legend(margin), loc="outside upper left", ncols=min(columns, 2), handlelength=2.8)
+        _frame(panels[0], series)
+        figure.legend(handles=legend, loc="outside upper left", ncols=min(columns, 2), handlelength=2.8)
     return figure
 
 
-def _panel(axes: Axes, records: Sequence[Record], name: str, margin: float) -> None:
-    axes.set_title(title(records, name), color=INK)
+def _panel(axes: Axes, series: Series, margin: float) -> None:
+    axes.set_title(series.title, color=INK)
     axes.axhspan(0.5 - margin, 0.5 + margin, color=BAND, linewidth=0, zorder=0)
     axes.axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
-    _sawtooth(axes, records, name)
+    _sawtooth(axes, series)
     for regime, stroke in REGIMES.items():
-        points = {round: reading(records, name, regime, round) for round in rounds(records)}
-        x = np.array(list(points)) + OFFSET[regime]
-        fresh = regime == "fresh"
-        (line,) = axes.plot(
-            x,
-            [point.auc for point in points.values()],
-            color=stroke.colour,
-            marker=stroke.marker,
-            markerfacecolor=stroke.colour if stroke.filled else "white",
-            linestyle=stroke.dashes if fresh else "none",
-            zorder=4 if fresh else 3,
-        )
-        line.set_gid(f"{name}/{regime}")
-        if fresh:
-            _bars(axes, x, list(points.values()), stroke.colour)
-            for round in points:
-                seeds = [test.auc for test in of_regime(records, name, regime, round)]
-                axes.plot([round + OFFSET[regime] + 0.13] * len(seeds), seeds, "_", color=stroke.colour, markersize=4)
+        points = [series.at(regime, round) for round in series.rounds]
+        x = [round + OFFSET[regime] for round in series.rounds]
+        line = _line(stroke, x, [point.auc for point in points])
+        line.set_gid(f"{series.technique}/{regime}")
+        axes.add_line(line)
+        if regime == "fresh":
+            axes.vlines(x, [point.low for point in points], [point.high for point in points], color=stroke.colour)
+            for left, point in zip(x, points, strict=True):
+                seeds = [left + 0.17] * len(point.seeds)
+                axes.plot(seeds, point.seeds, "_", color=stroke.colour, markersize=3.5, markeredgewidth=0.7)
 
 
-def _sawtooth(axes: Axes, records: Sequence[Record], name: str) -> None:
-    """Retrained detector of round r - 1, the same detector frozen before the new fakes, then retrained on them."""
-    x, y = [], []
-    for round in rounds(records):
-        for regime in ("frozen", "retrained"):
-            auc = reading(records, name, regime, round).auc
-            if not math.isnan(auc):
-                x.append(round + OFFSET[regime])
-                y.append(auc)
-    axes.plot(x, y, color=FAINT, linewidth=0.9, linestyle=SAW, zorder=2)
+def _sawtooth(axes: Axes, series: Series) -> None:
+    """The retrained detector of one round, the same before the next round's fakes, and retrained on those."""
+    order: tuple[Regime, ...] = ("frozen", "retrained")
+    path = [(round + OFFSET[regime], series.at(regime, round).auc) for round in series.rounds for regime in order]
+    known = [(x, auc) for x, auc in path if not math.isnan(auc)]
+    axes.plot([x for x, _ in known], [auc for _, auc in known], color=FAINT, linewidth=0.9, linestyle=_SAW, zorder=2)
 
 
-def _bars(axes: Axes, x: np.ndarray, points: list[Reading], colour: str) -> None:
-    axes.vlines(x, [p.low for p in points], [p.high for p in points], color=colour, linewidth=1.1, zorder=4)
+def _line(stroke: Stroke, x: Sequence[float], y: Sequence[float]) -> Line2D:
+    return Line2D(
+        x,
+        y,
+        color=stroke.colour,
+        marker=stroke.marker,
+        markerfacecolor=stroke.colour if stroke.filled else "white",
+        linestyle="-" if stroke.joined else "none",
+        label=stroke.label,
+        zorder=4 if stroke.joined else 3,
+    )
 
 
-def _frame(axes: Axes, records: Sequence[Record]) -> None:
-    """Shared by every panel: whole rounds, and AUC from what was lowest (but no higher than 0.4) to 1."""
-    seen = rounds(records) or [0]
-    axes.set_xlim(seen[0] - 0.5, seen[-1] + 0.5)
+def _frame(axes: Axes, series: Sequence[Series]) -> None:
+    """Shared by every panel: whole rounds, and AUC from the lowest there is (but no higher than 0.4) to 1."""
+    rounds = [round for its in series for round in its.rounds] or [0]
+    lows = [point.low for its in series for regime in its.points.values() for point in regime.values()]
+    axes.set_xlim(min(rounds) - 0.5, max(rounds) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    lowest = min((record.auc_low for record in score_records(records)), default=0.4)
-    axes.set_ylim(min(0.4, lowest - 0.03), 1.03)
+    axes.set_ylim(min(0.4, min((low for low in lows if not math.isnan(low)), default=0.4) - 0.03), 1.03)
 
 
 def _legend(margin: float) -> list[Line2D | Patch]:
-    lines = [
-        Line2D(
-            [],
-            [],
-            color=stroke.colour,
-            marker=stroke.marker,
-            markerfacecolor=stroke.colour if stroke.filled else "white",
-            linestyle=stroke.dashes if regime == "fresh" else "none",
-            label=stroke.label,
-        )
-        for regime, stroke in REGIMES.items()
-    ]
-    saw = Line2D([], [], color=FAINT, linewidth=0.9, linestyle=SAW, label="down: it responds, up: they retrain")
-    return [*lines, saw, Patch(color=BAND, label=f"chance, 1/2 ± {margin:g}")]
+    saw = Line2D([], [], color=FAINT, linewidth=0.9, linestyle=_SAW, label="down: it responds, up: they retrain")
+    band = Patch(color=BAND, label=f"chance, 1/2 ± {margin:g}")
+    return [*(_line(stroke, [], []) for stroke in REGIMES.values()), saw, band]

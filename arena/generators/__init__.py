@@ -1,0 +1,1 @@
+"""One file per generator; controls among them."""

@@ -14,9 +14,9 @@ Artefact = Literal["checkerboard", "stripes"]
 def pattern(kind: Artefact, height: int, width: int) -> Tensor:
     """Float (height, width) of +1 and -1.
 
-    ``checkerboard`` alternates from pixel to pixel both ways, as transposed convolutions do (Odena et al. 2016): all its
-    energy is at the corner of the spectrum, beyond the last whole ring of an azimuthal average. ``stripes`` alternates
-    from column to column: its energy is at the horizontal Nyquist frequency, on that last ring.
+    ``checkerboard`` alternates from pixel to pixel both ways, as transposed convolutions do (Odena et al. 2016):
+    all its energy is at the corner of the spectrum, beyond the last whole ring of an azimuthal average. ``stripes``
+    alternates from column to column: its energy is at the horizontal Nyquist frequency, on that last ring.
     """
     row = 1.0 - 2.0 * (torch.arange(width) % 2)
     column = 1.0 - 2.0 * (torch.arange(height) % 2)

@@ -25,8 +25,9 @@ def _halves(reals: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 class Oracle(Generator):
     """Its fakes are real images: nobody may catch it beyond what alpha allows.
 
-    Its banks are drawn, disjoint and without replacement, from one half of generator-train; where they want more than there
-    is, all shrink in proportion. The other half is its training set, so that its images are new to the measure of memorisation.
+    Its banks are drawn, disjoint and without replacement, from one half of generator-train; where they want more than
+    there is, all shrink in proportion. The other half is its training set, so that its images are new to the measure of
+    memorisation.
     """
 
     trainable = False
@@ -47,7 +48,7 @@ class Oracle(Generator):
 
 
 class Copycat(Generator):
-    """Its fakes are the images of generator-train, copied: whatever the detectors say, memorisation must invalidate it."""
+    """Its fakes are copies of generator-train: whatever the detectors say, memorisation must invalidate it."""
 
     trainable = False
 

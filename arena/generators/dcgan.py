@@ -1,5 +1,7 @@
 """DCGAN, after Radford, Metz & Chintala 2016: all convolutions, batch normalisation, no style and no noise inputs."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +20,8 @@ def _widths(resolution: int, width: int) -> list[int]:
 class DcganGenerator(TrainableGenerator):
     """z -> transposed convolutions, each twice the side, batch normalisation and ReLU between them -> tanh.
 
-    In training batch normalisation uses the batch; in eval mode, where fakes are forged, its running statistics, so that
-    an image does not depend on its batch mates.
+    In training batch normalisation uses the batch; in eval mode, where fakes are forged, its running statistics, so
+    that an image does not depend on its batch mates.
 
     Args:
         resolution: side in pixels, a power of two from 8 to 256.
@@ -54,7 +56,7 @@ class DcganGenerator(TrainableGenerator):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in pairwise(widths):
             layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
         layers += [nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -76,15 +78,15 @@ class DcganGenerator(TrainableGenerator):
 class DcganDiscriminator(nn.Module):
     """Strided convolutions with leaky ReLU: (B, C, H, W) -> logits (B,) in fp32, higher means more real.
 
-    The paper normalises batches here too. Under a gradient penalty, which is a property of one image, that is out of place
-    (Gulrajani et al. 2017, section 4), and it would let an image's mates into its logit; so there is none.
+    The paper normalises batches here too. Under a gradient penalty, which is a property of one image, that is out of
+    place (Gulrajani et al. 2017, section 4), and it would let an image's mates into its logit; so there is none.
     """
 
     def __init__(self, *, resolution: int, channels: int, width: int) -> None:
         super().__init__()
         widths = [channels, *reversed(_widths(resolution, width))]
         layers: list[nn.Module] = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in pairwise(widths):
             layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers)
         self.logit = nn.Linear(widths[-1] * 16, 1)

@@ -1,6 +1,7 @@
 """The discriminator a style generator is trained with: residual blocks, after Karras et al. 2020 (StyleGAN2)."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ class ResidualBlock(nn.Module):
 
 
 class MinibatchDeviation(nn.Module):
-    """Appends one channel: the deviation over a group of images, averaged over everything (Karras et al. 2018, section 3).
+    """Appends one channel: the deviation over a group of images, averaged over everything (Karras et al. 2018, sec. 3).
 
     An image's logit then depends on its batch mates, which is why only a GAN's own discriminator may have this. Groups
     are neighbours in the batch, so that a batch of reals followed by as many fakes mixes them in none.
@@ -65,7 +66,7 @@ class ResidualDiscriminator(nn.Module):
         sides = [resolution >> k for k in range(doublings(resolution) + 1)]
         widths = [channels_at(side, width) for side in sides]
         self.from_image = EqualisedConv(channels, widths[0], 1, gain=LRELU_GAIN)
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
         self.deviation = MinibatchDeviation(group) if group else nn.Identity()
         self.last = EqualisedConv(widths[-1] + bool(group), widths[-1], 3, gain=LRELU_GAIN)
         self.dense = EqualisedLinear(widths[-1] * 16, widths[-1], gain=LRELU_GAIN)

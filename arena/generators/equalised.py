@@ -42,7 +42,8 @@ def channels_at(resolution: int, width: int) -> int:
 class EqualisedLinear(nn.Module):
     """Linear layer whose weights are N(0, 1) / multiplier and are scaled at run time (Karras et al. 2018, section 4.1).
 
-    Under Adam every weight then learns at the same relative speed, whatever its fan-in; ``multiplier`` slows a layer down.
+    Under Adam every weight then learns at the same relative speed, whatever its fan-in; ``multiplier`` slows a layer
+    down.
 
     Args:
         inputs: size of the input (B, inputs).

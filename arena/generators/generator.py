@@ -36,7 +36,7 @@ class Generator(nn.Module, ABC):
             counts: name of the bank -> images wanted. A control that draws from a finite set may deliver fewer, in the
                 same proportions.
             seed: of this round's forging.
-            reals: generator-train. A trained generator has seen them and does not look again; a control draws from them.
+            reals: generator-train. A trained generator does not look at them again; a control draws from them.
         """
 
     def training_set(self, reals: Reals, seed: int) -> Reals:
@@ -45,7 +45,7 @@ class Generator(nn.Module, ABC):
 
 
 class TrainableGenerator(Generator):
-    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], which brings the discriminator it is trained with."""
+    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], which brings its own discriminator."""
 
     trainable = True
     z_dim: int

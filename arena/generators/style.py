@@ -12,16 +12,20 @@ from arena.generators.generator import TrainableGenerator
 W_AVERAGE_BETA = 0.995
 
 
-class Mapping(nn.Sequential):
+class Mapping(nn.Module):
     """The mapping network z -> w: leaky ReLU layers, slowed down by ``multiplier`` (StyleGAN, appendix C)."""
 
     def __init__(self, size: int, depth: int, multiplier: float) -> None:
+        super().__init__()
         layers = (EqualisedLinear(size, size, gain=LRELU_GAIN, multiplier=multiplier) for _ in range(depth))
-        super().__init__(*(module for layer in layers for module in (layer, nn.LeakyReLU(0.2))))
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, size) to (B, size); z is first normalised to unit second moment."""
-        return super().forward(z * z.square().mean(1, keepdim=True).add(1e-8).rsqrt())
+        w = z * z.square().mean(1, keepdim=True).add(1e-8).rsqrt()
+        for layer in self.layers:
+            w = lrelu(layer(w))
+        return w
 
 
 class ModulatedConv(nn.Module):
@@ -117,6 +121,9 @@ class StyleGenerator(TrainableGenerator):
         ArenaError: for a resolution it cannot make, and for impossible sizes.
     """
 
+    layer_of: Tensor
+    w_average: Tensor
+
     def __init__(
         self,
         *,
@@ -157,8 +164,6 @@ class StyleGenerator(TrainableGenerator):
         owners = torch.tensor([*range(len(inputs)), *(k + 1 for k in self.last_of_side)])
         self.register_buffer("layer_of", owners.repeat_interleave(torch.tensor(self.style_sizes)), persistent=False)
         self.register_buffer("w_average", torch.zeros(z_dim))
-        self.layer_of: Tensor
-        self.w_average: Tensor
 
     def discriminator(self) -> ResidualDiscriminator:
         """A residual discriminator of the width asked for."""
@@ -183,7 +188,8 @@ class StyleGenerator(TrainableGenerator):
         w = self.mapping(torch.cat([z, other]))
         with torch.no_grad():
             self.w_average.lerp_(w.float().mean(0), 1 - W_AVERAGE_BETA)
-        return self.synthesise(self.mix(*self.styles(w).chunk(2), rng), rng)
+        styles, others = self.styles(w).chunk(2)
+        return self.synthesise(self.mix(styles, others, rng), rng)
 
     def mix(self, styles: Tensor, other: Tensor, rng: torch.Generator) -> Tensor:
         """With probability ``mixing`` an image takes the styles from a random layer on from ``other``; both (B, S)."""

@@ -29,9 +29,8 @@ class RandomFeatures:
             torch.manual_seed(FEATURE_SEED)
             outputs = width
             while resolution > 2:
-                convolution = nn.Conv2d(channels, outputs, 3, padding=1)
+                convolution = nn.Conv2d(channels, outputs, 3, padding=1, bias=False)
                 nn.init.orthogonal_(convolution.weight, gain=2**0.5)
-                nn.init.zeros_(convolution.bias if convolution.bias is not None else torch.empty(0))
                 layers += [convolution, nn.ReLU(), nn.AvgPool2d(2)]
                 channels, outputs, resolution = outputs, min(2 * outputs, 64), resolution // 2
         self.network = nn.Sequential(*layers).eval()

@@ -2,7 +2,8 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -40,6 +41,7 @@ class Director:
         """Carry out one phase, unless it is done."""
         name = phase.__name__
         if self.book.done(name, round, player):
+            self.progress.skip()
             return
         arena, machine = self.arena, self.arena.machine
         if machine.device.type == "cuda":
@@ -60,6 +62,12 @@ class Director:
         )
         self.book.append([*finding.records, record])
         arena.tracker.records([*finding.records, record])
+
+    @staticmethod
+    def done_in(run: Path, steps: Iterable[tuple[Phase, int, str]]) -> list[bool]:
+        """Which of the steps the records of a run call done."""
+        book = RecordBook(run)
+        return [book.done(phase.__name__, round, player) for phase, round, player in steps]
 
 
 def _peak_memory_mib(device: torch.device) -> float:

@@ -1,7 +1,7 @@
 """How a gradient-trained detector learns: balanced batches, stopped on validation, the best state kept."""
 
 import math
-from collections.abc import Mapping
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -15,6 +15,7 @@ from arena.detectors.detector import Detector, Examples, FittedDetector, Learned
 from arena.detectors.scoring import score
 from arena.evidence import Evidence
 from arena.images import to_float
+from arena.progress import Progress
 from arena.seeding import derive_seed
 from arena.training.trainer import Machine, ticks
 
@@ -93,7 +94,8 @@ def train_detector(
     fresh: bool,
     seed: int,
     machine: Machine,
-    logger: Logger | None = None,
+    progress: Progress | None = None,
+    logger: Logger | Literal[False] = False,
 ) -> int:
     """Train a detector of either kind in place, within its budget, and say how many images it was shown.
 
@@ -107,6 +109,7 @@ def train_detector(
         fresh: whether ``prepare`` must look at the data first.
         seed: of all that is random.
         machine: device and precision.
+        progress: is told of every step.
         logger: of the phase.
     """
     match detector:
@@ -124,15 +127,10 @@ def train_detector(
                 detector, train, validation, evidence, settings.batch, settings.learning_rate, seed
             )
             patience = EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=False)
-            trainer = machine.trainer([patience], logger, val_check_interval=every)
+            shown = [] if progress is None else [progress.callback(settings.batch)]
+            trainer = machine.trainer([patience, *shown], logger, val_check_interval=every)
             trainer.fit(module, ticks(0, steps), ticks(0, 1))
             detector.to("cpu")
             return trainer.global_step * settings.batch
     raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
 
-
-def initialise(factory: "DetectorFactory", seed: int, shape: Mapping[str, int]) -> Detector:
-    """A new detector whose initial weights depend on ``seed`` and on nothing that ran before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return factory(**shape)

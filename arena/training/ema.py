@@ -4,7 +4,8 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -29,7 +30,7 @@ def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
 @torch.no_grad()
 def update(average: nn.Module, module: nn.Module, decay: float) -> None:
     """Move the average's parameters towards the module's; its buffers (running statistics) become the module's."""
-    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
-    buffers: list[tuple[Tensor, Tensor]] = list(zip(average.buffers(), module.buffers(), strict=True))
-    for to, of in buffers:
-        to.copy_(of)
+    blend = get_ema_multi_avg_fn(decay)  # one fused call over all tensors
+    blend(list(average.parameters()), list(module.parameters()), 0)
+    for averaged, current in zip(average.buffers(), module.buffers(), strict=True):
+        averaged.copy_(current)

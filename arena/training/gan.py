@@ -33,9 +33,9 @@ class Pressure(Protocol):
 class GanTraining(pl.LightningModule):
     """Trains a generator against its own discriminator, and against whatever presses on it from outside.
 
-    A training step sees nothing of the loader's batch: a loader of n ticks is n steps. Each step draws all its randomness
-    from one stream, named by the phase's seed and the step's number, so that a phase killed and resumed from a snapshot
-    goes on bit for bit as if it had not been. Both optimizers step once a step, and Lightning's ``global_step`` counts both.
+    A training step sees nothing of the loader's batch: a loader of n ticks is n steps. Each step draws all its
+    randomness from one stream, named by the phase's seed and the step's number, so that a phase killed and resumed from
+    a snapshot goes on bit for bit as if it had not been. Lightning's ``global_step`` counts both optimizers' steps.
 
     Args:
         generator: trained in place.
@@ -66,8 +66,8 @@ class GanTraining(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.generator = generator.train().to(memory_format=torch.channels_last)
-        self.discriminator = discriminator.train().to(memory_format=torch.channels_last)
+        self.generator, self.discriminator = generator.train(), discriminator.train()
+        _store_channels_last(generator, discriminator)
         self.ema = average_of(self.generator)
         self.loss, self.evidence, self.pressure = loss, evidence, pressure
         self.batch, self.seed, self.log_every = batch, seed, log_every
@@ -80,7 +80,7 @@ class GanTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for the generator and for the discriminator, in the state a snapshot left them in."""
-        rate, betas = self.generator.learning_rate, (self.loss.beta1, self.loss.beta2)
+        rate, betas = self.generator.learning_rate, (float(self.loss.beta1), float(self.loss.beta2))
         optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
             for network in (self.generator, self.discriminator)
@@ -134,8 +134,8 @@ class GanTraining(pl.LightningModule):
         losses |= {"gan/generator_adversarial": adversarial, "gan/generator_pressure": pressure}
         if not torch.stack(list(losses.values())).isfinite().all():
             raise ArenaError(
-                f"generator.learning_rate={self.generator.learning_rate}: the GAN diverged by step {self.step} of the phase "
-                f"(a loss is not finite); expected a smaller one, or a larger loss.gamma"
+                f"generator.learning_rate={self.generator.learning_rate}: the GAN diverged by step {self.step} of the "
+                f"phase (a loss is not finite); expected a smaller one, or a larger loss.gamma"
             )
         self.log_dict(losses, batch_size=self.batch)
 
@@ -179,6 +179,14 @@ class GanTraining(pl.LightningModule):
         self._optimizer_states = training["optimizers"]
         self.images_seen = training["images_seen"]
         self.step = 0 if new_phase else training["step"]
+
+
+def _store_channels_last(*networks: nn.Module) -> None:
+    """Store kernels in the layout oneDNN and cuDNN convolve fastest; activations follow them."""
+    for network in networks:
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _serialised(state: dict[str, Tensor]) -> bytes:

@@ -15,7 +15,7 @@ from arena.config import require
 
 
 class DiscriminatorLoss(NamedTuple):
-    """Scalars: the adversarial loss, the weighted penalty (0 where this step has none), and the mean logits, detached."""
+    """Scalars: the adversarial loss, the weighted penalty (0 where this step has none), and mean logits, detached."""
 
     adversarial: Tensor
     penalty: Tensor
@@ -72,8 +72,9 @@ def squared_gradient(discriminator: nn.Module, images: Tensor) -> tuple[Tensor, 
 class Relativistic(GanLoss):
     """Relativistic pairing with R1 and R2 at every step (R3GAN, Huang et al. 2024, equations 2 and 4).
 
-    D: mean softplus(D(G(z)) - D(x)) + gamma/2 (||grad D(x)||^2 + ||grad D(G(z))||^2);  G: mean softplus(D(x) - D(G(z))).
-    Without a ``gamma`` it is 0.5 (resolution / 32)^2, which passes through the paper's ImageNet-32 (0.5) and FFHQ-64 (2).
+    D: mean softplus(D(G(z)) - D(x)) + gamma/2 (||grad D(x)||^2 + ||grad D(G(z))||^2);
+    G: mean softplus(D(x) - D(G(z))).
+    Without a ``gamma`` it is 0.5 (resolution / 32)^2, through the paper's ImageNet-32 (0.5) and FFHQ-64 (2).
     """
 
     def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
@@ -95,7 +96,7 @@ class Relativistic(GanLoss):
 class Logistic(GanLoss):
     """Non-saturating logistic loss (Goodfellow et al. 2014) with lazy R1 (Mescheder et al. 2018; Karras et al. 2020).
 
-    D: mean softplus(D(G(z))) + mean softplus(-D(x)), and at every ``interval``-th step interval gamma/2 ||grad D(x)||^2;
+    D: mean softplus(D(G(z))) + mean softplus(-D(x)), and every ``interval`` steps interval gamma/2 ||grad D(x)||^2;
     G: mean softplus(-D(G(z))).
     Without a ``gamma`` it is 0.0002 resolution^2 / batch, the rule of StyleGAN2-ADA (Karras et al. 2020, appendix C).
 

@@ -40,14 +40,14 @@ class Machine:
         """channels_last, which both oneDNN and cuDNN convolve fastest."""
         return torch.channels_last
 
-    def trainer(self, callbacks: Sequence[pl.Callback] = (), logger: Logger | None = None, **options: int) -> pl.Trainer:
+    def trainer(self, callbacks: Sequence[pl.Callback] = (), logger: Logger | Literal[False] = False, **options: int) -> pl.Trainer:
         """A Trainer for one fit of one epoch: a Trainer that fits twice silently trains nothing the second time."""
         return pl.Trainer(
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             devices=1,
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
             max_epochs=1,
-            logger=logger or False,
+            logger=logger,
             callbacks=list(callbacks),
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -1,0 +1,117 @@
+"""``python -m arena.answer RUN... [--json]``: one verdict per condition, and the paired contrasts with its controls."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from arena.answer.conditions import Condition, conditions, find_runs
+from arena.answer.contrasts import Contrast, contrasts, control_difference
+from arena.answer.verdict import Verdict, verdict
+from arena.errors import ArenaError
+
+
+@dataclass(frozen=True)
+class ConditionAnswer:
+    """A condition's verdict, and its contrasts by control."""
+
+    condition: Condition
+    verdict: Verdict
+    contrasts: dict[str, list[Contrast]]
+
+
+def answers(places: Sequence[Path]) -> tuple[list[ConditionAnswer], list[str]]:
+    """Read, group, judge and compare.
+
+    Returns:
+        One answer per condition, and a line for each run passed over.
+
+    Raises:
+        ArenaError: one line, if there is no finished run or one of them is altered.
+    """
+    runs, passed_over = find_runs(places)
+    groups = conditions(runs)
+    found = []
+    for condition in groups:
+        compared = {name: contrasts(condition, control) for name, control in condition.controls(groups).items()}
+        differences = {name: control_difference(compared.get(name, [])) for name in ("none", "placebo")}
+        found.append(
+            ConditionAnswer(
+                condition, verdict(condition.runs, differences if any(differences.values()) else None), compared
+            )
+        )
+    return found, passed_over
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the answers; 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m arena.answer", description=__doc__)
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="a run directory, or a folder that holds some"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON on stdout and nothing else")
+    options = parser.parse_args(arguments)
+    try:
+        found, passed_over = answers(options.runs)
+    except ArenaError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for line in passed_over:
+        print(f"passed over: {line}", file=sys.stderr)
+    if options.json:
+        print(json.dumps([_as_json(answer) for answer in found], indent=2, allow_nan=False))
+    else:
+        console = Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False)
+        for answer in found:
+            show(answer, console)
+    return 0
+
+
+def show(answer: ConditionAnswer, console: Console) -> None:
+    """The verdict of a condition as a table of techniques, its contrasts, and the sentence."""
+    runs = answer.condition.runs
+    seeds = ", ".join(str(run.seed) for run in runs)
+    console.rule(f"{answer.condition.name}: {len(runs)} run{'s' if len(runs) > 1 else ''} (seed {seeds})")
+    console.print(techniques_table(answer.verdict))
+    for control, found in answer.contrasts.items():
+        if found:
+            console.print(_contrasts_table(control, found))
+    console.print(answer.verdict.sentence, soft_wrap=True)
+    console.print()
+
+
+def techniques_table(found: Verdict) -> Table:
+    """AUC of each technique's fresh judges with its bounds, and what it found."""
+    table = Table("technique", "told", "AUC", "low", "high", "finding")
+    for name, its in found.techniques.items():
+        figures = ("-" if value is None else f"{value:.3f}" for value in (its.auc, its.low, its.high))
+        table.add_row(name, "yes" if its.told else "no", *figures, its.finding)
+    return table
+
+
+def _contrasts_table(control: str, found: Sequence[Contrast]) -> Table:
+    table = Table("technique", "difference", "95% low", "95% high", "pairs", title=f"AUC less that of access={control}")
+    for its in found:
+        table.add_row(its.technique, f"{its.difference:+.3f}", f"{its.low:+.3f}", f"{its.high:+.3f}", str(its.pairs))
+    return table
+
+
+def _as_json(answer: ConditionAnswer) -> dict[str, object]:
+    return {
+        "condition": answer.condition.name,
+        "runs": [str(run.path) for run in answer.condition.runs],
+        "verdict": json.loads(answer.verdict.to_json()),
+        "contrasts": {
+            control: [dataclasses.asdict(its) for its in found] for control, found in answer.contrasts.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

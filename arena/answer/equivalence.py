@@ -1,0 +1,123 @@
+"""What each technique found: passes, caught, undecided or unfit (a one-sided test each way; Schuirmann 1987)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from arena.answer.estimate import Estimate, estimate
+from arena.answer.finished import FinishedRun
+from arena.answer.power import in_words, needed
+from arena.metrics.delong import Influence, combine
+
+Finding = Literal["passes", "caught", "undecided", "unfit"]
+
+
+@dataclass(frozen=True)
+class TechniqueFinding:
+    """One technique's finding.
+
+    Args:
+        technique: its name.
+        told: whether the generator was told of it.
+        estimate: AUC of its fresh judges on the last round's fakes; None where they left no full record.
+        finding: passes, caught, undecided or unfit.
+        reason: of "undecided" and "unfit", in words that follow the technique's name; otherwise empty.
+    """
+
+    technique: str
+    told: bool
+    estimate: Estimate | None
+    finding: Finding
+    reason: str = ""
+
+
+def findings(runs: Sequence[FinishedRun]) -> list[TechniqueFinding]:
+    """The finding of every technique the battery declares, in order of name.
+
+    Args:
+        runs: one run, or the runs of one condition over its seeds.
+    """
+    terms = runs[0].declared
+    bound, alpha = 0.5 + terms.answer.margin, terms.answer.alpha
+    estimates = {name: technique_estimate(runs, name) for name in terms.techniques}
+    gains = {name: gain_from_data(runs, name) for name in terms.techniques}
+    caught = holm({name: 1.0 if found is None else found.p_above(bound) for name, found in estimates.items()}, alpha)
+    gained = holm({name: 1.0 if gain is None else gain.p_above(0.0) for name, gain in gains.items()}, alpha)
+    found = []
+    for name, its in estimates.items():
+        told = any(record.told for run in runs for record in run.fresh(name).values())
+        reason = _unfit(runs, name, its)
+        if its is None or reason:
+            found.append(TechniqueFinding(name, told, its, "unfit", reason))
+        elif caught[name]:
+            found.append(TechniqueFinding(name, told, its, "caught"))
+        else:
+            reason = _open(its, gains[name], gained[name], bound, alpha)
+            found.append(TechniqueFinding(name, told, its, "undecided" if reason else "passes", reason))
+    return found
+
+
+def technique_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
+    """AUC of a technique's fresh judges at the last round; None if any run lacks one of the judges declared."""
+    judges = [list(run.fresh(technique).values()) for run in runs]
+    if any(len(records) < run.declared.judge_seeds for run, records in zip(runs, judges, strict=True)):
+        return None
+    return estimate([run.influences(found, bank) for bank, (run, found) in enumerate(zip(runs, judges, strict=True))])
+
+
+def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
+    """AUC with all of a judge's data and images less AUC with half of them, paired by judge seed and by image.
+
+    Returns:
+        None where no run recorded both.
+    """
+    pairs: list[list[Influence]] = []
+    for bank, run in enumerate(runs):
+        whole, half = run.fresh(technique), run.halved(technique)
+        seeds = sorted(whole.keys() & half.keys())
+        if not seeds:
+            return None
+        with_all = run.influences([whole[seed] for seed in seeds], bank)
+        with_half = run.influences([half[seed] for seed in seeds], bank)
+        pairs.append([combine(pair, (1.0, -1.0)) for pair in zip(with_all, with_half, strict=True)])
+    return estimate(pairs)
+
+
+def holm(p_values: dict[str, float], alpha: float) -> dict[str, bool]:
+    """Which hypotheses Holm's step-down procedure rejects with family-wise error alpha (Holm 1979)."""
+    rejected = dict.fromkeys(p_values, False)
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        if p_values[name] > alpha / (len(p_values) - rank):
+            break
+        rejected[name] = True
+    return rejected
+
+
+def _unfit(runs: Sequence[FinishedRun], technique: str, found: Estimate | None) -> str:
+    """Rules of evidence 3 and 4: judges missing, blind to their own artefact, or clearly below chance; "" if fit."""
+    terms = runs[0].declared
+    margin, alpha = terms.answer.margin, terms.answer.alpha
+    if found is None:
+        return f"left fewer than {terms.judge_seeds} fresh judges on record at round {terms.last_round}"
+    for run in runs:
+        planted = run.planted(technique)
+        if not planted:
+            return "was never shown to catch a planted artefact"
+        for artefact in sorted({record.artefact or "" for record in planted}):
+            test = estimate([run.influences([record for record in planted if record.artefact == artefact])])
+            if test.low(alpha) <= 0.5 + margin:
+                return f"is unfit, as it did not catch the planted {artefact} (AUC {test.value:.3f})"
+    if found.p_below(0.5 - margin) < alpha:
+        return f"is unfit, its fresh judges at AUC {found.value:.3f}, below 1/2 - {margin:g}: a shifted bank or a bug"
+    return ""
+
+
+def _open(found: Estimate, gain: Estimate | None, gained: bool, bound: float, alpha: float) -> str:
+    """What keeps a technique from passing, and the number that would decide; "" if it passes."""
+    if found.high(alpha) >= bound:
+        return f"(AUC {found.value:.3f}) needs {in_words(needed(found, bound, alpha), found.runs)}"
+    if gain is None:
+        return "was never compared with a judge of half its data, and may be too weak to clear anything"
+    if gained:
+        return f"gained {gain.value:.3f} of AUC from twice the data, and needs judges of 2 times the data and images or more"
+    return ""

@@ -1,0 +1,78 @@
+"""The answer in plain English: what no technique exceeded, with this battery, data and budget, and never more."""
+
+from collections.abc import Sequence
+
+from arena.answer.declared import Declared
+from arena.answer.equivalence import TechniqueFinding
+from arena.answer.guards import Guards
+
+
+def sentence(answer: str, found: Sequence[TechniqueFinding], held: Guards, terms: Declared, runs: int) -> str:
+    """One or two sentences, the first naming the answer.
+
+    Args:
+        answer: passes_all, caught, undecided or invalid.
+        found: every technique's finding.
+        held: the guards.
+        terms: what was declared.
+        runs: runs the finding rests on.
+    """
+    where = f"at round {terms.last_round}" + (f" of {runs} runs" if runs > 1 else "")
+    if answer == "invalid":
+        return f"Invalid {where}: {_broken(held)}."
+    if answer == "caught":
+        caught = sorted((its for its in found if its.finding == "caught"), key=_auc, reverse=True)
+        named = ", ".join(_with_interval(its) for its in caught)
+        return (
+            f"Caught {where}: fresh judges of {len(caught)} of {len(found)} techniques in this battery, with this data and "
+            f"budget, told the fakes from real images: {named}."
+        )
+    highest = max(found, key=_auc)
+    exceeded = "left an AUC on record" if highest.estimate is None else f"exceeded {_with_interval(highest)}"
+    no_more = f"no technique in this battery, with this data and budget, {exceeded}"
+    bound = 0.5 + terms.answer.margin
+    if answer == "passes_all":
+        return (
+            f"Passes all {where}: {no_more}, and fresh judges of all {len(found)} are below {bound:g} at one-sided "
+            f"{1 - terms.answer.alpha:.0%} confidence, while quality, variety, memorisation and provenance held."
+        )
+    open_cases = "; ".join(f"{its.technique} {its.reason}" for its in found if its.finding in ("undecided", "unfit"))
+    cleared = sum(its.finding == "passes" for its in found)
+    return (
+        f"Undecided {where}: {no_more}, but only {cleared} of {len(found)} are shown to be below {bound:g}. To decide: "
+        f"{open_cases}."
+    )
+
+
+def _broken(held: Guards) -> str:
+    reasons = []
+    if not held.memorisation.holds:
+        reasons.append(
+            f"the generator memorised, {held.memorisation.figure:.0%} of its fakes lying nearer to its training images "
+            f"than to as many others (chance 50%, limit {held.memorisation.threshold:.0%})"
+        )
+    if not held.quality.holds:
+        reasons.append(
+            f"the images lost their quality, a kernel distance of {held.quality.figure:.2f} times that of blurred reals "
+            f"(limit {held.quality.threshold:g})"
+        )
+    if not held.variety.holds:
+        reasons.append(
+            f"the images lost their variety, {held.variety.figure:.0%} of what reals show (limit "
+            f"{held.variety.threshold:.0%})"
+        )
+    if not held.provenance.holds:
+        reasons.append(f"the files of reals and fakes differ in {held.provenance.figure:.0f} ways before anyone looks")
+    return "; ".join(reasons)
+
+
+def _auc(its: TechniqueFinding) -> float:
+    return -1.0 if its.estimate is None else its.estimate.value
+
+
+def _with_interval(its: TechniqueFinding) -> str:
+    """Such as "AUC 0.515 (95% CI 0.494 to 0.536, cnn)": both bounds at 2.5%."""
+    if its.estimate is None:
+        return its.technique
+    low, high = max(0.0, its.estimate.low(0.025)), min(1.0, its.estimate.high(0.025))
+    return f"AUC {its.estimate.value:.3f} (95% CI {low:.3f} to {high:.3f}, {its.technique})"

@@ -1,0 +1,75 @@
+"""The race, as an algorithm."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from arena.answer.finished import read_run
+from arena.answer.verdict import Verdict, verdict
+from arena.arena import Arena
+from arena.budget import foresee
+from arena.figures.draw import draw_all
+from arena.phases import calibrate, confront, forge, judge, measure, respond, retrain, warm_up
+from arena.phases.phase import Director, Phase
+from arena.progress import Progress, duration
+from arena.report.page import write_report
+
+GENERATOR = "generator"
+Step = tuple[Phase, int, str]
+
+
+def race(arena: Arena) -> Iterator[Step]:
+    """The phases of a race in their order, each with its round and its player.
+
+    Alternating responses of a generator and of its external detectors (cf. policy-space response oracles, Lanctot et al.
+    2017), with fresh judges that no generator ever learned from. Step 6, record, ends every phase.
+    """
+    yield warm_up, 0, GENERATOR
+    for technique in arena.techniques:
+        yield calibrate, 0, technique
+    for r in range(arena.rounds + 1):
+        yield forge, r, GENERATOR  # 1 the banks of fakes of G_r
+        for technique in arena.techniques if r else ():
+            yield confront, r, technique  # 2 G_r's fakes before earlier detectors: "frozen"
+        for technique in arena.techniques:
+            yield retrain, r, technique  # 3 from where it stood, old fakes replayed: "retrained"
+        for technique in arena.techniques:
+            yield judge, r, technique  # 4 from scratch, never attacked: "fresh"
+        yield measure, r, GENERATOR  # 5 quality, variety, memorisation
+        if r < arena.rounds:
+            yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know
+
+
+def run_race(arena: Arena, console: Console) -> Verdict:
+    """Carry out a race, or what is left of one, and answer.
+
+    Raises:
+        ArenaError: where it cannot work, before anything is trained.
+    """
+    arena.check()
+    steps = list(race(arena))
+    seconds = 0.0
+    if not all(Director.done_in(arena.run, steps)):
+        forecast = foresee(arena)
+        seconds = forecast.seconds
+        console.print(
+            f"{arena.rounds} rounds, {len(steps)} phases, about {duration(seconds)} and {forecast.disk_mib:,.0f} MiB "
+            f"in {arena.run} ({arena.machine.device}, {arena.machine.precision})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    with Progress(console, len(steps), seconds) as progress:
+        director = Director(arena, progress)
+        for step in steps:
+            director(*step)
+    return answer(arena.run)
+
+
+def answer(run: Path) -> Verdict:
+    """Read the verdict from what was written, and write it, the figures and the report beside the records."""
+    found = verdict([read_run(run)])
+    found.write(run)
+    draw_all(run, run / "figures")
+    write_report(run)
+    return found

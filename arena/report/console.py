@@ -1,0 +1,54 @@
+"""What ends the console output: one row a technique, the verdict's sentence, and where to look next."""
+
+import math
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from arena.answer.verdict import read_verdict
+from arena.figures.series import Point, read_series
+from arena.figures.tables import yes
+from arena.records import read_records
+
+STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}
+
+
+def print_outcome(run: Path, console: Console) -> None:
+    """Print the outcome of a finished run; away from a terminal the same as plain lines, none of them wrapped.
+
+    Args:
+        run: the run directory.
+        console: where to.
+
+    Raises:
+        ArenaError: if the run is not finished.
+    """
+    verdict = read_verdict(run)
+    table = Table(title=f"AUC at round {verdict.round}: 1 is found out, 1/2 is chance", box=SIMPLE_HEAD, title_justify="left")
+    for heading in ("technique", "told", "frozen", "retrained", "fresh judges [95%]", "finding"):
+        numeric = heading in ("frozen", "retrained")
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+    for its in read_series(run, read_records(run)):
+        frozen, retrained, fresh = (its.at(regime, verdict.round) for regime in ("frozen", "retrained", "fresh"))
+        finding = verdict.techniques[its.technique].finding
+        cells = (its.technique, yes(its.told), in_words(frozen.auc), in_words(retrained.auc), with_interval(fresh))
+        table.add_row(*map(Text, cells), Text(finding, style=STYLE[finding]))
+    console.print(table)
+    plain = not console.is_terminal
+    console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
+    for name, path in (("report", run / "report.html"), ("figures", run / "figures")):
+        if path.exists():
+            console.print(Text(f"{name}: {path}"), soft_wrap=True)
+
+
+def in_words(auc: float) -> str:
+    """An AUC to three decimals, a dash where there is none."""
+    return "–" if math.isnan(auc) else f"{auc:.3f}"
+
+
+def with_interval(point: Point) -> str:
+    """An AUC and its 95% interval."""
+    return "–" if math.isnan(point.auc) else f"{point.auc:.3f} [{point.low:.3f}, {point.high:.3f}]"
