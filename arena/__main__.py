@@ -1,6 +1,5 @@
 """The command line: compose, build, race, report. Nothing heavy is imported before there is something to run."""
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -73,7 +72,6 @@ def _refuse(error: Exception) -> None:
 
 def main() -> None:
     """The entry point ``arena`` and ``python -m arena``."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Hydra then raises what it would otherwise print over several lines before it ends with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register()

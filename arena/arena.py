@@ -23,6 +23,7 @@ from arena.training.objective import Fool
 from arena.training.pool import Pool
 from arena.training.trainer import Machine
 
+STACK = "stack"
 Part = TypeVar("Part", covariant=True)
 
 

@@ -78,7 +78,7 @@ def _seconds_of_gan(arena: Arena, generator: TrainableGenerator) -> float:
         batch=arena.schedule.batch,
         seed=0,
     )
-    arena.machine.trainer().fit(gan, ticks(0, 1))
+    arena.machine.fit(gan, ticks(0, 1))
     start = time.perf_counter()
-    arena.machine.trainer().fit(gan, ticks(0, STEPS))
+    arena.machine.fit(gan, ticks(0, STEPS))
     return (time.perf_counter() - start) / (STEPS * arena.schedule.batch)

@@ -98,6 +98,7 @@ class Tracker:
                 self._run = self._begin("offline", run, settings, group, tags)
             except Exception as again:
                 self._give_up(again)
+        self.attempt(_define_axes)
 
     def logger(self, phase: str) -> PhaseLogger | Literal[False]:
         """The ``logger`` of a phase's Trainer; False, Lightning's word for none, where nothing is tracked.
@@ -146,9 +147,10 @@ class Tracker:
     ) -> "Run":
         import wandb
 
-        if mode == "online" and wandb.api.api_key is None:
+        wandb.setup(settings=wandb.Settings(silent=True))
+        if mode == "online" and not wandb.login(prompt=False, timeout=LOGIN_TIMEOUT):
             raise ConnectionError("no API key: `wandb login` stores one")
-        begun = wandb.init(
+        return wandb.init(
             mode="online" if mode == "online" else "offline",
             project=self.project,
             entity=self.entity,
@@ -170,10 +172,6 @@ class Tracker:
                 finish_timeout=FINISH_TIMEOUT,
             ),
         )
-        begun.define_metric("round", hidden=True)
-        for family in ("auc", "quality", "seconds"):
-            begun.define_metric(f"{family}/*", step_metric="round")
-        return begun
 
     def _give_up(self, error: Exception) -> None:
         _log.warning("W&B failed (%s); the race goes on without it, its records are complete", _line(error))
@@ -187,6 +185,13 @@ def _run_id(run: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(secrets.token_hex(4), encoding="utf-8")
     return path.read_text(encoding="utf-8").strip()
+
+
+def _define_axes(run: "Run") -> None:
+    """What the records say runs over the rounds."""
+    run.define_metric("round", hidden=True)
+    for family in ("auc", "quality", "seconds"):
+        run.define_metric(f"{family}/*", step_metric="round")
 
 
 def _over_rounds(records: Sequence[Record]) -> dict[int, dict[str, float]]:

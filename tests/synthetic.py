@@ -149,7 +149,7 @@ def synthetic_run(
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     told = () if access != "white_box" else tuple(name for name in techniques if name not in ("forest", "stack"))
-    bench = _Bench(run, seed, data_seed, folds, n_real, n_fake, (answer or AnswerConfig()).margin, told)
+    bench = _Bench(run, seed, data_seed, access, folds, n_real, n_fake, (answer or AnswerConfig()).margin, told)
 
     beforehand: list[Record] = []
     for name in techniques:
@@ -190,13 +190,15 @@ class _Bench:
         run: Path,
         seed: int,
         data_seed: int,
+        access: str,
         folds: int,
         n_real: int,
         n_fake: int,
         margin: float,
         told: tuple[str, ...],
     ) -> None:
-        self.run, self.seed, self.folds, self.margin, self.told = run, seed, folds, margin, told
+        self.run, self.seed, self.access = run, seed, access
+        self.folds, self.margin, self.told = folds, margin, told
         self.n_real, self.n_fake, self.book = n_real, n_fake, RecordBook(run)
         order = np.random.default_rng(derive_seed(data_seed, "synthetic split")).permutation(3 * n_real)
         self.real_ids = np.sort(order[:n_real]).astype(np.int64)
@@ -267,7 +269,8 @@ class _Bench:
     ) -> ScoreRecord:
         folds = 1 if judge is None else self.folds
         name = f"{regime}-{technique}-{generator_round}-{detector_round}-{judge}"
-        summary, file = self._scored(name, technique, auc, generator_round, folds)
+        fakes = self.n_fake if generator_round == detector_round else self.n_fake // 4
+        summary, file = self._scored(name, technique, auc, generator_round, folds, fakes)
         return ScoreRecord(
             round=round,
             seed=self.seed,
@@ -283,18 +286,21 @@ class _Bench:
             **dataclasses.asdict(summary),
         )
 
-    def _scored(self, name: str, technique: str, auc: float, round: int, folds: int) -> tuple[Summary, ScoreFile]:
+    def _scored(
+        self, name: str, technique: str, auc: float, round: int, folds: int, fakes: int | None = None
+    ) -> tuple[Summary, ScoreFile]:
         """Scores whose expected AUC is ``auc``: half of their variance is the image's, half the judge's."""
         of_reals = np.random.default_rng(derive_seed(0, "real", 0, technique)).normal(size=3 * self.n_real)
-        of_fakes = self._rng("fake", round, technique).normal(size=self.n_fake)
+        fakes = self.n_fake if fakes is None else fakes
+        of_fakes = self._rng("fake", round, technique).normal(size=fakes)
         image = np.concatenate([of_reals[self.real_ids], of_fakes])
-        label = np.repeat([0, 1], [self.n_real, self.n_fake]).astype(np.uint8)
+        label = np.repeat([0, 1], [self.n_real, fakes]).astype(np.uint8)
         separation = np.sqrt(2.0) * norm.ppf(np.clip(auc, 1e-4, 1 - 1e-4))
         score = label * separation + np.sqrt(0.5) * (image + self._rng("judge", round, name).normal(size=len(image)))
-        index = np.concatenate([np.arange(self.n_real), np.arange(self.n_fake)])
-        ids = np.concatenate([self.real_ids, np.arange(self.n_fake)])
+        index = np.concatenate([np.arange(self.n_real), np.arange(fakes)])
+        ids = np.concatenate([self.real_ids, np.arange(fakes)])
         scores = Scores(score.astype(np.float32), label, ids, (index % folds).astype(np.uint8))
         return summarise(scores, self.margin), write_scores(self.run, name, scores)
 
     def _rng(self, purpose: str, round: int, player: str) -> np.random.Generator:
-        return np.random.default_rng(derive_seed(self.seed, purpose, round, player))
+        return np.random.default_rng(derive_seed(self.seed, purpose, round, f"{self.access}/{player}"))

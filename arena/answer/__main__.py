@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from arena.answer.conditions import Condition, conditions, find_runs
 from arena.answer.contrasts import Contrast, contrasts, control_difference
+from arena.answer.table import contrasts_table, techniques_table
 from arena.answer.verdict import Verdict, verdict
 from arena.errors import ArenaError
 
@@ -81,25 +81,9 @@ def show(answer: ConditionAnswer, console: Console) -> None:
     console.print(techniques_table(answer.verdict))
     for control, found in answer.contrasts.items():
         if found:
-            console.print(_contrasts_table(control, found))
+            console.print(contrasts_table(control, found))
     console.print(answer.verdict.sentence, soft_wrap=True)
     console.print()
-
-
-def techniques_table(found: Verdict) -> Table:
-    """AUC of each technique's fresh judges with its bounds, and what it found."""
-    table = Table("technique", "told", "AUC", "low", "high", "finding")
-    for name, its in found.techniques.items():
-        figures = ("-" if value is None else f"{value:.3f}" for value in (its.auc, its.low, its.high))
-        table.add_row(name, "yes" if its.told else "no", *figures, its.finding)
-    return table
-
-
-def _contrasts_table(control: str, found: Sequence[Contrast]) -> Table:
-    table = Table("technique", "difference", "95% low", "95% high", "pairs", title=f"AUC less that of access={control}")
-    for its in found:
-        table.add_row(its.technique, f"{its.difference:+.3f}", f"{its.low:+.3f}", f"{its.high:+.3f}", str(its.pairs))
-    return table
 
 
 def _as_json(answer: ConditionAnswer) -> dict[str, object]:

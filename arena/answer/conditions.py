@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from arena.answer.finished import FinishedRun, read_run
@@ -45,15 +46,14 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
     groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(_canonical(run.config, drop=()), []).append(run)
-    leaves = [dict(_leaves(_pruned(group[0].config, drop=("access",)))) for group in groups.values()]
+    leaves = {key: dict(_leaves(_pruned(group[0].config, drop=()))) for key, group in groups.items()}
     found = []
-    for own, group in zip(leaves, groups.values(), strict=True):
-        apart = {key: value for key, value in own.items() if any(other.get(key) != value for other in leaves)}
+    for key, group in groups.items():
         members = sorted(group, key=lambda run: (run.seed, run.declared.data_seed))
-        for one, next_one in zip(members, members[1:], strict=False):
-            if (one.seed, one.declared.data_seed) == (next_one.seed, next_one.declared.data_seed):
-                raise ArenaError(f"{one.path} and {next_one.path}: equal config, seed and data.seed: name one of them")
-        name = ", ".join([f"access={_access(group[0])}", *(f"{key}={value}" for key, value in apart.items())])
+        for one, after in pairwise(members):
+            if (one.seed, one.declared.data_seed) == (after.seed, after.declared.data_seed):
+                raise ArenaError(f"{one.path} and {after.path}: equal config, seed and data.seed: name one of them")
+        name = ", ".join([f"access={members[0].access}", *_apart(leaves[key], list(leaves.values()))])
         branch = _canonical(group[0].config, drop=("access",))
         found.append(Condition(name, group[0].access, branch, tuple(members)))
     return sorted(found, key=lambda condition: (condition.access in CONTROLS, condition.name))
@@ -87,10 +87,17 @@ def find_runs(places: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     return list(runs.values()), passed_over
 
 
-def _access(run: FinishedRun) -> str:
-    held_out = _pruned(run.config, drop=()).get("access")
-    names = held_out.get("held_out") if isinstance(held_out, Mapping) else None
-    return run.access + (f" (held out: {', '.join(map(str, names))})" if isinstance(names, list) and names else "")
+def _apart(own: Mapping[str, object], among: Sequence[Mapping[str, object]]) -> list[str]:
+    """``key=value`` of what differs among conditions; of the access only what differs where its name does not."""
+    return [
+        f"{key}={value}"
+        for key, value in own.items()
+        if any(
+            other.get(key) != value
+            for other in among
+            if not key.startswith("access.") or other["access.name"] == own["access.name"]
+        )
+    ]
 
 
 def _pruned(config: Mapping[str, object], drop: tuple[str, ...]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """What being told changed: AUC in one condition less AUC in its matched control, paired run by run.
 
-A pair of runs has the seed, the data seed and so the test reals in common; their fakes are their own. The reals' part of
-the error then largely cancels, and judges are paired by their seed.
+A pair of runs has the seed, the data seed and so the test reals in common; their fakes are their own. The reals' part
+of the error then largely cancels, and judges are paired by their seed.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ class TechniqueFinding:
         told: whether the generator was told of it.
         estimate: AUC of its fresh judges on the last round's fakes; None where they left no full record.
         finding: passes, caught, undecided or unfit.
-        reason: of "undecided" and "unfit", in words that follow the technique's name; otherwise empty.
+        reason: of "undecided" and "unfit", in words; otherwise empty.
     """
 
     technique: str
@@ -98,26 +98,26 @@ def _unfit(runs: Sequence[FinishedRun], technique: str, found: Estimate | None) 
     terms = runs[0].declared
     margin, alpha = terms.answer.margin, terms.answer.alpha
     if found is None:
-        return f"left fewer than {terms.judge_seeds} fresh judges on record at round {terms.last_round}"
+        return f"unfit, fewer than {terms.judge_seeds} fresh judges on record at round {terms.last_round}"
     for run in runs:
         planted = run.planted(technique)
         if not planted:
-            return "was never shown to catch a planted artefact"
+            return "unfit, never shown to catch a planted artefact"
         for artefact in sorted({record.artefact or "" for record in planted}):
             test = estimate([run.influences([record for record in planted if record.artefact == artefact])])
             if test.low(alpha) <= 0.5 + margin:
-                return f"is unfit, as it did not catch the planted {artefact} (AUC {test.value:.3f})"
+                return f"unfit, did not catch the planted {artefact} (AUC {test.value:.3f})"
     if found.p_below(0.5 - margin) < alpha:
-        return f"is unfit, its fresh judges at AUC {found.value:.3f}, below 1/2 - {margin:g}: a shifted bank or a bug"
+        return f"unfit, fresh judges at AUC {found.value:.3f}, below 1/2 - {margin:g} (a shifted bank or a bug)"
     return ""
 
 
 def _open(found: Estimate, gain: Estimate | None, gained: bool, bound: float, alpha: float) -> str:
     """What keeps a technique from passing, and the number that would decide; "" if it passes."""
     if found.high(alpha) >= bound:
-        return f"(AUC {found.value:.3f}) needs {in_words(needed(found, bound, alpha), found.runs)}"
+        return f"AUC {found.value:.3f}, needs {in_words(needed(found, bound, alpha), found.runs)}"
     if gain is None:
-        return "was never compared with a judge of half its data, and may be too weak to clear anything"
+        return "judges never compared with judges of half their data, which must be on record to clear anything"
     if gained:
-        return f"gained {gain.value:.3f} of AUC from twice the data, and needs judges of 2 times the data and images or more"
+        return "judges still gain from twice the data, needs 2 times their data and images or more"
     return ""

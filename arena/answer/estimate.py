@@ -1,7 +1,7 @@
 """An AUC or a paired difference of AUCs, with its error.
 
-Within one run the claim is about this generator: the error is of the test images (DeLong) and of the judges' seeds. Over
-several runs it is about the recipe that made them: the error is of the runs, and of the reals they share.
+Within one run the claim is about this generator: the error is of the test images (DeLong) and of the judges' seeds.
+Over several runs it is about the recipe that made them: the error is of the runs, and of the reals they share.
 """
 
 from collections.abc import Sequence

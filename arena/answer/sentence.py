@@ -24,8 +24,8 @@ def sentence(answer: str, found: Sequence[TechniqueFinding], held: Guards, terms
         caught = sorted((its for its in found if its.finding == "caught"), key=_auc, reverse=True)
         named = ", ".join(_with_interval(its) for its in caught)
         return (
-            f"Caught {where}: fresh judges of {len(caught)} of {len(found)} techniques in this battery, with this data and "
-            f"budget, told the fakes from real images: {named}."
+            f"Caught {where}: fresh judges of {len(caught)} of {len(found)} techniques in this battery, with this data "
+            f"and budget, told the fakes from real images: {named}."
         )
     highest = max(found, key=_auc)
     exceeded = "left an AUC on record" if highest.estimate is None else f"exceeded {_with_interval(highest)}"
@@ -36,10 +36,14 @@ def sentence(answer: str, found: Sequence[TechniqueFinding], held: Guards, terms
             f"Passes all {where}: {no_more}, and fresh judges of all {len(found)} are below {bound:g} at one-sided "
             f"{1 - terms.answer.alpha:.0%} confidence, while quality, variety, memorisation and provenance held."
         )
-    open_cases = "; ".join(f"{its.technique} {its.reason}" for its in found if its.finding in ("undecided", "unfit"))
+    reasons: dict[str, list[str]] = {}
+    for its in found:
+        if its.finding in ("undecided", "unfit"):
+            reasons.setdefault(its.reason, []).append(its.technique)
+    open_cases = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
     cleared = sum(its.finding == "passes" for its in found)
     return (
-        f"Undecided {where}: {no_more}, but only {cleared} of {len(found)} are shown to be below {bound:g}. To decide: "
+        f"Undecided {where}: {no_more}, but only {cleared} of {len(found)} are shown to be below {bound:g}. Open are "
         f"{open_cases}."
     )
 
@@ -53,8 +57,8 @@ def _broken(held: Guards) -> str:
         )
     if not held.quality.holds:
         reasons.append(
-            f"the images lost their quality, a kernel distance of {held.quality.figure:.2f} times that of blurred reals "
-            f"(limit {held.quality.threshold:g})"
+            f"the images lost their quality, a kernel distance of {held.quality.figure:.2f} times that of blurred "
+            f"reals (limit {held.quality.threshold:g})"
         )
     if not held.variety.holds:
         reasons.append(

@@ -51,7 +51,8 @@ def _read(file: Path) -> Cached | None:
         return None
     try:
         with safe_open(file, framework="pt") as content:
-            return Cached({name: content.get_tensor(name) for name in content.keys()}, content.metadata() or {})
+            names = content.keys()
+            return Cached({name: content.get_tensor(name) for name in names}, content.metadata() or {})
     except SafetensorError:  # damaged: made anew
         return None
 

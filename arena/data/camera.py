@@ -14,8 +14,8 @@ from torch import Tensor
 
 from arena.seeding import derive_seed
 
-# High-quality linear interpolation (Malvar, He & Cutler 2004, figure 2), times 8: the missing colour at a photosite from
-# its 5x5 neighbourhood. Named by what is estimated and where.
+# High-quality linear interpolation (Malvar, He & Cutler 2004, figure 2), times 8: a missing colour from the 5x5
+# neighbourhood. Green at red and blue; red and blue at green from neighbours in the row, in the column; the diagonal.
 _GREEN = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
 _ALONG_ROW = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
 _ALONG_COLUMN = [list(row) for row in zip(*_ALONG_ROW, strict=True)]
@@ -58,7 +58,7 @@ class Camera:
         return develop(raw, self.sensitivity)
 
     def expose(self, light: Tensor, rng: torch.Generator) -> Tensor:
-        """The raw mosaic (B, 1, R, R) in [0, 1] of saturation: RGGB, signal-dependent Gaussian noise (Foi et al. 2008)."""
+        """The raw mosaic (B, 1, R, R), RGGB, 1 at saturation; signal-dependent noise (Foi et al. 2008)."""
         focused = self._optics(light)
         red, blue = self.sensitivity
         mosaic = focused[:, 1:2].clone()
@@ -74,16 +74,16 @@ class Camera:
         return 1 + self.pattern * torch.randn(self.resolution, self.resolution, generator=rng)
 
     def _optics(self, light: Tensor) -> Tensor:
-        """Point spread and square pixel aperture in one strided filter."""
-        scale = light.shape[-1] // self.resolution
+        """Point spread and square pixel aperture, separable: a matrix for the rows and the same for the columns."""
+        fine = light.shape[-1]
+        scale = fine // self.resolution
         reach = round(2 * self.blur * scale)
         offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
         spread = torch.exp(-0.5 * (offsets / (self.blur * scale)) ** 2)
-        line = F.conv1d(spread[None, None], torch.ones(1, 1, scale), padding=scale - 1)[0, 0]
-        kernel = torch.outer(line, line) / line.sum() ** 2
-        padded = F.pad(light, [reach] * 4, mode="replicate")
-        photosites = F.conv2d(padded.flatten(0, 1)[:, None], kernel[None, None], stride=scale)
-        return photosites.view(*light.shape[:2], self.resolution, self.resolution)
+        line = F.conv1d(spread[None, None], torch.ones(1, 1, scale), padding=scale - 1)
+        impulses = F.pad(torch.eye(fine)[:, None], [reach, reach], mode="replicate")
+        optics = F.conv1d(impulses, line / line.sum(), stride=scale)[:, 0]
+        return optics.T @ light @ optics
 
 
 def develop(raw: Tensor, sensitivity: tuple[float, float]) -> Tensor:

@@ -1,6 +1,5 @@
 """From files to square uint8 images, in parallel."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,8 +49,8 @@ def decode_all(files: Sequence[Path], resolution: int, channels: int | None) -> 
             return _reason(failure)
 
     # Pillow releases the interpreter lock while it decodes. Its warnings are about damaged metadata, but for the one of
-    # a decompression bomb, which counts as a failure; the filter is the process's, so it is set once around all threads.
-    with warnings.catch_warnings(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    # a decompression bomb, which counts as a failure; filters are the process's, so they are set around all threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         results = list(progress(pool.map(attempt, files), "decoding images", total=len(files)))
@@ -86,11 +85,9 @@ def decode(file: Path, resolution: int, grey: bool = False) -> Pixels:
         image = image.convert("L")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    if side == resolution:
-        image = image.crop(box)
-    else:
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
+    image = image.crop((left, top, left + side, top + side))
+    if side != resolution:
+        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
     return Pixels(np.asarray(image), side < resolution)
 
 

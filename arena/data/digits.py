@@ -24,7 +24,7 @@ class Digits(RealData):
 
     def load(self) -> Reals:
         """The 1,797 images, their ink levels 0 to 16 spread evenly over the bytes; the digit is an attribute."""
-        digits = load_digits()
-        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-        attributes = {"digit": digits.target.astype(np.float32)}
+        ink, digit = load_digits(return_X_y=True)
+        images = np.rint(np.reshape(ink, (-1, 1, 8, 8)) * (255 / 16)).astype(np.uint8)
+        attributes = {"digit": np.asarray(digit, dtype=np.float32)}
         return Reals(torch.from_numpy(images), np.arange(len(images), dtype=np.int64), attributes)

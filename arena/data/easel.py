@@ -1,5 +1,6 @@
-"""Where a face is drawn: the frame of reference of each head, and strokes with smooth edges for a whole batch at once."""
+"""Where a face is drawn: the frame of each head, and strokes with smooth edges, for a whole batch at once."""
 
+import math
 from functools import cached_property
 
 import torch
@@ -12,8 +13,8 @@ from arena.data.sitters import Sitters, skin_colour
 class Easel:
     """The picture in the making, the frame of reference of each head, and the strokes drawn in it.
 
-    Head coordinates: u to the right and v down, the outline of the head near the unit circle. A feature's place is given
-    on the front of the unit sphere and turned with the head.
+    Head coordinates: u to the right and v down, the outline of the head near the unit circle. A feature's place is
+    given on the front of the unit sphere and turned with the head.
 
     Args:
         sitters: the attributes of the B faces.
@@ -29,11 +30,11 @@ class Easel:
         self.x, self.y = axis[None, None, :], axis[None, :, None]
         self.pixel = 2 / size
         self.light = torch.empty(n, 3, size, size)
-        # Noise of two grains: blotches of about a twelfth of the frame, and the finest the picture holds.
+        # The finest noise comes last, so that the rest is the same at every resolution.
+        self.phase = torch.rand(n, 4, 1, generator=rng) * (2 * math.pi)
         coarse = torch.randn(n, 1, 24, 24, generator=rng)
         self.blotches = F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
         self.grain = torch.randn(n, size, size, generator=rng)
-        self.phase = torch.rand(n, 4, 1, generator=rng) * 6.28
         self._set_head()
         self.skin = linear(skin_colour(sitters))
 
@@ -74,8 +75,7 @@ class Easel:
 
     def on_head(self, across: Tensor | float, down: Tensor | float, out: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         """Where a point on the front of the head appears: its u and v, and how much the turn narrows what is there."""
-        across, down = torch.as_tensor(across), torch.as_tensor(down)
-        depth = out * (1 - across.square() - down.square()).clamp(min=0.05).sqrt()
+        depth = out * (torch.ones(1) - across * across - down * down).clamp(min=0.05).sqrt()
         yaw, pitch = self.of["yaw"], self.of["pitch"]
         u = across * yaw.cos() + depth * yaw.sin() * 0.8
         turned = depth * yaw.cos() - across * yaw.sin()
@@ -113,6 +113,11 @@ class Easel:
 def coverage(distance: Tensor) -> Tensor:
     """How much of a pixel lies inside an edge, in [0, 1], by the signed distance to it in pixels."""
     return distance.add(0.5).clamp_(0, 1)
+
+
+def over(values: Tensor, threshold: float) -> Tensor:
+    """0 below the threshold, 1 above, over a tenth between."""
+    return coverage((values - threshold) * 10)
 
 
 def scalar(values: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,9 +29,9 @@ log = logging.getLogger(__name__)
 class Folder(RealData):
     """Photographs from a folder and all folders in it, 256 levels.
 
-    Every file is tried, whatever its name, except hidden ones (a dot comes first). The middle square is cropped and, where
-    its side is not ``resolution`` already, resized with an antialiasing filter. Files that cannot be read as images are
-    listed and skipped. What was decoded is cached under the names, sizes and dates of the files.
+    Every file is tried, whatever its name, except hidden ones (their names begin with a dot). The middle square is
+    cropped and, where its side is not ``resolution`` already, resized with an antialiasing filter. Files that cannot be
+    read as images are listed and skipped. What was decoded is cached under the names, sizes and dates of the files.
 
     Args:
         path: the folder.

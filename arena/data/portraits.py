@@ -17,7 +17,8 @@ from arena.seeding import derive_seed
 
 # Part of the cache's name: raise it whenever the same seed would give other pixels.
 RENDER_VERSION = 1
-# Portraits drawn at once; their planes then fit a processor's cache. Part of the version: it deals out the random numbers.
+# Portraits drawn at once, so that their planes fit a processor's cache. Random numbers are dealt out by the block, so
+# another size is another version.
 BLOCK = 32
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 class Portraits(RealData):
     """Drawn faces, photographed: 3 channels, 256 levels.
 
-    Portrait i depends on the rendering seed, the resolution and i, and on nothing else: not on ``data.seed``, which only
-    splits, nor on how many are asked for.
+    Portrait i depends on the rendering seed, the resolution and i, and on nothing else: not on ``data.seed``, which
+    only splits, nor on how many are asked for.
 
     Args:
         resolution: side in pixels, a power of two from 8 to 128.

@@ -1,4 +1,4 @@
-"""Do real and fake files differ before anyone looks at a pixel? (rule of evidence 9)
+"""Do real and fake files differ before anyone looks at a pixel (rule of evidence 9)?
 
 A detector handed files may learn how they were stored rather than how they were made. Headers alone are read: format,
 mode, size, JPEG quantisation tables, and what EXIF says.

@@ -48,8 +48,8 @@ class Reals:
 class RealData(pl.LightningDataModule, ABC):
     """A set of real images, split once by ``data.seed``.
 
-    A subclass says its ``name`` and ``load``s; everything after that is common. The loaders serve whoever trains a model
-    of their own on the same parts; the race itself keeps the reals in memory and draws its batches from them.
+    A subclass sets its ``name`` and ``load``s; everything after that is common. The loaders serve whoever trains a
+    model of their own on the same parts; the race itself keeps the reals in memory and draws its batches from them.
 
     Args:
         resolution: side in pixels.
@@ -59,8 +59,6 @@ class RealData(pl.LightningDataModule, ABC):
         planted_amplitude: peak amplitude, in grey levels of this data, of the artefact a fit judge must catch.
         batch_size: of the loaders.
     """
-
-    name: str
 
     def __init__(
         self, *, resolution: int, channels: int, levels: int, seed: int, planted_amplitude: float, batch_size: int = 64

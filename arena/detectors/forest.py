@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from arena.detectors.detector import Examples, FittedDetector
@@ -105,7 +106,10 @@ class Forest(FittedDetector):
             random_state=seed % 2**32,
         )
         x, x_validation = (statistics(x, self.levels).cpu().numpy() for x in (images, validation[0]))
-        forest.fit(x, examples.labels.numpy(), X_val=x_validation, y_val=validation[1].labels.numpy())
+        # One thread: sums of gradients, and so the trees, then do not depend on the number of cores; and on so few images
+        # threads wait for each other longer than they work.
+        with threadpool_limits(1, user_api="openmp"):
+            forest.fit(x, examples.labels.numpy(), X_val=x_validation, y_val=validation[1].labels.numpy())
         self.nodes.copy_(torch.from_numpy(_as_nodes(forest, *self.nodes.shape[:2])))
         self.baseline.fill_(float(forest._baseline_prediction.item()))
 

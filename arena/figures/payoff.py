@@ -18,12 +18,12 @@ from arena.figures.style import BAND, COLUMN, INK, look
 from arena.game.payoff import payoff
 from arena.records import Record
 
-MOST_NUMBERS = 8
-"""Rounds beyond which the cells are too small to hold their numbers."""
+SMALLEST_PRINT = 4.5
+"""Points; where the cells hold no larger numbers, the colours must do."""
 _COLOURS, _NORM = colormaps["PuOr_r"].with_extremes(bad=BAND), Normalize(0.0, 1.0)
 
 
-def payoff_map(records: Sequence[Record], series: Sequence[Series], columns: int = 3) -> Figure:
+def payoff_map(records: Sequence[Record], series: Sequence[Series], columns: int = 3, panel: float = COLUMN) -> Figure:
     """One matrix a technique: AUC of generator round (down) against detector round (across), the diagonal framed.
 
     Right of the diagonal stand later detectors before older fakes (do they forget?), left of it older detectors before
@@ -34,14 +34,15 @@ def payoff_map(records: Sequence[Record], series: Sequence[Series], columns: int
         records: of one run.
         series: its techniques, in order.
         columns: panels a row.
+        panel: inches a panel is wide.
     """
     columns = max(1, min(columns, len(series)))
     rows = max(1, math.ceil(len(series) / columns))
     with look():
-        figure = Figure(figsize=(COLUMN * columns + 0.55, (COLUMN - 0.1) * rows + 0.1), layout="constrained")
+        figure = Figure(figsize=(panel * columns + 0.55, (panel - 0.1) * rows + 0.1), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for number, (axes, its) in enumerate(zip(panels, series, strict=False)):
-            _panel(axes, payoff(records, its.technique))
+            _panel(axes, payoff(records, its.technique), panel)
             axes.set_title(its.title, color=INK)
             if number % columns == 0:
                 axes.set_ylabel("fakes of round")
@@ -53,18 +54,18 @@ def payoff_map(records: Sequence[Record], series: Sequence[Series], columns: int
     return figure
 
 
-def _panel(axes: Axes, matrix: NDArray[np.float64]) -> None:
+def _panel(axes: Axes, matrix: NDArray[np.float64], inches: float) -> None:
     size = len(matrix)
+    print_size = min(8.0, 0.58 * 72 * inches / size / 2.6)
     axes.imshow(matrix, cmap=_COLOURS, norm=_NORM, interpolation="nearest")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MultipleLocator(1) if size <= MOST_NUMBERS else MaxNLocator(integer=True, nbins=6))
+        axis.set_major_locator(MultipleLocator(1) if size <= 8 else MaxNLocator(integer=True, nbins=6))
     for row, column in np.ndindex(size, size):
         value = matrix[row, column]
-        if size <= MOST_NUMBERS and not math.isnan(value):
+        if print_size >= SMALLEST_PRINT and not math.isnan(value):
             ink = "white" if abs(value - 0.5) > 0.34 else INK
-            font = 8.0 if size <= 5 else 6.0
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=font)
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=print_size)
     for k in range(size):
         axes.add_patch(Rectangle((k - 0.5, k - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.2))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from arena.errors import ArenaError
 from arena.figures.style import DPI, INK, look
 
-CELL = 60
+CELL = 72
 """Side in pixels an image is enlarged to, or the next whole multiple of its own."""
-GAP, LABEL = 4, 92
+GAP, LABEL = 4, 124
 """Pixels between the images, and left of them for the name of the row."""
 
 Images = NDArray[np.uint8]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 COLUMN = 2.45
 """Inches a panel is wide."""
-DPI = 160
+NARROW = 1.75
+"""The same where two panels share the width of a phone."""
+DPI = 200
 
 INK, FAINT, BAND = "#1b1b1b", "#8a8a8a", "#e4e4e4"
 

@@ -18,20 +18,21 @@ OFFSET: dict[Regime, float] = {"frozen": -0.18, "retrained": 0.0, "fresh": 0.18}
 _SAW = (0, (3, 2))
 
 
-def timeline(series: Sequence[Series], margin: float, columns: int = 3) -> Figure:
+def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: float = COLUMN) -> Figure:
     """One panel a technique: the generator's responses pull the frozen detector down, retraining lifts it again.
 
     Args:
         series: of one run.
         margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
         columns: panels a row.
+        panel: inches a panel is wide.
     """
     columns = max(1, min(columns, len(series)))
     rows = max(1, math.ceil(len(series) / columns))
     with look():
-        legend = _legend(margin)
-        height = 1.7 * rows + 0.2 + 0.17 * math.ceil(len(legend) / min(columns, 2))
-        figure = Figure(figsize=(COLUMN * columns, height), layout="constrained")
+        legend, beside = _legend(margin), 1 if panel * columns < 2 * COLUMN else 2
+        height = 1.7 * rows + 0.2 + 0.17 * math.ceil(len(legend) / beside)
+        figure = Figure(figsize=(panel * columns, height), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for number, (axes, its) in enumerate(zip(panels, series, strict=False)):
             _panel(axes, its, margin)
@@ -43,7 +44,7 @@ def timeline(series: Sequence[Series], margin: float, columns: int = 3) -> Figur
         for axes in panels[len(series) :]:
             axes.set_axis_off()
         _frame(panels[0], series)
-        figure.legend(handles=legend, loc="outside upper left", ncols=min(columns, 2), handlelength=2.8)
+        figure.legend(handles=legend, loc="outside upper left", ncols=beside, handlelength=2.8)
     return figure
 
 

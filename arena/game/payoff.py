@@ -1,4 +1,4 @@
-"""The payoff matrix: the AUC of every round's detector on every round's generator, the fakes' loss and the game's value."""
+"""The payoff matrix: the AUC of every round's detector on every round's generator."""
 
 from collections.abc import Iterable
 

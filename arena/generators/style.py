@@ -213,7 +213,8 @@ class StyleGenerator(TrainableGenerator):
                 new = self.to_image[k // 2](x, of_image[k // 2])
                 image = new if image is None else upsample(image) + new
         assert image is not None
-        return image
+        # The discriminator sees images clipped to black and white, so nothing would pull a pixel back that went beyond.
+        return image.tanh()
 
     def _noise(self, n: int, rng: torch.Generator | None) -> list[Tensor | None]:
         """Noise inputs (n, 1, H, W) of every layer, from one draw."""

@@ -4,7 +4,7 @@ from arena.arena import Arena
 from arena.metrics.features import RandomFeatures, at_half_resolution
 from arena.metrics.kernel_distance import kernel_distance
 from arena.metrics.memorisation import memorisation
-from arena.metrics.neighbours import neighbour_measures
+from arena.metrics.precision_recall import precision_recall
 from arena.phases.forge import load_generator
 from arena.phases.phase import Finding
 from arena.progress import Progress
@@ -22,7 +22,7 @@ def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, play
     real, other = features(reference.images[:n]), features(arena.judge_reals.images[:n])
     blurred, fake = features(at_half_resolution(arena.judge_reals.images[:n])), features(fakes[:n])
     distance = kernel_distance(real, fake)
-    neighbours, real_neighbours = neighbour_measures(real, fake), neighbour_measures(real, other)
+    neighbours, real_neighbours = precision_recall(real, fake), precision_recall(real, other)
     seed = arena.seed_of("memorisation")
     seen = load_generator(arena, round).training_set(arena.generator_reals, arena.seed_of("forge"))
     copied = memorisation(features(fakes), features(seen.images), features(reference.images), seed=seed)

@@ -84,7 +84,7 @@ def train_gan(
     logger = arena.tracker.logger(f"round_{round:02d}/{purpose}")
     progress.expect(images, done=gan.step * arena.schedule.batch)
     callbacks = [progress.callback(arena.schedule.batch), Snapshots(partial, every)]
-    arena.machine.trainer(callbacks, logger).fit(gan, ticks(gan.step, steps))
+    arena.machine.fit(gan, ticks(gan.step, steps), callbacks=callbacks, logger=logger)
     gan.save(target)
     shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,6 +1,5 @@
 """What ends the console output: one row a technique, the verdict's sentence, and where to look next."""
 
-import math
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -9,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from arena.answer.verdict import read_verdict
-from arena.figures.series import Point, read_series
-from arena.figures.tables import yes
+from arena.figures.series import read_series
 from arena.records import read_records
+from arena.report.outcome import outcome
 
 STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}
 
@@ -27,28 +26,17 @@ def print_outcome(run: Path, console: Console) -> None:
         ArenaError: if the run is not finished.
     """
     verdict = read_verdict(run)
-    table = Table(title=f"AUC at round {verdict.round}: 1 is found out, 1/2 is chance", box=SIMPLE_HEAD, title_justify="left")
+    table = Table(
+        title=f"AUC at round {verdict.round}: 1 is found out, 1/2 is chance", box=SIMPLE_HEAD, title_justify="left"
+    )
     for heading in ("technique", "told", "frozen", "retrained", "fresh judges [95%]", "finding"):
         numeric = heading in ("frozen", "retrained")
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
-    for its in read_series(run, read_records(run)):
-        frozen, retrained, fresh = (its.at(regime, verdict.round) for regime in ("frozen", "retrained", "fresh"))
-        finding = verdict.techniques[its.technique].finding
-        cells = (its.technique, yes(its.told), in_words(frozen.auc), in_words(retrained.auc), with_interval(fresh))
-        table.add_row(*map(Text, cells), Text(finding, style=STYLE[finding]))
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=not heading.startswith("fresh"))
+    for row in outcome(verdict, read_series(run, read_records(run))):
+        table.add_row(*map(Text, row[:-1]), Text(row.finding, style=STYLE[row.finding]))
     console.print(table)
     plain = not console.is_terminal
     console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
     for name, path in (("report", run / "report.html"), ("figures", run / "figures")):
         if path.exists():
             console.print(Text(f"{name}: {path}"), soft_wrap=True)
-
-
-def in_words(auc: float) -> str:
-    """An AUC to three decimals, a dash where there is none."""
-    return "–" if math.isnan(auc) else f"{auc:.3f}"
-
-
-def with_interval(point: Point) -> str:
-    """An AUC and its 95% interval."""
-    return "–" if math.isnan(point.auc) else f"{point.auc:.3f} [{point.low:.3f}, {point.high:.3f}]"

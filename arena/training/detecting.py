@@ -128,9 +128,15 @@ def train_detector(
             )
             patience = EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=False)
             shown = [] if progress is None else [progress.callback(settings.batch)]
-            trainer = machine.trainer([patience, *shown], logger, val_check_interval=every)
-            trainer.fit(module, ticks(0, steps), ticks(0, 1))
+            taken = machine.fit(
+                module,
+                ticks(0, steps),
+                ticks(0, 1),
+                callbacks=[patience, *shown],
+                logger=logger,
+                validate_every=every,
+            )
             detector.to("cpu")
-            return trainer.global_step * settings.batch
+            return taken * settings.batch
     raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
 

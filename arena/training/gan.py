@@ -156,12 +156,8 @@ class GanTraining(pl.LightningModule):
         write_atomically(folder / "gan.safetensors", _serialised(flat))
         write_atomically(folder / "optimizers.pt", buffer.getvalue())
 
-    def load(self, folder: Path, *, new_phase: bool = False) -> None:
-        """Go on from what ``save`` wrote; call it before ``fit``.
-
-        Args:
-            folder: what ``save`` was given.
-            new_phase: count steps from 0 again (with this phase's seed), instead of resuming the phase.
+    def load(self, folder: Path) -> None:
+        """Go on from what ``save`` wrote; call it before ``fit``, and set ``step`` to 0 where a new phase begins.
 
         Raises:
             ArenaError: where the folder holds weights of another network, or none.
@@ -173,12 +169,12 @@ class GanTraining(pl.LightningModule):
                 getattr(self, prefix).load_state_dict(state)
             self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
             training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({reason})") from error
         self._optimizer_states = training["optimizers"]
         self.images_seen = training["images_seen"]
-        self.step = 0 if new_phase else training["step"]
+        self.step = training["step"]
 
 
 def _store_channels_last(*networks: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """A fresh Lightning Trainer for every phase, and the precision decided once at the start."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 Precision = Literal["bf16", "fp32"]
+Ticks = DataLoader[int]
+
+# Lightning tells of every Trainer what it found on the machine; here a race makes hundreds.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,21 @@ class Machine:
         """channels_last, which both oneDNN and cuDNN convolve fastest."""
         return torch.channels_last
 
-    def trainer(self, callbacks: Sequence[pl.Callback] = (), logger: Logger | Literal[False] = False, **options: int) -> pl.Trainer:
-        """A Trainer for one fit of one epoch: a Trainer that fits twice silently trains nothing the second time."""
-        return pl.Trainer(
+    def fit(
+        self,
+        module: pl.LightningModule,
+        train: Ticks,
+        validation: Ticks | None = None,
+        *,
+        callbacks: Sequence[pl.Callback] = (),
+        logger: Logger | Literal[False] = False,
+        validate_every: int = 1,
+    ) -> int:
+        """Fit once, with a fresh Trainer, for one epoch of ticks; say how many optimizer steps that took.
+
+        A Trainer that fits twice silently trains nothing the second time.
+        """
+        trainer = pl.Trainer(
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             devices=1,
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
@@ -54,12 +71,18 @@ class Machine:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
-            **options,
+            val_check_interval=validate_every,
         )
+        with warnings.catch_warnings():
+            for noise in (
+                ".*does not have many workers.*",  # the images are in memory: there is nothing for workers to do
+                ".*LeafSpec.*",  # Lightning's own use of a deprecated name of torch
+            ):
+                warnings.filterwarnings("ignore", message=noise)
+            trainer.fit(module, train, validation)
+        return trainer.global_step
 
 
-def ticks(start: int, stop: int) -> DataLoader[int]:
+def ticks(start: int, stop: int) -> Ticks:
     """A loader that only counts the steps of a phase: the images are in memory, and each step draws its own."""
-    # Lightning advises worker processes for every loader, and there is nothing here for them to do.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     return DataLoader(range(start, stop), batch_size=None)  # type: ignore[arg-type]

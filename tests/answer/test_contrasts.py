@@ -1,0 +1,94 @@
+from typing import Any
+
+import pytest
+
+from arena.answer.conditions import conditions
+from arena.answer.contrasts import contrasts, control_difference
+from arena.answer.estimate import estimate
+from arena.answer.finished import read_run
+from arena.errors import ArenaError
+from tests.synthetic import synthetic_run
+
+AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7}
+
+
+def runs_of(folder, seeds, accesses=("white_box", "none", "placebo"), **settings: Any):
+    sizes: dict[str, Any] = {"n_real": 300, "n_fake": 900} | settings
+    return [
+        read_run(
+            synthetic_run(
+                folder / access / str(seed),
+                seed=seed,
+                data_seed=seed,
+                access=access,
+                techniques={"cnn": AUC[access], "dct": AUC[access]},
+                rounds=0,
+                **sizes,
+            )
+        )
+        for access in accesses
+        for seed in seeds
+    ]
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory):
+    return conditions(runs_of(tmp_path_factory.mktemp("six"), (0, 1)))
+
+
+def test_conditions(six):
+    assert [(each.name, each.access, len(each.runs)) for each in six] == [
+        ("access=white_box", "white_box", 2),
+        ("access=none", "none", 2),
+        ("access=placebo", "placebo", 2),
+    ]
+    assert set(six[0].controls(six)) == {"none", "placebo"}
+    assert six[1].controls(six) == {}
+
+
+def test_other_configs_are_other_conditions(tmp_path):
+    runs = runs_of(tmp_path, (0,), ("white_box",))
+    runs += runs_of(tmp_path / "more", (0,), ("none", "white_box"), judge_seeds=4)
+    found = conditions(runs)
+    assert {each.name for each in found} == {
+        "access=white_box, judge.seeds=3",
+        "access=white_box, judge.seeds=4",
+        "access=none, judge.seeds=4",
+    }
+    matched = {each.name: list(each.controls(found)) for each in found}
+    assert matched["access=white_box, judge.seeds=3"] == []
+    assert matched["access=white_box, judge.seeds=4"] == ["none"]
+
+
+def test_a_run_counts_once(tmp_path):
+    runs = runs_of(tmp_path / "a", (0,), ("none",)) + runs_of(tmp_path / "b", (0,), ("none",))
+    with pytest.raises(ArenaError, match="name one of them"):
+        conditions(runs)
+
+
+def test_differences_and_their_sign(six):
+    for control, expected in ((six[1], -0.2), (six[2], -0.1)):
+        found = contrasts(six[0], control)
+        assert [each.technique for each in found] == ["cnn", "dct", "strongest"]
+        assert {each.pairs for each in found} == {2}
+        for each in found:
+            assert each.difference == pytest.approx(expected, abs=0.04)
+            assert each.low < each.difference < each.high
+        stated = control_difference(found)
+        assert stated is not None
+        assert stated.difference == found[-1].difference
+
+
+def test_pairing_narrows(tmp_path):
+    """The reals are the same and few: what they add to both AUCs cancels in the pair."""
+    runs = runs_of(tmp_path, (0,), ("white_box", "none"))
+    pair = contrasts(*conditions(runs))[0]
+    apart = [estimate([run.influences(list(run.fresh("cnn").values()))]) for run in runs]
+    unpaired = 2 * 1.96 * (apart[0].error ** 2 + apart[1].error ** 2) ** 0.5
+    assert pair.pairs == 1
+    assert pair.high - pair.low < 0.9 * unpaired
+
+
+def test_no_common_seed_no_contrast(tmp_path):
+    runs = runs_of(tmp_path, (0,), ("white_box",)) + runs_of(tmp_path, (1,), ("none",))
+    assert contrasts(*conditions(runs)) == []

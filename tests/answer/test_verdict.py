@@ -1,0 +1,179 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from arena.answer.declared import declared, declared_hash
+from arena.answer.finished import read_run
+from arena.answer.verdict import read_verdict, verdict
+from arena.errors import ArenaError
+from arena.records import FitnessRecord, RecordBook, read_records
+from tests.synthetic import synthetic_run
+
+TWO = {"cnn": 0.5, "forest": 0.5}
+MEMORISED = {"memorisation": 0.93, "memorisation_low": 0.9, "memorisation_high": 0.95}
+
+
+def quick(run: Path, **settings: Any) -> Path:
+    return synthetic_run(run, **({"techniques": TWO, "rounds": 1, "n_real": 900, "n_fake": 900} | settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer", "findings", "said"),
+    [
+        (
+            {},
+            "passes_all",
+            "passes passes",
+            "no technique in this battery, with this data and budget, exceeded AUC 0.",
+        ),
+        ({"techniques": TWO | {"cnn": 0.9}}, "caught", "caught passes", "1 of 2 techniques"),
+        # one caught technique outweighs whatever else is wrong, but for memorising
+        ({"techniques": TWO | {"cnn": 0.9}, "quality": {"recall": 0.01}}, "caught", "caught passes", "cnn"),
+        ({"techniques": TWO | {"cnn": 0.9}, "unrecorded": ("forest",)}, "caught", "caught unfit", "cnn"),
+        ({"techniques": TWO | {"cnn": 0.9}, "quality": MEMORISED}, "invalid", "caught passes", "memorised, 93%"),
+        ({"quality": MEMORISED}, "invalid", "passes passes", "memorised"),
+        ({"quality": {"kernel_distance": 0.5}}, "invalid", "passes passes", "quality"),
+        ({"quality": {"kernel_distance": np.nan}}, "invalid", "passes passes", "quality"),
+        ({"quality": {"recall": 0.3}}, "invalid", "passes passes", "variety, 40%"),
+        ({"quality": {"coverage": 0.2}}, "invalid", "passes passes", "variety"),
+        ({"differences": ("format: PNG against JPEG",)}, "invalid", "passes passes", "differ in 1"),
+        # a guard broken comes before what is merely undecided
+        ({"quality": {"recall": 0.3}, "unrecorded": ("cnn",)}, "invalid", "unfit passes", "variety"),
+        ({"techniques": TWO | {"cnn": 0.55}}, "undecided", "undecided passes", "test images of each class"),
+        ({"n_real": 60, "n_fake": 60, "folds": 2}, "undecided", "undecided undecided", "test images of each class"),
+        ({"half_loss": 0.08}, "undecided", "undecided undecided", "needs 2 times their data"),
+        ({"unrecorded": ("cnn",)}, "undecided", "unfit passes", "cnn: unfit, fewer than 3 fresh judges"),
+        ({"planted": {"forest": 0.53}}, "undecided", "passes unfit", "forest: unfit, did not catch the planted"),
+        ({"techniques": TWO | {"cnn": 0.3}}, "undecided", "unfit passes", "below 1/2 - 0.05"),
+        # a judge in want of data may still catch
+        ({"techniques": TWO | {"cnn": 0.9}, "half_loss": 0.1}, "caught", "caught undecided", "cnn"),
+        # frozen detectors prove nothing either way
+        ({"frozen": 0.001}, "passes_all", "passes passes", "Passes all"),
+        ({"frozen": 0.999}, "passes_all", "passes passes", "Passes all"),
+    ],
+)
+def test_the_order_of_the_rules(tmp_path, settings, answer, findings, said):
+    found = read_verdict(quick(tmp_path / "run", **settings))
+    assert found.answer == answer
+    assert [its.finding for its in found.techniques.values()] == findings.split()
+    assert said in found.sentence
+    assert "undetectable" not in found.sentence.lower()
+
+
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory):
+    return quick(tmp_path_factory.mktemp("passed") / "run")
+
+
+def test_contract_of_verdict_json(passed):
+    found = read_verdict(passed)
+    found.write(passed)
+    written = json.loads((passed / "verdict.json").read_text())
+    assert list(written) == (
+        ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit", "control", "guards", "sentence"]
+    )
+    assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "told", "finding"}
+    assert [its["told"] for its in written["techniques"].values()] == [True, False]
+    assert list(written["guards"]) == ["quality", "variety", "memorisation", "judges", "provenance"]
+    assert all(set(guard) == {"figure", "threshold", "holds"} for guard in written["guards"].values())
+    assert written["limit"] is None
+    assert written["control"] is None
+    assert (written["margin"], written["alpha"], written["round"]) == (0.05, 0.05, 1)
+
+
+def test_strongest_is_chosen_on_validation(tmp_path):
+    """Whatever the test says: the chosen technique has the higher validation AUC and, here, the lower test AUC."""
+    run = quick(tmp_path / "run", techniques={"cnn": 0.9, "forest": 0.8})
+    path = run / "records.jsonl"
+    lines = []
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        if record.get("regime") == "fresh":
+            record["validation_auc"] = {"cnn": 0.7, "forest": 0.95}[record["technique"]]
+        lines.append(json.dumps(record))
+    path.write_text("\n".join(lines) + "\n")
+    found = read_verdict(run).strongest
+    assert found is not None
+    assert found.technique == "forest"
+    assert found.auc == pytest.approx(0.8, abs=0.03)
+    assert found.floor is not None
+    assert found.floor.low < 0.5 < found.floor.high
+
+
+def test_infinite_figures_are_null(tmp_path):
+    found = read_verdict(quick(tmp_path / "run", quality={"blurred_kernel_distance": 0.0}))
+    assert found.answer == "invalid"
+    assert json.loads(found.to_json())["guards"]["quality"]["figure"] is None
+
+
+def test_unfinished(tmp_path):
+    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=1, n_real=60, n_fake=60, finished=False)
+    with pytest.raises(ArenaError, match=r"run: not finished \(round 1 of 1\)"):
+        read_verdict(run)
+
+
+def test_altered_declaration(tmp_path):
+    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
+    path = run / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["answer"]["margin"] = 0.2
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ArenaError, match="declared"):
+        read_verdict(run)
+
+
+@pytest.mark.parametrize("key", ["battery", "judge", "answer", "race", "data"])
+def test_declaration_names_the_missing_key(passed, key):
+    config = yaml.safe_load((passed / "config.yaml").read_text())
+    del config[key]
+    with pytest.raises(ArenaError, match=key):
+        declared(config)
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        ("answer", "alpha", 0.1),
+        ("race", "rounds", 9),
+        ("judge", "seeds", 5),
+        ("data", "seed", 3),
+        ("battery", "stack", {}),
+    ],
+)
+def test_declaration_hash_covers_the_terms(passed, group, key, value):
+    config = yaml.safe_load((passed / "config.yaml").read_text())
+    before = declared_hash(declared(config))
+    config[group][key] = value
+    assert declared_hash(declared(config)) != before
+
+
+def test_tampered_scores(tmp_path):
+    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
+    (run / "scores" / "fresh-cnn-0-0-1.npz").write_bytes(b"other")
+    with pytest.raises(ArenaError, match="SHA-256"):
+        read_verdict(run)
+
+
+def test_a_run_without_halved_judges_clears_nothing(tmp_path):
+    run = quick(tmp_path / "run")
+    kept = [r for r in read_records(run) if not (isinstance(r, FitnessRecord) and r.share == 0.5)]
+    (run / "records.jsonl").unlink()
+    RecordBook(run).append(kept)
+    assert read_verdict(run).answer == "undecided"
+
+
+def test_over_runs(tmp_path):
+    """One verdict for the condition; the guard of any run breaks it."""
+    paths = [
+        quick(tmp_path / str(seed), seed=seed, data_seed=seed, quality={"recall": 0.1} if seed == 2 else None)
+        for seed in range(3)
+    ]
+    runs = [read_run(path) for path in paths]
+    together, alone = verdict(runs), verdict(runs[:1])
+    assert (together.answer, alone.answer) == ("invalid", "passes_all")
+    assert together.guards.variety.figure == pytest.approx(0.1 / 0.75)
+    assert "of 3 runs" in together.sentence

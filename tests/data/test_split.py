@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena.data.split import FEWEST, SHARES, folds, split_reals
+from arena.errors import ArenaError
+
+
+def parts(split):
+    return [getattr(split, name) for name in SHARES]
+
+
+@given(n=st.integers(160, 3000), seed=st.integers(0, 2**40))
+@settings(max_examples=40, deadline=None)
+def test_parts_are_disjoint_exhaustive_and_large_enough(n, seed):
+    split = split_reals(n, seed)
+    assert sorted(np.concatenate(parts(split))) == list(range(n))
+    for name, share in SHARES.items():
+        part = getattr(split, name)
+        assert len(part) >= FEWEST[name]
+        assert abs(len(part) - share * n) <= 1
+        assert (np.diff(part) > 0).all()
+
+
+def test_the_data_seed_alone_decides():
+    again = [split_reals(400, 3) for _ in range(2)]
+    other = split_reals(400, 4)
+    for one, two in zip(*map(parts, again), strict=True):
+        assert np.array_equal(one, two)
+    assert not np.array_equal(again[0].judge, other.judge)
+
+
+def test_parts_are_drawn_at_random():
+    judged = np.concatenate([split_reals(500, seed).judge for seed in range(60)])
+    counts = np.bincount(judged, minlength=500)
+    assert counts.min() > 0
+    # Binomial with 60 draws of 0.3: 18 on average; first and last files are no likelier than others.
+    assert abs(counts[:50].mean() - 18) < 2
+    assert abs(counts[-50:].mean() - 18) < 2
+
+
+@given(persons=st.lists(st.integers(0, 60), min_size=600, max_size=900), seed=st.integers(0, 100))
+@settings(max_examples=25, deadline=None)
+def test_nobody_is_in_two_parts(persons, seed):
+    persons = np.array(persons) * 1_000_003 - 5  # any numbers may name persons
+    try:
+        split = split_reals(len(persons), seed, persons)
+    except ArenaError:  # a few persons with very many images
+        return
+    who = [set(persons[part]) for part in parts(split)]
+    assert sum(map(len, who)) == len(set(persons))
+    assert sum(map(len, parts(split))) == len(persons)
+
+
+def test_ten_images_of_each_of_forty_people():
+    split = split_reals(400, 0, np.repeat(np.arange(40), 10))
+    assert [len(part) for part in parts(split)] == [120, 70, 120, 90]
+
+
+def test_too_few_images_says_both_numbers():
+    with pytest.raises(ArenaError, match=r"159 usable images.* at least 160"):
+        split_reals(159, 0)
+
+
+def test_too_few_persons_says_both_numbers():
+    with pytest.raises(ArenaError, match=r"0 of 200 usable images .* at least 24: 2 persons"):
+        split_reals(200, 0, np.repeat([4, 9], 100))
+
+
+@given(n=st.integers(10, 500), k=st.integers(2, 10), seed=st.integers(0, 2**40))
+@settings(max_examples=30, deadline=None)
+def test_folds_are_of_nearly_equal_size(n, k, seed):
+    dealt = folds(n, k, seed)
+    sizes = np.bincount(dealt, minlength=k)
+    assert len(sizes) == k
+    assert sizes.max() - sizes.min() <= 1
+    assert np.array_equal(dealt, folds(n, k, seed))

@@ -1,0 +1,51 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from arena.figures import draw_all
+from arena.figures.__main__ import main
+from tests.figures.drawable import drawable_run
+
+FIGURES = {"timeline.png", "timeline.pdf", "payoff.png", "payoff.pdf", "rounds.png", "rounds.pdf"}
+TABLES = {"scores.csv", "scores.tex", "verdict.csv", "verdict.tex"}
+
+
+def test_equal_records_make_equal_files(run, tmp_path):
+    first = draw_all(run, tmp_path / "a")
+    with matplotlib.rc_context({"font.size": 20.0}):  # a caller's taste changes nothing
+        second = draw_all(run, tmp_path / "b")
+    assert {path.name for path in first} == FIGURES | TABLES
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_what_a_run_does_not_have_is_not_drawn(tmp_path):
+    run = drawable_run(tmp_path / "run", rounds=0)
+    for path in [*(run / "banks").iterdir(), run / "verdict.json"]:
+        path.unlink()
+    written = {path.name for path in draw_all(run, tmp_path / "out")}
+    assert written == {name for name in FIGURES | TABLES if not name.startswith(("rounds", "verdict"))}
+
+
+def test_several_runs_get_a_folder_each(tmp_path, capsys):
+    runs = [drawable_run(tmp_path / "sweep" / name, rounds=0, techniques={"cnn": 0.5}) for name in ("0", "1")]
+    assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 0
+    assert {path.parent.name for path in map(Path, capsys.readouterr().out.split())} == {"0", "1"}
+
+
+@pytest.mark.parametrize("content", [None, "no record\n" + '{"kind": "phase"}\n'])
+def test_a_path_that_is_no_run_is_one_line_and_exit_code_2(tmp_path, capsys, content):
+    if content is not None:
+        (tmp_path / "records.jsonl").write_text(content)
+    assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(tmp_path) in said
+
+
+def test_the_right_wing_imports_no_torch_and_no_pyplot():
+    code = "import sys, arena.figures, arena.report; sys.exit(bool({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from arena.data.reals import Reals
+from arena.errors import ArenaError
+from arena.generators.artefacts import plant
+from arena.generators.controls import Copycat, Oracle, Planted
+from arena.images import to_float
+
+COUNTS = {"train": 20, "validation": 10, "test": 30}
+
+
+@pytest.fixture
+def reals() -> Reals:
+    """200 reals whose first pixels spell their index, so that every image can be told from every other."""
+    images = torch.randint(0, 2, (200, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8) * 120
+    images[:, 0, 0, 0] = torch.arange(200, dtype=torch.uint8)
+    return Reals(images, np.arange(1000, 1200))
+
+
+def whose(images: Tensor) -> list[int]:
+    return [round(value) for value in ((images[:, 0, 0, 0] + 1) * 127.5).tolist()]
+
+
+def oracle() -> Oracle:
+    return Oracle(resolution=8, channels=1, levels=256)
+
+
+def copycat() -> Copycat:
+    return Copycat(resolution=8, channels=1, levels=256)
+
+
+def test_the_oracles_banks_are_real_disjoint_and_not_of_its_training_set(reals: Reals) -> None:
+    banks = oracle().forge(COUNTS, seed=1, reals=reals)
+    assert {name: len(bank) for name, bank in banks.items()} == COUNTS
+    drawn = [index for bank in banks.values() for index in whose(bank)]
+    assert len(set(drawn)) == len(drawn)
+    for bank in banks.values():
+        assert torch.equal(bank, to_float(reals.images[whose(bank)]))
+    training_ids = set(oracle().training_set(reals, seed=99).ids.tolist())
+    assert len(training_ids) == 100
+    assert not training_ids & {1000 + index for index in drawn}
+
+
+def test_the_oracle_draws_anew_every_round_from_the_same_half(reals: Reals) -> None:
+    halves = [set(whose(oracle().forge({"test": 100}, seed, reals)["test"])) for seed in (1, 2)]
+    assert halves[0] == halves[1]
+    assert whose(oracle().forge(COUNTS, 1, reals)["test"]) != whose(oracle().forge(COUNTS, 2, reals)["test"])
+    torch.manual_seed(5)
+    assert whose(oracle().forge(COUNTS, 1, reals)["test"]) == whose(oracle().forge(COUNTS, 1, reals)["test"])
+
+
+def test_where_images_run_out_all_banks_shrink_in_proportion(reals: Reals) -> None:
+    banks = oracle().forge({"train": 400, "validation": 100, "test": 300}, seed=1, reals=reals)
+    assert {name: len(bank) for name, bank in banks.items()} == {"train": 50, "validation": 12, "test": 37}
+    drawn = [index for bank in banks.values() for index in whose(bank)]
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_the_copycat_copies_its_training_set(reals: Reals) -> None:
+    banks = copycat().forge({"train": 150, "test": 450}, seed=1, reals=reals)
+    assert len(set(whose(banks["train"]))) == 150
+    counted = np.bincount(whose(banks["test"]), minlength=200)
+    assert counted.min() >= 2
+    assert counted.max() <= 3
+    assert torch.equal(banks["test"], to_float(reals.images[whose(banks["test"])]))
+    assert len(copycat().training_set(reals, seed=1)) == 200
+
+
+def test_a_copycats_bank_does_not_depend_on_the_others(reals: Reals) -> None:
+    alone = copycat().forge({"test": 40}, seed=1, reals=reals)["test"]
+    assert torch.equal(alone, copycat().forge({"train": 9, "test": 40}, seed=1, reals=reals)["test"])
+
+
+def test_planted_is_the_oracle_with_its_artefact(reals: Reals) -> None:
+    planted = Planted(resolution=8, channels=1, levels=256, kind="stripes", amplitude=8)
+    banks, clean = planted.forge(COUNTS, seed=1, reals=reals), oracle().forge(COUNTS, seed=1, reals=reals)
+    for name, bank in banks.items():
+        assert torch.equal(bank, plant(clean[name], "stripes", 8, 256))
+        assert ((bank - clean[name]).abs().max() * 127.5).item() == pytest.approx(8, abs=1e-3)
+    assert set(planted.training_set(reals, 1).ids) == set(oracle().training_set(reals, 1).ids)
+
+
+def test_an_artefact_that_cannot_be_planted_ends_before_the_race() -> None:
+    with pytest.raises(ArenaError, match=r"generator.amplitude=300"):
+        Planted(resolution=8, channels=1, levels=256, kind="stripes", amplitude=300)

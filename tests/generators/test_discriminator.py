@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from arena.generators.discriminator import MinibatchDeviation, ResidualDiscriminator
+
+
+def build(group: int = 0) -> ResidualDiscriminator:
+    torch.manual_seed(0)
+    return ResidualDiscriminator(resolution=16, channels=1, width=8, group=group)
+
+
+def test_without_the_minibatch_deviation_a_logit_does_not_depend_on_mates() -> None:
+    discriminator, images = build(), torch.randn(8, 1, 16, 16)
+    torch.testing.assert_close(discriminator(images)[:3], discriminator(images[:3]), rtol=1e-4, atol=1e-6)
+
+
+def test_with_it_a_logit_depends_on_its_group_and_on_no_other() -> None:
+    discriminator, images = build(group=4), torch.randn(8, 1, 16, 16)
+    changed = images.clone()
+    changed[3] += 1
+    moved = discriminator(images) - discriminator(changed)
+    assert (moved[:4].abs() > 1e-6).all()
+    torch.testing.assert_close(moved[4:], torch.zeros(4), rtol=0, atol=1e-6)
+
+
+def test_the_minibatch_deviation_is_the_mean_deviation_over_each_group() -> None:
+    x = torch.randn(8, 3, 4, 4)
+    out = MinibatchDeviation(4)(x)
+    assert torch.equal(out[:, :3], x)
+    for group in (slice(0, 4), slice(4, 8)):
+        expected = x[group].std(0, unbiased=False).mean()
+        torch.testing.assert_close(out[group, 3], expected.expand(4, 4, 4))
+
+
+@pytest.mark.parametrize("batch", [2, 6, 10, 12, 128])
+def test_groups_never_mix_the_two_halves_of_a_batch(batch: int) -> None:
+    # Reals first, fakes after: what the deviation tells of the first half is the first half's own.
+    x = torch.randn(batch, 2, 4, 4)
+    changed = x.clone()
+    changed[batch // 2 :] *= 3
+    layer = MinibatchDeviation(4)
+    torch.testing.assert_close(layer(x)[: batch // 2], layer(changed)[: batch // 2])
+
+
+def test_logits_are_fp32_under_autocast() -> None:
+    images = torch.randn(4, 1, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = build()(images)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, build()(images), rtol=0.1, atol=0.1)
+
+
+def test_it_sees_what_alternates_from_pixel_to_pixel() -> None:
+    # Averaging is linear, and alone would take a checkerboard out before any nonlinearity had seen it.
+    discriminator = build()
+    column = 1.0 - 2.0 * (torch.arange(16) % 2)
+    board = 0.5 * (column[:, None] * column)[None, None]
+    assert (discriminator(board) - discriminator(torch.zeros_like(board))).abs() > 1e-2

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from arena.data.reals import Reals
+from arena.errors import ArenaError
+from arena.generators.equalised import LRELU_GAIN
+from arena.generators.style import W_AVERAGE_BETA, ModulatedConv, StyleGenerator, StyleLayer, ToImage
+
+
+def small(resolution: int = 8, channels: int = 1, mixing: float = 0.5) -> StyleGenerator:
+    torch.manual_seed(0)
+    return StyleGenerator(resolution=resolution, channels=channels, levels=17, width=8, z_dim=6, mixing=mixing)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noisy(generator: StyleGenerator) -> StyleGenerator:
+    """Noise strengths start at 0 and are learned: set them, to see the noise."""
+    for layer in generator.layers:
+        assert isinstance(layer, StyleLayer)
+        torch.nn.init.constant_(layer.noise_strength, 0.5)
+    return generator
+
+
+def own_kernels(x: Tensor, style: Tensor, weight: Tensor, demodulate: bool) -> Tensor:
+    """The definition (StyleGAN2, equations 1 and 3): every image's own kernel, in one grouped convolution."""
+    b, (o, i, k, _) = len(x), weight.shape
+    kernels = weight[None] * style[:, None, :, None, None]
+    if demodulate:
+        kernels = kernels / kernels.square().sum((2, 3, 4), keepdim=True).sqrt()
+    y = F.conv2d(x.reshape(1, b * i, *x.shape[2:]), kernels.reshape(b * o, i, k, k), padding=k // 2, groups=b)
+    return y.reshape(b, o, *x.shape[2:])
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_scaling_activations_is_modulating_and_demodulating_each_images_own_kernel(kernel: int) -> None:
+    torch.manual_seed(1)
+    conv = ModulatedConv(5, 7, kernel)
+    x, style = torch.randn(4, 5, 6, 6, requires_grad=True), torch.randn(4, 5, requires_grad=True)
+    expected = LRELU_GAIN * own_kernels(x, style, conv.weight, demodulate=True)
+    got = conv(x, style)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    cotangent, inputs = torch.randn_like(got), (x, style, conv.weight)
+    gradients = torch.autograd.grad(got, inputs, cotangent, retain_graph=True)
+    for a, b in zip(gradients, torch.autograd.grad(expected, inputs, cotangent), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_to_image_is_modulated_and_not_demodulated() -> None:
+    torch.manual_seed(2)
+    layer = ToImage(9, 3)
+    x, style = torch.randn(4, 9, 6, 6), torch.randn(4, 9)
+    torch.testing.assert_close(layer(x, style), own_kernels(x, style, layer.weight, demodulate=False) / 3)
+
+
+@pytest.mark.parametrize(("resolution", "channels"), [(8, 1), (8, 3), (16, 1), (32, 3), (64, 1), (128, 3), (256, 1)])
+def test_images_and_logits_have_their_shapes(resolution: int, channels: int) -> None:
+    generator = small(resolution, channels)
+    images = generator.draw(torch.randn(2, 6), rng())
+    assert images.shape == (2, channels, resolution, resolution)
+    assert generator.discriminator()(images).shape == (2,)
+
+
+def test_forging_is_the_named_streams_and_no_global_randomness() -> None:
+    generator = noisy(small())
+    reals = Reals(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), np.zeros(1, dtype=np.int64))
+    torch.manual_seed(1)
+    first = generator.forge({"train": 5, "test": 7}, seed=3, reals=reals)
+    torch.manual_seed(2)
+    second = generator.forge({"test": 7, "validation": 4, "train": 6}, seed=3, reals=reals)
+    assert torch.equal(first["test"], second["test"])
+    assert not torch.equal(first["train"], first["test"][:5])
+    other = generator.forge({"test": 7}, seed=4, reals=reals)
+    assert not torch.equal(first["test"], other["test"])
+
+
+def test_noise_comes_from_the_stream_and_from_nowhere_else() -> None:
+    generator, z = noisy(small()), torch.randn(3, 6)
+    assert torch.equal(generator(z, rng(1)), generator(z, rng(1)))
+    assert not torch.equal(generator(z, rng(1)), generator(z, rng(2)))
+    assert torch.equal(generator(z), generator(z))
+
+
+def test_z_is_normalised() -> None:
+    generator, z = small(), torch.randn(3, 6)
+    torch.testing.assert_close(generator(z), generator(7 * z), rtol=1e-4, atol=1e-5)
+
+
+def test_mixing_takes_the_later_layers_styles_from_the_other_z_and_leaves_the_first() -> None:
+    generator = small(16, mixing=1.0)
+    n = 200
+    styles = torch.zeros(n, sum(generator.style_sizes))
+    mixed = generator.mix(styles, styles + 1, rng())
+    layer_of = generator.layer_of
+    for image in mixed:
+        crossover = int(layer_of[image == 1].min())
+        assert torch.equal(image, (layer_of >= crossover).float())
+    crossovers = {int(layer_of[image == 1].min()) for image in mixed}
+    assert crossovers == set(range(1, len(generator.layers)))
+
+
+@pytest.mark.parametrize(("mixing", "low", "high"), [(0.0, 0, 0), (0.5, 70, 130), (1.0, 200, 200)])
+def test_mixing_happens_with_its_probability(mixing: float, low: int, high: int) -> None:
+    generator = small(mixing=mixing)
+    styles = torch.zeros(200, sum(generator.style_sizes))
+    mixed = generator.mix(styles, styles + 1, rng()).any(1).sum()
+    assert low <= mixed <= high
+
+
+def test_a_drawn_image_without_mixing_is_that_of_its_z() -> None:
+    generator, z = small(mixing=0.0), torch.randn(3, 6)
+    torch.testing.assert_close(generator.draw(z, rng()), generator(z), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_truncation_draws_towards_the_mean_of_w() -> None:
+    generator, z = small(), torch.randn(64, 6)
+    torch.testing.assert_close(generator.truncated(z, 1.0), generator(z))
+    generator.w_average.copy_(generator.mapping(torch.randn(4096, 6)).mean(0))
+    collapsed = generator.truncated(z, 0.0)
+    assert torch.equal(collapsed[:1].expand_as(collapsed), collapsed)
+    assert generator.truncated(z, 0.5).std(0).mean() < generator(z).std(0).mean()
+
+
+def test_the_mean_of_w_moves_in_draw_and_not_in_forward() -> None:
+    generator, z = small(), torch.randn(3, 6)
+    generator(z, rng())
+    assert not generator.w_average.any()
+    other = torch.randn(z.shape, generator=rng(5))
+    generator.draw(z, rng(5))
+    w = generator.mapping(torch.cat([z, other])).mean(0)
+    torch.testing.assert_close(generator.w_average, (1 - W_AVERAGE_BETA) * w)
+
+
+def test_under_autocast_images_stay_close() -> None:
+    generator, z = noisy(small(16, 3)), torch.randn(8, 6)
+    expected = generator(z, rng())
+    with torch.autocast("cpu", torch.bfloat16):
+        got = generator(z, rng())
+    assert (got.float() - expected).abs().mean() < 0.03 * expected.abs().mean()
+
+
+@pytest.mark.parametrize("resolution", [4, 12, 512])
+def test_a_resolution_it_cannot_make(resolution: int) -> None:
+    with pytest.raises(ArenaError, match="a resolution the generator cannot make"):
+        StyleGenerator(resolution=resolution, channels=1, levels=17)
+
+
+def test_impossible_settings_are_named() -> None:
+    with pytest.raises(ArenaError, match=r"generator.mixing=1.5"):
+        StyleGenerator(resolution=8, channels=1, levels=17, mixing=1.5)
+    with pytest.raises(ArenaError, match=r"generator.width=0"):
+        StyleGenerator(resolution=8, channels=1, levels=17, width=0)

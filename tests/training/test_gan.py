@@ -1,0 +1,243 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from arena.errors import ArenaError
+from arena.evidence import Evidence
+from arena.generators.dcgan import DcganGenerator
+from arena.generators.generator import TrainableGenerator
+from arena.generators.style import StyleGenerator
+from arena.images import on_levels
+from arena.training.gan import GanTraining, Pressure
+from arena.training.losses import GanLoss, Logistic, Relativistic
+
+REALS = (torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 16).round().mul(255 / 16).to(torch.uint8)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:Found .* in eval mode"),  # the average, which stays in it
+]
+
+
+def style() -> StyleGenerator:
+    return StyleGenerator(resolution=8, channels=1, levels=17, width=8, z_dim=6)
+
+
+def dcgan() -> DcganGenerator:
+    return DcganGenerator(resolution=8, channels=1, levels=17, width=16, z_dim=6)
+
+
+def build(
+    make: Callable[[], TrainableGenerator] = style,
+    loss: GanLoss | None = None,
+    discriminator: nn.Module | None = None,
+    pressure: Pressure | None = None,
+    seed: int = 1,
+) -> GanTraining:
+    torch.manual_seed(0)
+    generator = make()
+    return GanTraining(
+        generator=generator,
+        discriminator=discriminator or generator.discriminator(),
+        loss=loss or Relativistic(ema_images=100, ema_ramp=0.5),
+        evidence=Evidence(levels=17),
+        reals=REALS,
+        batch=4,
+        seed=seed,
+        pressure=pressure,
+        log_every=2,
+    )
+
+
+def fit(
+    training: GanTraining, start: int, stop: int, precision: Literal["32-true", "bf16-mixed"] = "32-true"
+) -> pl.Trainer:
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        precision=precision,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(training, DataLoader(range(start, stop), batch_size=None))  # type: ignore[arg-type]
+    return trainer
+
+
+def weights(training: GanTraining) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in training.state_dict().items()}
+
+
+def differing(a: dict[str, Tensor], b: dict[str, Tensor]) -> set[str]:
+    return {name for name in a if not torch.equal(a[name], b[name])}
+
+
+class Darker(nn.Module):
+    """A pressure with a constant gradient on every pixel, and a little randomness from the step's stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opinion = nn.Parameter(torch.ones(()))
+        self.seen: list[float] = []
+
+    def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
+        self.seen.append(torch.rand((), generator=rng, device=fakes.device).item())
+        assert torch.equal(fakes, on_levels(fakes.detach(), 17))
+        return 100 * fakes.mean() * self.opinion.detach()
+
+
+@pytest.mark.parametrize("make", [style, dcgan])
+@pytest.mark.parametrize("loss", [Relativistic(), Logistic(interval=2)])
+def test_a_resumed_phase_is_bit_for_bit_the_uninterrupted_one(
+    make: Callable[[], TrainableGenerator], loss: GanLoss, tmp_path: Path
+) -> None:
+    whole = build(make, loss, pressure=Darker())
+    fit(whole, 0, 7)
+
+    first = build(make, loss, pressure=Darker())
+    fit(first, 0, 3)
+    first.save(tmp_path)
+    second = build(make, loss, pressure=Darker())
+    for parameter in [*second.generator.parameters(), *second.discriminator.parameters(), *second.ema.parameters()]:
+        nn.init.normal_(parameter)
+    second.load(tmp_path)
+    assert (second.step, second.images_seen) == (3, 12)
+    torch.rand(5)  # whoever else draws from the global stream changes nothing
+    fit(second, 3, 7)
+
+    assert not differing(weights(whole), weights(second))
+    assert (second.step, second.images_seen) == (7, 28)
+    whole.save(tmp_path / "whole")
+    second.save(tmp_path / "second")
+    for file in ("generator.safetensors", "gan.safetensors"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_a_new_phase_counts_its_steps_anew_and_the_images_on(tmp_path: Path) -> None:
+    first = build()
+    fit(first, 0, 3)
+    first.save(tmp_path)
+    second = build(seed=2)
+    second.load(tmp_path)
+    second.step = 0
+    assert (second.step, second.images_seen) == (0, 12)
+    assert not differing(weights(first), weights(second))
+    trainer = fit(second, 0, 1)
+    # Adam's moments carried over: its own count of steps is 4.
+    assert {int(state["step"]) for state in trainer.optimizers[0].state_dict()["state"].values()} == {4}
+
+
+def test_saving_before_fitting_keeps_the_optimizers(tmp_path: Path) -> None:
+    first = build()
+    fit(first, 0, 2)
+    first.save(tmp_path / "a")
+    second = build()
+    second.load(tmp_path / "a")
+    second.save(tmp_path / "b")
+    a, b = (torch.load(tmp_path / name / "optimizers.pt", weights_only=True) for name in "ab")
+    assert a["step"] == b["step"] == 2
+    moments = [saved["optimizers"][0]["state"][0]["exp_avg"] for saved in (a, b)]
+    assert torch.equal(*moments)
+
+
+def test_files_of_another_network_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ArenaError, match="expected a saved GAN"):
+        build().load(tmp_path)
+    build(dcgan).save(tmp_path)
+    with pytest.raises(ArenaError, match="expected a saved GAN"):
+        build().load(tmp_path)
+
+
+class Spy(nn.Module):
+    """A discriminator that remembers what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = style().discriminator()
+        self.shown: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.shown.append(images.detach().clone())
+        return self.inner(images)
+
+
+@pytest.mark.parametrize("loss", [Relativistic(), Logistic(interval=2)])
+def test_the_discriminator_sees_both_classes_down_the_same_path(loss: GanLoss) -> None:
+    spy = Spy()
+    fit(build(loss=loss, discriminator=spy), 0, 3)
+    seen = torch.cat(spy.shown)
+    assert len(seen) >= 3 * 3 * 4
+    assert torch.equal(seen, on_levels(seen, 17))
+    known = {tuple(image.flatten().tolist()) for image in on_levels(REALS.float() / 127.5 - 1, 17)}
+    real = [tuple(image.flatten().tolist()) in known for image in seen]
+    assert any(real)
+    assert not all(real)
+
+
+def test_pressure_reaches_the_generator_and_nothing_else() -> None:
+    pressure = Darker()
+    free, pressed = build(), build(pressure=pressure)
+    fit(free, 0, 1)
+    fit(pressed, 0, 1)
+    moved = differing(weights(free), weights(pressed))
+    assert any(name.startswith("generator.") for name in moved)
+    assert any(name.startswith("ema.") for name in moved)
+    assert not any(name.startswith("discriminator.") for name in moved)
+    assert pressure.opinion.grad is None
+    assert torch.equal(pressure.opinion.data, torch.ones(()))
+    # Its gradient has the sign it should have.
+    fit(pressed, 1, 40)
+    dark, light = (training.generator(torch.randn(16, 6)).mean() for training in (pressed, free))
+    assert dark < light
+
+
+def test_each_step_has_a_stream_of_its_own() -> None:
+    pressure = Darker()
+    fit(build(pressure=pressure), 0, 3)
+    assert len(set(pressure.seen)) == 3
+
+
+def test_the_average_follows_and_stays_in_eval_mode() -> None:
+    training = build(dcgan)
+    before = weights(training)
+    fit(training, 0, 3)
+    after = weights(training)
+    assert not training.ema.training
+    assert training.generator.training
+    for name in before:
+        if name.startswith("ema.layers.0"):
+            assert not torch.equal(before[name], after[name])
+            assert not torch.equal(after[name], after[name.replace("ema.", "generator.")])
+    assert torch.equal(after["ema.layers.1.running_mean"], after["generator.layers.1.running_mean"])
+
+
+def test_reals_are_no_part_of_what_is_saved(tmp_path: Path) -> None:
+    training = build()
+    assert "reals" not in training.state_dict()
+
+
+def test_a_step_in_bf16_learns_like_one_in_fp32() -> None:
+    trained = [build() for _ in range(2)]
+    before = weights(trained[0])
+    fit(trained[0], 0, 1)
+    fit(trained[1], 0, 1, "bf16-mixed")
+    steps = [
+        torch.cat([(after[n] - before[n]).flatten() for n in before if n.startswith("discriminator.")])
+        for after in map(weights, trained)
+    ]
+    # Adam's first step is the sign of the gradient: most signs agree.
+    assert (steps[0].sign() == steps[1].sign()).float().mean() > 0.9
+
+
+def test_divergence_is_said_in_one_line() -> None:
+    training = build()
+    nn.init.constant_(next(training.discriminator.parameters()), float("nan"))
+    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.002: the GAN diverged by step 2"):
+        fit(training, 0, 5)

@@ -1,0 +1,174 @@
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from arena.errors import ArenaError
+from arena.generators.discriminator import ResidualDiscriminator
+from arena.training.losses import GanLoss, Logistic, Relativistic, squared_gradient
+
+
+class Linear(nn.Module):
+    """D(x) = <a, x>: its gradient is a, everywhere."""
+
+    def __init__(self, shape: tuple[int, ...] = (1, 8, 8)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images * self.weight).sum((1, 2, 3))
+
+
+class Given(nn.Module):
+    """The logit of an image is its mean."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((1, 2, 3))
+
+
+def images_of(*logits: float) -> Tensor:
+    return torch.tensor(logits)[:, None, None, None].expand(-1, 1, 8, 8).clone()
+
+
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
+
+
+def test_relativistic_losses_pair_each_real_with_one_fake() -> None:
+    reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
+    loss = Relativistic(gamma=0)
+    told = loss.of_discriminator(Given(), reals, fakes, 0)
+    # Pairs (1, 0.5) and (-2, 3): softplus of fake - real, and of real - fake.
+    assert told.adversarial.item() == pytest.approx((softplus(-0.5) + softplus(5.0)) / 2, rel=1e-5)
+    assert loss.of_generator(Given(), reals, fakes).item() == pytest.approx(
+        (softplus(0.5) + softplus(-5)) / 2, rel=1e-5
+    )
+    assert (told.penalty.item(), told.real_logit.item(), told.fake_logit.item()) == (0.0, -0.5, 1.75)
+
+
+def test_logistic_losses_do_not_saturate() -> None:
+    reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
+    loss = Logistic(gamma=0)
+    expected = (softplus(-1.0) + softplus(2.0) + softplus(0.5) + softplus(3.0)) / 2
+    for step in (0, 1):
+        told = loss.of_discriminator(Given(), reals, fakes, step)
+        assert told.adversarial.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.of_generator(Given(), reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_the_penalties_of_a_linear_discriminator_are_its_weights(batch: int) -> None:
+    discriminator = Linear()
+    reals, fakes = torch.randn(2, batch, 1, 8, 8)
+    norm = discriminator.weight.square().sum().item()
+    both = Relativistic(gamma=3.0).of_discriminator(discriminator, reals, fakes, 7).penalty
+    assert both.item() == pytest.approx(3.0 / 2 * 2 * norm, rel=1e-5)  # R1 and R2
+    lazy = Logistic(gamma=3.0, interval=4)
+    penalties = [lazy.of_discriminator(discriminator, reals, fakes, step).penalty.item() for step in range(8)]
+    assert penalties == [pytest.approx(4 * 3.0 / 2 * norm, rel=1e-5), 0, 0, 0] * 2
+    # d/da of gamma/2 (R1 + R2) = 2 gamma a
+    (gradient,) = torch.autograd.grad(both, discriminator.weight)
+    torch.testing.assert_close(gradient, 2 * 3.0 * discriminator.weight.detach())
+
+
+def discriminator() -> ResidualDiscriminator:
+    torch.manual_seed(0)
+    return ResidualDiscriminator(resolution=8, channels=1, width=8)
+
+
+def test_the_squared_gradient_is_that_of_finite_differences() -> None:
+    network, images = discriminator().double(), torch.randn(2, 1, 8, 8, dtype=torch.double)
+    network.logit.double()
+    logits, squared = squared_gradient(_Double(network), images)
+    shift = 1e-5 * torch.eye(64, dtype=torch.double).reshape(64, 1, 8, 8)
+    for image, logit, value in zip(images, logits, squared, strict=True):
+        up, down = _Double(network)(image + shift), _Double(network)(image - shift)
+        expected = ((up - down) / 2e-5).square().sum()
+        torch.testing.assert_close(value, expected.to(value), rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(logit, _Double(network)(image[None])[0])
+
+
+class _Double(nn.Module):
+    """The discriminator's body in float64: its own head answers in fp32, too coarse for differences."""
+
+    def __init__(self, network: ResidualDiscriminator) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        n = self.network
+        x = nn.functional.leaky_relu(n.last(n.blocks(nn.functional.leaky_relu(n.from_image(images), 0.2))), 0.2)
+        return n.logit(nn.functional.leaky_relu(n.dense(x.flatten(1)), 0.2)).squeeze(1)
+
+
+def test_the_penalty_is_descended_by_its_gradient() -> None:
+    network, reals, fakes = discriminator(), torch.randn(8, 1, 8, 8), torch.randn(8, 1, 8, 8)
+    loss = Relativistic(gamma=1.0)
+    before = loss.of_discriminator(network, reals, fakes, 0).penalty
+    before.backward()
+    squared_norm = sum(p.grad.square().sum() for p in network.parameters() if p.grad is not None)
+    rate = 1e-3 * before.detach() / squared_norm
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter -= rate * parameter.grad
+    after = loss.of_discriminator(network, reals, fakes, 0).penalty
+    # First order: rate * |gradient|^2 is a thousandth of the penalty.
+    assert (before - after).item() == pytest.approx(1e-3 * before.item(), rel=0.05)
+
+
+@pytest.mark.parametrize("loss", [Relativistic(gamma=1.0), Logistic(gamma=1.0, interval=1)])
+def test_penalties_under_bf16_autocast_are_those_of_fp32(loss: GanLoss) -> None:
+    network, reals, fakes = discriminator(), torch.randn(16, 1, 8, 8), torch.randn(16, 1, 8, 8)
+    parameters = list(network.parameters())
+
+    def penalty() -> tuple[Tensor, Tensor]:
+        value = loss.of_discriminator(network, reals, fakes, 0).penalty
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+        return value, torch.cat([g.float().flatten() for g in gradients if g is not None])
+
+    expected, direction = penalty()
+    with torch.autocast("cpu", torch.bfloat16):
+        got, turned = penalty()
+    assert got.dtype == torch.float32
+    assert got.item() == pytest.approx(expected.item(), rel=0.02)
+    assert torch.cosine_similarity(turned, direction, dim=0) > 0.995
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    # 0.5 (8/32)^2 on 2 images of R1 + R2;  2e-4 * 8^2 / 4 every 16th step
+    [(Relativistic(), 0.5 / 16), (Logistic(interval=1), 2e-4 * 64 / 4 / 2)],
+)
+def test_gamma_follows_its_rule_where_none_is_given(loss: GanLoss, expected: float) -> None:
+    network = Linear()
+    images = torch.randn(4, 1, 8, 8)
+    penalty = loss.of_discriminator(network, images, images, 0).penalty.item()
+    assert penalty == pytest.approx(expected * network.weight.square().sum().item(), rel=1e-5)
+
+
+def test_the_generators_loss_reaches_the_fakes_only() -> None:
+    reals, fakes = torch.randn(2, 4, 1, 8, 8)
+    for loss in (Relativistic(), Logistic()):
+        a, b = reals.clone().requires_grad_(), fakes.clone().requires_grad_()
+        loss.of_generator(discriminator(), a, b).backward()
+        assert a.grad is None
+        assert b.grad is not None
+        assert b.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Relativistic(gamma=-1.0), "loss.gamma=-1.0"),
+        (lambda: Logistic(beta1=1.0), "loss.beta1=1.0"),
+        (lambda: Relativistic(ema_images=0), "loss.ema_images=0"),
+        (lambda: Logistic(ema_ramp=0), "loss.ema_ramp=0"),
+        (lambda: Logistic(interval=0), "loss.interval=0"),
+    ],
+)
+def test_impossible_settings_are_named(build: Callable[[], GanLoss], message: str) -> None:
+    with pytest.raises(ArenaError, match=message):
+        build()
