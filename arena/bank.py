@@ -1,4 +1,4 @@
-"""Banks of fakes on disk: what a generator made in a round, for training, validation and test, each from its own stream."""
+"""Banks of fakes on disk: what a generator made in a round to train, to validate and to test, each from its stream."""
 
 from io import BytesIO
 from pathlib import Path

@@ -110,7 +110,7 @@ class AnswerConfig:
 
     margin: float = 0.05
     alpha: float = 0.05
-    quality_limit: float = 1.0
+    quality_limit: float = 0.1
     """Largest kernel distance, in units of what reals at half their resolution are away from reals."""
     variety_limit: float = 0.5
     """Least recall and coverage, as a share of what reals give each other."""

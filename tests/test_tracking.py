@@ -1,3 +1,4 @@
+import json
 import logging
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from arena.answer.verdict import read_verdict
 from arena.errors import ArenaError
 from arena.figures import draw_all
 from arena.records import read_records
@@ -66,8 +68,9 @@ def test_an_offline_run_holds_what_the_records_hold(tmp_path):
     content = stored(run)
     for key in ("auc/frozen/cnn", "auc/retrained/stack", "auc/fresh/cnn", "quality/recall", "seconds/forge/generator"):
         assert key.encode() in content
-    for key in ("round_00/respond/loss", "round_00/respond/images", "figures/timeline", "undecided", "verdict"):
+    for key in ("round_00/respond/loss", "round_00/respond/images", "figures/timeline", "verdict"):
         assert key.encode() in content
+    assert json.dumps(read_verdict(run).answer).encode() in content
     assert b"trainer/global_step" not in content  # it would start over with every phase
 
     identity = (run / "wandb" / "id").read_text()

@@ -1,7 +1,6 @@
 """Slow work done once a machine: tensors in a safetensors file, shared by every process that wants the same."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,11 +57,7 @@ def _read(file: Path) -> Cached | None:
 
 
 def _write(file: Path, content: Cached) -> None:
-    """Beside the file first, then into place in one step."""
-    handle, part = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".part")
-    os.close(handle)
-    try:
-        save_file(content.tensors, part, metadata=content.notes)
-        os.replace(part, file)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    """Beside the file first, then into place in one step; under the lock nobody else writes there."""
+    part = file.with_name(f"{file.name}.part")
+    save_file(content.tensors, part, metadata=content.notes)
+    os.replace(part, file)

@@ -53,7 +53,10 @@ def decode_all(files: Sequence[Path], resolution: int, channels: int | None) -> 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        results = list(progress(pool.map(attempt, files), "decoding images", total=len(files)))
+        try:
+            results = list(progress(pool.map(attempt, files), "decoding images", total=len(files)))
+        finally:  # interrupted: what has not begun is given up
+            pool.shutdown(cancel_futures=True)
     decoded = [result for result in results if isinstance(result, Pixels)]
     failures = {k: result for k, result in enumerate(results) if isinstance(result, str)}
     return Decoding(_stack(decoded, resolution, channels), failures, sum(image.enlarged for image in decoded))

@@ -1,6 +1,8 @@
 """Parametric faces through a simulated camera: unlimited reals whose every attribute is known."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -91,4 +93,16 @@ def render(resolution: int, block: int, render_seed: int) -> tuple[torch.Tensor,
     sitters = Sitters.draw(BLOCK, who)
     scale = 4 if resolution <= 16 else 2
     camera = Camera(resolution, seed=render_seed)
-    return camera.photograph(paint(sitters, scale * resolution, how), how), sitters
+    with _one_thread():
+        return camera.photograph(paint(sitters, scale * resolution, how), how), sitters
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Drawing is hundreds of short operations: on a busy machine, threads that wait for each other are far slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

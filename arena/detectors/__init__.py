@@ -1,0 +1,1 @@
+"""The battery: one file for each technique of detection."""

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from arena.config import require
 from arena.detectors.detector import LearnedDetector
 
 
@@ -19,6 +20,7 @@ class ResidualBlock(nn.Module):
         self.down = down
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, outputs, H, W), or half as large, of features (B, inputs, H, W)."""
         y = F.relu(self.first_norm(self.first(x)))
         y = F.relu(self.skip(x) + self.second_norm(self.second(y)))
         return F.avg_pool2d(y, 2) if self.down else y
@@ -39,6 +41,7 @@ class Cnn(LearnedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, width: int) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
+        require(width >= 1, "battery.members.cnn.width", width, "at least 1 channel")
         blocks: list[nn.Module] = []
         inputs, outputs, side = width, width, resolution
         while True:

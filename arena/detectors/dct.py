@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from arena.config import require
 from arena.detectors.detector import LearnedDetector
 
 
@@ -19,13 +20,13 @@ def dct_matrix(n: int) -> Tensor:
 class Dct(LearnedDetector):
     """Ridge-like linear classifier on the log magnitude of every DCT coefficient of every channel.
 
-    Each coefficient is standardised by its mean and deviation over the first training set; the penalty on the weights is
-    the optimizer's weight decay.
+    Each coefficient is standardised by its mean and deviation over the first training set; the penalty on the weights
+    is the optimizer's weight decay.
 
     Args:
         resolution, channels, levels: of the images it sees.
-        epsilon: added to the magnitude before the logarithm. Frank et al. use 1e-12, whose gradient explodes on the exact
-            zeros of images with few grey levels; 1e-3 is far below one grey level of 256.
+        epsilon: added to the magnitude before the logarithm. Frank et al. use 1e-12, whose gradient explodes on the
+            exact zeros of images with few grey levels; 1e-3 is far below one grey level of 256.
     """
 
     artefact = "checkerboard"
@@ -35,6 +36,7 @@ class Dct(LearnedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, epsilon: float) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
+        require(epsilon > 0, "battery.members.dct.epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         self.register_buffer("transform", dct_matrix(resolution), persistent=False)
         self.register_buffer("mean", torch.zeros(channels, resolution, resolution))

@@ -36,7 +36,7 @@ class Detector(nn.Module, ABC):
     """
 
     differentiable: ClassVar[bool]
-    """Whether a gradient of the logit reaches the image. A technique without one is never told to a white-box generator."""
+    """Whether a gradient of the logit reaches the image; without one a white-box generator is never told of it."""
     artefact: ClassVar[str]
     """The planted artefact a fit judge of this technique must catch: a kind of ``generator=planted``."""
 

@@ -8,6 +8,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from arena.config import require
 from arena.detectors.detector import Examples, FittedDetector
 
 # High-pass residuals of the rich models (Fridrich & Kodovsky 2012): first and second differences, and the square 3x3.
@@ -26,9 +27,9 @@ FEATURE, THRESHOLD, LEFT, RIGHT, VALUE, LEAF = range(6)
 def statistics(images: Tensor, levels: int) -> Tensor:
     """Statistics (B, F) of images (B, C, H, W), in grey levels of the data.
 
-    Of the pixels: four moments, and the shares at either end of the range (McCloskey & Albright 2018). Of each residual:
-    deviation, kurtosis, correlation with its neighbour, and the shares of its truncated values -2 to 2, as in the rich
-    models. Averaged over the channels; with colour, the correlations between channels too.
+    Of the pixels: four moments, and the shares at either end of the range (McCloskey & Albright 2018). Of each
+    residual: deviation, kurtosis, correlation with its neighbour, and the shares of its truncated values -2 to 2, as
+    in the rich models. Averaged over the channels; with colour, the correlations between channels too.
     """
     pixels = (images.double() + 1) * ((levels - 1) / 2)
     batch, channels = pixels.shape[:2]
@@ -88,6 +89,10 @@ class Forest(FittedDetector):
         patience: int,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
+        require(trees >= 1, "battery.members.forest.trees", trees, "at least 1")
+        require(leaves >= 2, "battery.members.forest.leaves", leaves, "at least 2")
+        require(learning_rate > 0, "battery.members.forest.learning_rate", learning_rate, "above 0")
+        require(patience >= 1, "battery.members.forest.patience", patience, "at least 1")
         self.trees, self.leaves, self.learning_rate, self.patience = trees, leaves, learning_rate, patience
         nodes = torch.zeros(trees, 2 * leaves - 1, 6, dtype=torch.float64)
         nodes[..., LEAF] = 1  # an unused tree is one leaf of value 0
@@ -102,16 +107,18 @@ class Forest(FittedDetector):
             learning_rate=self.learning_rate,
             early_stopping=True,
             n_iter_no_change=self.patience,
-            class_weight="balanced",
             random_state=seed % 2**32,
         )
         x, x_validation = (statistics(x, self.levels).cpu().numpy() for x in (images, validation[0]))
-        # One thread: sums of gradients, and so the trees, then do not depend on the number of cores; and on so few images
-        # threads wait for each other longer than they work.
+        # One thread: sums of gradients, and so the trees, then do not depend on the number of cores; and on so few
+        # images threads wait for each other longer than they work.
         with threadpool_limits(1, user_api="openmp"):
             forest.fit(x, examples.labels.numpy(), X_val=x_validation, y_val=validation[1].labels.numpy())
         self.nodes.copy_(torch.from_numpy(_as_nodes(forest, *self.nodes.shape[:2])))
-        self.baseline.fill_(float(forest._baseline_prediction.item()))
+        # The prior of the training set is taken out again: a logit speaks of one real against one fake. (Class weights would
+        # do the same, but scikit-learn then bins by weighted percentiles, which takes far longer than the boosting.)
+        prior = torch.logit(examples.labels.double().mean())
+        self.baseline.fill_(float(forest._baseline_prediction.item()) - float(prior))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:

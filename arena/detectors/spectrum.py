@@ -9,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
+from arena.config import require
 from arena.detectors.detector import Examples, FittedDetector
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0)
@@ -31,9 +32,9 @@ def ring_means(resolution: int) -> Tensor:
 class Spectrum(FittedDetector):
     """Mean log power at each spatial frequency, weighed by a linear SVM that is kept as a torch layer: exact gradients.
 
-    What it cannot see: the corner of the spectrum lies beyond the last ring, so that a checkerboard, whose energy sits on
-    the corner frequency alone, may pass it. Its own planted artefact is therefore ``stripes``. The SVM's margin becomes a
-    logit by Platt scaling (Platt 1999) on the validation images, which also choose the penalty.
+    What it cannot see: the corner of the spectrum lies beyond the last ring, so that a checkerboard, whose energy sits
+    on the corner frequency alone, may pass it. Its own planted artefact is therefore ``stripes``. The SVM's margin
+    becomes a logit by Platt scaling (Platt 1999) on the validation images, which also choose the penalty.
 
     Args:
         resolution, channels, levels: of the images it sees.
@@ -48,6 +49,7 @@ class Spectrum(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, epsilon: float) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
+        require(epsilon > 0, "battery.members.spectrum.epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         self.register_buffer("rings", ring_means(resolution), persistent=False)
         self.register_buffer("weight", torch.zeros(len(self.rings)))
@@ -85,4 +87,5 @@ class Spectrum(FittedDetector):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W)."""
-        return self.profile(images) @ self.weight + self.bias
+        with torch.autocast(images.device.type, enabled=False):  # weights of both signs cancel: bf16 would not be exact
+            return self.profile(images) @ self.weight + self.bias

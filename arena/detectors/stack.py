@@ -4,12 +4,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from arena.config import require
+
 
 class Stack(nn.Module):
     """Logistic regression on the techniques' logits, fitted on images none of them was fitted on: out of fold.
 
-    Data processing can only lose what tells the classes apart, so that the best combination is at least as strong as the
-    strongest member; whether this one is, its test says.
+    Data processing can only lose what tells the classes apart, so that the best combination is at least as strong as
+    the strongest member; whether this one is, its test says.
 
     Args:
         members: number of techniques.
@@ -21,6 +23,7 @@ class Stack(nn.Module):
 
     def __init__(self, *, members: int, penalty: float) -> None:
         super().__init__()
+        require(penalty > 0, "battery.stack.penalty", penalty, "above 0")
         self.penalty = penalty
         self.register_buffer("weight", torch.zeros(members, dtype=torch.float64))
         self.register_buffer("bias", torch.zeros((), dtype=torch.float64))

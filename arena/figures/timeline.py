@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from arena.figures.series import Series
 from arena.figures.style import BAND, COLUMN, FAINT, INK, REGIMES, Stroke, look
@@ -91,8 +91,9 @@ def _frame(axes: Axes, series: Sequence[Series]) -> None:
     """Shared by every panel: whole rounds, and AUC from the lowest there is (but no higher than 0.4) to 1."""
     rounds = [round for its in series for round in its.rounds] or [0]
     lows = [point.low for its in series for regime in its.points.values() for point in regime.values()]
-    axes.set_xlim(min(rounds) - 0.5, max(rounds) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    around = 0.5 if len(set(rounds)) > 1 else 1.5
+    axes.set_xlim(min(rounds) - around, max(rounds) + around)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8) if len(set(rounds)) > 1 else FixedLocator(rounds))
     axes.set_ylim(min(0.4, min((low for low in lows if not math.isnan(low)), default=0.4) - 0.03), 1.03)
 
 

@@ -9,6 +9,7 @@ from arena.images import to_float
 
 FEATURE_SEED = 2018
 BATCH = 512
+FLOOR = 0.1
 
 
 class RandomFeatures:
@@ -18,7 +19,9 @@ class RandomFeatures:
     2020, section 4.2). Distances in this space are never to be called FID or KID.
 
     Args:
-        reference_uint8: (N, C, H, W), the reals whose mean and deviation standardise every feature.
+        reference_uint8: (N, C, H, W), the reals whose mean and deviation standardise every feature. No deviation counts
+            as less than ``FLOOR`` of their average: a feature that these reals hardly stir (in digits, one at a corner
+            that is always black) would otherwise outweigh all others on an image that does stir it.
         width: channels of the first layer; each halving of the image doubles them.
     """
 
@@ -35,7 +38,8 @@ class RandomFeatures:
                 channels, outputs, resolution = outputs, min(2 * outputs, 64), resolution // 2
         self.network = nn.Sequential(*layers).eval()
         raw = self._raw(reference_uint8)
-        self.mean, self.deviation = raw.mean(0), raw.std(0).clamp_min(1e-6)
+        self.mean, deviation = raw.mean(0), raw.std(0)
+        self.deviation = deviation.clamp_min(max(FLOOR * float(deviation.mean()), 1e-6))
 
     @torch.inference_mode()
     def _raw(self, images_uint8: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ class RandomFeatures:
 
 
 def at_half_resolution(images_uint8: Tensor) -> Tensor:
-    """The images as they are after losing half their resolution: the yardstick of quality, in images a person can see."""
+    """The images after losing half their resolution: the yardstick of quality, in images a person can see."""
     images = to_float(images_uint8)
     small = F.interpolate(images, scale_factor=0.5, mode="bilinear", antialias=True, align_corners=False)
     large = F.interpolate(small, size=images.shape[-2:], mode="bilinear", align_corners=False)

@@ -125,7 +125,9 @@ def _timeline(series: Sequence[Series], verdict: Verdict) -> Picture:
     )
 
 
-def _payoff(records: Sequence[Record], series: Sequence[Series]) -> Picture:
+def _payoff(records: Sequence[Record], series: Sequence[Series]) -> Picture | None:
+    if max((len(its.rounds) for its in series), default=0) < 2:
+        return None  # one cell is no matrix
     return _picture(
         payoff_map(records, series),
         payoff_map(records, series, columns=2, panel=NARROW),

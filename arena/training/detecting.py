@@ -139,4 +139,3 @@ def train_detector(
             detector.to("cpu")
             return taken * settings.batch
     raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
-

@@ -28,6 +28,7 @@ class Pool:
     sample: int
 
     def __post_init__(self) -> None:
+        require(self.memory in ("all", "last"), "pool.memory", self.memory, "all or last")
         require(self.sample >= 1, "pool.sample", self.sample, "at least 1 detector a step")
 
     def members(self, techniques: list[str], round: int) -> list[Member]:

@@ -1,6 +1,7 @@
 """A fresh Lightning Trainer for every phase, and the precision decided once at the start."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
+
+from arena.config import require
 
 Precision = Literal["bf16", "fp32"]
 Ticks = DataLoader[int]
@@ -32,8 +35,13 @@ class Machine:
         Args:
             accelerator: auto, cpu or gpu.
             precision: auto, bf16 or fp32.
+
+        Raises:
+            ArenaError: where a GPU is asked for and there is none.
         """
-        gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+        found = torch.cuda.is_available()
+        require(found or accelerator != "gpu", "trainer.accelerator", accelerator, "auto or cpu, as there is no GPU")
+        gpu = found and accelerator != "cpu"
         device = torch.device("cuda" if gpu else "cpu")
         if precision == "auto":
             pays = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
@@ -58,7 +66,11 @@ class Machine:
         """Fit once, with a fresh Trainer, for one epoch of ticks; say how many optimizer steps that took.
 
         A Trainer that fits twice silently trains nothing the second time.
+
+        Raises:
+            KeyboardInterrupt: where Lightning would have ended the process.
         """
+        handler = signal.getsignal(signal.SIGINT)
         trainer = pl.Trainer(
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             devices=1,
@@ -77,9 +89,17 @@ class Machine:
             for noise in (
                 ".*does not have many workers.*",  # the images are in memory: there is nothing for workers to do
                 ".*LeafSpec.*",  # Lightning's own use of a deprecated name of torch
+                ".*in eval mode at the start of training.*",  # the average, and attacked detectors, are meant to be
             ):
                 warnings.filterwarnings("ignore", message=noise)
-            trainer.fit(module, train, validation)
+            try:
+                trainer.fit(module, train, validation)
+            except SystemExit as ended:
+                if not isinstance(ended.__context__, KeyboardInterrupt):
+                    raise
+                # On Ctrl-C Lightning ends with exit code 1 and leaves the signal ignored; a race ends as interrupted.
+                signal.signal(signal.SIGINT, handler)
+                raise KeyboardInterrupt from ended
         return trainer.global_step
 
 

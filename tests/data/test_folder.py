@@ -129,7 +129,7 @@ def test_persons_are_kept_together(tmp_path):
     persons = data.reals.persons
     assert persons is not None
     assert persons.tolist() == [who for who in range(20) for _ in range(10)]
-    shown = [set(data.part(name).persons.tolist()) for name in ("generator", "detector", "judge", "reference")]
+    shown = [set(persons[data.part(name).ids]) for name in ("generator", "detector", "judge", "reference")]
     assert sum(map(len, shown)) == 20
 
 
@@ -234,7 +234,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation, turn):
     assert np.array_equal(decode(tmp_path / "turned.png", RESOLUTION).values, turn(array))
 
 
-def ramp(top=255):
+def ramp(top=255.0):
     return np.linspace(0, top, RESOLUTION**2).round().reshape(RESOLUTION, RESOLUTION)
 
 

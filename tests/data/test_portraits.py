@@ -12,6 +12,14 @@ from arena.data.sitters import Sitters
 from arena.errors import ArenaError
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def portraits(cache_dir, **changed):
     settings = {
         "resolution": 16,

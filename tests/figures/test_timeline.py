@@ -59,6 +59,7 @@ def test_the_examination_of_one_generator_has_no_frozen_detector(tmp_path):
     figure = timeline(read_series(run, read_records(run)), margin=0.05)
     assert drawn(figure.axes[0], "cnn", "frozen") == {}
     assert set(drawn(figure.axes[0], "cnn", "fresh")) == {0}
+    assert figure.axes[0].get_xticks().tolist() == [0]  # there is no round 0.15
 
 
 def test_nothing_recorded_is_drawn_as_nothing():

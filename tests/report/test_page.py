@@ -109,11 +109,11 @@ def test_light_and_dark_and_a_phone_are_thought_of(html):
     assert Page(html).all("html") == [{"lang": "en"}]
 
 
-def test_a_run_without_banks_or_responses_has_a_page(tmp_path):
+def test_a_run_without_banks_or_responses_shows_the_timeline_alone(tmp_path):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
     for bank in (run / "banks").iterdir():
         bank.unlink()
-    assert len(Page(write_report(run).read_text(encoding="utf-8")).all("img")) == 2
+    assert len(Page(write_report(run).read_text(encoding="utf-8")).all("img")) == 1
 
 
 def test_a_path_that_is_no_finished_run_is_one_line_and_exit_code_2(tmp_path, capsys):

@@ -1,0 +1,46 @@
+"""Arenas for tests: composed and built as the command line does, and smaller than ``experiment=smoke``."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from arena.__main__ import CONF
+from arena.arena import Arena
+from arena.build import build
+from arena.config import ArenaConfig, register
+
+TINY = (
+    "experiment=smoke",
+    "logger=none",
+    "generator.width=8",
+    "schedule.warm_up_images=256",
+    "schedule.response_images=128",
+    "schedule.batch=16",
+    "battery.images=128",
+    "battery.batch=16",
+    "judge.images=128",
+    "judge.folds=2",
+    "battery.members.forest.trees=5",
+)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The config the command line would compose."""
+    register()
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+def arena_in(run: Path, *overrides: str) -> Arena:
+    """The arena of those overrides, its run directory ``run``, its cache beside it."""
+    paths = (f"run_dir={run}", f"cache_dir={run.parent / 'cache'}")
+    config = composed(*overrides, *paths)
+    typed = OmegaConf.to_object(config)
+    assert isinstance(typed, ArenaConfig)
+    return build(typed, config)
+
+
+def tiny_arena(run: Path, *overrides: str) -> Arena:
+    """An arena whose whole race takes a few seconds."""
+    return arena_in(run, *TINY, *overrides)

@@ -1,0 +1,62 @@
+"""Digits with a planted artefact, and detectors built from their configs: what the tests of detectors share."""
+
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from arena.config import BatteryConfig
+from arena.data.digits import Digits
+from arena.detectors.detector import Detector, Examples
+from arena.evidence import Evidence
+from arena.generators.artefacts import Artefact, plant
+from arena.images import to_float, to_uint8
+from arena.training.detecting import train_detector
+from arena.training.trainer import Machine
+
+CONF = Path(__file__).parents[2] / "conf"
+TECHNIQUES = ("cnn", "dct", "spectrum", "forest")
+CPU = Machine(torch.device("cpu"), "fp32")
+EVIDENCE = Evidence(levels=17)
+AMPLITUDE: int = OmegaConf.load(CONF / "data" / "digits.yaml")["planted_amplitude"]
+
+
+def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17, seed: int = 0) -> Detector:
+    """A technique as its config describes it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        factory = instantiate(OmegaConf.load(CONF / "detector" / f"{technique}.yaml"), _convert_="all")
+        return factory(resolution=resolution, channels=channels, levels=levels)
+
+
+def examples(images: Tensor, kind: str, swapped: bool = False) -> Examples:
+    """Half of the images as they are, half with the artefact at the amplitude that the digits' config sets."""
+    half = len(images) // 2
+    artefact: Artefact = "stripes" if kind == "stripes" else "checkerboard"
+    fakes = to_uint8(plant(to_float(images[half:]), artefact, AMPLITUDE, 17))
+    labels = torch.cat([torch.zeros(half), torch.ones(len(fakes))]).long()
+    return Examples(torch.cat([images[:half], fakes]), 1 - labels if swapped else labels)
+
+
+def digits(kind: str, swapped: bool = False) -> tuple[Examples, Examples, Examples]:
+    """Disjoint examples to train, to validate and to test; only the test keeps its labels where they are swapped."""
+    images = Digits(resolution=8, seed=0, planted_amplitude=AMPLITUDE).reals.images
+    return examples(images[:900], kind, swapped), examples(images[900:1200], kind, swapped), examples(images[1200:], kind)
+
+
+def train(detector: Detector, learned: Examples, validation: Examples, images: int = 6400, seed: int = 0) -> int:
+    """A small budget at a high rate; as many images as were shown."""
+    settings = BatteryConfig(images=images, learning_rate=1e-2, patience=8)
+    return train_detector(
+        detector,
+        learned,
+        validation,
+        evidence=EVIDENCE,
+        settings=settings,
+        images=images,
+        fresh=True,
+        seed=seed,
+        machine=CPU,
+    )

@@ -1,0 +1,105 @@
+from collections import Counter
+
+import numpy as np
+
+from arena.answer.verdict import read_verdict
+from arena.arena import Arena
+from arena.phases import PHASES
+from arena.race import race, run_race
+from arena.records import PhaseRecord, QualityRecord, ScoreRecord, read_records, read_scores
+from rich.console import Console
+from tests.building import tiny_arena
+
+
+def test_the_race_is_the_algorithm_box(finished: Arena):
+    names = [(phase.__name__, round) for phase, round, _ in race(finished)]
+    order = list(dict.fromkeys(names))
+    a_round = ["forge", "confront", "retrain", "judge", "measure", "respond"]
+    expected = [("warm_up", 0), ("calibrate", 0)]
+    for r in range(3):
+        expected += [(name, r) for name in a_round if not (name == "confront" and r == 0 or name == "respond" and r == 2)]
+    assert order == expected
+    assert {name for name, _ in order} == {phase.__name__ for phase in PHASES}
+
+
+def test_every_phase_closes_its_records_once(finished: Arena):
+    closed = [
+        (record.phase, record.round, record.player)
+        for record in read_records(finished.run)
+        if isinstance(record, PhaseRecord)
+    ]
+    assert closed == [(phase.__name__, round, player) for phase, round, player in race(finished)]
+
+
+def test_each_regime_is_recorded_where_it_belongs(finished: Arena):
+    scores = [record for record in read_records(finished.run) if isinstance(record, ScoreRecord)]
+    cells = Counter((record.technique, record.regime, record.generator_round, record.detector_round) for record in scores)
+    for technique in finished.techniques:
+        for g in range(3):
+            assert cells[technique, "fresh", g, g] == finished.judge.seeds
+            for d in range(3):
+                assert cells[technique, "frozen" if d < g else "retrained", g, d] == 1
+    for record in scores:
+        assert record.round == max(record.generator_round, record.detector_round)
+        assert record.told == (record.technique in ("cnn", "dct", "spectrum"))
+
+
+def test_scores_are_kept_one_an_image(finished: Arena):
+    judged = set(finished.judge_reals.ids.tolist())
+    for record in read_records(finished.run):
+        if isinstance(record, ScoreRecord):
+            scores = read_scores(finished.run, record.scores)
+            assert scores.score.dtype == np.float32
+            assert ((scores.label == 0).sum(), (scores.label == 1).sum()) == (record.n_real, record.n_fake)
+            assert set(scores.image[scores.label == 0].tolist()) <= judged
+            if record.regime == "fresh":
+                assert set(scores.image[scores.label == 0].tolist()) == judged
+
+
+def test_a_round_costs_the_same_however_many_came_before(finished: Arena):
+    """Cells off the diagonal have a fixed size: later rounds add cells, not images to a cell."""
+    for record in read_records(finished.run):
+        if isinstance(record, ScoreRecord) and record.regime != "fresh":
+            older = record.detector_round not in (record.generator_round, record.generator_round - 1)
+            assert record.n_fake == (finished.bank.cell if older else finished.bank.test)
+
+
+def test_the_answer_stands_beside_the_records(finished: Arena):
+    found = read_verdict(finished.run)
+    assert found.round == 2
+    assert set(found.techniques) == set(finished.techniques)
+    assert "undetectable" not in found.sentence
+    assert (finished.run / "report.html").is_file()
+    assert {path.suffix for path in (finished.run / "figures").iterdir()} == {".png", ".pdf", ".csv", ".tex"}
+
+
+def test_a_finished_race_is_left_alone(finished: Arena):
+    before = {path: path.stat().st_mtime_ns for path in sorted(finished.run.rglob("*")) if "checkpoints" in path.parts}
+    records = (finished.run / "records.jsonl").read_bytes()
+    run_race(finished, Console(quiet=True))
+    assert (finished.run / "records.jsonl").read_bytes() == records
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_conditions_branch_from_one_warm_up(tmp_path):
+    """Same generator at round 0, hence the same fakes, whatever the condition; the second race trains none."""
+    banks, seconds = [], []
+    for access in ("white_box", "none", "placebo"):
+        arena = tiny_arena(tmp_path / access, f"access={access}", "race.rounds=1")
+        run_race(arena, Console(quiet=True))
+        banks.append([arena.forged(r) for r in (0, 1)])
+        seconds.append(arena)
+    first = [bank[0].test for bank in banks]
+    assert (first[0] == first[1]).all() and (first[0] == first[2]).all()
+    last = [bank[1].test for bank in banks]
+    assert (last[0] != last[1]).any() and (last[0] != last[2]).any() and (last[1] != last[2]).any()
+    for arena in seconds:  # the same budget in images, gradients or not
+        spent = [r.images for r in read_records(arena.run) if isinstance(r, PhaseRecord) and r.phase == "respond"]
+        assert spent == [arena.schedule.response_images]
+    assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 1
+
+
+def test_examining_without_a_response(run):
+    arena = tiny_arena(run, "race.rounds=0", "generator=oracle", "access=none")
+    run_race(arena, Console(quiet=True))
+    assert [record.round for record in read_records(run) if isinstance(record, QualityRecord)] == [0]
