@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
+from torch import nn
 
 from arena.bank import Bank
 from arena.config import BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig
@@ -82,6 +83,12 @@ class Arena:
             torch.manual_seed(self.seed_of("initialise", player="generator"))
             shape = {"resolution": self.data.resolution, "channels": self.data.channels, "levels": self.data.levels}
             return self.generator(**shape)
+
+    def new_discriminator(self, generator: TrainableGenerator) -> nn.Module:
+        """The generator's own discriminator, initialised from the warm-up's seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed_of("initialise", player="discriminator"))
+            return generator.discriminator()
 
     def new_detector(self, technique: str, seed: int) -> Detector:
         """A detector of that technique whose initial weights depend on ``seed`` and on nothing that ran before."""

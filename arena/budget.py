@@ -71,7 +71,7 @@ def _seconds_of_gan(arena: Arena, generator: TrainableGenerator) -> float:
     """Of one image, after a warming step."""
     gan = GanTraining(
         generator=generator,
-        discriminator=generator.discriminator(),
+        discriminator=arena.new_discriminator(generator),
         loss=arena.loss,
         evidence=arena.evidence,
         reals=arena.generator_reals.images,

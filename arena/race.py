@@ -47,6 +47,16 @@ def run_race(arena: Arena, console: Console) -> Verdict:
     Raises:
         ArenaError: where it cannot work, before anything is trained.
     """
+    carry_out(arena, console)
+    return answer(arena.run)
+
+
+def carry_out(arena: Arena, console: Console) -> None:
+    """Carry out every phase that is not done: the left wing's work, which ends with the records.
+
+    Raises:
+        ArenaError: where it cannot work, before anything is trained.
+    """
     arena.check()
     steps = list(race(arena))
     seconds = 0.0
@@ -63,7 +73,6 @@ def run_race(arena: Arena, console: Console) -> Verdict:
         director = Director(arena, progress)
         for step in steps:
             director(*step)
-    return answer(arena.run)
 
 
 def answer(run: Path) -> Verdict:

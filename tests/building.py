@@ -13,7 +13,6 @@ from arena.config import ArenaConfig, register
 TINY = (
     "experiment=smoke",
     "logger=none",
-    "generator.width=8",
     "schedule.warm_up_images=256",
     "schedule.response_images=128",
     "schedule.batch=16",
@@ -41,6 +40,7 @@ def arena_in(run: Path, *overrides: str) -> Arena:
     return build(typed, config)
 
 
-def tiny_arena(run: Path, *overrides: str) -> Arena:
+def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Arena:
     """An arena whose whole race takes a few seconds."""
-    return arena_in(run, *TINY, *overrides)
+    size = ["generator.width=8"] if generator in ("style", "dcgan") else []
+    return arena_in(run, *TINY, f"generator={generator}", *size, *overrides)

@@ -5,7 +5,7 @@ import numpy as np
 from arena.answer.verdict import read_verdict
 from arena.arena import Arena
 from arena.phases import PHASES
-from arena.race import race, run_race
+from arena.race import carry_out, race, run_race
 from arena.records import PhaseRecord, QualityRecord, ScoreRecord, read_records, read_scores
 from rich.console import Console
 from tests.building import tiny_arena
@@ -86,7 +86,7 @@ def test_conditions_branch_from_one_warm_up(tmp_path):
     banks, seconds = [], []
     for access in ("white_box", "none", "placebo"):
         arena = tiny_arena(tmp_path / access, f"access={access}", "race.rounds=1")
-        run_race(arena, Console(quiet=True))
+        carry_out(arena, Console(quiet=True))
         banks.append([arena.forged(r) for r in (0, 1)])
         seconds.append(arena)
     first = [bank[0].test for bank in banks]
@@ -100,6 +100,6 @@ def test_conditions_branch_from_one_warm_up(tmp_path):
 
 
 def test_examining_without_a_response(run):
-    arena = tiny_arena(run, "race.rounds=0", "generator=oracle", "access=none")
-    run_race(arena, Console(quiet=True))
+    arena = tiny_arena(run, "race.rounds=0", "access=none", generator="oracle")
+    carry_out(arena, Console(quiet=True))
     assert [record.round for record in read_records(run) if isinstance(record, QualityRecord)] == [0]

@@ -105,7 +105,7 @@ class Forest(FittedDetector):
             max_iter=self.trees,
             max_leaf_nodes=self.leaves,
             learning_rate=self.learning_rate,
-            early_stopping=True,
+            early_stopping=True,  # type: ignore[arg-type]  # typed after its default
             n_iter_no_change=self.patience,
             random_state=seed % 2**32,
         )
@@ -115,8 +115,8 @@ class Forest(FittedDetector):
         with threadpool_limits(1, user_api="openmp"):
             forest.fit(x, examples.labels.numpy(), X_val=x_validation, y_val=validation[1].labels.numpy())
         self.nodes.copy_(torch.from_numpy(_as_nodes(forest, *self.nodes.shape[:2])))
-        # The prior of the training set is taken out again: a logit speaks of one real against one fake. (Class weights would
-        # do the same, but scikit-learn then bins by weighted percentiles, which takes far longer than the boosting.)
+        # The prior of the training set is taken out again: a logit speaks of one real against one fake. (Class weights
+        # would do the same, but scikit-learn then bins by weighted percentiles, which takes longer than the boosting.)
         prior = torch.logit(examples.labels.double().mean())
         self.baseline.fill_(float(forest._baseline_prediction.item()) - float(prior))
 

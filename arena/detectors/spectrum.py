@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -30,7 +31,10 @@ def ring_means(resolution: int) -> Tensor:
 
 
 class Spectrum(FittedDetector):
-    """Mean log power at each spatial frequency, weighed by a linear SVM that is kept as a torch layer: exact gradients.
+    """Power at each spatial frequency, weighed by a linear SVM that is kept as a torch layer: exact gradients.
+
+    The power is averaged over a ring before the logarithm, as the azimuthal integral of the paper of 2020 has it. The
+    code of 2019 averages logarithms, in which one frequency among the hundred of a ring is lost.
 
     What it cannot see: the corner of the spectrum lies beyond the last ring, so that a checkerboard, whose energy sits
     on the corner frequency alone, may pass it. Its own planted artefact is therefore ``stripes``. The SVM's margin
@@ -56,22 +60,27 @@ class Spectrum(FittedDetector):
         self.register_buffer("bias", torch.zeros(()))
 
     def profile(self, images: Tensor) -> Tensor:
-        """Azimuthal profile (B, rings) in decibels of images (B, C, H, W); colour is averaged to grey first."""
+        """Azimuthal profile (B, rings) of the power in decibels, float64, of images (B, C, H, W), averaged to grey."""
         with torch.autocast(images.device.type, enabled=False):  # the FFT knows no bf16
-            spectrum = torch.fft.fft2(images.float().mean(1))
-            # sqrt of the power has an infinite slope at 0; half the log of the power has not.
-            decibels = 10 * torch.log10(spectrum.real.square() + spectrum.imag.square() + self.epsilon**2)
-            return decibels.flatten(1) @ self.rings.T
+            spectrum = torch.fft.fft2(images.double().mean(1))
+            power = spectrum.real.square() + spectrum.imag.square()
+            return 10 * torch.log10(power.flatten(1) @ self.rings.T.double() + self.epsilon**2)
 
     def fit(self, images: Tensor, examples: Examples, validation: tuple[Tensor, Examples], seed: int) -> None:
         """Fit one SVM a penalty, keep the one whose calibrated log loss on validation is least."""
         scaler = StandardScaler()
-        x = scaler.fit_transform(self.profile(images).double().cpu().numpy())
-        x_validation = scaler.transform(self.profile(validation[0]).double().cpu().numpy())
+        x = scaler.fit_transform(self.profile(images).cpu().numpy())
+        x_validation = scaler.transform(self.profile(validation[0]).cpu().numpy())
         y_validation, weight = validation[1].labels.numpy(), validation[1].weights.numpy()
         best = math.inf
         for penalty in PENALTIES:
-            svm = LinearSVC(C=penalty, class_weight="balanced", dual=False, max_iter=10_000, random_state=seed % 2**32)
+            svm = LinearSVC(
+                C=penalty,
+                class_weight="balanced",
+                dual=False,  # type: ignore[arg-type]  # typed after its default
+                max_iter=10_000,
+                random_state=seed % 2**32,
+            )
             svm.fit(x, examples.labels.numpy())
             margin = svm.decision_function(x_validation)[:, None]
             platt = LogisticRegression(C=1e3).fit(margin, y_validation, sample_weight=weight)
@@ -79,13 +88,13 @@ class Spectrum(FittedDetector):
             if loss < best:
                 best = loss
                 # A margin that validation contradicts is not turned round: that would fit the sign on a few images.
-                slope = max(float(platt.coef_[0, 0]), 1e-2)
-                raw = slope * svm.coef_[0] / scaler.scale_
+                slope = max(float(np.ravel(platt.coef_)[0]), 1e-2)
+                raw = slope * np.ravel(svm.coef_) / np.asarray(scaler.scale_)
+                offset = slope * np.ravel(svm.intercept_) + platt.intercept_ - raw @ np.asarray(scaler.mean_)
                 self.weight.copy_(torch.from_numpy(raw))
-                offset = slope * float(svm.intercept_[0]) + float(platt.intercept_[0]) - float(raw @ scaler.mean_)
-                self.bias.fill_(offset)
+                self.bias.fill_(offset.item())
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W)."""
-        with torch.autocast(images.device.type, enabled=False):  # weights of both signs cancel: bf16 would not be exact
-            return self.profile(images) @ self.weight + self.bias
+        with torch.autocast(images.device.type, enabled=False):  # terms of both signs cancel: even fp32 would blur them
+            return (self.profile(images) @ self.weight.double() + self.bias).float()

@@ -1,5 +1,6 @@
 """The stack: one judgement from the scores of all techniques (Wolpert 1992)."""
 
+import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -34,8 +35,8 @@ class Stack(nn.Module):
         mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
         regression = LogisticRegression(C=self.penalty, class_weight="balanced")
         regression.fit(((x - mean) / deviation).numpy(), labels.numpy())
-        self.weight.copy_(torch.from_numpy(regression.coef_[0]) / deviation)
-        self.bias.fill_(float(regression.intercept_[0]) - float(self.weight @ mean))
+        self.weight.copy_(torch.from_numpy(np.ravel(regression.coef_)) / deviation)
+        self.bias.fill_(float(np.ravel(regression.intercept_)[0]) - float(self.weight @ mean))
 
     def forward(self, logits: Tensor) -> Tensor:
         """Logits (N,) of the members' logits (N, members)."""

@@ -89,11 +89,11 @@ def _line(stroke: Stroke, x: Sequence[float], y: Sequence[float]) -> Line2D:
 
 def _frame(axes: Axes, series: Sequence[Series]) -> None:
     """Shared by every panel: whole rounds, and AUC from the lowest there is (but no higher than 0.4) to 1."""
-    rounds = [round for its in series for round in its.rounds] or [0]
+    rounds = sorted({round for its in series for round in its.rounds} or {0})
     lows = [point.low for its in series for regime in its.points.values() for point in regime.values()]
-    around = 0.5 if len(set(rounds)) > 1 else 1.5
-    axes.set_xlim(min(rounds) - around, max(rounds) + around)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8) if len(set(rounds)) > 1 else FixedLocator(rounds))
+    around = 0.5 if len(rounds) > 1 else 1.5
+    axes.set_xlim(rounds[0] - around, rounds[-1] + around)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8) if len(rounds) > 1 else FixedLocator(rounds))
     axes.set_ylim(min(0.4, min((low for low in lows if not math.isnan(low)), default=0.4) - 0.03), 1.03)
 
 

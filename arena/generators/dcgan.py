@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from arena.errors import ArenaError
+from arena.config import require
 from arena.generators.equalised import SLOPE, doublings
 from arena.generators.generator import TrainableGenerator
 
@@ -47,8 +47,8 @@ class DcganGenerator(TrainableGenerator):
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         for key, value in {"width": width, "z_dim": z_dim}.items():
-            if value < 1:
-                raise ArenaError(f"generator.{key}={value}: expected at least 1")
+            require(value >= 1, f"generator.{key}", value, "at least 1")
+        require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
         self.width, self.z_dim, self.learning_rate = width, z_dim, learning_rate
         widths = _widths(resolution, width)
         layers: list[nn.Module] = [

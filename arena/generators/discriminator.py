@@ -43,11 +43,10 @@ class MinibatchDeviation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C + 1, H, W)."""
-        # Half a batch, reals or fakes, must hold whole groups too.
-        group = 2 * len(x) if len(x) < 2 else math.gcd(len(x) // 2 if len(x) % 2 == 0 else len(x), self.group)
-        groups = x.float().unflatten(0, (-1, min(group, len(x))))
-        deviation = groups.var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
-        channel = deviation.repeat_interleave(len(x) // len(groups))[:, None, None, None]
+        # The largest group of which half a batch, its reals or its fakes, is a multiple.
+        group = math.gcd(len(x) if len(x) % 2 else len(x) // 2, self.group)
+        deviation = x.float().unflatten(0, (-1, group)).var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
+        channel = deviation.repeat_interleave(group)[:, None, None, None]
         return torch.cat([x, channel.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)
 
 

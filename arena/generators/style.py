@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.errors import ArenaError
+from arena.config import require
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.equalised import LRELU_GAIN, EqualisedLinear, channels_at, doublings, lrelu
 from arena.generators.generator import TrainableGenerator
@@ -130,21 +130,22 @@ class StyleGenerator(TrainableGenerator):
         resolution: int,
         channels: int,
         levels: int,
-        width: int = 64,
+        width: int = 32,
         z_dim: int = 64,
         mapping_depth: int = 2,
         mapping_multiplier: float = 0.01,
         mixing: float = 0.5,
         discriminator_width: int | None = None,
         minibatch_group: int = 0,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 4e-3,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        for key, value in {"width": width, "z_dim": z_dim, "mapping_depth": mapping_depth}.items():
-            if value < 1:
-                raise ArenaError(f"generator.{key}={value}: expected at least 1")
-        if not 0 <= mixing <= 1:
-            raise ArenaError(f"generator.mixing={mixing}: expected a probability")
+        sizes = {"width": width, "z_dim": z_dim, "mapping_depth": mapping_depth}
+        for key, value in (sizes | {"discriminator_width": discriminator_width or width}).items():
+            require(value >= 1, f"generator.{key}", value, "at least 1")
+        require(0 <= mixing <= 1, "generator.mixing", mixing, "a probability")
+        require(minibatch_group >= 0, "generator.minibatch_group", minibatch_group, "0 or more images")
+        require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
         self.z_dim, self.mixing, self.learning_rate = z_dim, mixing, learning_rate
         self.discriminator_width, self.minibatch_group = discriminator_width or width, minibatch_group
 

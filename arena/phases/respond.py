@@ -66,7 +66,7 @@ def train_gan(
     purpose = "warm-up" if source is None else "respond"
     gan = GanTraining(
         generator=generator,
-        discriminator=generator.discriminator(),
+        discriminator=arena.new_discriminator(generator),
         loss=arena.loss,
         evidence=arena.evidence,
         reals=arena.generator_reals.images,

@@ -136,6 +136,7 @@ def train_detector(
                 logger=logger,
                 validate_every=every,
             )
-            detector.to("cpu")
+            # As a saved one is loaded, so that both score alike to the last bit.
+            detector.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             return taken * settings.batch
     raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")

@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 TECHNIQUES = ("cnn", "dct", "spectrum", "forest")
 CPU = Machine(torch.device("cpu"), "fp32")
 EVIDENCE = Evidence(levels=17)
-AMPLITUDE: int = OmegaConf.load(CONF / "data" / "digits.yaml")["planted_amplitude"]
+PLANTED: int = OmegaConf.load(CONF / "data" / "digits.yaml")["planted_amplitude"]
 
 
 def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17, seed: int = 0) -> Detector:
@@ -31,22 +31,27 @@ def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 
         return factory(resolution=resolution, channels=channels, levels=levels)
 
 
-def examples(images: Tensor, kind: str, swapped: bool = False) -> Examples:
-    """Half of the images as they are, half with the artefact at the amplitude that the digits' config sets."""
+def examples(images: Tensor, kind: Artefact, amplitude: int, swapped: bool = False, levels: int = 17) -> Examples:
+    """Half of the images as they are, half with the artefact."""
     half = len(images) // 2
-    artefact: Artefact = "stripes" if kind == "stripes" else "checkerboard"
-    fakes = to_uint8(plant(to_float(images[half:]), artefact, AMPLITUDE, 17))
+    fakes = to_uint8(plant(to_float(images[half:]), kind, amplitude, levels))
     labels = torch.cat([torch.zeros(half), torch.ones(len(fakes))]).long()
     return Examples(torch.cat([images[:half], fakes]), 1 - labels if swapped else labels)
 
 
-def digits(kind: str, swapped: bool = False) -> tuple[Examples, Examples, Examples]:
+def digits(technique: str, swapped: bool = False) -> tuple[Examples, Examples, Examples]:
     """Disjoint examples to train, to validate and to test; only the test keeps its labels where they are swapped."""
-    images = Digits(resolution=8, seed=0, planted_amplitude=AMPLITUDE).reals.images
-    return examples(images[:900], kind, swapped), examples(images[900:1200], kind, swapped), examples(images[1200:], kind)
+    images = Digits(resolution=8, seed=0, planted_amplitude=PLANTED).reals.images
+    kind: Artefact = "stripes" if build(technique).artefact == "stripes" else "checkerboard"
+    learned, validation, test = (images[:900], images[900:1200], images[1200:])
+    return (
+        examples(learned, kind, PLANTED, swapped),
+        examples(validation, kind, PLANTED, swapped),
+        examples(test, kind, PLANTED),
+    )
 
 
-def train(detector: Detector, learned: Examples, validation: Examples, images: int = 6400, seed: int = 0) -> int:
+def train(detector: Detector, learned: Examples, validation: Examples, images: int = 4800, seed: int = 0) -> int:
     """A small budget at a high rate; as many images as were shown."""
     settings = BatteryConfig(images=images, learning_rate=1e-2, patience=8)
     return train_detector(

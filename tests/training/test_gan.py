@@ -239,5 +239,5 @@ def test_a_step_in_bf16_learns_like_one_in_fp32() -> None:
 def test_divergence_is_said_in_one_line() -> None:
     training = build()
     nn.init.constant_(next(training.discriminator.parameters()), float("nan"))
-    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.002: the GAN diverged by step 2"):
+    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.004: the GAN diverged by step 2"):
         fit(training, 0, 5)

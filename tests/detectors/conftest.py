@@ -1,0 +1,26 @@
+import functools
+
+import pytest
+
+from arena.detectors.detector import Detector, Examples
+from tests.detectors.planted import build, digits, train
+
+
+@functools.cache
+def _trained(technique: str, swapped: bool) -> tuple[Detector, Examples]:
+    learned, validation, test = digits(technique, swapped)
+    detector = build(technique)
+    train(detector, learned, validation)
+    return detector, test
+
+
+@pytest.fixture
+def trained(technique):
+    """A technique that learned its own artefact on digits, and the examples to test it on; trained once a session."""
+    return _trained(technique, swapped=False)
+
+
+@pytest.fixture
+def trained_swapped(technique):
+    """The same, from swapped labels; the test's labels are right."""
+    return _trained(technique, swapped=True)

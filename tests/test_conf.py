@@ -1,0 +1,169 @@
+"""``conf`` mirrors the package: every leaf composes, builds its part, and has the keys of its constructor."""
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import arena.data
+import arena.detectors
+import arena.generators
+from arena.config import ArenaConfig, register
+from arena.data.reals import RealData
+from arena.detectors.detector import Detector
+from arena.detectors.stack import Stack
+from arena.errors import ArenaError
+from arena.generators.generator import Generator
+
+CONF = Path(__file__).parents[1] / "conf"
+LEAVES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
+IMAGES = {"resolution", "channels", "levels"}
+"""What the data decides, and the race hands over."""
+PLAIN = {field.name for field in dataclasses.fields(ArenaConfig) if dataclasses.is_dataclass(field.default_factory)}
+"""Groups the race reads itself, typed by the schema; all others are parts with a target."""
+
+
+@pytest.fixture(autouse=True)
+def hydra():
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def leaves(*groups):
+    return [leaf for leaf in LEAVES if leaf.split("/")[0] in groups]
+
+
+@functools.cache
+def race(*overrides):
+    return compose("config", ["run_dir=run", "cache_dir=cache", *overrides])
+
+
+@functools.cache
+def node(leaf):
+    """The leaf as it stands in a race."""
+    group, option = leaf.split("/")
+    if group == "detector":
+        return compose(leaf).detector
+    more = [f"data.path={CONF}"] if leaf == "data/folder" else []
+    return race(f"{group}={option}", *more)[group]
+
+
+def parameters(target):
+    return {name for name in inspect.signature(target).parameters if name != "self"}
+
+
+def test_the_groups_are_those_of_the_schema():
+    groups = {leaf.split("/")[0] for leaf in LEAVES} - {"detector", "experiment"}
+    assert groups <= {field.name for field in dataclasses.fields(ArenaConfig)}
+    assert set(leaves("detector", "generator", "data")) != set()
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.split("/")[0] not in PLAIN | {"experiment"}])
+def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf):
+    config = node(leaf)
+    target = get_class(config._target_)
+    partial = "_partial_" in config
+    keys = {str(key) for key in config} - {"_target_", "_partial_"}
+    assert keys == parameters(target) - (IMAGES | {"members"} if partial else set())
+    # The evidence path takes the levels of the data where its config leaves them open.
+    levels = {"levels": 17} if leaf.startswith("evidence/") else {}
+    part = instantiate(config, _convert_="all", **levels)
+    if partial:
+        left = {"members": 3} if leaf == "detector/stack" else {"resolution": 8, "channels": 1, "levels": 17}
+        part = part(**left)
+    assert isinstance(part, target)
+
+
+@pytest.mark.parametrize("leaf", leaves(*PLAIN))
+def test_a_group_the_race_reads_itself_fits_its_schema(leaf):
+    group, option = leaf.split("/")
+    config = OmegaConf.to_object(race(f"{group}={option}"))
+    assert isinstance(config, ArenaConfig)
+    written = set(yaml.safe_load((CONF / f"{leaf}.yaml").read_text(encoding="utf-8"))) - {"defaults"}
+    assert written <= {field.name for field in dataclasses.fields(getattr(config, group))}
+
+
+@pytest.mark.parametrize("leaf", leaves("experiment"))
+def test_an_experiment_is_a_possible_race(leaf):
+    assert isinstance(OmegaConf.to_object(race(f"experiment={leaf.split('/')[1]}")), ArenaConfig)
+
+
+@pytest.mark.parametrize("leaf", leaves("battery"))
+def test_a_battery_names_its_members_as_their_configs(leaf):
+    battery = node(leaf)
+    for name, member in battery.members.items():
+        assert member == compose(f"detector/{name}").detector
+    assert get_class(battery.stack._target_) is Stack
+
+
+@pytest.mark.parametrize("leaf", leaves("detector", "generator", "data"))
+def test_a_leaf_is_named_by_the_module_or_the_class_it_builds(leaf):
+    group, option = leaf.split("/")
+    package, module, name = node(leaf)._target_.rsplit(".", 2)
+    assert package == {"data": "arena.data"}.get(group, f"arena.{group}s")
+    assert option in (module, name.lower())
+
+
+@pytest.mark.parametrize(
+    ("package", "group", "kind"),
+    [
+        (arena.detectors, "detector", Detector),
+        (arena.generators, "generator", Generator),
+        (arena.data, "data", RealData),
+    ],
+    ids=["detector", "generator", "data"],
+)
+def test_every_class_there_is_has_a_leaf(package, group, kind):
+    modules = [
+        importlib.import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)
+    ]
+    made = {
+        f"{value.__module__}.{name}"
+        for module in modules
+        for name, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, kind) and not inspect.isabstract(value) and value.__module__.startswith(package.__name__)
+    }
+    configured = {node(leaf)._target_ for leaf in leaves(group)}
+    assert {name for name in made if not name.endswith(".LearnedDetector")} <= configured
+
+
+@pytest.mark.parametrize("group", sorted({leaf.split("/")[0] for leaf in LEAVES} - {"experiment", "detector"}))
+def test_a_mistyped_key_fails_in_every_group(group):
+    with pytest.raises(OmegaConfBaseException, match=f"{group}.mistyped"):
+        OmegaConf.update(race(), f"{group}.mistyped", 1)
+
+
+# A value out of range in a part: its constructor names the key, and Hydra's error has it as cause.
+IMPOSSIBLE = [
+    ("pool", "sample=0"),
+    ("pool", "memory=some"),
+    ("access", "reals=judge"),
+    ("objective", "weight=0"),
+    ("data", "resolution=16"),
+    ("evidence", "levels=1"),
+]
+
+
+@pytest.mark.parametrize(("group", "override"), IMPOSSIBLE, ids=str)
+def test_an_impossible_value_of_a_part_names_its_key(group, override):
+    with pytest.raises(InstantiationException) as error:
+        instantiate(OmegaConf.merge(race()[group], OmegaConf.from_dotlist([override])), _convert_="all")
+    assert isinstance(error.value.__cause__, ArenaError)
+    assert str(error.value.__cause__).startswith(f"{group}.{override}: ")
+
+
+def test_a_folder_without_a_path_is_named():
+    with pytest.raises(InstantiationException) as error:
+        instantiate(race("data=folder").data, _convert_="all")
+    assert str(error.value.__cause__).startswith("data.path=")

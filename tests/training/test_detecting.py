@@ -1,0 +1,167 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arena.config import BatteryConfig
+from arena.detectors.detector import Detector, Examples, LearnedDetector
+from arena.detectors.scoring import score
+from arena.training.detecting import VALIDATIONS, DetectorTraining, train_detector
+from arena.training.trainer import ticks
+from tests.detectors.planted import CPU, EVIDENCE, TECHNIQUES, build, digits
+
+EVERY = pytest.mark.parametrize("technique", TECHNIQUES)
+
+
+def run(detector, learned, validation, images=1280, seed=0, fresh=True, **settings):
+    return train_detector(
+        detector,
+        learned,
+        validation,
+        evidence=EVIDENCE,
+        settings=BatteryConfig(**({"images": images, "learning_rate": 1e-2} | settings)),
+        images=images,
+        fresh=fresh,
+        seed=seed,
+        machine=CPU,
+    )
+
+
+def validation_loss(detector, validation):
+    logits = score(detector, validation.images, EVIDENCE)
+    return float(F.binary_cross_entropy_with_logits(logits, validation.labels.float(), weight=validation.weights))
+
+
+@EVERY
+def test_weights_hang_on_the_seed_and_not_on_what_ran_before(technique):
+    learned, validation, _ = digits(technique)
+    states = []
+    for noise, seed in ((0, 7), (1, 7), (1, 8)):
+        detector = build(technique)
+        torch.manual_seed(noise)
+        if noise:
+            run(build("dct"), *digits("dct")[:2], images=320)
+            torch.rand(17)
+        run(detector, learned, validation, images=640, seed=seed)
+        states.append(detector.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    if isinstance(build(technique), LearnedDetector):  # a fitted one sees all examples at once, whatever the seed
+        assert not all(torch.equal(value, states[2][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("technique", ["cnn", "dct"])
+def test_it_ends_in_the_state_whose_validation_loss_was_least(technique, monkeypatch):
+    losses: list[float] = []
+    validate = DetectorTraining.validation_step
+
+    def watched(self, step):
+        validate(self, step)
+        losses.append(validation_loss(self.detector, self.validation_set))
+
+    monkeypatch.setattr(DetectorTraining, "validation_step", watched)
+    learned, validation, _ = digits(technique)
+    few = Examples(learned.images[400:500], learned.labels[400:500])  # so few that it soon knows them by heart
+    detector = build(technique)
+    run(detector, few, validation, images=2560, learning_rate=0.1, patience=20)
+    assert len(losses) == VALIDATIONS
+    assert min(losses) < losses[-1] - 0.01
+    assert validation_loss(detector, validation) == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_it_stops_early_where_validation_gains_nothing():
+    learned, validation, _ = digits("cnn")
+    noise = Examples(learned.images, torch.randint(0, 2, (900,), generator=torch.Generator().manual_seed(0)))
+    assert run(build("cnn"), noise, validation, images=6400, patience=2) < 6400 / 2
+    assert run(build("cnn"), noise, validation, images=640, patience=100) == 640
+
+
+@pytest.mark.parametrize(("images", "batch", "shown"), [(1000, 64, 960), (64, 64, 64), (639, 64, 576), (100, 3, 99)])
+def test_it_stays_within_its_budget(images, batch, shown):
+    learned, validation, _ = digits("dct")
+    detector = build("dct")
+    assert run(detector, learned, validation, images=images, batch=batch, patience=100) == shown
+    assert next(detector.parameters()).device.type == "cpu"
+
+
+class Watch(LearnedDetector):
+    """Remembers what it was shown in training; images of the first class are darker."""
+
+    artefact = "checkerboard"
+
+    def __init__(self) -> None:
+        super().__init__(resolution=8, channels=1, levels=17)
+        self.head = nn.Linear(1, 1)
+        self.shown: list[Tensor] = []
+        self.prepared = 0
+
+    def prepare(self, images: Tensor) -> None:
+        self.prepared += len(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.shown.append(images.mean((1, 2, 3)))
+        return self.head(images.mean((2, 3))).squeeze(1)
+
+
+def uneven(n_real, n_fake):
+    images = torch.zeros(n_real + n_fake, 1, 8, 8, dtype=torch.uint8)
+    images[n_real:] = 255
+    return Examples(images, torch.tensor([0] * n_real + [1] * n_fake))
+
+
+@pytest.mark.parametrize(("batch", "reals"), [(64, 32), (7, 4), (2, 1)])
+def test_batches_have_as_many_reals_as_fakes_however_uneven_the_examples(batch, reals):
+    watch = Watch()
+    run(watch, uneven(90, 10), uneven(10, 10), images=10 * batch, batch=batch, patience=100)
+    assert len(watch.shown) == 10
+    for values in watch.shown:
+        assert len(values) == batch
+        assert int((values == -1).sum()) == reals
+        assert int((values == 1).sum()) == batch - reals
+
+
+def test_every_step_draws_a_batch_of_its_own():
+    learned, validation, _ = digits("dct")
+    watch = Watch()
+    run(watch, learned, validation, images=640, patience=100)
+    assert len({tuple(values.tolist()) for values in watch.shown}) == 10
+
+
+@pytest.mark.parametrize(("fresh", "prepared"), [(True, 100), (False, 0)])
+def test_only_a_fresh_one_looks_at_the_data_first(fresh, prepared):
+    watch = Watch()
+    run(watch, uneven(90, 10), uneven(10, 10), images=64, fresh=fresh)
+    assert watch.prepared == prepared
+
+
+def test_a_retrained_one_goes_on_from_where_it_stood():
+    learned, validation, _ = digits("dct")
+    detector = build("dct")
+    run(detector, learned, validation, images=2560)
+    mean, loss = detector.state_dict()["mean"].clone(), validation_loss(detector, validation)
+    run(detector, learned, validation, images=1280, seed=1, fresh=False, learning_rate=1e-3)
+    assert torch.equal(detector.state_dict()["mean"], mean)
+    assert validation_loss(detector, validation) < loss + 0.02
+
+
+def test_its_loss_is_the_class_balanced_cross_entropy():
+    validation = uneven(30, 10)
+    detector = Watch()
+    training = DetectorTraining(detector, validation, validation, EVIDENCE, 8, 1e-3, 0)
+    CPU.fit(training, ticks(0, 1), ticks(0, 1))
+    per_image = F.binary_cross_entropy_with_logits(
+        score(detector, validation.images, EVIDENCE), validation.labels.float(), reduction="none"
+    )
+    expected = (per_image[:30].mean() + per_image[30:].mean()) / 2
+    assert training.best_loss == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_a_detector_of_neither_kind_is_refused():
+    class Stray(Detector):
+        differentiable, artefact = True, "checkerboard"
+
+        def forward(self, images: Tensor) -> Tensor:
+            return images.mean((1, 2, 3))
+
+    with pytest.raises(TypeError, match="Stray is neither"):
+        run(Stray(resolution=8, channels=1, levels=17), uneven(9, 9), uneven(9, 9))

@@ -1,0 +1,35 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena.errors import ArenaError
+from arena.training.objective import Fool
+
+
+@given(logits=st.lists(st.floats(-30, 30), min_size=1, max_size=6), weight=st.floats(0.01, 10))
+@settings(max_examples=40, deadline=None)
+def test_it_is_the_mean_cross_entropy_of_calling_the_fakes_real(logits, weight):
+    # -log(1 - sigmoid(x)) = log(1 + e^x)
+    expected = weight * sum(math.log1p(math.exp(x)) for x in logits) / len(logits)
+    loss = Fool(weight=weight)(torch.tensor(logits, dtype=torch.float64))
+    assert loss.shape == ()
+    assert float(loss) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_a_fake_that_looks_more_real_costs_less():
+    fool = Fool(weight=1.0)
+    losses = [float(fool(torch.tensor([x]))) for x in (-8.0, -1.0, 0.0, 1.0, 8.0)]
+    assert losses == sorted(losses)
+    assert losses[2] == pytest.approx(math.log(2))
+    logits = torch.zeros(3, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(fool(logits), logits)
+    torch.testing.assert_close(gradient, torch.full((3, 4), 0.5 / 12))  # sigmoid(0) over twelve logits
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0])
+def test_an_impossible_weight_names_its_key(weight):
+    with pytest.raises(ArenaError, match=f"objective.weight={weight}"):
+        Fool(weight=weight)

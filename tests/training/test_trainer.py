@@ -1,0 +1,107 @@
+import signal
+from collections.abc import Callable
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from arena.errors import ArenaError
+from arena.training.trainer import Machine, ticks
+from tests.detectors.planted import CPU
+
+
+class Count(pl.LightningModule):
+    """One weight that goes down by its gradient, 1, at every step; ``happens`` is called first."""
+
+    def __init__(self, happens: Callable[[int], None] = lambda step: None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.steps: list[int] = []
+        self.happens = happens
+        self.validations = 0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+    def training_step(self, step: int) -> Tensor:
+        self.happens(int(step))
+        self.steps.append(int(step))
+        return self.weight * 1.0
+
+    def validation_step(self, step: int) -> None:
+        self.validations += 1
+
+
+# accelerator, precision, GPU there, its bf16, matrix units of the CPU, expected device and precision
+MACHINES = [
+    ("auto", "auto", False, False, False, "cpu", "fp32"),
+    ("auto", "auto", False, False, True, "cpu", "bf16"),
+    ("auto", "auto", True, True, False, "cuda", "bf16"),
+    ("auto", "auto", True, False, True, "cuda", "fp32"),
+    ("cpu", "auto", True, True, False, "cpu", "fp32"),
+    ("cpu", "auto", True, False, True, "cpu", "bf16"),
+    ("gpu", "auto", True, True, False, "cuda", "bf16"),
+    ("cpu", "bf16", False, False, False, "cpu", "bf16"),
+    ("auto", "fp32", True, True, True, "cuda", "fp32"),
+]
+
+
+@pytest.mark.parametrize(("accelerator", "precision", "gpu", "gpu_bf16", "amx", "device", "expected"), MACHINES)
+def test_what_a_machine_is_chosen_for(monkeypatch, accelerator, precision, gpu, gpu_bf16, amx, device, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: gpu_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    machine = Machine.choose(accelerator, precision)
+    assert (machine.device.type, machine.precision) == (device, expected)
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ArenaError, match=r"trainer.accelerator=gpu: expected .*cpu"):
+        Machine.choose("gpu", "auto")
+
+
+def test_two_fits_in_a_row_both_train():
+    module = Count()
+    assert CPU.fit(module, ticks(0, 5), ticks(0, 1)) == 5
+    assert CPU.fit(module, ticks(5, 8), ticks(0, 1)) == 3
+    assert module.steps == list(range(8))
+    assert float(module.weight.detach()) == -8
+
+
+def test_validation_comes_at_its_interval():
+    module = Count()
+    CPU.fit(module, ticks(0, 10), ticks(0, 1), validate_every=3)
+    assert module.validations == 3
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_step_computes_in_the_precision_of_the_machine(precision, dtype):
+    found = []
+    one = torch.ones(2, 2)
+    module = Count(lambda step: found.append((one @ one).dtype))
+    Machine(torch.device("cpu"), precision).fit(module, ticks(0, 1), ticks(0, 1))
+    assert found == [dtype]
+    assert module.weight.dtype == torch.float32
+
+
+def test_an_interrupted_fit_is_an_interruption_and_leaves_the_signal_alone():
+    def interrupt(step: int) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    module = Count(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        CPU.fit(module, ticks(0, 5), ticks(0, 1))
+    assert module.steps == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_failure_inside_a_fit_comes_out_as_it_is():
+    def fail(step: int) -> None:
+        raise ArenaError("generator.learning_rate=9: diverged")
+
+    with pytest.raises(ArenaError, match="diverged"):
+        CPU.fit(Count(fail), ticks(0, 5), ticks(0, 1))
