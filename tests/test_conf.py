@@ -14,6 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from PIL import Image
 
 import arena.data
 import arena.detectors
@@ -53,10 +54,7 @@ def race(*overrides):
 def node(leaf):
     """The leaf as it stands in a race."""
     group, option = leaf.split("/")
-    if group == "detector":
-        return compose(leaf).detector
-    more = [f"data.path={CONF}"] if leaf == "data/folder" else []
-    return race(f"{group}={option}", *more)[group]
+    return compose(leaf).detector if group == "detector" else race(f"{group}={option}")[group]
 
 
 def parameters(target):
@@ -70,15 +68,20 @@ def test_the_groups_are_those_of_the_schema():
 
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.split("/")[0] not in PLAIN | {"experiment"}])
-def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf):
+def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf, tmp_path):
     config = node(leaf)
     target = get_class(config._target_)
     partial = "_partial_" in config
     keys = {str(key) for key in config} - {"_target_", "_partial_"}
     assert keys == parameters(target) - (IMAGES | {"members"} if partial else set())
-    # The evidence path takes the levels of the data where its config leaves them open.
-    levels = {"levels": 17} if leaf.startswith("evidence/") else {}
-    part = instantiate(config, _convert_="all", **levels)
+    # What these configs leave open: the levels are the data's, the folder is the user's.
+    Image.new("L", (8, 8)).save(tmp_path / "image.png")
+    is_open = {
+        "evidence/lossless": {"levels": 17},
+        "evidence/jpeg": {"levels": 17},
+        "data/folder": {"path": str(tmp_path)},
+    }
+    part = instantiate(config, _convert_="all", **is_open.get(leaf, {}))
     if partial:
         left = {"members": 3} if leaf == "detector/stack" else {"resolution": 8, "channels": 1, "levels": 17}
         part = part(**left)
@@ -125,13 +128,11 @@ def test_a_leaf_is_named_by_the_module_or_the_class_it_builds(leaf):
     ids=["detector", "generator", "data"],
 )
 def test_every_class_there_is_has_a_leaf(package, group, kind):
-    modules = [
-        importlib.import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)
-    ]
+    modules = [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
     made = {
         f"{value.__module__}.{name}"
         for module in modules
-        for name, value in inspect.getmembers(module, inspect.isclass)
+        for name, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
         if issubclass(value, kind) and not inspect.isabstract(value) and value.__module__.startswith(package.__name__)
     }
     configured = {node(leaf)._target_ for leaf in leaves(group)}

@@ -28,7 +28,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def config(*values: str) -> ArenaConfig:
-    """The default race with these values: composed once, since Hydra takes its time, and then merged as Hydra merges."""
+    """The default race with these values: composed once, as Hydra takes its time, and then merged as it merges."""
     found = OmegaConf.to_object(OmegaConf.merge(composed(), OmegaConf.from_dotlist(list(values))))
     assert isinstance(found, ArenaConfig)
     return found
@@ -65,9 +65,7 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "key"), IMPOSSIBLE, ids=lambda case: " ".join(case) if isinstance(case, list) else ""
-)
+@pytest.mark.parametrize(("overrides", "key"), IMPOSSIBLE, ids=str)
 def test_an_impossible_value_names_its_key_and_ends_with_2(overrides, key, capsys):
     with pytest.raises(ArenaError) as error:
         config(*overrides)

@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 TECHNIQUES = ("cnn", "dct", "spectrum", "forest")
 CPU = Machine(torch.device("cpu"), "fp32")
 EVIDENCE = Evidence(levels=17)
-PLANTED: int = OmegaConf.load(CONF / "data" / "digits.yaml")["planted_amplitude"]
+PLANTED = int(OmegaConf.load(CONF / "data" / "digits.yaml").planted_amplitude)
 
 
 def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17, seed: int = 0) -> Detector:

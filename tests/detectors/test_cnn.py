@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from arena.detectors.cnn import Cnn
+from arena.detectors.cnn import Cnn, ResidualBlock
 
 
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64])
@@ -27,4 +27,5 @@ def test_every_pixel_counts():
 
 def test_width_doubles_with_every_halving_up_to_four_times():
     cnn = Cnn(resolution=64, channels=1, levels=256, width=4)
-    assert [block.first.out_channels for block in cnn.blocks] == [4, 8, 16, 16, 16]
+    widths = [block.first.out_channels for block in cnn.blocks if isinstance(block, ResidualBlock)]
+    assert widths == [4, 8, 16, 16, 16]

@@ -31,7 +31,7 @@ def test_walking_the_trees_is_scikit_learns_decision_function(balanced, leaves):
         max_iter=40,
         max_leaf_nodes=leaves,
         learning_rate=0.1,
-        early_stopping=True,
+        early_stopping=True,  # type: ignore[arg-type]  # typed after its default
         n_iter_no_change=15,
         random_state=3,
     ).fit(x, learned.labels.numpy(), X_val=x_validation, y_val=validation.labels.numpy())

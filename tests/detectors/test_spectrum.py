@@ -29,7 +29,7 @@ def clouds(n, seed, side=32):
     )
 
 
-# 20, 43 and 88: int(r_max) - 1 of the authors' radialProfile.py; at 8 pixels that would stop short of the axes' Nyquist.
+# 20, 43 and 88: int(r_max) - 1 of the authors' radialProfile.py; at 8 pixels that would stop short of Nyquist.
 @pytest.mark.parametrize(("resolution", "rings"), [(8, 5), (16, 9), (32, 20), (64, 43), (128, 88)])
 def test_as_many_rings_as_the_authors_have_and_none_empty(resolution, rings):
     matrix = ring_means(resolution)
@@ -70,9 +70,13 @@ def test_its_logit_is_the_platt_scaled_margin_of_the_best_svm_on_validation():
     weights = np.where(y_validation == 1, 0.5 / share, 0.5 / (1 - share))
     found = []
     for penalty in PENALTIES:
-        svm = make_pipeline(
-            StandardScaler(), LinearSVC(C=penalty, class_weight="balanced", dual=False, max_iter=10_000)
+        linear = LinearSVC(
+            C=penalty,
+            class_weight="balanced",
+            dual=False,  # type: ignore[arg-type]  # typed after its default
+            max_iter=10_000,
         )
+        svm = make_pipeline(StandardScaler(), linear)
         margin = svm.fit(x, y).decision_function(x_validation)[:, None]
         platt = LogisticRegression(C=1e3).fit(margin, y_validation, sample_weight=weights)
         loss = log_loss(y_validation, platt.predict_proba(margin)[:, 1], sample_weight=weights)

@@ -18,7 +18,7 @@ def build(members):
 
 
 def complementary(n, seed, fakes=0.5):
-    """Three members: two that each see half of what gives the fakes away, on scales far apart, and one that sees nothing."""
+    """Three members on scales far apart: two that each see half of what gives fakes away, and one that is blind."""
     rng = np.random.default_rng(seed)
     labels = (rng.uniform(size=n) < fakes).astype(np.int64)
     logits = rng.normal(size=(n, 3)) + labels[:, None] * np.array([1.2, 1.2, 0])
