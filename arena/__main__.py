@@ -3,18 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from arena.config import ArenaConfig, register
 from arena.errors import ArenaError
-
-if TYPE_CHECKING:
-    from arena.arena import Arena
 
 _HERE = Path(__file__).parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
@@ -36,28 +33,24 @@ def _run(composed: DictConfig) -> None:
 
     from rich.console import Console
 
-    from arena.build import build
-    from arena.race import run_race
+    from arena.build import build, settings
+    from arena.race import is_done, run_race
     from arena.report.console import print_outcome
 
-    console = Console(stderr=False)
-    arena = build(config, composed)
-    arena.tracker.start(
-        arena.run,
-        settings=OmegaConf.to_container(composed, resolve=True),  # type: ignore[arg-type]
-        group=_experiment(),
-        tags=[arena.access.name],
-    )
-    try:
-        run_race(arena, console)
-        arena.tracker.finish(arena.run)
-    finally:
-        arena.tracker.close()
+    console = Console()
+    hydra_config = HydraConfig.get()
+    arena = build(config, composed, list(hydra_config.overrides.task))
+    if is_done(arena) and (arena.run / "verdict.json").is_file():
+        console.print(f"{arena.run} holds this race, finished; it is left alone", highlight=False, soft_wrap=True)
+    else:
+        experiment = str(hydra_config.runtime.choices.get("experiment"))
+        arena.tracker.start(arena.run, settings=settings(composed), group=experiment, tags=[arena.access.name])
+        try:
+            run_race(arena, console)
+            arena.tracker.finish(arena.run)
+        finally:
+            arena.tracker.close()
     print_outcome(arena.run, console)
-
-
-def _experiment() -> str:
-    return str(hydra.core.hydra_config.HydraConfig.get().runtime.choices.get("experiment"))
 
 
 def _refuse(error: Exception) -> None:
@@ -74,6 +67,8 @@ def main() -> None:
     """The entry point ``arena`` and ``python -m arena``."""
     # Hydra then raises what it would otherwise print over several lines before it ends with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Threads that sleep while they wait leave their core to the other members of a parallel sweep.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register()
     try:
         _race()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,20 @@ from arena.training.trainer import Machine
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "scikit-learn", "numpy", "scipy", "kornia", "pillow")
 
 
-def build(config: ArenaConfig, composed: DictConfig) -> Arena:
+def settings(composed: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, every interpolation resolved."""
+    resolved = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = ()) -> Arena:
     """Build every part of a race and claim its run directory.
 
     Args:
         config: the typed schema, its values checked.
         composed: the same as Hydra composed it, to build the parts from and to write down.
+        overrides: as given on the command line, written down beside it.
 
     Raises:
         ArenaError: for a value no part can be built with, or a run directory that holds another race.
@@ -67,7 +76,7 @@ def build(config: ArenaConfig, composed: DictConfig) -> Arena:
         machine=machine,
         tracker=_part(composed.logger, "logger"),
     )
-    _claim(run, OmegaConf.to_container(composed, resolve=True), machine)  # type: ignore[arg-type]
+    _claim(run, settings(composed), _environment(machine, overrides))
     return arena
 
 
@@ -86,14 +95,14 @@ def _part(node: DictConfig, key: str, **values: Any) -> Any:
         raise ArenaError(f"{key}: cannot be built ({reason})") from error
 
 
-def _claim(run: Path, config: dict[str, Any], machine: Machine) -> None:
+def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> None:
     """Write ``config.yaml`` into a new run directory, or find the same race in an old one.
 
     Raises:
         ArenaError: if the directory holds a race with other settings.
     """
     path = run / "config.yaml"
-    entry = config | {"declared": declared_hash(declared(config)), "environment": _environment(machine)}
+    entry = config | {"declared": declared_hash(declared(config)), "environment": environment}
     if path.is_file():
         old = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(old, dict)
@@ -105,8 +114,8 @@ def _claim(run: Path, config: dict[str, Any], machine: Machine) -> None:
     write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
 
 
-def _environment(machine: Machine) -> dict[str, Any]:
-    """Commit, versions and machine: what a reader needs to know besides the settings."""
+def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
+    """Command, commit, versions and machine: what a reader needs to know besides the settings."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
     packages = {}
     for package in ("arena-race", *PACKAGES):
@@ -115,6 +124,7 @@ def _environment(machine: Machine) -> dict[str, Any]:
         except PackageNotFoundError:
             packages[package] = "not installed as a package"
     return {
+        "overrides": list(overrides),
         "git_commit": git.stdout.strip() or None,
         "packages": packages,
         "python": platform.python_version(),

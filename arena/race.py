@@ -47,8 +47,14 @@ def run_race(arena: Arena, console: Console) -> Verdict:
     Raises:
         ArenaError: where it cannot work, before anything is trained.
     """
-    carry_out(arena, console)
+    if not is_done(arena):
+        carry_out(arena, console)
     return answer(arena.run)
+
+
+def is_done(arena: Arena) -> bool:
+    """Whether the records of this race close every one of its phases."""
+    return all(Director.done_in(arena.run, race(arena)))
 
 
 def carry_out(arena: Arena, console: Console) -> None:
@@ -59,17 +65,14 @@ def carry_out(arena: Arena, console: Console) -> None:
     """
     arena.check()
     steps = list(race(arena))
-    seconds = 0.0
-    if not all(Director.done_in(arena.run, steps)):
-        forecast = foresee(arena)
-        seconds = forecast.seconds
-        console.print(
-            f"{arena.rounds} rounds, {len(steps)} phases, about {duration(seconds)} and {forecast.disk_mib:,.0f} MiB "
-            f"in {arena.run} ({arena.machine.device}, {arena.machine.precision})",
-            highlight=False,
-            soft_wrap=True,
-        )
-    with Progress(console, len(steps), seconds) as progress:
+    forecast = foresee(arena)
+    console.print(
+        f"{arena.rounds} rounds, {len(steps)} phases, at most about {duration(forecast.seconds)} and "
+        f"{forecast.disk_mib:,.0f} MiB in {arena.run} ({arena.machine.device}, {arena.machine.precision})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    with Progress(console, len(steps), forecast.seconds) as progress:
         director = Director(arena, progress)
         for step in steps:
             director(*step)

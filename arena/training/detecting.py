@@ -64,7 +64,7 @@ class DetectorTraining(pl.LightningModule):
         images = self.evidence(to_float(self.train_set.images[index].to(self.device)))
         logits = self.detector(images.contiguous(memory_format=torch.channels_last))
         loss = F.binary_cross_entropy_with_logits(logits.float(), self.labels.to(self.device))
-        self.log("loss", loss)
+        self.log_dict({"loss": loss, "images": float((step + 1) * self.batch)})
         return loss
 
     def validation_step(self, step: int) -> None:

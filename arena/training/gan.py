@@ -137,6 +137,7 @@ class GanTraining(pl.LightningModule):
                 f"generator.learning_rate={self.generator.learning_rate}: the GAN diverged by step {self.step} of the "
                 f"phase (a loss is not finite); expected a smaller one, or a larger loss.gamma"
             )
+        losses["images"] = torch.tensor(float(self.step * self.batch))  # the axis of the phase's curves
         self.log_dict(losses, batch_size=self.batch)
 
     def save(self, folder: Path) -> None:

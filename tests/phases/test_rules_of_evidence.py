@@ -1,0 +1,208 @@
+"""A test for each rule of evidence that code can break (docs/design.md)."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from arena.arena import Arena
+from arena.detectors.cnn import Cnn
+from arena.detectors.detector import Examples
+from arena.detectors.scoring import score
+from arena.images import to_float
+from arena.phases.confront import load_detector
+from arena.phases.crossfit import judge_technique
+from arena.phases.respond import pool_pressure, train_gan
+from arena.phases.retrain import LoopReals, with_replay
+from arena.progress import Progress
+from arena.records import ScoreRecord, read_records, read_scores
+from tests.building import tiny_arena
+
+# The package offers the phases under the names of their modules.
+RETRAIN, RESPOND = (sys.modules[f"arena.phases.{name}"] for name in ("retrain", "respond"))
+
+
+def keys(images: torch.Tensor) -> set[bytes]:
+    """Images as hashable bytes."""
+    return {image.numpy().tobytes() for image in images}
+
+
+def quiet() -> Progress:
+    return Progress(Console(quiet=True), 1, 0.0)
+
+
+class Spy:
+    """Stands in for ``train_detector`` and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Examples, Examples]] = []
+
+    def __call__(self, detector, train: Examples, validation: Examples, **_: object) -> int:
+        self.calls.append((train, validation))
+        return 0
+
+
+def test_1_reals_and_fakes_come_down_one_path(run: Path):
+    """What a detector sees of a real and of a fake lies on the same grey levels, whatever the generator put out."""
+    arena = tiny_arena(run)
+    seen: list[torch.Tensor] = []
+
+    class Watching(Cnn):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return super().forward(images)
+
+    detector = Watching(resolution=8, channels=1, levels=17, width=4)
+    raw = torch.rand(8, 1, 8, 8) * 2.4 - 1.2
+    detector(arena.evidence(raw))
+    score(detector, arena.judge_reals.images[:8], arena.evidence)
+    for images in seen:
+        steps = (images + 1) * 8
+        assert torch.equal(steps, steps.round())
+        assert images.abs().max() <= 1
+
+
+def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Arena, monkeypatch: pytest.MonkeyPatch):
+    spy = Spy()
+    monkeypatch.setattr("arena.phases.crossfit.train_detector", spy)
+    arena = tiny_arena(run)
+    bank = finished.forged(0)
+    judgement = judge_technique(arena, quiet(), "spied", bank, "cnn", seed=1, judge_seed=0, share=1.0)
+    reals = arena.judge_reals
+    assert sorted(judgement.test.image[judgement.test.label == 0]) == sorted(reals.ids)
+    assert sorted(judgement.test.image[judgement.test.label == 1]) == list(range(len(bank.test)))
+    position = {image: place for place, image in enumerate(reals.ids.tolist())}
+    for fold, (train, validation) in enumerate(spy.calls):
+        in_fold = (judgement.test.fold == fold) & (judgement.test.label == 0)
+        tested = [position[image] for image in judgement.test.image[in_fold].tolist()]
+        for examples in (train, validation):
+            used = examples.images[examples.labels == 0]
+            assert not keys(reals.images[tested]) & keys(used)
+        assert not keys(train.images[train.labels == 0]) & keys(validation.images[validation.labels == 0])
+        assert len(validation.labels) > 0
+
+
+def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pytest.MonkeyPatch):
+    """Neither through its own training set, nor through the detectors whose gradients it is given."""
+    arena = tiny_arena(run)
+    judged, referred = keys(arena.judge_reals.images), keys(arena.data.part("reference").images)
+    loop = LoopReals.of(arena)
+    given = keys(arena.generator_reals.images) | keys(loop.train) | keys(loop.validation)
+    assert not given & judged
+    assert not given & referred
+    taken: list[torch.Tensor] = []
+
+    class Taking(Exception):
+        pass
+
+    def gan(**parts):
+        taken.append(parts["reals"])
+        raise Taking
+
+    monkeypatch.setattr(RESPOND, "GanTraining", gan)
+    with pytest.raises(Taking):
+        train_gan(arena, quiet(), 0, None, run / "partial", run / "target", 64, None)
+    assert keys(taken[0]) == keys(arena.generator_reals.images)
+
+
+@pytest.mark.parametrize(("access", "part"), [("white_box", "detector"), ("placebo", "generator"), ("none", "detector")])
+def test_6_the_placebo_learns_from_generator_train_alone(run: Path, access: str, part: str):
+    arena = tiny_arena(run, f"access={access}")
+    loop = LoopReals.of(arena)
+    assert keys(torch.cat([loop.train, loop.validation])) <= keys(arena.data.part(part).images)
+    assert len(loop.train) + len(loop.validation) == len(arena.data.part("detector"))
+    assert not keys(loop.train) & keys(loop.validation)
+
+
+def test_3_the_verdict_reads_fresh_judges_that_no_generator_was_told_of(finished: Arena):
+    """No pool ever holds a judge: what presses on the generator is loaded from the loop's detectors alone."""
+    pressure = pool_pressure(finished, 1)
+    assert pressure is not None
+    assert {(m.technique, m.round) for m in pressure.detectors} == {
+        (technique, r) for technique in ("cnn", "dct", "spectrum") for r in (0, 1)
+    }
+
+
+def test_6_no_pressure_without_access(run: Path, finished: Arena):
+    for overrides, told in ((("access=none",), set()), (("access.held_out=[cnn,dct]",), {"spectrum"})):
+        arena = tiny_arena(run.with_name("none" if not told else "held_out"), *overrides)
+        assert {t for t in arena.members if arena.told(t)} == told
+    assert pool_pressure(tiny_arena(run, "access=none"), 1) is None
+
+
+def test_attacked_detectors_do_not_change(finished: Arena, tmp_path: Path):
+    """Weights and buffers, batch normalisation's included, are after a response what they were before."""
+    pressure = pool_pressure(finished, 1)
+    assert pressure is not None
+    before = {
+        (member, name): value.clone()
+        for member, detector in pressure.detectors.items()
+        for name, value in detector.state_dict().items()
+    }
+    source = finished.folder(1) / "gan"
+    train_gan(finished, quiet(), 1, source, tmp_path / "partial", tmp_path / "target", 64, pressure)
+    for member, detector in pressure.detectors.items():
+        for name, value in detector.state_dict().items():
+            assert torch.equal(value, before[member, name]), (member, name)
+
+
+def test_8_an_image_is_scored_alone(finished: Arena):
+    """Its score does not depend on its batch mates, nor on where in the batch it stands."""
+    images = torch.cat([finished.judge_reals.images[:40], finished.forged(2).test[:40]])
+    for technique in finished.members:
+        detector = load_detector(finished, technique, 2)
+        together = score(detector, images, finished.evidence)
+        alone = torch.cat([score(detector, image[None], finished.evidence) for image in images])
+        turned = score(detector, images.flip(0), finished.evidence).flip(0)
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together, turned, rtol=1e-4, atol=1e-5)
+
+
+def test_8_figures_can_be_made_again_from_the_scores(finished: Arena):
+    from sklearn.metrics import roc_auc_score
+
+    for record in read_records(finished.run):
+        if isinstance(record, ScoreRecord):
+            scores = read_scores(finished.run, record.scores)
+            folds = [scores.fold == fold for fold in np.unique(scores.fold)]
+            each = [roc_auc_score(scores.label[fold], scores.score[fold]) for fold in folds]
+            assert record.auc == pytest.approx(np.mean(each), abs=1e-9)
+
+
+def test_old_fakes_are_replayed(finished: Arena):
+    fakes = finished.forged(2).train
+    replayed = with_replay(finished, fakes, 2)
+    assert len(replayed) == len(fakes)
+    old = keys(torch.cat([finished.forged(r).train for r in (0, 1)]))
+    share = np.mean([image.numpy().tobytes() in old for image in replayed])
+    assert share >= finished.battery.replay - 0.02
+    assert keys(replayed) & keys(fakes)
+    assert torch.equal(with_replay(finished, finished.forged(0).train, 0), finished.forged(0).train)
+
+
+def test_a_detector_goes_on_from_where_it_stood(finished: Arena, run: Path, monkeypatch: pytest.MonkeyPatch):
+    """Retraining starts from the last round's weights; judging never does."""
+    started: list[dict[str, torch.Tensor]] = []
+
+    def spy(detector, *_: object, **__: object) -> int:
+        started.append({name: value.clone() for name, value in detector.state_dict().items()})
+        return 0
+
+    monkeypatch.setattr(RETRAIN, "train_detector", spy)
+    monkeypatch.setattr("arena.phases.crossfit.train_detector", spy)
+    monkeypatch.setattr(RETRAIN, "save_tensors", lambda *_: None)
+    RETRAIN._retrain(finished, quiet(), 1, "cnn")
+    judge_technique(finished, quiet(), "spied", finished.forged(1), "cnn", seed=1, judge_seed=0, share=1.0)
+    stood = load_detector(finished, "cnn", 0).state_dict()
+    assert all(torch.equal(value, stood[name]) for name, value in started[0].items())
+    assert not torch.equal(started[1]["stem.weight"], stood["stem.weight"])
+    assert not torch.equal(started[1]["stem.weight"], started[2]["stem.weight"])
+
+
+def test_forged_banks_share_no_image_and_repeat(finished: Arena):
+    bank = finished.forged(1)
+    assert not keys(bank.train) & keys(bank.test)
+    assert (to_float(bank.test) <= 1).all()
