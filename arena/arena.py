@@ -20,7 +20,7 @@ from arena.seeding import derive_seed
 from arena.tracking import Tracker
 from arena.training.access import Access
 from arena.training.losses import GanLoss
-from arena.training.objective import Fool
+from arena.training.objective import Objective
 from arena.training.pool import Pool
 from arena.training.trainer import Machine
 
@@ -60,7 +60,7 @@ class Arena:
     """What determines the warm-up, in words: the cache is keyed by it."""
     loss: GanLoss
     access: Access
-    objective: Fool
+    objective: Objective
     pool: Pool
     members: dict[str, Factory[Detector]]
     stack: StackFactory | None
@@ -95,9 +95,7 @@ class Arena:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             resolution = self.evidence.resolution(self.data.resolution)
-            return self.members[technique](
-                resolution=resolution, channels=self.data.channels, levels=self.data.levels
-            )
+            return self.members[technique](resolution=resolution, channels=self.data.channels, levels=self.data.levels)
 
     @cached_property
     def examples_of(self) -> dict[str, Detector]:

@@ -134,9 +134,7 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         require(self.precision in ("auto", "bf16", "fp32"), "trainer.precision", self.precision, "auto, bf16 or fp32")
-        require(
-            self.accelerator in ("auto", "cpu", "gpu"), "trainer.accelerator", self.accelerator, "auto, cpu or gpu"
-        )
+        require(self.accelerator in ("auto", "cpu", "gpu"), "trainer.accelerator", self.accelerator, "auto, cpu or gpu")
 
 
 @dataclass

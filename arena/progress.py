@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 
 class Progress:
@@ -22,7 +23,12 @@ class Progress:
         self.console, self.phases, self.seconds = console, phases, seconds
         self.start, self.finished = time.monotonic(), 0
         self.total, self.seen, self.phase_start, self.title = 0.0, 0.0, self.start, ""
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+        )
         self.bars = Bars(*columns, console=console, refresh_per_second=4, disable=not console.is_terminal)
         self.race_bar: TaskID = self.bars.add_task("race", total=phases, note="")
         self.phase_bar: TaskID = self.bars.add_task("", total=None, note="")

@@ -1,13 +1,14 @@
 from collections import Counter
+from itertools import combinations
 
 import numpy as np
+from rich.console import Console
 
 from arena.answer.verdict import read_verdict
 from arena.arena import Arena
 from arena.phases import PHASES
 from arena.race import carry_out, race, run_race
 from arena.records import PhaseRecord, QualityRecord, ScoreRecord, read_records, read_scores
-from rich.console import Console
 from tests.building import tiny_arena
 
 
@@ -17,7 +18,8 @@ def test_the_race_is_the_algorithm_box(finished: Arena):
     a_round = ["forge", "confront", "retrain", "judge", "measure", "respond"]
     expected = [("warm_up", 0), ("calibrate", 0)]
     for r in range(3):
-        expected += [(name, r) for name in a_round if not (name == "confront" and r == 0 or name == "respond" and r == 2)]
+        left_out = {0: "confront", 2: "respond"}.get(r)
+        expected += [(name, r) for name in a_round if name != left_out]
     assert order == expected
     assert {name for name, _ in order} == {phase.__name__ for phase in PHASES}
 
@@ -33,7 +35,7 @@ def test_every_phase_closes_its_records_once(finished: Arena):
 
 def test_each_regime_is_recorded_where_it_belongs(finished: Arena):
     scores = [record for record in read_records(finished.run) if isinstance(record, ScoreRecord)]
-    cells = Counter((record.technique, record.regime, record.generator_round, record.detector_round) for record in scores)
+    cells = Counter((r.technique, r.regime, r.generator_round, r.detector_round) for r in scores)
     for technique in finished.techniques:
         for g in range(3):
             assert cells[technique, "fresh", g, g] == finished.judge.seeds
@@ -83,17 +85,16 @@ def test_a_finished_race_is_left_alone(finished: Arena):
 
 def test_conditions_branch_from_one_warm_up(tmp_path):
     """Same generator at round 0, hence the same fakes, whatever the condition; the second race trains none."""
-    banks, seconds = [], []
+    banks, arenas = [], []
     for access in ("white_box", "none", "placebo"):
         arena = tiny_arena(tmp_path / access, f"access={access}", "race.rounds=1")
         carry_out(arena, Console(quiet=True))
         banks.append([arena.forged(r) for r in (0, 1)])
-        seconds.append(arena)
-    first = [bank[0].test for bank in banks]
-    assert (first[0] == first[1]).all() and (first[0] == first[2]).all()
-    last = [bank[1].test for bank in banks]
-    assert (last[0] != last[1]).any() and (last[0] != last[2]).any() and (last[1] != last[2]).any()
-    for arena in seconds:  # the same budget in images, gradients or not
+        arenas.append(arena)
+    for one, other in combinations(banks, 2):
+        assert (one[0].test == other[0].test).all()
+        assert (one[1].test != other[1].test).any()
+    for arena in arenas:  # the same budget in images, gradients or not
         spent = [r.images for r in read_records(arena.run) if isinstance(r, PhaseRecord) and r.phase == "respond"]
         assert spent == [arena.schedule.response_images]
     assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 1

@@ -72,15 +72,23 @@ def _oracle(arena: Arena, technique: str, judgements: list[Judgement]) -> Contro
     found = fmean(summary.auc for summary in summaries)
     error = max(summary.auc_high - summary.auc_low for summary in summaries) / (2 * NormalDist().inv_cdf(0.975))
     bound = NormalDist().inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(arena.techniques))) * error
-    return _control(arena, "oracle", technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound)
+    return _control(
+        arena, "oracle", technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound
+    )
 
 
 def _planted(arena: Arena, technique: str, summary: Summary) -> ControlRecord:
     """Whether the planted artefact was caught."""
     caught = summary.auc_low > 0.5 + arena.margin
     return _control(
-        arena, "planted", technique, f"AUC above {0.5 + arena.margin:g}", summary.auc, summary.auc_low,
-        summary.auc_high, caught,
+        arena,
+        "planted",
+        technique,
+        f"AUC above {0.5 + arena.margin:g}",
+        summary.auc,
+        summary.auc_low,
+        summary.auc_high,
+        caught,
     )
 
 
@@ -88,6 +96,13 @@ def _control(
     arena: Arena, control: str, technique: str, expected: str, found: float, low: float, high: float, holds: bool
 ) -> ControlRecord:
     return ControlRecord(
-        round=0, seed=arena.seed, control=control, technique=technique, expected=expected, found=found, low=low,
-        high=high, holds=holds,
+        round=0,
+        seed=arena.seed,
+        control=control,
+        technique=technique,
+        expected=expected,
+        found=found,
+        low=low,
+        high=high,
+        holds=holds,
     )

@@ -8,9 +8,9 @@ from arena.arena import STACK, Arena
 from arena.detectors.detector import Detector
 from arena.detectors.stack import Stack
 from arena.phases.phase import Finding
-from arena.phases.testing import score_record, examine
+from arena.phases.testing import examine, score_record
 from arena.progress import Progress
-from arena.records import RecordBook, Scores, ScoreRecord, read_scores
+from arena.records import RecordBook, ScoreRecord, Scores, read_scores
 
 
 def confront(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:

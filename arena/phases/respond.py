@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytorch_lightning as pl
-from safetensors.torch import load_file
 
 from arena.arena import Arena
+from arena.detectors.scoring import score
 from arena.generators.generator import TrainableGenerator
+from arena.phases.confront import load_detector
 from arena.phases.phase import Finding
+from arena.phases.retrain import LoopReals
 from arena.progress import Progress
 from arena.records import RecordBook
 from arena.training.gan import GanTraining, Pressure
@@ -31,12 +33,16 @@ def respond(arena: Arena, book: RecordBook, progress: Progress, round: int, play
 def pool_pressure(arena: Arena, round: int) -> PoolPressure | None:
     """The pressure of the detectors a response to this round may know; None where it may know none."""
     told = [technique for technique in arena.members if arena.told(technique)]
-    detectors = {}
-    for member in arena.pool.members(told, round):
-        detector = arena.new_detector(member.technique, 0)
-        detector.load_state_dict(load_file(arena.folder(member.round) / "detectors" / f"{member.technique}.safetensors"))
-        detectors[member] = detector.to(arena.machine.device)
-    return PoolPressure(detectors, arena.pool, arena.objective) if detectors else None
+    members = arena.pool.members(told, round)
+    if not members:
+        return None
+    detectors = {member: load_detector(arena, member.technique, member.round) for member in members}
+    reals = LoopReals.of(arena).validation  # they stopped the detectors, but trained none
+    real_logits = {
+        member: score(detector, reals, arena.evidence).to(arena.machine.device)
+        for member, detector in detectors.items()
+    }
+    return PoolPressure(detectors, real_logits, arena.pool, arena.objective)
 
 
 def train_gan(

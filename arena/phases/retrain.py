@@ -11,7 +11,7 @@ from arena.arena import STACK, Arena
 from arena.data.reals import Reals
 from arena.detectors.detector import Examples
 from arena.detectors.scoring import score
-from arena.phases.confront import load_detector, examine_saved
+from arena.phases.confront import examine_saved, load_detector
 from arena.phases.phase import Finding
 from arena.phases.testing import score_record
 from arena.progress import Progress
@@ -99,7 +99,9 @@ def with_replay(arena: Arena, fakes: Tensor, round: int) -> Tensor:
 
 def labelled(reals: Tensor, fakes: Tensor) -> Examples:
     """Examples of both classes, uint8 images with their labels."""
-    return Examples(torch.cat([reals, fakes]), torch.tensor([0, 1]).repeat_interleave(torch.tensor([len(reals), len(fakes)])))
+    return Examples(
+        torch.cat([reals, fakes]), torch.tensor([0, 1]).repeat_interleave(torch.tensor([len(reals), len(fakes)]))
+    )
 
 
 def _fit_stack(arena: Arena, round: int) -> int:

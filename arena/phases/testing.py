@@ -14,7 +14,9 @@ from arena.metrics.roc import summarise
 from arena.records import Regime, ScoreRecord, Scores, write_scores
 
 
-def tested_images(arena: Arena, generator_round: int, cell: bool) -> tuple[Tensor, NDArray[np.uint8], NDArray[np.int64]]:
+def tested_images(
+    arena: Arena, generator_round: int, cell: bool
+) -> tuple[Tensor, NDArray[np.uint8], NDArray[np.int64]]:
     """The images of a test: uint8 (N, C, H, W), labels and ids (N,), reals first.
 
     A test on the diagonal of the payoff matrix is on every judge real and the whole test bank; an off-diagonal ``cell`` is

@@ -2,11 +2,11 @@
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import torch
 from filelock import FileLock
 
-import arena as package
 from arena.arena import Arena
 from arena.generators.generator import TrainableGenerator
 from arena.phases.phase import Finding
@@ -18,14 +18,14 @@ from arena.records import RecordBook
 def warm_up(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
     """Train G_0, or take it from the cache.
 
-    The cache is keyed by all that determines it (data and its split, evidence, generator, loss, budget, seed, versions,
-    device and precision) and by nothing of the condition, so that every condition branches from the same generator.
-    Parallel members of a sweep wait for the one that trains.
+    The cache is keyed by all that determines it (data and its split, evidence, generator, loss, budget, seed, the code that
+    trains, torch, device and precision) and by nothing of the condition, so that every condition branches from the same
+    generator. Parallel members of a sweep wait for the one that trains.
     """
     if not isinstance(arena.new_generator(), TrainableGenerator):
         return Finding([], 0)
     machine = arena.machine
-    versions = f"{package.__version__} {torch.__version__} {machine.device.type} {machine.precision}"
+    versions = f"{code_hash()} {torch.__version__} {machine.device.type} {machine.precision}"
     budget = f"{arena.schedule.warm_up_images} {arena.schedule.batch}"
     key = hashlib.sha256(f"{versions}|{budget}|{arena.seed}|{arena.generator_key}".encode()).hexdigest()[:16]
     cached = arena.cache / "warm_up" / key
@@ -39,3 +39,11 @@ def warm_up(arena: Arena, book: RecordBook, progress: Progress, round: int, play
             progress.say(f"warm-up taken from {cached}")
     shutil.copytree(cached, arena.folder(0) / "gan", dirs_exist_ok=True)
     return Finding([], arena.schedule.warm_up_images)
+
+
+def code_hash() -> str:
+    """SHA-256 of the source files a warm-up runs through: after a change of the code no old warm-up is taken for a new one."""
+    package = Path(__file__).parents[1]
+    files = sorted(file for folder in ("generators", "training") for file in (package / folder).glob("*.py"))
+    files += [package / "evidence.py", package / "images.py", package / "seeding.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

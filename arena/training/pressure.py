@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.detectors.detector import Detector
-from arena.training.objective import Fool
+from arena.training.objective import Objective
 from arena.training.pool import Member, Pool
 
 
@@ -15,12 +15,16 @@ class PoolPressure(nn.Module):
 
     Args:
         detectors: the pool, by technique and round.
+        real_logits: (M,) of each of them, on reals it did not train on.
         pool: how it is sampled.
         objective: what is made of the logits.
     """
 
-    def __init__(self, detectors: dict[Member, Detector], pool: Pool, objective: Fool) -> None:
+    def __init__(
+        self, detectors: dict[Member, Detector], real_logits: dict[Member, Tensor], pool: Pool, objective: Objective
+    ) -> None:
         super().__init__()
+        self.real_logits = real_logits
         self.detectors, self.pool, self.objective = detectors, pool, objective
         for detector in detectors.values():
             detector.eval().requires_grad_(False)
@@ -28,4 +32,5 @@ class PoolPressure(nn.Module):
     def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
         """The loss of fakes (B, C, H, W) that came down the evidence path."""
         drawn = self.pool.draw(list(self.detectors), rng)
-        return self.objective(torch.stack([self.detectors[member](fakes).float() for member in drawn]))
+        on_fakes = torch.stack([self.detectors[member](fakes).float() for member in drawn])
+        return self.objective(on_fakes, torch.stack([self.real_logits[member] for member in drawn]))

@@ -54,6 +54,14 @@ def test_more_trees_than_it_grew_add_nothing():
     assert torch.equal(*logits)
 
 
+def test_a_value_on_the_threshold_goes_left_as_in_scikit_learn():
+    one = forest(trees=1, leaves=2)
+    # Columns: feature, threshold, left, right, value, leaf.
+    one.nodes.copy_(torch.tensor([[[MEAN, 8.0, 1, 2, 0, 0], [0, 0, 0, 0, -1.0, 1], [0, 0, 0, 0, 1.0, 1]]]))
+    flat = torch.tensor([0.0, 0.125]).reshape(2, 1, 1, 1).expand(2, 1, 8, 8)  # ink 8 and ink 9
+    assert one(flat).tolist() == [-1.0, 1.0]
+
+
 def test_before_it_learned_it_prefers_neither_class():
     assert torch.equal(forest()(torch.rand(3, 1, 8, 8)), torch.zeros(3))
 

@@ -108,7 +108,9 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
     assert keys(taken[0]) == keys(arena.generator_reals.images)
 
 
-@pytest.mark.parametrize(("access", "part"), [("white_box", "detector"), ("placebo", "generator"), ("none", "detector")])
+@pytest.mark.parametrize(
+    ("access", "part"), [("white_box", "detector"), ("placebo", "generator"), ("none", "detector")]
+)
 def test_6_the_placebo_learns_from_generator_train_alone(run: Path, access: str, part: str):
     arena = tiny_arena(run, f"access={access}")
     loop = LoopReals.of(arena)
