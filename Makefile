@@ -14,7 +14,7 @@ race: $(VENV)/installed ## the default race; says where its report and figures a
 test: $(VENV)/tested ## lint, types and the whole suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest
 
 format: $(VENV)/tested ## put the code into the form `make test` asks for

@@ -1,4 +1,4 @@
-"""The arena: all that a race is made of, built once by ``arena.__main__`` from the configuration, typed from here on."""
+"""The arena: all that a race is made of, built once by ``arena.build`` from the configuration, typed from here on."""
 
 from dataclasses import dataclass
 from functools import cached_property

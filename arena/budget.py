@@ -1,4 +1,4 @@
-"""What a race will cost, said before it starts: time from a few steps of each player, disk from the sizes of what is kept."""
+"""What a race will cost, said before it starts: time from a few steps of each player, disk from the sizes kept."""
 
 import time
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The typed schema of a run. Hydra composes it, ``arena.__main__`` builds the parts, and below that nobody sees a config.
+"""The typed schema of a run. Hydra composes it, ``arena.build`` builds the parts, and below nobody sees a config.
 
-Groups whose parts are built by ``_target_`` are ``Any`` here: their constructors check them. What the race itself reads is
-typed and checked here, so that an impossible value ends before anything is trained. (The dataclasses are not frozen,
+Groups whose parts are built by ``_target_`` are ``Any`` here: their constructors check them. What the race itself reads
+is typed and checked here, so that an impossible value ends before anything is trained. (The dataclasses are not frozen,
 since OmegaConf takes frozen for read-only and would refuse every override.)
 """
 
@@ -38,8 +38,8 @@ class RaceConfig:
 class ScheduleConfig:
     """Budgets of the generator, in real images shown."""
 
-    warm_up_images: int = 100_000
-    response_images: int = 50_000
+    warm_up_images: int = 20_000
+    response_images: int = 35_000
     batch: int = 64
     snapshot_images: int = 250_000
     """A killed phase goes on from its last snapshot."""
@@ -76,10 +76,10 @@ class BatteryConfig:
 
     members: dict[str, Any] = field(default_factory=dict)
     stack: Any = None
-    images: int = 20_000
-    batch: int = 64
-    learning_rate: float = 1e-3
-    patience: int = 4
+    images: int = 16_000
+    batch: int = 128
+    learning_rate: float = 5e-3
+    patience: int = 10
     replay: float = 0.5
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class JudgeConfig:
 
     seeds: int = 3
     folds: int = 3
-    images: int = 20_000
+    images: int = 16_000
 
     def __post_init__(self) -> None:
         require(self.seeds >= 3, "judge.seeds", self.seeds, "at least 3, or their spread has no meaning")

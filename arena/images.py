@@ -25,7 +25,7 @@ def on_levels(images: Tensor, levels: int) -> Tensor:
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Exactly ``value`` forward; ``images + (value - images).detach()`` would leave fakes a rounding error off the levels."""
+    """Exactly ``value``: ``images + (value - images).detach()`` would leave fakes a rounding error off the levels."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, images: Tensor, value: Tensor) -> Tensor:

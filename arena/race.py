@@ -22,8 +22,8 @@ Step = tuple[Phase, int, str]
 def race(arena: Arena) -> Iterator[Step]:
     """The phases of a race in their order, each with its round and its player.
 
-    Alternating responses of a generator and of its external detectors (cf. policy-space response oracles, Lanctot et al.
-    2017), with fresh judges that no generator ever learned from. Step 6, record, ends every phase.
+    Alternating responses of a generator and of its external detectors (cf. policy-space response oracles, Lanctot et
+    al. 2017), with fresh judges that no generator ever learned from. Step 6, record, ends every phase.
     """
     yield warm_up, 0, GENERATOR
     for technique in arena.techniques:

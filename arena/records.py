@@ -34,8 +34,9 @@ class ScoreFile(NamedTuple):
 class Scores(NamedTuple):
     """Per-image scores of one technique on one test: arrays of equal length (N,).
 
-    ``score`` is a float32 logit (higher means more fake), ``label`` is 0 for real and 1 for fake, ``image`` the image's id
-    (its index in the data set, or in the test bank), ``fold`` the cross-fitting fold that tested it (0 where there is one).
+    ``score`` is a float32 logit (higher means more fake), ``label`` is 0 for real and 1 for fake, ``image`` the image's
+    id (its index in the data set, or in the test bank), ``fold`` the cross-fitting fold that tested it (0 for all where
+    there are none).
     """
 
     score: NDArray[np.float32]

@@ -7,6 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from arena.generators.artefacts import Artefact
+
 SCORE_BATCH = 512
 
 
@@ -37,7 +39,7 @@ class Detector(nn.Module, ABC):
 
     differentiable: ClassVar[bool]
     """Whether a gradient of the logit reaches the image; without one a white-box generator is never told of it."""
-    artefact: ClassVar[str]
+    artefact: ClassVar[Artefact]
     """The planted artefact a fit judge of this technique must catch: a kind of ``generator=planted``."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:

@@ -5,6 +5,7 @@ from statistics import NormalDist, fmean
 
 from arena.arena import STACK, Arena
 from arena.bank import Bank
+from arena.generators.artefacts import Artefact
 from arena.generators.controls import Oracle, Planted
 from arena.generators.generator import Generator
 from arena.metrics.roc import Summary, summarise
@@ -21,8 +22,8 @@ JOINT_CONFIDENCE = 0.999
 def calibrate(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
     """Judge real images as if they were fake, and real images with a faint artefact, by one technique.
 
-    The *oracle* must come out at AUC 1/2; what it does come out at is the floor of the strongest technique. The *planted*
-    artefact of the technique's own family, at the data's amplitude, must be caught, or the judge is not fit to judge.
+    The *oracle* must come out at AUC 1/2; what it does come out at is the floor of the strongest technique. The
+    *planted* artefact of the technique's own family, at the data's amplitude, must be caught, or the judge is unfit.
     """
     progress.expect((arena.judge.seeds + len(artefacts(arena))) * arena.judge.folds * arena.judge.images)
     shape = {"resolution": arena.data.resolution, "channels": arena.data.channels, "levels": arena.data.levels}
@@ -41,12 +42,12 @@ def calibrate(arena: Arena, book: RecordBook, progress: Progress, round: int, pl
     return Finding(records, images)
 
 
-def artefacts(arena: Arena) -> list[str]:
+def artefacts(arena: Arena) -> list[Artefact]:
     """The artefacts that are some technique's own, each once."""
     return sorted({detector.artefact for detector in arena.examples_of.values()})
 
 
-def own_artefact(arena: Arena, technique: str) -> str:
+def own_artefact(arena: Arena, technique: str) -> Artefact:
     """The artefact of a technique's family; the stack's is its first member's."""
     return arena.examples_of[next(iter(arena.members)) if technique == STACK else technique].artefact
 

@@ -43,9 +43,9 @@ def judge_technique(
 ) -> Judgement:
     """Train one fresh judge a fold on the other folds' reals and the training fakes; test it on its own fold.
 
-    Test fakes are dealt into folds like the reals, so that every test image is judged once and the AUC of the folds, which
-    share no image, are averaged. A part of the training reals and the bank's validation fakes stop the judge; the folds
-    and these parts are the same for every technique and judge seed, so that all is paired and the stack can be fitted.
+    Test fakes are dealt into folds like the reals, so that every test image is judged once; the AUC of the folds, which
+    share no image, are averaged. A part of the training reals and the bank's validation fakes stop the judge. Folds and
+    parts are the same for every technique and judge seed, so that all is paired and the stack can be fitted.
 
     Args:
         arena: the race.
@@ -96,8 +96,8 @@ def judge_technique(
 def judge_stack(arena: Arena, name: str, judge_seed: int) -> Judgement:
     """Stack the members' judges fold by fold: fitted on a fold's validation images, tested on its test images.
 
-    Neither trained a member of that fold. The stack's own validation AUC comes from halves of the validation images, each
-    scored by a stack fitted on the other: nothing is scored by what was fitted on it.
+    Neither trained a member of that fold. The stack's own validation AUC comes from halves of the validation images,
+    each scored by a stack fitted on the other: nothing is scored by what was fitted on it.
     """
     assert arena.stack is not None
     tests, validations = (
@@ -130,11 +130,16 @@ def _scores(arena: Arena, detector: Detector, examples: Examples, ids: NDArray[n
 
 
 def _joined(parts: list[Scores]) -> Scores:
-    return Scores(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    return Scores(
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.label for part in parts]),
+        np.concatenate([part.image for part in parts]),
+        np.concatenate([part.fold for part in parts]),
+    )
 
 
 def _taken(scores: Scores, which: NDArray[np.bool_]) -> Scores:
-    return Scores(*(values[which] for values in scores))
+    return Scores(scores.score[which], scores.label[which], scores.image[which], scores.fold[which])
 
 
 def _of_fold(scores: Scores, fold: int) -> Scores:

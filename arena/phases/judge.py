@@ -1,4 +1,4 @@
-"""Step 4, judge: per technique, fresh detectors from scratch, several seeds, cross-fitted, never attacked. Regime "fresh"."""
+"""Step 4, judge: fresh detectors from scratch, several seeds, cross-fitted, never attacked. Regime "fresh"."""
 
 from dataclasses import asdict
 

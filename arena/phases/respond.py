@@ -106,13 +106,15 @@ class Snapshots(pl.Callback):
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
         """Save at the interval."""
-        assert isinstance(module, GanTraining)
-        if module.step % self.every == 0:
+        assert isinstance(pl_module, GanTraining)
+        if pl_module.step % self.every == 0:
             beside = self.folder.with_name(self.folder.name + ".next")
             shutil.rmtree(beside, ignore_errors=True)
-            module.save(beside)
+            pl_module.save(beside)
             (beside / "done").touch()
             shutil.rmtree(self.folder, ignore_errors=True)
             beside.rename(self.folder)

@@ -22,7 +22,7 @@ VALIDATION_SHARE = 0.25
 
 
 def retrain(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
-    """Train one technique's detector into its next self, then test it on this round's fakes and, in cells, on earlier ones."""
+    """Train a technique's detector into its next self; test it on this round's fakes and, in cells, on older ones."""
     images = _fit_stack(arena, round) if player == STACK else _retrain(arena, progress, round, player)
     records = []
     for generator_round in range(round, -1, -1):

@@ -19,8 +19,8 @@ def tested_images(
 ) -> tuple[Tensor, NDArray[np.uint8], NDArray[np.int64]]:
     """The images of a test: uint8 (N, C, H, W), labels and ids (N,), reals first.
 
-    A test on the diagonal of the payoff matrix is on every judge real and the whole test bank; an off-diagonal ``cell`` is
-    on a fixed number of each, so that a round costs the same however many came before.
+    A test on the diagonal of the payoff matrix is on every judge real and the whole test bank; an off-diagonal ``cell``
+    is on a fixed number of each, so that a round costs the same however many came before.
     """
     reals, fakes = arena.judge_reals, arena.forged(generator_round).test
     chosen = np.arange(len(reals))

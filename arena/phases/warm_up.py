@@ -18,9 +18,9 @@ from arena.records import RecordBook
 def warm_up(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
     """Train G_0, or take it from the cache.
 
-    The cache is keyed by all that determines it (data and its split, evidence, generator, loss, budget, seed, the code that
-    trains, torch, device and precision) and by nothing of the condition, so that every condition branches from the same
-    generator. Parallel members of a sweep wait for the one that trains.
+    The cache is keyed by all that determines it (data and its split, evidence, generator, loss, budget, seed, the code
+    that trains, torch, device and precision) and by nothing of the condition, so that every condition branches from the
+    same generator. Parallel members of a sweep wait for the one that trains.
     """
     if not isinstance(arena.new_generator(), TrainableGenerator):
         return Finding([], 0)
@@ -42,7 +42,7 @@ def warm_up(arena: Arena, book: RecordBook, progress: Progress, round: int, play
 
 
 def code_hash() -> str:
-    """SHA-256 of the source files a warm-up runs through: after a change of the code no old warm-up is taken for a new one."""
+    """SHA-256 of the sources a warm-up runs through: changed code takes no old warm-up for a new one."""
     package = Path(__file__).parents[1]
     files = sorted(file for folder in ("generators", "training") for file in (package / folder).glob("*.py"))
     files += [package / "evidence.py", package / "images.py", package / "seeding.py"]

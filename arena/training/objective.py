@@ -1,4 +1,4 @@
-"""Objective: what the generator makes of the logits it is told. Logits (K, B): K detectors on B fakes, beside (K, M) on reals."""
+"""Objective: what the generator makes of the logits of K detectors on fakes (K, B) and on reals (K, M)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class Objective(ABC):
 class Fool(Objective):
     """Make the detectors say "real": mean softplus(logit), the cross-entropy of the wrong label.
 
-    The classical attack. Nothing ends it at "as real as the reals": a frozen detector is driven far below AUC 1/2, and the
-    next one catches what it overdid.
+    The classical attack. Nothing ends it at "as real as the reals": a frozen detector is driven far below AUC 1/2, and
+    the next one catches what it overdid.
     """
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from arena.evidence import Evidence
 from arena.generators.dcgan import DcganGenerator
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic
-from arena.training.objective import Fool
+from arena.training.objective import Fool, Match
 from arena.training.pool import Member, Pool
 from arena.training.pressure import PoolPressure
 from arena.training.trainer import ticks
@@ -39,20 +39,35 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def press(pool, sample, objective):
+    """Pressure of a pool, whose logits on reals are 10 numbers each."""
+    reals = {member: torch.randn(10, generator=rng(k)) for k, member in enumerate(pool)}
+    return PoolPressure(pool, reals, Pool("all", sample), objective)
+
+
 def test_it_is_the_objective_of_the_logits_of_those_drawn():
     pool, fool = detectors(), Fool(weight=0.7)
     fakes = batch(requires_grad=False)
-    found = PoolPressure(pool, Pool("all", 2), fool)(fakes, rng(3))
+    found = press(pool, 2, fool)(fakes, rng(3))
     drawn = Pool("all", 2).draw(list(pool), rng(3))
-    expected = sum(fool(pool[member].eval()(fakes)) for member in drawn) / 2
+    expected = sum(fool(pool[member].eval()(fakes)[None], torch.zeros(1, 10)) for member in drawn) / 2
     torch.testing.assert_close(found, expected)
+
+
+def test_fakes_are_compared_with_the_reals_of_the_same_detector():
+    pool, match = detectors(), Match(weight=0.7)
+    fakes = batch(requires_grad=False)
+    pressure = press(pool, 1, match)
+    (member,) = Pool("all", 1).draw(list(pool), rng(3))
+    expected = match(pool[member].eval()(fakes)[None], pressure.real_logits[member][None])
+    torch.testing.assert_close(pressure(fakes, rng(3)), expected)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_the_gradient_reaches_the_fakes_and_no_parameter(technique):
     pool = {member: detector for member, detector in detectors().items() if member.technique == technique}
     fakes = batch()
-    PoolPressure(pool, Pool("all", 2), Fool(1.0))(fakes, rng()).backward()
+    press(pool, 2, Fool(1.0))(fakes, rng()).backward()
     assert fakes.grad is not None
     assert fakes.grad.isfinite().all()
     assert (fakes.grad.flatten(1).norm(dim=1) > 0).all()
@@ -62,7 +77,7 @@ def test_the_gradient_reaches_the_fakes_and_no_parameter(technique):
 
 def test_no_buffer_changes_though_the_module_above_is_put_in_training_mode():
     pool = detectors()
-    pressure = PoolPressure(pool, Pool("all", 3), Fool(1.0))
+    pressure = press(pool, 3, Fool(1.0))
     before = tensors(pool)
     above = torch.nn.ModuleDict({"pressure": pressure})
     stream = rng()
@@ -95,7 +110,7 @@ def test_a_whole_response_leaves_the_attacked_detectors_as_they_were_and_moves_t
 
     pool = detectors()
     before = tensors(pool)
-    pressed = respond(PoolPressure(pool, Pool("all", 3), Fool(1.0)))
+    pressed = respond(press(pool, 3, Fool(1.0)))
     after = tensors(pool)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert not torch.equal(pressed, respond(None))
@@ -106,7 +121,7 @@ def test_a_step_asks_as_many_as_the_sample_and_in_time_everyone():
     pool = detectors()
     for member, detector in pool.items():
         detector.register_forward_hook(lambda *_, member=member: asked.append(member))
-    pressure, stream = PoolPressure(pool, Pool("all", 2), Fool(1.0)), rng()
+    pressure, stream = press(pool, 2, Fool(1.0)), rng()
     for step in range(1, 31):
         pressure(batch(requires_grad=False), stream)
         assert len(asked) == 2 * step
