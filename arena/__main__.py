@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
@@ -21,10 +22,15 @@ CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def _race(composed: DictConfig) -> None:
     """One race; Hydra calls it once for every member of a sweep."""
+    sweep = HydraConfig.get().sweep
+    if not OmegaConf.is_missing(HydraConfig.get().job, "num"):
+        composed.run_dir = str(Path(sweep.dir) / sweep.subdir)
     try:
         _run(composed)
     except (ArenaError, HydraException, OmegaConfBaseException) as error:
         _refuse(error)
+    except KeyboardInterrupt:
+        _interrupted(sweep.dir)
 
 
 def _run(composed: DictConfig) -> None:
@@ -55,12 +61,26 @@ def _run(composed: DictConfig) -> None:
 
 def _refuse(error: Exception) -> None:
     """One line that says what to put right, and exit code 2."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ArenaError):
-        cause = cause.__cause__
-    line = " ".join(str(cause or error).split())
-    print(f"arena: {line}", file=sys.stderr)
+    said = next((str(cause) for cause in _causes(error) if isinstance(cause, ArenaError)), None)
+    if said is None:
+        # Hydra names the key in its own first paragraph, and OmegaConf, the cause, what was expected in its first line.
+        lines = [str(error).partition("\nConfig search path:")[0]]
+        lines += [str(cause).partition("\n")[0] for cause in _causes(error.__cause__)]
+        said = ": ".join(lines)
+    print(f"arena: {' '.join(said.split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _interrupted(run: str) -> None:
+    """How to go on, and exit code 130."""
+    print(f"arena: interrupted; the same command with run_dir={run} goes on", file=sys.stderr)
+    sys.exit(130)
 
 
 def main() -> None:
@@ -75,7 +95,7 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(error)
     except KeyboardInterrupt:
-        print("arena: interrupted; the same command with the same run_dir goes on", file=sys.stderr)
+        print("arena: interrupted before anything began", file=sys.stderr)
         sys.exit(130)
 
 

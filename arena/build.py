@@ -4,24 +4,29 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from arena.answer.declared import declared, declared_hash
+from arena.answer.conditions import leaves
+from arena.answer.declared import declared, declared_hash, read_config
 from arena.arena import Arena
 from arena.config import ArenaConfig
 from arena.data.reals import RealData
 from arena.errors import ArenaError
+from arena.parts import check_keys, part
 from arena.records import write_atomically
 from arena.training.trainer import Machine
 
+SHAPE = ("resolution", "channels", "levels")
+"""Of the images: the data decides it, and the race hands it to generators and detectors."""
+NAMED = 3
+"""Differing settings named before the rest is only counted."""
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "scikit-learn", "numpy", "scipy", "kornia", "pillow")
 
 
@@ -43,11 +48,13 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
     Raises:
         ArenaError: for a value no part can be built with, or a run directory that holds another race.
     """
-    data: RealData = _part(composed.data, "data")
+    check_schema(config, composed)
+    machine = Machine.choose(config.trainer.accelerator, config.trainer.precision)
+    data: RealData = part(composed.data, "data")
     data.prepare_data()
     data.setup()
-    machine = Machine.choose(config.trainer.accelerator, config.trainer.precision)
-    evidence = _part(composed.evidence, "evidence", levels=composed.evidence.levels or data.levels)
+    levels = OmegaConf.select(composed, "evidence.levels")
+    evidence = part(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
     reals = data.part("generator").images
     determines = {"reals": hashlib.sha256(reals.numpy().tobytes()).hexdigest(), "evidence": repr(evidence)} | {
         key: OmegaConf.to_container(composed[key], resolve=True) for key in ("generator", "loss")
@@ -61,62 +68,71 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         margin=config.answer.margin,
         data=data,
         evidence=evidence,
-        generator=_part(composed.generator, "generator"),
+        generator=part(composed.generator, "generator", SHAPE),
         generator_key=json.dumps(determines, sort_keys=True),
-        loss=_part(composed.loss, "loss"),
-        access=_part(composed.access, "access"),
-        objective=_part(composed.objective, "objective"),
-        pool=_part(composed.pool, "pool"),
-        members={name: _part(node, f"battery.members.{name}") for name, node in composed.battery.members.items()},
-        stack=None if composed.battery.stack is None else _part(composed.battery.stack, "battery.stack"),
+        loss=part(composed.loss, "loss"),
+        access=part(composed.access, "access"),
+        objective=part(composed.objective, "objective"),
+        pool=part(composed.pool, "pool"),
+        members={
+            str(name): part(node, f"battery.members.{name}", SHAPE) for name, node in composed.battery.members.items()
+        },
+        stack=None if composed.battery.stack is None else part(composed.battery.stack, "battery.stack", ["members"]),
         battery=config.battery,
         schedule=config.schedule,
         bank=config.bank,
         judge=config.judge,
         machine=machine,
-        tracker=_part(composed.logger, "logger"),
+        tracker=part(composed.logger, "logger"),
     )
+    arena.check()
     _claim(run, settings(composed), _environment(machine, overrides))
     return arena
 
 
-def _part(node: DictConfig, key: str, **values: Any) -> Any:
-    """What a node's ``_target_`` builds.
+def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
+    """Refuse keys that no field of the schema reads.
 
     Raises:
-        ArenaError: naming the key, if it cannot be built.
+        ArenaError: naming one.
     """
-    try:
-        return instantiate(node, _convert_="all", **values)
-    except InstantiationException as error:
-        if isinstance(error.__cause__, ArenaError):
-            raise error.__cause__ from error
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ArenaError(f"{key}: cannot be built ({reason})") from error
+    check_keys(map(str, composed), [field.name for field in fields(config)], "")
+    for key, group in vars(config).items():
+        if is_dataclass(group):
+            check_keys(map(str, composed[key]), [field.name for field in fields(group)], key)
 
 
 def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> None:
     """Write ``config.yaml`` into a new run directory, or find the same race in an old one.
 
     Raises:
-        ArenaError: if the directory holds a race with other settings.
+        ArenaError: if the directory holds a race with other settings, or cannot be written to.
     """
     path = run / "config.yaml"
     entry = config | {"declared": declared_hash(declared(config)), "environment": environment}
     if path.is_file():
-        old = OmegaConf.to_container(OmegaConf.load(path))
-        assert isinstance(old, dict)
-        free = ("environment", "logger", "cache_dir", "run_dir")
-        differing = [key for key in entry if key not in free and old.get(key) != entry[key]]
+        held, wanted = _compared(read_config(run)), _compared(entry)
+        differing = [f"{key}={held.get(key)}" for key in held | wanted if held.get(key) != wanted.get(key)]
         if differing:
-            raise ArenaError(f"run_dir={run}: holds a race with other settings of {', '.join(differing)}")
+            more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
+            raise ArenaError(
+                f"run_dir={run}: expected this race or none, found another one, with {', '.join(differing[:NAMED])}{more}"
+            )
         return
-    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
+    try:
+        write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
+    except OSError as error:
+        raise ArenaError(f"run_dir={run}: expected a folder that can be written to ({error.strerror})") from error
+
+
+def _compared(config: Mapping[str, object]) -> dict[str, object]:
+    """All of a config that makes it the race it is, by dotted key: neither where it lies nor who is told."""
+    kept = {key: value for key, value in config.items() if key not in ("environment", "declared", "logger", "run_dir")}
+    return {key: value for key, value in leaves(kept) if not key.endswith("cache_dir")}
 
 
 def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
     """Command, commit, versions and machine: what a reader needs to know besides the settings."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
     packages = {}
     for package in ("arena-race", *PACKAGES):
         try:
@@ -125,7 +141,7 @@ def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
             packages[package] = "not installed as a package"
     return {
         "overrides": list(overrides),
-        "git_commit": git.stdout.strip() or None,
+        "git_commit": _commit(),
         "packages": packages,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -134,6 +150,18 @@ def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
         "precision": machine.precision,
         "threads": torch.get_num_threads(),
     }
+
+
+def _commit() -> str | None:
+    """The commit of this checkout, ``-dirty`` where files differ from it; None for an installed package."""
+    here = Path(__file__).parent
+    if not (here.parent / "conf").is_dir():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, cwd=here).stdout.strip() or None
+    except OSError:  # no git on this machine
+        return None
 
 
 def _processor() -> str:

@@ -76,7 +76,7 @@ class BatteryConfig:
 
     members: dict[str, Any] = field(default_factory=dict)
     stack: Any = None
-    images: int = 16_000
+    images: int = 12_000
     batch: int = 128
     learning_rate: float = 5e-3
     patience: int = 10
@@ -97,7 +97,7 @@ class JudgeConfig:
 
     seeds: int = 3
     folds: int = 3
-    images: int = 16_000
+    images: int = 12_000
 
     def __post_init__(self) -> None:
         require(self.seeds >= 3, "judge.seeds", self.seeds, "at least 3, or their spread has no meaning")

@@ -46,14 +46,14 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
     groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(_canonical(run.config, drop=()), []).append(run)
-    leaves = {key: dict(_leaves(_pruned(group[0].config, drop=()))) for key, group in groups.items()}
+    settings = {key: dict(leaves(_pruned(group[0].config, drop=()))) for key, group in groups.items()}
     found = []
     for key, group in groups.items():
         members = sorted(group, key=lambda run: (run.seed, run.declared.data_seed))
         for one, after in pairwise(members):
             if (one.seed, one.declared.data_seed) == (after.seed, after.declared.data_seed):
                 raise ArenaError(f"{one.path} and {after.path}: equal config, seed and data.seed: name one of them")
-        name = ", ".join([f"access={members[0].access}", *_apart(leaves[key], list(leaves.values()))])
+        name = ", ".join([f"access={members[0].access}", *_apart(settings[key], list(settings.values()))])
         branch = _canonical(group[0].config, drop=("access",))
         found.append(Condition(name, group[0].access, branch, tuple(members)))
     return sorted(found, key=lambda condition: (condition.access in CONTROLS, condition.name))
@@ -112,9 +112,10 @@ def _canonical(config: Mapping[str, object], drop: tuple[str, ...]) -> str:
     return json.dumps(_pruned(config, drop), sort_keys=True, default=str)
 
 
-def _leaves(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def leaves(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """What a config sets, each with its dotted key."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

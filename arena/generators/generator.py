@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -42,6 +43,10 @@ class Generator(nn.Module, ABC):
     def training_set(self, reals: Reals, seed: int) -> Reals:
         """The reals this generator counts as its training set, for the measure of memorisation."""
         return reals
+
+    def files(self) -> list[Path] | None:
+        """The files its fakes came from, for the provenance check; None where it made them."""
+        return None
 
 
 class TrainableGenerator(Generator):

@@ -1,6 +1,9 @@
 """Step 5, measure: quality, variety and memorisation of the fakes (rule of evidence 5)."""
 
+import logging
+
 from arena.arena import Arena
+from arena.data.provenance import compare_provenance
 from arena.metrics.features import RandomFeatures, at_half_resolution
 from arena.metrics.kernel_distance import kernel_distance
 from arena.metrics.memorisation import memorisation
@@ -8,7 +11,9 @@ from arena.metrics.precision_recall import precision_recall
 from arena.phases.forge import load_generator
 from arena.phases.phase import Finding
 from arena.progress import Progress
-from arena.records import QualityRecord, RecordBook
+from arena.records import ProvenanceRecord, QualityRecord, RecordBook
+
+_log = logging.getLogger(__name__)
 
 
 def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
@@ -44,4 +49,21 @@ def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, play
         memorisation_low=copied.low,
         memorisation_high=copied.high,
     )
-    return Finding([record], n)
+    return Finding([record] if round else [record, provenance(arena)], n)
+
+
+def provenance(arena: Arena) -> ProvenanceRecord:
+    """How the files of reals and of fakes differ, where both came from files (rule of evidence 9).
+
+    Fakes made here have no files, but real JPEGs carry what the codec did to them: that much is warned of.
+    """
+    reals, fakes = arena.data.files(), arena.new_generator().files()
+    if reals is None or fakes is None:
+        lossy = {".jpg", ".jpeg"} & {file.suffix.lower() for file in reals or ()}
+        if lossy and arena.evidence.jpeg is None:
+            _log.warning("the reals are JPEG files and the fakes were never compressed: consider evidence=jpeg")
+        return ProvenanceRecord(round=0, seed=arena.seed, checked=False, differences=())
+    found = compare_provenance(reals, fakes)
+    for difference in found.differences:
+        _log.warning("reals and fakes differ before anyone looks at a pixel: %s", difference)
+    return ProvenanceRecord(round=0, seed=arena.seed, checked=True, differences=found.differences)

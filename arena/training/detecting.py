@@ -16,6 +16,7 @@ from arena.detectors.detector import Detector, Examples, FittedDetector, Learned
 from arena.detectors.scoring import score
 from arena.evidence import Evidence
 from arena.images import to_float
+from arena.metrics.roc import auc
 from arena.progress import Progress
 from arena.seeding import derive_seed
 from arena.training.trainer import Machine, ticks
@@ -27,7 +28,7 @@ class DetectorTraining(pl.LightningModule):
     """Cross-entropy on batches of as many reals as fakes, each drawn by a stream of its own step.
 
     Args:
-        detector: trained in place; it ends in the state whose class-balanced validation loss was least.
+        detector: trained in place; it ends in the state whose validation AUC was highest.
         train: examples.
         validation: examples it is stopped on.
         evidence: the path down which all images come.
@@ -51,7 +52,7 @@ class DetectorTraining(pl.LightningModule):
         self.evidence, self.batch, self.learning_rate, self.seed = evidence, batch, learning_rate, seed
         self.reals, self.fakes = (torch.nonzero(train.labels == label).squeeze(1) for label in (0, 1))
         self.labels = torch.cat([torch.zeros(batch - batch // 2), torch.ones(batch // 2)])
-        self.best_loss, self.best_state = math.inf, dict[str, Tensor]()
+        self.best_auc, self.best_state = -math.inf, dict[str, Tensor]()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov & Hutter 2019) over one cycle of the learning rate (Smith & Topin 2019).
@@ -75,13 +76,16 @@ class DetectorTraining(pl.LightningModule):
         return loss
 
     def validation_step(self, step: int) -> None:
-        """Class-balanced log loss over all validation images, in eval mode and full precision."""
+        """AUC over all validation images, in eval mode and full precision.
+
+        It is AUC a judge is judged by. The log loss of a network that ranks well but is too sure of itself rises while
+        its ranking still improves: stopped by that, judges of hard fakes stay near chance by an accident of their seed.
+        """
         logits = score(self.detector, self.validation_set.images, self.evidence)
-        labels, weights = self.validation_set.labels.float(), self.validation_set.weights
-        loss = F.binary_cross_entropy_with_logits(logits, labels, weight=weights)
-        self.log("validation_loss", loss, batch_size=1)
-        if loss < self.best_loss:
-            self.best_loss = float(loss)
+        found = auc(logits.numpy(), self.validation_set.labels.numpy())
+        self.log("validation_auc", found, batch_size=1)
+        if found > self.best_auc:
+            self.best_auc = found
             self.best_state = {name: value.clone() for name, value in self.detector.state_dict().items()}
 
     def on_fit_end(self) -> None:
@@ -133,7 +137,9 @@ def train_detector(
             module = DetectorTraining(
                 detector, train, validation, evidence, settings.batch, settings.learning_rate, seed
             )
-            patience = EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=False)
+            patience = EarlyStopping(
+                "validation_auc", mode="max", patience=settings.patience, check_on_train_epoch_end=False
+            )
             shown = [] if progress is None else [progress.callback(settings.batch)]
             taken = machine.fit(
                 module,

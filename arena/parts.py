@@ -1,0 +1,75 @@
+"""A part from its config: keys and values are held against its constructor, then Hydra builds it."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from arena.errors import ArenaError
+
+
+def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), **values: Any) -> Any:
+    """What a node's ``_target_`` builds.
+
+    Args:
+        node: of the composed config.
+        key: where it stands there.
+        race_decides: parameters that stay open, since the race hands them over.
+        values: that stand in for those of the node.
+
+    Raises:
+        ArenaError: naming the key, for a key the constructor does not have, a value of another type than it declares,
+            or whatever else keeps it from being built.
+    """
+    settings = None if node is None else OmegaConf.to_container(node, resolve=True)
+    if not isinstance(settings, dict) or "_target_" not in settings:
+        raise ArenaError(f"{key}={settings}: expected a part, with a _target_ that builds it")
+    try:
+        target = get_object(settings["_target_"])
+        _check(target, {str(name): value for name, value in (settings | values).items()}, key, race_decides)
+        return instantiate(settings, _convert_="all", **values)
+    except ArenaError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        if isinstance(cause, ArenaError):
+            raise cause from error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        raise ArenaError(f"{key}: cannot be built ({reason})") from error
+
+
+def check_keys(found: Iterable[str], known: Collection[str], key: str) -> None:
+    """Refuse a key that nobody reads: Hydra lets ``+key=value`` add any.
+
+    Raises:
+        ArenaError: naming it and the keys there are.
+    """
+    for name in found:
+        if name not in known:
+            whole = f"{key}.{name}" if key else name
+            raise ArenaError(f"{whole}: no such key, expected one of {', '.join(known)}")
+
+
+def _check(
+    target: Callable[..., object], settings: Mapping[str, object], key: str, race_decides: Collection[str]
+) -> None:
+    """Hold keys and values against the parameters of a constructor; those that begin with _ are Hydra's own."""
+    parameters = inspect.signature(target, eval_str=True).parameters
+    given = {name: value for name, value in settings.items() if not name.startswith("_")}
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        check_keys(given, [name for name in parameters if name not in race_decides], key)
+    for name, value in given.items():
+        if name not in parameters or (declared := parameters[name].annotation) is inspect.Parameter.empty:
+            continue
+        if isinstance(value, Mapping) and "_target_" in value:
+            continue  # a part of the part
+        try:
+            TypeAdapter(declared, config=ConfigDict(arbitrary_types_allowed=True, strict=True)).validate_python(value)
+        except ValidationError as error:
+            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
+            shown = "null" if value is None else value
+            raise ArenaError(f"{key}.{name}={shown}: expected {expected}") from error

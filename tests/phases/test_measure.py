@@ -1,0 +1,59 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arena.arena import Arena
+from arena.generators.controls import Oracle
+from arena.phases.measure import provenance
+from arena.records import ProvenanceRecord, QualityRecord, read_records
+
+
+class Downloaded(Oracle):
+    """A generator whose fakes are files somebody else made."""
+
+    folder: Path
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.iterdir())
+
+
+def images(folder: Path, suffix: str) -> list[Path]:
+    folder.mkdir()
+    for number in range(8):
+        Image.linear_gradient("L").resize((16, 16)).save(folder / f"{number}{suffix}")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize(("real", "fake", "alike"), [(".png", ".png", True), (".jpg", ".png", False)])
+def test_files_of_both_sides_are_compared(
+    finished: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: str, fake: str, alike: bool
+):
+    images(tmp_path / "fake", fake)
+    monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
+    reals = images(tmp_path / "real", real)
+    monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
+    found = provenance(dataclasses.replace(finished, generator=Downloaded))
+    assert found.checked
+    assert (found.differences == ()) is alike
+
+
+def test_jpeg_reals_against_uncompressed_fakes_are_warned_of(
+    finished: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    reals = images(tmp_path / "real", ".jpg")
+    monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
+    found = provenance(finished)
+    assert not found.checked
+    assert "JPEG" in caplog.text
+
+
+def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished: Arena):
+    records = read_records(finished.run)
+    assert [record.round for record in records if isinstance(record, ProvenanceRecord)] == [0]
+    qualities = [record for record in records if isinstance(record, QualityRecord)]
+    assert [record.round for record in qualities] == [0, 1, 2]
+    for record in qualities:
+        assert record.real_kernel_distance < record.blurred_kernel_distance
+        assert 0 <= record.memorisation_low <= record.memorisation <= record.memorisation_high <= 1
