@@ -1,6 +1,6 @@
 import pytest
 import torch
-import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from arena.config import BatteryConfig
@@ -19,7 +19,7 @@ def run(detector, learned, validation, images=1280, seed=0, fresh=True, **settin
         learned,
         validation,
         evidence=EVIDENCE,
-        settings=BatteryConfig(**({"images": images, "learning_rate": 1e-2} | settings)),
+        settings=BatteryConfig(**({"images": images, "batch": 64, "learning_rate": 1e-2} | settings)),
         images=images,
         fresh=fresh,
         seed=seed,
@@ -27,9 +27,8 @@ def run(detector, learned, validation, images=1280, seed=0, fresh=True, **settin
     )
 
 
-def validation_loss(detector, validation):
-    logits = score(detector, validation.images, EVIDENCE)
-    return float(F.binary_cross_entropy_with_logits(logits, validation.labels.float(), weight=validation.weights))
+def validation_auc(detector, validation):
+    return roc_auc_score(validation.labels, score(detector, validation.images, EVIDENCE))
 
 
 @EVERY
@@ -50,22 +49,23 @@ def test_weights_hang_on_the_seed_and_not_on_what_ran_before(technique):
 
 
 @pytest.mark.parametrize("technique", ["cnn", "dct"])
-def test_it_ends_in_the_state_whose_validation_loss_was_least(technique, monkeypatch):
-    losses: list[float] = []
+def test_it_ends_in_the_state_whose_validation_auc_was_highest(technique, monkeypatch):
+    told = iter([0.6, 0.7, 0.9, *[0.8] * (VALIDATIONS - 3)])
+    monkeypatch.setattr("arena.training.detecting.auc", lambda *_: next(told))
+    states: list[dict[str, Tensor]] = []
     validate = DetectorTraining.validation_step
 
     def watched(self, step):
         validate(self, step)
-        losses.append(validation_loss(self.detector, self.validation_set))
+        states.append({name: value.clone() for name, value in self.detector.state_dict().items()})
 
     monkeypatch.setattr(DetectorTraining, "validation_step", watched)
     learned, validation, _ = digits(technique)
-    few = Examples(learned.images[400:500], learned.labels[400:500])  # so few that it soon knows them by heart
     detector = build(technique)
-    run(detector, few, validation, images=2560, learning_rate=0.1, patience=20)
-    assert len(losses) == VALIDATIONS
-    assert min(losses) < losses[-1] - 0.01
-    assert validation_loss(detector, validation) == pytest.approx(min(losses), abs=1e-5)
+    run(detector, learned, validation, images=1280, patience=VALIDATIONS)
+    assert len(states) == VALIDATIONS
+    assert all(torch.equal(value, states[2][name]) for name, value in detector.state_dict().items())
+    assert not all(torch.equal(value, states[-1][name]) for name, value in detector.state_dict().items())
 
 
 def test_it_stops_early_where_validation_gains_nothing():
@@ -138,22 +138,19 @@ def test_a_retrained_one_goes_on_from_where_it_stood():
     learned, validation, _ = digits("dct")
     detector = build("dct")
     run(detector, learned, validation, images=2560)
-    mean, loss = detector.state_dict()["mean"].clone(), validation_loss(detector, validation)
+    mean, before = detector.state_dict()["mean"].clone(), validation_auc(detector, validation)
     run(detector, learned, validation, images=1280, seed=1, fresh=False, learning_rate=1e-3)
     assert torch.equal(detector.state_dict()["mean"], mean)
-    assert validation_loss(detector, validation) < loss + 0.02
+    assert validation_auc(detector, validation) > before - 0.02
 
 
-def test_its_loss_is_the_class_balanced_cross_entropy():
+def test_what_it_stops_on_is_the_auc_of_the_whole_validation_set():
     validation = uneven(30, 10)
     detector = Watch()
     training = DetectorTraining(detector, validation, validation, EVIDENCE, 8, 1e-3, 0)
     CPU.fit(training, ticks(0, 1), ticks(0, 1))
-    per_image = F.binary_cross_entropy_with_logits(
-        score(detector, validation.images, EVIDENCE), validation.labels.float(), reduction="none"
-    )
-    expected = (per_image[:30].mean() + per_image[30:].mean()) / 2
-    assert training.best_loss == pytest.approx(float(expected), abs=1e-6)
+    expected = roc_auc_score(validation.labels, score(detector, validation.images, EVIDENCE))
+    assert training.best_auc == pytest.approx(float(expected), abs=1e-9)
 
 
 def test_a_detector_of_neither_kind_is_refused():
