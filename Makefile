@@ -15,7 +15,7 @@ test: $(VENV)/tested ## lint, types and the whole suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto # small tests: a process a core, a thread a process
 
 format: $(VENV)/tested ## put the code into the form `make test` asks for
 	$(BIN)/ruff check --fix .

@@ -1,8 +1,8 @@
 """The command line: compose, build, race, report. Nothing heavy is imported before there is something to run."""
 
 import os
+import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
@@ -17,20 +17,25 @@ from arena.errors import ArenaError
 _HERE = Path(__file__).parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 """Inside an installed package; beside it in a checkout."""
+_WORDY = re.compile(
+    r"^Error merging override |\.?\nTo append to your config use .*|\nSee https:.*|\n\s*Config search path:[\s\S]*"
+)
+"""What Hydra says beside the point, and the advice to append a key that nobody would read."""
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def _race(composed: DictConfig) -> None:
     """One race; Hydra calls it once for every member of a sweep."""
     sweep = HydraConfig.get().sweep
-    if not OmegaConf.is_missing(HydraConfig.get().job, "num"):
+    member = not OmegaConf.is_missing(HydraConfig.get().job, "num")
+    if member:
         composed.run_dir = str(Path(sweep.dir) / sweep.subdir)
     try:
         _run(composed)
     except (ArenaError, HydraException, OmegaConfBaseException) as error:
         _refuse(error)
     except KeyboardInterrupt:
-        _interrupted(sweep.dir)
+        _interrupted(f"; the same command with run_dir={sweep.dir if member else composed.run_dir} goes on")
 
 
 def _run(composed: DictConfig) -> None:
@@ -61,25 +66,27 @@ def _run(composed: DictConfig) -> None:
 
 def _refuse(error: Exception) -> None:
     """One line that says what to put right, and exit code 2."""
-    said = next((str(cause) for cause in _causes(error) if isinstance(cause, ArenaError)), None)
-    if said is None:
-        # Hydra names the key in its own first paragraph, and OmegaConf, the cause, what was expected in its first line.
-        lines = [str(error).partition("\nConfig search path:")[0]]
-        lines += [str(cause).partition("\n")[0] for cause in _causes(error.__cause__)]
-        said = ": ".join(lines)
-    print(f"arena: {' '.join(said.split())}", file=sys.stderr)
+    causes = _causes(error)
+    ours = next((str(cause) for cause in causes if isinstance(cause, ArenaError)), None)
+    # Hydra names the key or the options there are, and OmegaConf, its cause, says first what it expected.
+    hydras = ": ".join([_WORDY.sub("", str(error)), *(str(cause).partition("\n")[0] for cause in causes[1:])])
+    if not any(override.partition("=")[0].strip("+~") in hydras for override in sys.argv[1:]):
+        hydras = f"{getattr(error, 'override', ' '.join(sys.argv[1:]))}: {hydras}"
+    print(f"arena: {' '.join((ours or hydras).split())}", file=sys.stderr)
     sys.exit(2)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what it came from, down to the first of them."""
+    found = [error]
+    while (cause := found[-1].__cause__) is not None and cause not in found:
+        found.append(cause)
+    return found
 
 
-def _interrupted(run: str) -> None:
+def _interrupted(how: str = "") -> None:
     """How to go on, and exit code 130."""
-    print(f"arena: interrupted; the same command with run_dir={run} goes on", file=sys.stderr)
+    print(f"arena: interrupted{how}", file=sys.stderr)
     sys.exit(130)
 
 
@@ -94,9 +101,12 @@ def main() -> None:
         _race()
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(error)
+    except ValueError as error:
+        if HydraConfig.initialized():
+            raise
+        _refuse(error)  # of an override, before there is a config
     except KeyboardInterrupt:
-        print("arena: interrupted before anything began", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
 
 
 if __name__ == "__main__":

@@ -147,7 +147,10 @@ class Arena:
             if technique not in self.members:
                 known = ", ".join(self.members)
                 raise ArenaError(f"access.held_out={technique}: expected techniques of the battery ({known})")
+        _ = self.examples_of  # every constructor refuses what it cannot make
         generator = self.new_generator()
+        if isinstance(generator, TrainableGenerator):
+            self._check_discriminator(generator)
         if self.rounds and not isinstance(generator, TrainableGenerator):
             name = type(generator).__name__.lower()
             raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")
@@ -156,3 +159,14 @@ class Arena:
                 f"access={self.access.name}: expected a differentiable technique that is not held out "
                 "(without one, use access=none)"
             )
+
+    def _check_discriminator(self, generator: TrainableGenerator) -> None:
+        """The discriminator sees what detectors see, and must be made for its size."""
+        side = self.data.resolution
+        try:
+            self.new_discriminator(generator)(self.evidence(torch.zeros(2, self.data.channels, side, side)))
+        except RuntimeError as error:
+            resize = self.evidence.resize
+            raise ArenaError(
+                f"evidence.resize={resize}: expected a side that the generator's discriminator takes, such as {side}"
+            ) from error

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         tracker=part(composed.logger, "logger"),
     )
     arena.check()
+    _make(arena.cache, "cache_dir")
     _claim(run, settings(composed), _environment(machine, overrides))
     return arena
 
@@ -106,7 +108,7 @@ def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> No
     """Write ``config.yaml`` into a new run directory, or find the same race in an old one.
 
     Raises:
-        ArenaError: if the directory holds a race with other settings, or cannot be written to.
+        ArenaError: if the directory holds another race, or cannot be written to.
     """
     path = run / "config.yaml"
     entry = config | {"declared": declared_hash(declared(config)), "environment": environment}
@@ -116,13 +118,25 @@ def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> No
         if differing:
             more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
             raise ArenaError(
-                f"run_dir={run}: expected this race or none, found another one, with {', '.join(differing[:NAMED])}{more}"
+                f"run_dir={run}: expected this race or none, found another, with {', '.join(differing[:NAMED])}{more}"
             )
         return
+    _make(run, "run_dir")
+    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
+
+
+def _make(folder: Path, key: str) -> None:
+    """Make a folder that is to be written to.
+
+    Raises:
+        ArenaError: where that cannot be.
+    """
     try:
-        write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(None, "Permission denied")
     except OSError as error:
-        raise ArenaError(f"run_dir={run}: expected a folder that can be written to ({error.strerror})") from error
+        raise ArenaError(f"{key}={folder}: expected a folder that can be written to ({error.strerror})") from error
 
 
 def _compared(config: Mapping[str, object]) -> dict[str, object]:

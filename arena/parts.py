@@ -27,9 +27,14 @@ def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), 
     """
     settings = None if node is None else OmegaConf.to_container(node, resolve=True)
     if not isinstance(settings, dict) or "_target_" not in settings:
-        raise ArenaError(f"{key}={settings}: expected a part, with a _target_ that builds it")
+        raise ArenaError(f"{key}={'null' if settings is None else settings}: expected a part, with a _target_")
     try:
         target = get_object(settings["_target_"])
+    except Exception as error:
+        raise ArenaError(
+            f"{key}._target_={settings['_target_']}: expected the name of a class that is there"
+        ) from error
+    try:
         _check(target, {str(name): value for name, value in (settings | values).items()}, key, race_decides)
         return instantiate(settings, _convert_="all", **values)
     except ArenaError:
@@ -37,7 +42,7 @@ def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), 
     except Exception as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         if isinstance(cause, ArenaError):
-            raise cause from error
+            raise ArenaError(str(cause)) from error
         reason = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise ArenaError(f"{key}: cannot be built ({reason})") from error
 

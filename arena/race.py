@@ -72,7 +72,8 @@ def carry_out(arena: Arena, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    with Progress(console, len(steps), forecast.seconds) as progress:
+    kinds = [(phase.__name__, player) for phase, _, player in steps]
+    with Progress(console, kinds, forecast.seconds) as progress:
         director = Director(arena, progress)
         for step in steps:
             director(*step)

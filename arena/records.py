@@ -233,10 +233,15 @@ class RecordBook:
 
     def done(self, phase: str, round: int, player: str) -> bool:
         """Whether that phase has closed its records."""
-        return any(
-            isinstance(record, PhaseRecord) and (record.phase, record.round, record.player) == (phase, round, player)
-            for record in self.records
-        )
+        return self.closed(phase, round, player) is not None
+
+    def closed(self, phase: str, round: int, player: str) -> PhaseRecord | None:
+        """The record with which that phase closed; None where it has not."""
+        for record in self.records:
+            is_phase = isinstance(record, PhaseRecord)
+            if is_phase and (record.phase, record.round, record.player) == (phase, round, player):
+                return record
+        return None
 
     def append(self, records: list[Record]) -> None:
         """Append what a phase found, its ``PhaseRecord`` last, in one write that reaches the disk before it returns."""

@@ -34,8 +34,8 @@ from arena.seeding import derive_seed
 
 BATTERY = {"cnn": 0.5, "dct": 0.5, "forest": 0.5, "spectrum": 0.5, "stack": 0.5}
 QUALITY = {
-    "kernel_distance": 0.05,
-    "kernel_distance_error": 0.004,
+    "kernel_distance": 0.01,
+    "kernel_distance_error": 0.001,
     "real_kernel_distance": 0.0002,
     "blurred_kernel_distance": 0.2,
     "precision": 0.7,

@@ -5,6 +5,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ IMAGES = {"resolution", "channels", "levels"}
 PLAIN = {field.name for field in dataclasses.fields(ArenaConfig) if dataclasses.is_dataclass(field.default_factory)}
 """Groups the race reads itself, typed by the schema; all others are parts with a target."""
 
+CACHE = Path(tempfile.gettempdir()) / "arena-test-conf"
+"""Outside the checkout; data sets written there are found again."""
+
 
 @pytest.fixture(autouse=True)
 def hydra():
@@ -47,7 +51,7 @@ def leaves(*groups):
 
 @functools.cache
 def race(*overrides):
-    return compose("config", ["run_dir=run", "cache_dir=cache", *overrides])
+    return compose("config", ["run_dir=run", f"cache_dir={CACHE}", *overrides])
 
 
 @functools.cache

@@ -29,7 +29,7 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
         run = tmp_path / str(seed) / "run"
         overrides = ("generator=oracle", f"seed={seed}", f"data.seed={seed}")
         arena = arena_in(run, *CONTROL, *BUDGET, *BANK, *overrides)
-        with Progress(Console(quiet=True), 1, 0.0) as progress:
+        with Progress(Console(quiet=True), [], 0.0) as progress:
             director = Director(arena, progress)
             director(forge)
             for technique in arena.techniques:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from arena.config import require
 from arena.data.split import Split, split_reals
 from arena.errors import ArenaError
 
@@ -66,6 +67,9 @@ class RealData(pl.LightningDataModule, ABC):
         super().__init__()
         if resolution < 8 or resolution & (resolution - 1):
             raise ArenaError(f"data.resolution={resolution}: expected a power of two, at least 8")
+        possible = 1 <= planted_amplitude < levels and planted_amplitude == int(planted_amplitude)
+        expected = f"a whole number of the data's grey levels, 1 to {levels - 1}"
+        require(possible, "data.planted_amplitude", planted_amplitude, expected)
         self.resolution, self.channels, self.levels, self.seed = resolution, channels, levels, seed
         self.planted_amplitude, self.batch_size = planted_amplitude, batch_size
         self._reals: Reals | None = None

@@ -40,8 +40,8 @@ class Director:
     def __call__(self, phase: Phase, round: int = 0, player: str = "generator") -> None:
         """Carry out one phase, unless it is done."""
         name = phase.__name__
-        if self.book.done(name, round, player):
-            self.progress.skip()
+        if (closed := self.book.closed(name, round, player)) is not None:
+            self.progress.skip(name, player, closed.seconds)
             return
         arena, machine = self.arena, self.arena.machine
         if machine.device.type == "cuda":

@@ -1,0 +1,72 @@
+"""The wheel carries all it needs: ``arena`` works where there is no checkout."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+import pytest
+
+from tests.building import TINY
+
+CHECKOUT = Path(__file__).parents[1]
+
+# The command as pip would put it on the PATH, and proof that nothing of the checkout is in reach.
+SCRIPT = """
+import sys
+from pathlib import Path
+checkout = Path(sys.argv.pop())
+sys.path[:] = [place for place in sys.path if Path(place).resolve() != checkout]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+import arena.__main__
+assert checkout not in Path(arena.__main__.__file__).resolve().parents, arena.__main__.__file__
+sys.argv[0] = "arena"
+sys.exit(arena.__main__.main())
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with the wheel's content, and nothing else."""
+    wheels, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("installed")
+    quiet = {"check": True, "capture_output": True, "cwd": CHECKOUT}
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)], **quiet)
+    (wheel,) = wheels.glob("arena_race-*.whl")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--target", str(target), str(wheel)], **quiet)
+    return target
+
+
+def run(installed: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache")}
+    return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_the_configuration_travels_in_the_package(installed, tmp_path):
+    carried = {path.relative_to(installed / "arena" / "conf") for path in (installed / "arena").rglob("conf/**/*.yaml")}
+    assert carried == {path.relative_to(CHECKOUT / "conf") for path in CHECKOUT.glob("conf/**/*.yaml")}
+    assert (installed / "arena" / "report" / "template.html").is_file()
+    done = run(installed, tmp_path, "-m", "arena", "--cfg", "job", "race.rounds=7")
+    assert done.returncode == 0, done.stderr
+    assert "rounds: 7" in done.stdout
+
+
+def test_the_wheel_names_the_command(installed):
+    (metadata,) = installed.glob("arena_race-*.dist-info")
+    (command,) = PathDistribution(metadata).entry_points.select(group="console_scripts")
+    assert (command.name, command.value) == ("arena", "arena.__main__:main")
+    assert (installed / "bin" / "arena").is_file()
+
+
+def test_a_race_outside_the_checkout(installed, tmp_path):
+    shape = [*TINY, "generator=oracle", "access=none", "race.rounds=0", "battery.stack=null"]
+    one = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
+    shape = [override for override in shape if "forest" not in override]
+    done = run(installed, tmp_path, "-c", SCRIPT, *shape, *one, "run_dir=race", str(CHECKOUT))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
+    assert (tmp_path / "race" / "report.html").is_file()
+    written = (tmp_path / "race" / "config.yaml").read_text()
+    assert "git_commit: null" in written  # the user's repository, should this be in one, is not the arena's
