@@ -53,7 +53,7 @@ def digits(technique: str, swapped: bool = False) -> tuple[Examples, Examples, E
 
 def train(detector: Detector, learned: Examples, validation: Examples, images: int = 4800, seed: int = 0) -> int:
     """A small budget at a high rate; as many images as were shown."""
-    settings = BatteryConfig(images=images, learning_rate=1e-2, patience=8)
+    settings = BatteryConfig(images=images, batch=64, learning_rate=2e-2, patience=12)
     return train_detector(
         detector,
         learned,
