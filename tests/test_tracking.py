@@ -2,6 +2,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,14 @@ def begun(mode, run: Path) -> Tracker:
     return tracker
 
 
-def stored(run: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted((run / "wandb").glob("offline-run-*/run-*.wandb")))
+def stored(run: Path, last: bytes) -> bytes:
+    """What W&B wrote; its own process may still be at it when ``finish`` returns, so the last key is waited for."""
+    deadline = time.monotonic() + 30
+    while True:
+        content = b"".join(path.read_bytes() for path in sorted((run / "wandb").glob("offline-run-*/run-*.wandb")))
+        if last in content or time.monotonic() > deadline:
+            return content
+        time.sleep(0.1)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of Lightning, for a Trainer this small
@@ -65,7 +72,7 @@ def test_an_offline_run_holds_what_the_records_hold(tmp_path):
     draw_all(run, run / "figures")
     tracker.finish(run)
 
-    content = stored(run)
+    content = stored(run, last=b"verdict")
     for key in ("auc/frozen/cnn", "auc/retrained/stack", "auc/fresh/cnn", "quality/recall", "seconds/forge/generator"):
         assert key.encode() in content
     for key in ("round_00/respond/loss", "round_00/respond/images", "figures/timeline", "verdict"):

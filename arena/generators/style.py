@@ -141,13 +141,14 @@ class StyleGenerator(TrainableGenerator):
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         sizes = {"width": width, "z_dim": z_dim, "mapping_depth": mapping_depth}
-        for key, value in (sizes | {"discriminator_width": discriminator_width or width}).items():
+        discriminator_width = width if discriminator_width is None else discriminator_width
+        for key, value in (sizes | {"discriminator_width": discriminator_width}).items():
             require(value >= 1, f"generator.{key}", value, "at least 1")
         require(0 <= mixing <= 1, "generator.mixing", mixing, "a probability")
         require(minibatch_group >= 0, "generator.minibatch_group", minibatch_group, "0 or more images")
         require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
         self.z_dim, self.mixing, self.learning_rate = z_dim, mixing, learning_rate
-        self.discriminator_width, self.minibatch_group = discriminator_width or width, minibatch_group
+        self.discriminator_width, self.minibatch_group = discriminator_width, minibatch_group
 
         self.sides = [4] + [4 << k for k in range(1, doublings(resolution) + 1) for _ in range(2)]
         widths = [channels_at(side, width) for side in self.sides]
