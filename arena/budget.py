@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from arena.arena import Arena
 from arena.detectors.detector import FittedDetector
 from arena.generators.generator import TrainableGenerator
+from arena.phases.respond import new_gan
 from arena.phases.retrain import labelled
 from arena.training.detecting import train_detector
-from arena.training.gan import GanTraining
 from arena.training.trainer import ticks
 
 STEPS = 6
@@ -69,15 +69,7 @@ def _seconds_to_train(arena: Arena, technique: str) -> float:
 
 def _seconds_of_gan(arena: Arena, generator: TrainableGenerator) -> float:
     """Of one image, after a warming step."""
-    gan = GanTraining(
-        generator=generator,
-        discriminator=arena.new_discriminator(generator),
-        loss=arena.loss,
-        evidence=arena.evidence,
-        reals=arena.generator_reals.images,
-        batch=arena.schedule.batch,
-        seed=0,
-    )
+    gan = new_gan(arena, generator, seed=0)
     arena.machine.fit(gan, ticks(0, 1))
     start = time.perf_counter()
     arena.machine.fit(gan, ticks(0, STEPS))

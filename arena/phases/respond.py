@@ -70,16 +70,7 @@ def train_gan(
     generator = arena.new_generator()
     assert isinstance(generator, TrainableGenerator)
     purpose = "warm-up" if source is None else "respond"
-    gan = GanTraining(
-        generator=generator,
-        discriminator=arena.new_discriminator(generator),
-        loss=arena.loss,
-        evidence=arena.evidence,
-        reals=arena.generator_reals.images,
-        batch=arena.schedule.batch,
-        seed=arena.seed_of(purpose, round, "generator"),
-        pressure=pressure,
-    )
+    gan = new_gan(arena, generator, arena.seed_of(purpose, round, "generator"), pressure)
     if (partial / "done").exists():
         gan.load(partial)
     elif source is not None:
@@ -93,6 +84,20 @@ def train_gan(
     arena.machine.fit(gan, ticks(gan.step, steps), callbacks=callbacks, logger=logger)
     gan.save(target)
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def new_gan(arena: Arena, generator: TrainableGenerator, seed: int, pressure: Pressure | None = None) -> GanTraining:
+    """The generator and its own new discriminator, ready to train on generator-train."""
+    return GanTraining(
+        generator=generator,
+        discriminator=arena.new_discriminator(generator),
+        loss=arena.loss,
+        evidence=arena.evidence,
+        reals=arena.generator_reals.images,
+        batch=arena.schedule.batch,
+        seed=seed,
+        pressure=pressure,
+    )
 
 
 class Snapshots(pl.Callback):
