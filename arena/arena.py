@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -121,7 +122,11 @@ class Arena:
     @cached_property
     def judge_reals(self) -> Reals:
         """The judge reals: nothing the generator learns from has touched them; every test is on these."""
-        return self.data.part("judge")
+        reals = self.data.part("judge")
+        if self.judge.reals is None or self.judge.reals >= len(reals):
+            return reals
+        rng = np.random.default_rng(derive_seed(self.data.seed, "judge-reals"))
+        return reals[np.sort(rng.permutation(len(reals))[: self.judge.reals])]
 
     # --- files -----------------------------------------------------------------------------------------------------
 

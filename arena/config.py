@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from arena.data.split import FEWEST
 from arena.errors import ArenaError
 
 
@@ -93,15 +94,21 @@ class BatteryConfig:
 
 @dataclass
 class JudgeConfig:
-    """Fresh judges: ``seeds`` of each technique, ``folds`` of the judge reals, ``images`` of training budget each."""
+    """Fresh judges: ``seeds`` of each technique, ``folds`` of the judge reals, ``images`` of training budget each.
+
+    ``reals`` is the most judge reals to use, drawn by the data seed; None: the judge's whole part.
+    """
 
     seeds: int = 3
     folds: int = 3
     images: int = 12_000
+    reals: int | None = None
 
     def __post_init__(self) -> None:
         require(self.seeds >= 3, "judge.seeds", self.seeds, "at least 3, or their spread has no meaning")
         require(2 <= self.folds <= 20, "judge.folds", self.folds, "2 to 20")
+        enough = self.reals is None or self.reals >= FEWEST["judge"]
+        require(enough, "judge.reals", self.reals, f"at least {FEWEST['judge']}, or null for all of the judge's part")
 
 
 @dataclass

@@ -52,6 +52,7 @@ IMPOSSIBLE = [
     (["battery.patience=0"], "battery.patience=0"),
     (["judge.seeds=1"], "judge.seeds=1"),
     (["judge.folds=1"], "judge.folds=1"),
+    (["judge.reals=47"], "judge.reals=47"),
     (["judge.images=640", "battery.images=641"], "judge.images=640"),
     (["answer.margin=0.6"], "answer.margin=0.6"),
     (["answer.margin=0"], "answer.margin=0"),
@@ -128,8 +129,10 @@ def test_a_battery_of_nothing_is_no_race():
 
 
 def test_an_experiment_changes_what_it_says():
-    found = OmegaConf.to_object(composed("experiment=smoke"))
-    assert isinstance(found, ArenaConfig)
-    assert type(found.battery).__name__ == "BatteryConfig"
-    assert found.race.rounds == 1
-    assert found.judge.images == found.battery.images == 1280
+    smoke, default = (OmegaConf.to_object(composed(f"experiment={name}")) for name in ("smoke", "default"))
+    assert isinstance(smoke, ArenaConfig)
+    assert isinstance(default, ArenaConfig)
+    assert type(smoke.battery).__name__ == "BatteryConfig"
+    assert smoke.race.rounds == 1 < default.race.rounds == 4
+    assert smoke.battery.images <= smoke.judge.images < default.judge.images
+    assert smoke.judge.seeds == default.judge.seeds

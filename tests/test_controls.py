@@ -16,9 +16,10 @@ from arena.race import carry_out
 from tests.building import arena_in
 
 SEEDS = (11, 12, 13, 14, 15)
-CONTROL = ("experiment=smoke", "logger=none", "access=none", "race.rounds=0", "judge.folds=2")
+CONTROL = ("experiment=smoke", "battery=small", "judge.reals=null", "logger=none", "access=none", "race.rounds=0")
 # Enough for a judge to find what there is to be found, as the planted control shows.
 BUDGET = ("battery.images=4000", "judge.images=4000", "battery.batch=64", "battery.members.cnn.width=8")
+SMALL = ("battery.images=512", "judge.images=512", "battery.batch=32")
 BANK = ("bank.train=400", "bank.validation=100", "bank.test=400", "bank.cell=100")
 
 
@@ -48,7 +49,7 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
 
 @pytest.mark.parametrize(("control", "memorised"), [("copycat", True), ("oracle", False)])
 def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path, control: str, memorised: bool):
-    arena = arena_in(run, *CONTROL, f"generator={control}")
+    arena = arena_in(run, *CONTROL, *SMALL, f"generator={control}")
     carry_out(arena, Console(quiet=True))
     found = verdict([read_run(run)])
     assert found.guards.memorisation.holds is not memorised

@@ -22,6 +22,8 @@ from arena.seeding import derive_seed
 from arena.training.trainer import Machine, ticks
 
 VALIDATIONS = 20
+"""In a whole budget; in a small one fewer, ``SPACING`` steps apart: looking must not cost more than learning."""
+SPACING = 4
 
 
 class DetectorTraining(pl.LightningModule):
@@ -133,7 +135,7 @@ def train_detector(
                 detector.prepare(evidence(to_float(train.images)))
             detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             steps = images // settings.batch
-            every = max(1, steps // VALIDATIONS)
+            every = max(1, steps // max(1, min(VALIDATIONS, steps // SPACING)))
             module = DetectorTraining(
                 detector, train, validation, evidence, settings.batch, settings.learning_rate, seed
             )

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+import torch.nn.functional as F
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from arena.detectors.detector import Examples
-from arena.detectors.forest import LEAF, RESIDUALS, Forest, statistics
+from arena.detectors.forest import BLOCK, LEAF, Forest, residuals, statistics
 from arena.images import on_levels, to_float
 from tests.detectors.planted import digits
 
@@ -70,7 +71,7 @@ def test_statistics_of_four_by_four_pixels_by_hand():
     ink = torch.tensor([[0, 0, 16, 16], [0, 1, 3, 16], [2, 2, 2, 2], [5, 4, 3, 2]], dtype=torch.float64)
     found = statistics((ink / 8 - 1)[None, None].float(), 17)[0].numpy()
     pixels = ink.numpy().ravel()
-    assert len(found) == 6 + 8 * len(RESIDUALS)
+    assert len(found) == 6 + 8 * 5
     assert found[MEAN] == pytest.approx(74 / 16)
     assert found[DEVIATION] == pytest.approx(pixels.std())
     assert found[SKEWNESS] == pytest.approx(scipy.stats.skew(pixels), rel=1e-2)
@@ -84,10 +85,31 @@ def test_statistics_of_four_by_four_pixels_by_hand():
     assert kurtosis == pytest.approx(scipy.stats.kurtosis(residual, fisher=False), rel=1e-2)
     assert neighbours == pytest.approx((2 * 13 + 0) / 2 / residual.var(), rel=1e-4)
     assert shares == pytest.approx([0, 0, 0.5, 0, 0.5])  # 2 and 13 are both cut off at 2
-    # The last, the square: its value at the first of the four is by its kernel.
-    square = (np.array(RESIDUALS[-1]) * ink.numpy()[:3, :3]).sum()
-    assert square == -(0 + 16 + 2 + 2) + 2 * (0 + 0 + 3 + 2) - 4
-    assert found[-8] > 0
+
+
+# Kernels of the spatial rich model (Fridrich & Kodovsky 2012, figure 2): 1a and 2a along either axis, and SQUARE 3x3.
+KERNELS = (
+    ((0, 0, 0), (0, -1, 1), (0, 0, 0)),
+    ((0, 0, 0), (0, -1, 0), (0, 1, 0)),
+    ((0, 0, 0), (1, -2, 1), (0, 0, 0)),
+    ((0, 1, 0), (0, -2, 0), (0, 1, 0)),
+    ((-1, 2, -1), (2, -4, 2), (-1, 2, -1)),
+)
+
+
+def test_residuals_are_those_of_the_rich_models():
+    pixels = torch.randint(0, 256, (2, 3, 8, 9), generator=torch.Generator().manual_seed(0)).double()
+    kernels = torch.tensor(KERNELS).double()[:, None]
+    expected = F.conv2d(pixels.flatten(0, 1)[:, None], kernels).unflatten(0, (2, 3)).unbind(2)
+    for found, convolved in zip(residuals(pixels), expected, strict=True):
+        assert torch.equal(found, convolved)
+
+
+def test_statistics_are_those_of_each_image_alone():
+    images = on_levels(torch.rand(2 * BLOCK + 1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1, 256)
+    torch.testing.assert_close(
+        statistics(images, 256), torch.cat([statistics(image[None], 256) for image in images]), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_colour_averages_the_channels_and_adds_their_correlations():

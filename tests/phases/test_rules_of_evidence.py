@@ -85,6 +85,19 @@ def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Arena, monkeypa
         assert len(validation.labels) > 0
 
 
+def test_2_fewer_judge_reals_are_drawn_by_the_data_seed_from_the_judges_part_alone(run: Path):
+    arenas = [
+        tiny_arena(run.parent / str(k), f"judge.reals={n}", f"seed={seed}", f"data.seed={data_seed}")
+        for k, (n, seed, data_seed) in enumerate([(60, 0, 0), (60, 1, 0), (60, 0, 1), ("null", 0, 0), (100_000, 0, 0)])
+    ]
+    few, again, other, whole, most = (arena.judge_reals.ids for arena in arenas)
+    assert len(few) == len(np.unique(few)) == 60
+    assert set(few) < set(whole)
+    assert list(few) == list(again) != list(other)
+    assert list(whole) == list(most) == list(arenas[0].data.part("judge").ids)
+    assert list(few) != list(whole[:60])
+
+
 def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pytest.MonkeyPatch):
     """Neither through its own training set, nor through the detectors whose gradients it is given."""
     arena = tiny_arena(run)

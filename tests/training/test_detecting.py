@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from arena.config import BatteryConfig
 from arena.detectors.detector import Detector, Examples, LearnedDetector
 from arena.detectors.scoring import score
-from arena.training.detecting import VALIDATIONS, DetectorTraining, train_detector
+from arena.training.detecting import SPACING, VALIDATIONS, DetectorTraining, train_detector
 from arena.training.trainer import ticks
 from tests.detectors.planted import CPU, EVIDENCE, TECHNIQUES, build, digits
 
@@ -62,10 +62,19 @@ def test_it_ends_in_the_state_whose_validation_auc_was_highest(technique, monkey
     monkeypatch.setattr(DetectorTraining, "validation_step", watched)
     learned, validation, _ = digits(technique)
     detector = build(technique)
-    run(detector, learned, validation, images=1280, patience=VALIDATIONS)
+    run(detector, learned, validation, images=64 * SPACING * VALIDATIONS, patience=VALIDATIONS)
     assert len(states) == VALIDATIONS
     assert all(torch.equal(value, states[2][name]) for name, value in detector.state_dict().items())
     assert not all(torch.equal(value, states[-1][name]) for name, value in detector.state_dict().items())
+
+
+@pytest.mark.parametrize(("images", "looks"), [(64, 1), (64 * 7, 1), (64 * 8, 2), (64 * 200, VALIDATIONS)])
+def test_a_small_budget_is_spent_on_learning_rather_than_on_looking(images, looks, monkeypatch):
+    looked = []
+    monkeypatch.setattr("arena.training.detecting.auc", lambda *_: looked.append(1) or 0.5 + len(looked) / 100)
+    learned, validation, _ = digits("dct")
+    run(build("dct"), learned, validation, images=images)
+    assert len(looked) == looks
 
 
 def test_it_stops_early_where_validation_gains_nothing():
