@@ -10,7 +10,8 @@ from arena.answer.verdict import Verdict
 
 def techniques_table(found: Verdict) -> Table:
     """AUC of each technique's fresh judges with its one-sided bounds, and what it found."""
-    table = Table("technique", "told", "AUC", "low", "high", "finding")
+    bounds = f"low, high: one-sided bounds at {1 - found.alpha:.0%}"
+    table = Table("technique", "told", "AUC", "low", "high", "finding", caption=bounds, caption_justify="left")
     for name, its in found.techniques.items():
         figures = ("-" if value is None else f"{value:.3f}" for value in (its.auc, its.low, its.high))
         table.add_row(name, "yes" if its.told else "no", *figures, its.finding)
