@@ -89,7 +89,7 @@ class Arena:
         """The generator's own discriminator, initialised from the warm-up's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed_of("initialise", player="discriminator"))
-            return generator.discriminator()
+            return generator.discriminator(self.evidence.resolution(self.data.resolution))
 
     def new_detector(self, technique: str, seed: int) -> Detector:
         """A detector of that technique whose initial weights depend on ``seed`` and on nothing that ran before."""
@@ -170,7 +170,7 @@ class Arena:
         side = self.data.resolution
         try:
             self.new_discriminator(generator)(self.evidence(torch.zeros(2, self.data.channels, side, side)))
-        except RuntimeError as error:
+        except (ArenaError, RuntimeError) as error:
             resize = self.evidence.resize
             raise ArenaError(
                 f"evidence.resize={resize}: expected a side that the generator's discriminator takes, such as {side}"

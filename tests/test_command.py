@@ -86,7 +86,7 @@ REFUSED = [
     (["judge.images=640"], "judge.images=640: expected at least battery.images="),
     (["evidence.levels=0"], "evidence.levels=0: expected 2 to 256"),
     (["evidence.jpeg=900"], "evidence.jpeg=900: expected a quality from 1 to 100"),
-    (["evidence.resize=16"], "evidence.resize=16: expected a side that the generator's discriminator takes"),
+    (["evidence.resize=20"], "evidence.resize=20: expected a side that the generator's discriminator takes"),
     (["+race.from=x"], "race.from: no such key, expected one of rounds"),
     (["+generator.typo=1"], "generator.typo: no such key, expected one of width"),
     (["+generator.resolution=16"], "generator.resolution: no such key"),  # the data's to say

@@ -1,13 +1,15 @@
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from arena.answer.verdict import read_verdict
 from arena.arena import Arena
 from arena.phases import PHASES
-from arena.race import carry_out, race, run_race
+from arena.race import carry_out, is_done, race, run_race
 from arena.records import PhaseRecord, QualityRecord, ScoreRecord, read_records, read_scores
 from tests.building import tiny_arena
 
@@ -104,3 +106,11 @@ def test_examining_without_a_response(run):
     arena = tiny_arena(run, "race.rounds=0", "access=none", generator="oracle")
     carry_out(arena, Console(quiet=True))
     assert [record.round for record in read_records(run) if isinstance(record, QualityRecord)] == [0]
+
+
+@pytest.mark.parametrize("generator", ["style", "dcgan"])
+def test_evidence_of_another_size_is_what_the_gans_own_discriminator_sees(run: Path, generator: str):
+    arena = tiny_arena(run, "evidence.resize=16", "race.rounds=1", generator=generator)
+    carry_out(arena, Console(quiet=True))
+    assert is_done(arena)
+    assert arena.forged(1).test.shape[-1] == 8

@@ -66,9 +66,9 @@ class DcganGenerator(TrainableGenerator):
             elif isinstance(layer, nn.BatchNorm2d):
                 nn.init.normal_(layer.weight, mean=1.0, std=0.02)
 
-    def discriminator(self) -> "DcganDiscriminator":
+    def discriminator(self, resolution: int) -> "DcganDiscriminator":
         """The mirror image of the generator."""
-        return DcganDiscriminator(resolution=self.resolution, channels=self.channels, width=self.width)
+        return DcganDiscriminator(resolution=resolution, channels=self.channels, width=self.width)
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Images of z (B, z_dim); nothing else is random."""

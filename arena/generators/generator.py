@@ -62,8 +62,12 @@ class TrainableGenerator(Generator):
         """Images of z; whatever else is random (noise inputs) is drawn from ``rng``."""
 
     @abstractmethod
-    def discriminator(self) -> nn.Module:
-        """A new discriminator for these images: (B, C, H, W) -> logits (B,), higher means more *real* to a GAN."""
+    def discriminator(self, resolution: int) -> nn.Module:
+        """A new discriminator: (B, C, H, W) -> logits (B,), higher means more *real* to a GAN.
+
+        Args:
+            resolution: side in pixels of what it sees, which is not the generator's own where the evidence is resized.
+        """
 
     def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
         """Images for a training step; a style generator mixes styles here."""

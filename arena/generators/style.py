@@ -167,10 +167,10 @@ class StyleGenerator(TrainableGenerator):
         self.register_buffer("layer_of", owners.repeat_interleave(torch.tensor(self.style_sizes)), persistent=False)
         self.register_buffer("w_average", torch.zeros(z_dim))
 
-    def discriminator(self) -> ResidualDiscriminator:
+    def discriminator(self, resolution: int) -> ResidualDiscriminator:
         """A residual discriminator of the width asked for."""
         return ResidualDiscriminator(
-            resolution=self.resolution,
+            resolution=resolution,
             channels=self.channels,
             width=self.discriminator_width,
             group=self.minibatch_group,

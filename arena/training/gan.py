@@ -39,7 +39,7 @@ class GanTraining(pl.LightningModule):
 
     Args:
         generator: trained in place.
-        discriminator: its own, from ``generator.discriminator()``; trained in place.
+        discriminator: its own, from ``generator.discriminator``; trained in place.
         loss: of the GAN.
         evidence: the path on which the discriminator sees reals and fakes alike.
         reals: uint8 (N, C, H, W), generator-train.

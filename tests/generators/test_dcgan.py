@@ -19,7 +19,7 @@ def test_images_and_logits_have_their_shapes(resolution: int, channels: int) -> 
     images = generator(torch.randn(2, 6))
     assert images.shape == (2, channels, resolution, resolution)
     assert images.abs().max() <= 1
-    assert generator.discriminator()(images).shape == (2,)
+    assert generator.discriminator(generator.resolution)(images).shape == (2,)
 
 
 def test_the_channels_are_those_of_figure_1_of_the_paper() -> None:

@@ -63,7 +63,7 @@ def test_images_and_logits_have_their_shapes(resolution: int, channels: int) -> 
     generator = small(resolution, channels)
     images = generator.draw(torch.randn(2, 6), rng())
     assert images.shape == (2, channels, resolution, resolution)
-    assert generator.discriminator()(images).shape == (2,)
+    assert generator.discriminator(generator.resolution)(images).shape == (2,)
 
 
 def test_forging_is_the_named_streams_and_no_global_randomness() -> None:

@@ -44,7 +44,7 @@ def build(
     generator = make()
     return GanTraining(
         generator=generator,
-        discriminator=discriminator or generator.discriminator(),
+        discriminator=discriminator or generator.discriminator(generator.resolution),
         loss=loss or Relativistic(ema_images=100, ema_ramp=0.5),
         evidence=Evidence(levels=17),
         reals=REALS,
@@ -160,7 +160,7 @@ class Spy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = style().discriminator()
+        self.inner = style().discriminator(8)
         self.shown: list[Tensor] = []
 
     def forward(self, images: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ def test_a_whole_response_leaves_the_attacked_detectors_as_they_were_and_moves_t
         generator = DcganGenerator(resolution=8, channels=1, levels=17, width=16, z_dim=6)
         gan = GanTraining(
             generator=generator,
-            discriminator=generator.discriminator(),
+            discriminator=generator.discriminator(generator.resolution),
             loss=Logistic(gamma=None, interval=4, beta1=0.0, beta2=0.99, ema_images=100, ema_ramp=0.05),
             evidence=Evidence(levels=17),
             reals=torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=rng(1)),
