@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from arena.bank import Bank
-from arena.config import BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig
+from arena.config import STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig
 from arena.data.reals import RealData, Reals
 from arena.detectors.detector import Detector
 from arena.detectors.stack import Stack
@@ -25,7 +25,6 @@ from arena.training.objective import Objective
 from arena.training.pool import Pool
 from arena.training.trainer import Machine
 
-STACK = "stack"
 Part = TypeVar("Part", covariant=True)
 
 
@@ -76,27 +75,35 @@ class Arena:
         """The seed of a stream of this race."""
         return derive_seed(self.seed, purpose, round, player)
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """Resolution, channels and levels of the data: what generators are built for."""
+        return {"resolution": self.data.resolution, "channels": self.data.channels, "levels": self.data.levels}
+
+    @property
+    def seen_shape(self) -> dict[str, int]:
+        """The same of what detectors, and a GAN's own discriminator, see."""
+        return self.shape | {"resolution": self.evidence.resolution(self.data.resolution)}
+
     # --- players ---------------------------------------------------------------------------------------------------
 
     def new_generator(self) -> Generator:
         """The generator as its config describes it, initialised from the warm-up's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed_of("initialise", player="generator"))
-            shape = {"resolution": self.data.resolution, "channels": self.data.channels, "levels": self.data.levels}
-            return self.generator(**shape)
+            return self.generator(**self.shape)
 
     def new_discriminator(self, generator: TrainableGenerator) -> nn.Module:
         """The generator's own discriminator, initialised from the warm-up's seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed_of("initialise", player="discriminator"))
-            return generator.discriminator(self.evidence.resolution(self.data.resolution))
+            return generator.discriminator(self.seen_shape["resolution"])
 
     def new_detector(self, technique: str, seed: int) -> Detector:
         """A detector of that technique whose initial weights depend on ``seed`` and on nothing that ran before."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            resolution = self.evidence.resolution(self.data.resolution)
-            return self.members[technique](resolution=resolution, channels=self.data.channels, levels=self.data.levels)
+            return self.members[technique](**self.seen_shape)
 
     @cached_property
     def examples_of(self) -> dict[str, Detector]:

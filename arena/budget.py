@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 
 from arena.arena import Arena
-from arena.detectors.detector import FittedDetector
+from arena.detectors.detector import Examples, FittedDetector
 from arena.generators.generator import TrainableGenerator
+from arena.phases.calibrate import artefacts
 from arena.phases.respond import new_gan
-from arena.phases.retrain import labelled
 from arena.training.detecting import train_detector
 from arena.training.trainer import ticks
 
@@ -25,9 +25,8 @@ class Forecast:
 def foresee(arena: Arena) -> Forecast:
     """Measure a few steps of each player on this machine, and count."""
     judges, rounds = arena.judge.seeds * arena.judge.folds, arena.rounds + 1
-    artefacts = len({detector.artefact for detector in arena.examples_of.values()})
     # Judgements of a technique: each round, half of one more at the last, the oracle's, and one seed an artefact.
-    judgements = judges * (rounds + 0.5 + 1) + arena.judge.folds * artefacts
+    judgements = judges * (rounds + 0.5 + 1) + arena.judge.folds * len(artefacts(arena))
     seconds, tensors = 0.0, 0
     for technique, detector in arena.examples_of.items():
         one = _seconds_to_train(arena, technique)
@@ -55,8 +54,8 @@ def _seconds_to_train(arena: Arena, technique: str) -> float:
     start = time.perf_counter()
     train_detector(
         detector,
-        labelled(reals[held:], others[held:]),
-        labelled(reals[:held], others[:held]),
+        Examples.of(reals[held:], others[held:]),
+        Examples.of(reals[:held], others[:held]),
         evidence=arena.evidence,
         settings=arena.battery,
         images=STEPS * arena.battery.batch,

@@ -14,6 +14,9 @@ from omegaconf import MISSING
 from arena.data.split import FEWEST
 from arena.errors import ArenaError
 
+STACK = "stack"
+"""The technique over all others: its name in every record, and its key in a battery."""
+
 
 def require(condition: bool, key: str, value: object, expected: str) -> None:
     """Raise the one line of an impossible value.
@@ -84,7 +87,7 @@ class BatteryConfig:
     replay: float = 0.5
 
     def __post_init__(self) -> None:
-        require("stack" not in self.members, "battery.members.stack", "...", "the stack under battery.stack")
+        require(STACK not in self.members, "battery.members.stack", "...", "the stack under battery.stack")
         require(self.batch >= 2, "battery.batch", self.batch, "at least 2")
         require(self.images >= self.batch, "battery.images", self.images, f"at least one batch ({self.batch})")
         require(0 <= self.replay < 1, "battery.replay", self.replay, "a share in [0, 1)")

@@ -45,7 +45,7 @@ def run_race(arena: Arena, console: Console) -> Verdict:
     """Carry out a race, or what is left of one, and answer.
 
     Raises:
-        ArenaError: where it cannot work, before anything is trained.
+        ArenaError: where the GAN diverges. What cannot work at all, ``arena.build`` has refused.
     """
     if not is_done(arena):
         carry_out(arena, console)
@@ -61,9 +61,8 @@ def carry_out(arena: Arena, console: Console) -> None:
     """Carry out every phase that is not done: the left wing's work, which ends with the records.
 
     Raises:
-        ArenaError: where it cannot work, before anything is trained.
+        ArenaError: where the GAN diverges.
     """
-    arena.check()
     steps = list(race(arena))
     forecast = foresee(arena)
     console.print(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from arena.config import AnswerConfig
+from arena.config import STACK, AnswerConfig
 from arena.errors import ArenaError
 
 
@@ -44,7 +44,7 @@ def declared(config: Mapping[str, object]) -> Declared:
         ArenaError: naming the key that is missing or no mapping.
     """
     battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
-    techniques = [*_mapping(battery, "members"), *(["stack"] if battery.get("stack") is not None else [])]
+    techniques = [*_mapping(battery, "members"), *([STACK] if battery.get(STACK) is not None else [])]
     terms = AnswerConfig(
         **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}
     )

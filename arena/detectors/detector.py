@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,12 @@ class Examples:
 
     images: Tensor
     labels: Tensor
+
+    @classmethod
+    def of(cls, reals: Tensor, fakes: Tensor) -> Self:
+        """Of both classes, the reals first."""
+        counts = torch.tensor([len(reals), len(fakes)])
+        return cls(torch.cat([reals, fakes]), torch.tensor([0, 1]).repeat_interleave(counts))
 
     @property
     def weights(self) -> Tensor:

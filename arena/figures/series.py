@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.answer.estimate import estimate
+from arena.config import STACK
 from arena.errors import ArenaError
 from arena.metrics.delong import influence
 from arena.records import Record, Regime, ScoreRecord, read_scores
-
-STACK = "stack"
 
 
 @dataclass(frozen=True)

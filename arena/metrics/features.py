@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arena.images import to_float
+from arena.images import to_float, to_uint8
 
 FEATURE_SEED = 2018
 BATCH = 512
@@ -55,4 +55,4 @@ def at_half_resolution(images_uint8: Tensor) -> Tensor:
     images = to_float(images_uint8)
     small = F.interpolate(images, scale_factor=0.5, mode="bilinear", antialias=True, align_corners=False)
     large = F.interpolate(small, size=images.shape[-2:], mode="bilinear", align_corners=False)
-    return large.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return to_uint8(large)

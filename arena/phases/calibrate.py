@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from statistics import NormalDist, fmean
 
-from arena.arena import STACK, Arena
+from arena.arena import Arena
 from arena.bank import Bank
+from arena.config import STACK
 from arena.generators.artefacts import Artefact
 from arena.generators.controls import Oracle, Planted
 from arena.generators.generator import Generator
@@ -26,12 +27,11 @@ def calibrate(arena: Arena, book: RecordBook, progress: Progress, round: int, pl
     *planted* artefact of the technique's own family, at the data's amplitude, must be caught, or the judge is unfit.
     """
     progress.expect((arena.judge.seeds + len(artefacts(arena))) * arena.judge.folds * arena.judge.images)
-    shape = {"resolution": arena.data.resolution, "channels": arena.data.channels, "levels": arena.data.levels}
-    oracle = [_examine(arena, progress, "oracle", Oracle(**shape), player, s) for s in range(arena.judge.seeds)]
+    oracle = [_examine(arena, progress, "oracle", Oracle(**arena.shape), player, s) for s in range(arena.judge.seeds)]
     records: list[Record] = [_oracle(arena, player, oracle)]
     images = sum(judgement.images for judgement in oracle)
     for kind in artefacts(arena):
-        planted = Planted(**shape, kind=kind, amplitude=arena.data.planted_amplitude)
+        planted = Planted(**arena.shape, kind=kind, amplitude=arena.data.planted_amplitude)
         judgement = _examine(arena, progress, f"planted_{kind}", planted, player, 0)
         images += judgement.images
         if kind == own_artefact(arena, player):

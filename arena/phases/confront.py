@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from arena.arena import STACK, Arena
+from arena.arena import Arena
+from arena.config import STACK
 from arena.detectors.detector import Detector
 from arena.detectors.stack import Stack
 from arena.phases.phase import Finding

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from arena.arena import Arena
 from arena.bank import Bank
 from arena.data.split import folds
-from arena.detectors.detector import Detector, Examples
-from arena.detectors.scoring import score
+from arena.detectors.detector import Examples
 from arena.detectors.stack import Stack
 from arena.metrics.roc import auc
 from arena.phases.confront import combine
-from arena.phases.retrain import labelled
+from arena.phases.testing import scored
 from arena.progress import Progress
 from arena.records import Scores, scores_at, write_scores
 from arena.seeding import derive_seed
@@ -67,12 +66,12 @@ def judge_technique(
         held = int(len(order) * VALIDATION_SHARE)
         stop, learn = order[:held], order[held : held + round(share * (len(order) - held))]
         train_fakes = bank.train[: round(share * len(bank.train))]
-        validation = labelled(reals[stop].images, bank.validation)
+        validation = Examples.of(reals[stop].images, bank.validation)
         stream = derive_seed(seed, "judge", player=f"{technique}/seed={judge_seed}/fold={fold}")
         detector = arena.new_detector(technique, stream)
         images += train_detector(
             detector,
-            labelled(reals[learn].images, train_fakes),
+            Examples.of(reals[learn].images, train_fakes),
             validation,
             evidence=arena.evidence,
             settings=arena.battery,
@@ -83,11 +82,11 @@ def judge_technique(
             progress=progress,
         )
         fakes = np.flatnonzero(fake_fold == fold)
-        test = labelled(reals[tested].images, bank.test[torch.from_numpy(fakes)])
+        test = Examples.of(reals[tested].images, bank.test[torch.from_numpy(fakes)])
         ids = np.concatenate([reals.ids[tested], fakes])
-        tests.append(_scores(arena, detector, test, ids, fold))
+        tests.append(scored(arena, detector, test, ids, fold))
         ids = np.concatenate([reals.ids[stop], np.arange(len(bank.validation))])
-        validations.append(_scores(arena, detector, validation, ids, fold))
+        validations.append(scored(arena, detector, validation, ids, fold))
     validation = _joined(validations)
     write_scores(arena.run, f"{technique}_{name}_j{judge_seed}_validation", validation)
     return Judgement(_joined(tests), _mean_auc(validation), images)
@@ -120,13 +119,6 @@ def _fitted(arena: Arena, members: list[Scores]) -> Stack:
     logits = torch.from_numpy(np.stack([scores.score for scores in members], axis=1))
     stack.fit(logits, torch.from_numpy(members[0].label.astype(np.int64)))
     return stack
-
-
-def _scores(arena: Arena, detector: Detector, examples: Examples, ids: NDArray[np.int64], fold: int) -> Scores:
-    """A judge's scores of labelled images, marked with its fold."""
-    logits = score(detector.to(arena.machine.device), examples.images, arena.evidence).numpy()
-    label = examples.labels.numpy().astype(np.uint8)
-    return Scores(logits, label, ids, np.full(len(ids), fold, dtype=np.uint8))
 
 
 def _joined(parts: list[Scores]) -> Scores:

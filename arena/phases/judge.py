@@ -1,8 +1,7 @@
 """Step 4, judge: fresh detectors from scratch, several seeds, cross-fitted, never attacked. Regime "fresh"."""
 
-from dataclasses import asdict
-
-from arena.arena import STACK, Arena
+from arena.arena import Arena
+from arena.config import STACK
 from arena.metrics.roc import summarise
 from arena.phases.crossfit import Judgement, judge_stack, judge_technique
 from arena.phases.phase import Finding
@@ -68,7 +67,7 @@ def fitness(
     share: float,
 ) -> FitnessRecord:
     """The record of a judge put to the test itself."""
-    summary = asdict(summarise(judgement.test, arena.margin))
+    summary = summarise(judgement.test, arena.margin)
     return FitnessRecord(
         round=round,
         seed=arena.seed,
@@ -77,8 +76,8 @@ def fitness(
         amplitude=None if artefact is None else arena.data.planted_amplitude,
         share=share,
         judge_seed=judge_seed,
-        auc=summary["auc"],
-        auc_low=summary["auc_low"],
-        auc_high=summary["auc_high"],
+        auc=summary.auc,
+        auc_low=summary.auc_low,
+        auc_high=summary.auc_high,
         scores=write_scores(arena.run, f"{technique}_{name}_j{judge_seed}", judgement.test),
     )

@@ -24,13 +24,14 @@ def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, play
     reference, fakes = arena.data.part("reference"), arena.forged(round).test
     n = min(len(reference), len(fakes), len(arena.judge_reals))
     features = RandomFeatures(reference.images)
-    real, other = features(reference.images[:n]), features(arena.judge_reals.images[:n])
-    blurred, fake = features(at_half_resolution(arena.judge_reals.images[:n])), features(fakes[:n])
+    of_reference, of_fakes = features(reference.images), features(fakes)
+    real, fake, held_out = of_reference[:n], of_fakes[:n], arena.judge_reals.images[:n]
+    other, blurred = features(held_out), features(at_half_resolution(held_out))
     distance = kernel_distance(real, fake)
     neighbours, real_neighbours = precision_recall(real, fake), precision_recall(real, other)
     seed = arena.seed_of("memorisation")
     seen = load_generator(arena, round).training_set(arena.generator_reals, arena.seed_of("forge"))
-    copied = memorisation(features(fakes), features(seen.images), features(reference.images), seed=seed)
+    copied = memorisation(of_fakes, features(seen.images), of_reference, seed=seed)
     record = QualityRecord(
         round=round,
         seed=arena.seed,

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from arena.arena import STACK, Arena
+from arena.arena import Arena
+from arena.config import STACK
 from arena.data.reals import Reals
 from arena.detectors.detector import Examples
 from arena.detectors.scoring import score
@@ -63,12 +64,12 @@ def _retrain(arena: Arena, progress: Progress, round: int, technique: str) -> in
     reals, bank = LoopReals.of(arena), arena.forged(round)
     seed = arena.seed_of("retrain", round, technique)
     detector = load_detector(arena, technique, round - 1) if round else arena.new_detector(technique, seed)
-    train = labelled(reals.train, with_replay(arena, bank.train, round))
+    train = Examples.of(reals.train, with_replay(arena, bank.train, round))
     progress.expect(arena.battery.images)
     images = train_detector(
         detector,
         train,
-        labelled(reals.validation, bank.validation),
+        Examples.of(reals.validation, bank.validation),
         evidence=arena.evidence,
         settings=arena.battery,
         images=arena.battery.images,
@@ -97,18 +98,11 @@ def with_replay(arena: Arena, fakes: Tensor, round: int) -> Tensor:
     return torch.cat([fakes[: len(fakes) - replayed], *old])
 
 
-def labelled(reals: Tensor, fakes: Tensor) -> Examples:
-    """Examples of both classes, uint8 images with their labels."""
-    return Examples(
-        torch.cat([reals, fakes]), torch.tensor([0, 1]).repeat_interleave(torch.tensor([len(reals), len(fakes)]))
-    )
-
-
 def _fit_stack(arena: Arena, round: int) -> int:
     """Fit the stack of the loop on validation images, which trained none of its members, and save it."""
     assert arena.stack is not None
     reals, bank = LoopReals.of(arena), arena.forged(round)
-    examples = labelled(reals.validation, bank.validation)
+    examples = Examples.of(reals.validation, bank.validation)
     logits = [score(load_detector(arena, m, round), examples.images, arena.evidence) for m in arena.members]
     stack = arena.stack(members=len(arena.members))
     stack.fit(torch.stack(logits, dim=1), examples.labels)

@@ -3,41 +3,35 @@
 from dataclasses import asdict
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from arena.arena import Arena
-from arena.detectors.detector import Detector
+from arena.detectors.detector import Detector, Examples
 from arena.detectors.scoring import score
 from arena.metrics.roc import summarise
 from arena.records import Regime, ScoreRecord, Scores, write_scores
 
 
-def tested_images(
-    arena: Arena, generator_round: int, cell: bool
-) -> tuple[Tensor, NDArray[np.uint8], NDArray[np.int64]]:
-    """The images of a test: uint8 (N, C, H, W), labels and ids (N,), reals first.
+def examine(arena: Arena, detector: Detector, generator_round: int, cell: bool) -> Scores:
+    """Scores of one detector in one test, reals first.
 
     A test on the diagonal of the payoff matrix is on every judge real and the whole test bank; an off-diagonal ``cell``
     is on a fixed number of each, so that a round costs the same however many came before.
     """
     reals, fakes = arena.judge_reals, arena.forged(generator_round).test
-    chosen = np.arange(len(reals))
     if cell:
         rng = np.random.default_rng(arena.seed_of("cell"))
-        chosen = np.sort(rng.permutation(len(reals))[: arena.bank.cell])
+        reals = reals[np.sort(rng.permutation(len(reals))[: arena.bank.cell])]
         fakes = fakes[: arena.bank.cell]
-    images = torch.cat([reals.images[torch.from_numpy(chosen)], fakes])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), (len(chosen), len(fakes)))
-    return images, labels, np.concatenate([reals.ids[chosen], np.arange(len(fakes))])
+    ids = np.concatenate([reals.ids, np.arange(len(fakes))])
+    return scored(arena, detector, Examples.of(reals.images, fakes), ids)
 
 
-def examine(arena: Arena, detector: Detector, generator_round: int, cell: bool) -> Scores:
-    """Scores of one detector in one test."""
-    images, labels, ids = tested_images(arena, generator_round, cell)
-    logits = score(detector.to(arena.machine.device), images, arena.evidence).numpy()
-    return Scores(logits, labels, ids, np.zeros(len(labels), dtype=np.uint8))
+def scored(arena: Arena, detector: Detector, examples: Examples, ids: NDArray[np.int64], fold: int = 0) -> Scores:
+    """A detector's scores of labelled images, marked with the fold whose judge it is."""
+    logits = score(detector.to(arena.machine.device), examples.images, arena.evidence).numpy()
+    label = examples.labels.numpy().astype(np.uint8)
+    return Scores(logits, label, ids, np.full(len(ids), fold, dtype=np.uint8))
 
 
 def score_record(

@@ -48,11 +48,6 @@ class Machine:
             precision = "bf16" if pays else "fp32"
         return cls(device, "bf16" if precision == "bf16" else "fp32")
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """channels_last, which both oneDNN and cuDNN convolve fastest."""
-        return torch.channels_last
-
     def fit(
         self,
         module: pl.LightningModule,

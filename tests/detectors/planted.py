@@ -51,9 +51,19 @@ def digits(technique: str, swapped: bool = False) -> tuple[Examples, Examples, E
     )
 
 
-def train(detector: Detector, learned: Examples, validation: Examples, images: int = 4800, seed: int = 0) -> int:
+def train(
+    detector: Detector,
+    learned: Examples,
+    validation: Examples,
+    images: int = 4800,
+    seed: int = 0,
+    fresh: bool = True,
+    learning_rate: float = 2e-2,
+    batch: int = 64,
+    patience: int = 12,
+) -> int:
     """A small budget at a high rate; as many images as were shown."""
-    settings = BatteryConfig(images=images, batch=64, learning_rate=2e-2, patience=12)
+    settings = BatteryConfig(images=images, batch=batch, learning_rate=learning_rate, patience=patience)
     return train_detector(
         detector,
         learned,
@@ -61,7 +71,7 @@ def train(detector: Detector, learned: Examples, validation: Examples, images: i
         evidence=EVIDENCE,
         settings=settings,
         images=images,
-        fresh=True,
+        fresh=fresh,
         seed=seed,
         machine=CPU,
     )

@@ -1,30 +1,20 @@
+from functools import partial
+
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from arena.config import BatteryConfig
 from arena.detectors.detector import Detector, Examples, LearnedDetector
 from arena.detectors.scoring import score
-from arena.training.detecting import SPACING, VALIDATIONS, DetectorTraining, train_detector
+from arena.training.detecting import SPACING, VALIDATIONS, DetectorTraining
 from arena.training.trainer import ticks
-from tests.detectors.planted import CPU, EVIDENCE, TECHNIQUES, build, digits
+from tests.detectors.planted import CPU, EVIDENCE, TECHNIQUES, build, digits, train
 
 EVERY = pytest.mark.parametrize("technique", TECHNIQUES)
 
 
-def run(detector, learned, validation, images=1280, seed=0, fresh=True, **settings):
-    return train_detector(
-        detector,
-        learned,
-        validation,
-        evidence=EVIDENCE,
-        settings=BatteryConfig(**({"images": images, "batch": 64, "learning_rate": 1e-2} | settings)),
-        images=images,
-        fresh=fresh,
-        seed=seed,
-        machine=CPU,
-    )
+run = partial(train, images=1280, learning_rate=1e-2, patience=10)
 
 
 def validation_auc(detector, validation):
