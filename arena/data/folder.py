@@ -1,11 +1,9 @@
 """Any tree of images: found, decoded once, cropped square and resized."""
 
 import hashlib
-import json
-import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arena.data.cache import Cached, cached
+from arena.data.cache import cached
 from arena.data.decode import decode_all
 from arena.data.reals import RealData, Reals
+from arena.data.skipped import tell, with_skipped
 from arena.errors import ArenaError
 
 # Part of the cache's name: raise it whenever the same files would give other pixels.
 FOLDER_VERSION = 1
-# Skipped files named one by one before the rest is only counted.
-NAMED = 20
-
-log = logging.getLogger(__name__)
 
 
 class Folder(RealData):
@@ -62,13 +57,12 @@ class Folder(RealData):
     ) -> None:
         if channels not in (None, 1, 3):
             raise ArenaError(f"data.channels={channels}: expected 1, 3 or null")
-        self.path, self.cache_dir = _folder(path), Path(cache_dir).expanduser()
         self._person = _expression(persons)
         super().__init__(
             resolution=resolution, channels=channels or 3, levels=256, seed=seed, planted_amplitude=planted_amplitude
         )
         # Decoded now, since only the images say how many channels there are, and a bad folder should be known at once.
-        self._decoded = _decode(self.path, resolution, channels, self.cache_dir)
+        self._decoded = decode_folder("data", path, resolution, channels, cache_dir)
         self.channels = self._decoded.images.shape[1]
 
     def load(self) -> Reals:
@@ -79,26 +73,51 @@ class Folder(RealData):
 
     def files(self) -> list[Path]:
         """The usable images' files, in the order of their ids."""
-        return [self.path / name for name in self._decoded.names]
+        return self._decoded.files
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Usable images uint8 (N, C, R, R), and their paths within the folder."""
+    """Usable images uint8 (N, C, R, R), the folder they are in, and their paths within it."""
 
     images: Tensor
+    folder: Path
     names: list[str]
 
+    @property
+    def files(self) -> list[Path]:
+        """The images' files."""
+        return [self.folder / name for name in self.names]
 
-def _folder(path: str | Path | None) -> Path:
+
+def decode_folder(
+    group: str, path: str | Path | None, resolution: int, channels: int | None, cache_dir: str | Path
+) -> Decoded:
+    """Decode whatever image is in a folder and in all folders in it, in the order of their paths.
+
+    Args:
+        group: ``data`` or ``generator``: whose ``path`` it is.
+        path: the folder.
+        resolution: side in pixels.
+        channels: 1, 3, or None: 1 if every image is grey, else 3.
+        cache_dir: where decoded images are kept.
+
+    Raises:
+        ArenaError: where the folder is missing or has no usable image.
+    """
+    key = f"{group}.path"
     if path is None:
-        raise ArenaError("data.path=null: data=folder needs the folder of the images, as in data.path=photos")
+        raise ArenaError(f"{key}=null: {group}=folder needs the folder of the images, as in {key}=photos")
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise ArenaError(
-            f"data.path={path}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}"
+            f"{key}={path}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}"
         )
-    return folder
+    files = sorted(_walk(folder), key=lambda file: file.relative_to(folder).as_posix())
+    decoded = decode_files(folder, files, resolution, channels, Path(cache_dir).expanduser())
+    if len(decoded.images) == 0:
+        raise ArenaError(f"{key}={path}: expected images, found none among {len(files)} files")
+    return decoded
 
 
 def _expression(persons: str | None) -> re.Pattern[str] | None:
@@ -137,35 +156,32 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in files if not name.startswith("."))
 
 
-def _decode(folder: Path, resolution: int, channels: int | None, cache_dir: Path) -> Decoded:
-    """Decode what is not cached; say every time what was skipped."""
-    files = sorted(_walk(folder), key=lambda file: file.relative_to(folder).as_posix())
+def decode_files(
+    folder: Path,
+    files: Sequence[Path],
+    resolution: int,
+    channels: int | None,
+    cache_dir: Path,
+    crop: int | None = None,
+) -> Decoded:
+    """Decode the files of a folder unless the cache has them; say every time what was skipped.
+
+    Args:
+        folder: that all of them are in.
+        files: in the order the images are to have.
+        resolution: side in pixels.
+        channels: 1, 3, or None: 1 if every image is grey, else 3.
+        cache_dir: where decoded images are kept.
+        crop: side of the middle square that is kept, at most; None: the largest there is.
+    """
     names = [file.relative_to(folder).as_posix() for file in files]
-    key = hashlib.blake2b(f"{FOLDER_VERSION}|{resolution}|{channels}".encode(), digest_size=12)
+    key = hashlib.blake2b(f"{FOLDER_VERSION}|{resolution}|{channels}|{crop}".encode(), digest_size=12)
     for name, file in zip(names, files, strict=True):
         state = file.stat() if file.exists() else None
         key.update(os.fsencode(name) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode() if state else b"gone\n")
-
-    def make() -> Cached:
-        images, failures, enlarged = decode_all(files, resolution, channels)
-        skipped = {names[k]: reason for k, reason in failures.items()}
-        return Cached({"images": images}, {"skipped": json.dumps(skipped), "enlarged": str(enlarged)})
-
-    content = cached(cache_dir / f"folder-{key.hexdigest()}.safetensors", make)
-    skipped: dict[str, str] = json.loads(content.notes["skipped"])
-    _report(skipped, int(content.notes["enlarged"]), resolution)
-    images = content.tensors["images"]
-    if len(images) == 0:
-        raise ArenaError(f"data.path={folder}: expected images, found none among {len(files)} files")
-    return Decoded(images, [name for name in names if name not in skipped])
-
-
-def _report(skipped: dict[str, str], enlarged: int, resolution: int) -> None:
-    for name, reason in list(skipped.items())[:NAMED]:
-        log.warning("skipped %r: %s", name, reason)
-    if len(skipped) > NAMED:
-        log.warning("skipped %d more files that are no images", len(skipped) - NAMED)
-    if enlarged:
-        log.warning(
-            "%d images are smaller than data.resolution=%d and were enlarged, which leaves traces", enlarged, resolution
-        )
+    content = cached(
+        cache_dir / f"folder-{key.hexdigest()}.safetensors",
+        lambda: with_skipped(decode_all(files, resolution, channels, crop, len(files)), names),
+    )
+    skipped = tell(content, resolution)
+    return Decoded(content.tensors["images"], folder, [name for name in names if name not in skipped])
