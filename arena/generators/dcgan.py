@@ -29,6 +29,9 @@ class DcganGenerator(TrainableGenerator):
         levels: grey levels of the data (the generator does not round; the evidence path does).
         width: channels at 4 pixels (1024 in the paper), halved with every doubling, at least 16.
         z_dim: size of z (100 in the paper).
+        batch_norm: whether its discriminator normalises batches too, as in the paper: for losses without penalties. A
+            penalty on gradients is a property of one image, and normalising over its mates is out of place under it
+            (Gulrajani et al. 2017, section 4).
         learning_rate: of Adam.
 
     Raises:
@@ -43,6 +46,7 @@ class DcganGenerator(TrainableGenerator):
         levels: int,
         width: int = 128,
         z_dim: int = 100,
+        batch_norm: bool = False,
         learning_rate: float = 2e-4,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
@@ -50,6 +54,7 @@ class DcganGenerator(TrainableGenerator):
             require(value >= 1, f"generator.{key}", value, "at least 1")
         require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
         self.width, self.z_dim, self.learning_rate = width, z_dim, learning_rate
+        self.batch_norm = batch_norm
         widths = _widths(resolution, width)
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(z_dim, widths[0], 4, bias=False),
@@ -68,7 +73,9 @@ class DcganGenerator(TrainableGenerator):
 
     def discriminator(self, resolution: int) -> "DcganDiscriminator":
         """The mirror image of the generator."""
-        return DcganDiscriminator(resolution=resolution, channels=self.channels, width=self.width)
+        return DcganDiscriminator(
+            resolution=resolution, channels=self.channels, width=self.width, batch_norm=self.batch_norm
+        )
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Images of z (B, z_dim); nothing else is random."""
@@ -78,16 +85,20 @@ class DcganGenerator(TrainableGenerator):
 class DcganDiscriminator(nn.Module):
     """Strided convolutions with leaky ReLU: (B, C, H, W) -> logits (B,) in fp32, higher means more real.
 
-    The paper normalises batches here too. Under a gradient penalty, which is a property of one image, that is out of
-    place (Gulrajani et al. 2017, section 4), and it would let an image's mates into its logit; so there is none.
+    Args:
+        resolution: side in pixels.
+        channels: 1 or 3.
+        width: channels at 4 pixels.
+        batch_norm: whether all convolutions but the first are normalised over the batch.
     """
 
-    def __init__(self, *, resolution: int, channels: int, width: int) -> None:
+    def __init__(self, *, resolution: int, channels: int, width: int, batch_norm: bool = False) -> None:
         super().__init__()
         widths = [channels, *reversed(_widths(resolution, width))]
         layers: list[nn.Module] = []
         for a, b in pairwise(widths):
-            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+            normalise = [nn.BatchNorm2d(b)] if batch_norm and a != channels else []
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), *normalise, nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers)
         self.logit = nn.Linear(widths[-1] * 16, 1)
         for layer in self.layers:

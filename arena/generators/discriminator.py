@@ -4,7 +4,6 @@ import math
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.generators.equalised import LRELU_GAIN, EqualisedConv, EqualisedLinear, channels_at, doublings, lrelu
@@ -19,15 +18,26 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        # 1/sqrt(2) keeps the second moment of the sum; in the weights it costs nothing.
+        # 1/sqrt(2) keeps the second moment of the sum, 1/4 makes four pixels' sum a mean; in the weights both are free.
         self.first = EqualisedConv(inputs, inputs, 3, gain=LRELU_GAIN)
-        self.second = EqualisedConv(inputs, outputs, 3, gain=LRELU_GAIN / math.sqrt(2))
-        self.skip = EqualisedConv(inputs, outputs, 1, gain=1 / math.sqrt(2), bias=False)
+        self.second = EqualisedConv(inputs, outputs, 3, gain=LRELU_GAIN / math.sqrt(2) / 4)
+        self.skip = EqualisedConv(inputs, outputs, 1, gain=1 / math.sqrt(2) / 4, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the side."""
-        y = lrelu(self.second(F.avg_pool2d(lrelu(self.first(x)), 2)))
-        return y + self.skip(F.avg_pool2d(x, 2))
+        y = lrelu(self.second(sum_of_four(lrelu(self.first(x)))))
+        return y + self.skip(sum_of_four(x))
+
+
+def sum_of_four(x: Tensor) -> Tensor:
+    """The sum of every 2 x 2 pixels, (B, C, H, W) -> (B, C, H/2, W/2), stored channels last.
+
+    Average pooling but for its factor; forward and backward take a third of the time of torch's on a processor.
+    """
+    x = x.permute(0, 2, 3, 1)
+    even, odd = x.unflatten(1, (-1, 2)).unbind(2)
+    even, odd = (even + odd).unflatten(2, (-1, 2)).unbind(3)
+    return (even + odd).permute(0, 3, 1, 2)
 
 
 class MinibatchDeviation(nn.Module):

@@ -1,5 +1,9 @@
 """A style-based generator, after Karras, Laine & Aila 2019 (StyleGAN) and Karras et al. 2020 (StyleGAN2)."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,9 +11,16 @@ from torch import Tensor, nn
 from arena.config import require
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.equalised import LRELU_GAIN, EqualisedLinear, channels_at, doublings, lrelu
-from arena.generators.generator import TrainableGenerator
+from arena.generators.generator import TrainableGenerator, load_weights
+from arena.generators.modulated import StyleLayer, ToImage, upsample
 
 W_AVERAGE_BETA = 0.995
+FROZEN_SEED = 2019
+
+Noise = torch.Generator | Literal["frozen"] | None
+"""Noise inputs: drawn from a stream, the generator's own frozen ones, or none."""
+Level = Literal["coarse", "middle", "fine"]
+LEVELS: tuple[Level, ...] = ("coarse", "middle", "fine")
 
 
 class Mapping(nn.Module):
@@ -28,81 +39,11 @@ class Mapping(nn.Module):
         return w
 
 
-class ModulatedConv(nn.Module):
-    """Convolution whose kernel is scaled, for each image, by its style (StyleGAN2, equations 1 and 3).
-
-    With style s_i and kernel w_oi the image's own kernel is w_oi s_i / sqrt(sum_i (w_oi s_i)^2). The same comes of
-    scaling the activations before and after one kernel common to the batch, which no grouped convolution slows down.
-
-    No run-time scale of the weights is needed for an equalised learning rate: they start from N(0, 1), and
-    demodulation takes any scale out again.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: side of the kernel in pixels, odd.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, inputs, H, W) and style (B, inputs) to (B, outputs, H, W)."""
-        energy = F.linear(style.square(), self.weight.square().sum((2, 3)))
-        demodulation = energy.mul(LRELU_GAIN**-2).add(1e-8).rsqrt()
-        y = F.conv2d(x * _per_channel(style, x), self.weight, padding=self.weight.shape[-1] // 2)
-        return y * _per_channel(demodulation, y)
-
-
-class StyleLayer(nn.Module):
-    """Modulated convolution, upsampling where the side doubles, noise, bias, leaky ReLU.
-
-    The convolution runs before the bilinear upsampling (a linear map like itself), on a quarter of the pixels.
-    """
-
-    def __init__(self, inputs: int, outputs: int, up: bool) -> None:
-        super().__init__()
-        self.conv = ModulatedConv(inputs, outputs)
-        self.up = up
-        self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        """(B, inputs, h, w), style (B, inputs), noise (B, 1, H, W) or None, to (B, outputs, H, W)."""
-        y = self.conv(x, style)
-        if self.up:
-            y = upsample(y)
-        shift = self.bias if noise is None else self.bias + noise * self.noise_strength
-        return lrelu(y + shift.to(y.dtype))
-
-
-class ToImage(nn.Module):
-    """Modulated 1x1 convolution to the channels of the image, not demodulated (StyleGAN2, figure 7)."""
-
-    def __init__(self, inputs: int, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(channels, inputs, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.scale = inputs**-0.5
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, inputs, H, W) and style (B, inputs) to (B, channels, H, W)."""
-        return F.conv2d(x * _per_channel(style * self.scale, x), self.weight, self.bias)
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Bilinear, twice the side, in the dtype of ``x`` (autocast would take it to fp32 and back)."""
-    with torch.autocast(x.device.type, enabled=False):
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _per_channel(scale: Tensor, x: Tensor) -> Tensor:
-    return scale[:, :, None, None].to(x.dtype)
-
-
 class StyleGenerator(TrainableGenerator):
     """z -> w -> styles of every layer; a learned constant -> style layers, doubling -> sum of images (skip output).
+
+    A *code* is what the layers get their styles from: w (B, z_dim), one for all of them, or W+ (B, n_styles, z_dim),
+    one for each (Abdal, Qin & Wonka 2019).
 
     Args:
         resolution: side in pixels, a power of two from 8 to 256.
@@ -116,13 +57,16 @@ class StyleGenerator(TrainableGenerator):
         discriminator_width: of its discriminator; None for ``width``.
         minibatch_group: images of the discriminator's minibatch deviation, 0 for none.
         learning_rate: of Adam, for equalised layers.
+        weights: safetensors file to start from, such as ``generator.safetensors`` of a finished round; None for a new
+            one.
 
     Raises:
-        ArenaError: for a resolution it cannot make, and for impossible sizes.
+        ArenaError: for a resolution it cannot make, for impossible sizes, and for weights of another network.
     """
 
     layer_of: Tensor
     w_average: Tensor
+    frozen_noise: Tensor
 
     def __init__(
         self,
@@ -138,6 +82,7 @@ class StyleGenerator(TrainableGenerator):
         discriminator_width: int | None = None,
         minibatch_group: int = 0,
         learning_rate: float = 4e-3,
+        weights: str | Path | None = None,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         sizes = {"width": width, "z_dim": z_dim, "mapping_depth": mapping_depth}
@@ -160,12 +105,21 @@ class StyleGenerator(TrainableGenerator):
         # One image per side, made after the side's last layer.
         self.last_of_side = [k for k in range(len(ups)) if k % 2 == 0]
         self.to_image = nn.ModuleList(ToImage(widths[k], channels) for k in self.last_of_side)
-        # The styles of all layers and all images come of one product; ``layer_of`` says to whose layer each belongs.
+        # The styles of all layers and all images come of one product; ``layer_of`` says whose code each comes from: an
+        # image shares that of the layer after it.
         self.style_sizes = inputs + [widths[k] for k in self.last_of_side]
+        self.owners = [*range(len(inputs)), *(k + 1 for k in self.last_of_side)]
+        self.n_styles = len(inputs) + 1
         self.styles = EqualisedLinear(z_dim, sum(self.style_sizes), bias=1.0)
-        owners = torch.tensor([*range(len(inputs)), *(k + 1 for k in self.last_of_side)])
-        self.register_buffer("layer_of", owners.repeat_interleave(torch.tensor(self.style_sizes)), persistent=False)
+        layer_of = torch.tensor(self.owners).repeat_interleave(torch.tensor(self.style_sizes))
+        self.register_buffer("layer_of", layer_of, persistent=False)
         self.register_buffer("w_average", torch.zeros(z_dim))
+        frozen = torch.randn(
+            1, sum(side**2 for side in self.sides), generator=torch.Generator().manual_seed(FROZEN_SEED)
+        )
+        self.register_buffer("frozen_noise", frozen, persistent=False)
+        if weights is not None:
+            load_weights(self, weights, "generator.weights")
 
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
         """A residual discriminator of the width asked for."""
@@ -176,13 +130,30 @@ class StyleGenerator(TrainableGenerator):
             group=self.minibatch_group,
         )
 
+    @property
+    def style_levels(self) -> dict[Level, slice]:
+        """The layers of each level of style, as a slice of a W+ code's n_styles.
+
+        StyleGAN (section 3.1) calls 4 and 8 pixels coarse, 16 and 32 middle and the rest fine. Here the last side is
+        always fine; below 32 pixels only 4 are coarse; at 8 pixels the first of two layers is middle, the second fine.
+        """
+        sides, coarsest = self.sides, 8 if self.resolution >= 32 else 4
+        coarse = sum(side <= coarsest for side in sides)
+        middle = sum(coarsest < side <= 32 and side < self.resolution for side in sides) or 1
+        cuts = (0, coarse, coarse + middle, self.n_styles)
+        return {level: slice(a, b) for level, a, b in zip(LEVELS, cuts[:-1], cuts[1:], strict=True)}
+
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Images of z (B, z_dim); noise inputs come from ``rng``, and are left out without one."""
-        return self.synthesise(self.styles(self.mapping(z)), rng)
+        return self.images_of(self.mapping(z), rng)
 
-    def truncated(self, z: Tensor, psi: float, rng: torch.Generator | None = None) -> Tensor:
+    def images_of(self, code: Tensor, noise: Noise = None) -> Tensor:
+        """Images of a code, w (B, z_dim) or W+ (B, n_styles, z_dim)."""
+        return self.synthesise(self.styles_of(code), noise)
+
+    def truncated(self, z: Tensor, psi: float, noise: Noise = None) -> Tensor:
         """Images with w drawn towards its mean by ``psi`` (StyleGAN, appendix B): to look at, never to judge by."""
-        return self.synthesise(self.styles(self.w_average.lerp(self.mapping(z), psi)), rng)
+        return self.images_of(self.w_average.lerp(self.mapping(z), psi), noise)
 
     def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
         """Images of a training step, styles mixed (StyleGAN, section 3.1); follows the mean of w."""
@@ -198,19 +169,31 @@ class StyleGenerator(TrainableGenerator):
         chance, where = torch.rand(2, len(styles), 1, generator=rng, device=styles.device)
         # From layer 1 on at the earliest, so that both z show; never (past the last image) where there is no mixing.
         crossover = 1 + (where * (len(self.layers) - 1)).long()
-        crossover = crossover.masked_fill(chance >= self.mixing, len(self.layers) + 1)
+        crossover = crossover.masked_fill(chance >= self.mixing, self.n_styles)
         return torch.where(self.layer_of < crossover, styles, other)
 
-    def synthesise(self, styles: Tensor, rng: torch.Generator | None) -> Tensor:
-        """Images (B, C, H, W) of the styles (B, S) of all layers, noise from ``rng`` or none."""
+    def styles_of(self, code: Tensor) -> Tensor:
+        """Styles (B, S) of all layers and images, from a code."""
+        if code.ndim == 2:
+            return self.styles(code)
+        weight, bias = (
+            (self.styles.weight * self.styles.scale).split(self.style_sizes),
+            self.styles.bias.split(self.style_sizes),
+        )
+        return torch.cat(
+            [F.linear(code[:, k], its, b) for k, its, b in zip(self.owners, weight, bias, strict=True)], dim=1
+        )
+
+    def synthesise(self, styles: Tensor, noise: Noise) -> Tensor:
+        """Images (B, C, H, W) of the styles (B, S) of all layers."""
         each = styles.split(self.style_sizes, dim=1)
         of_layer, of_image = each[: len(self.layers)], each[len(self.layers) :]
-        noise = self._noise(len(styles), rng)
+        inputs = self._noise(len(styles), noise)
         # Under autocast all activations keep its dtype, or every product would promote and convert.
         x = self.constant.to(styles.dtype).expand(len(styles), -1, -1, -1)
         image: Tensor | None = None
         for k, layer in enumerate(self.layers):
-            x = layer(x, of_layer[k], noise[k])
+            x = layer(x, of_layer[k], inputs[k])
             if k in self.last_of_side:
                 new = self.to_image[k // 2](x, of_image[k // 2])
                 image = new if image is None else upsample(image) + new
@@ -218,10 +201,12 @@ class StyleGenerator(TrainableGenerator):
         # The discriminator sees images clipped to black and white, so nothing would pull a pixel back that went beyond.
         return image.tanh()
 
-    def _noise(self, n: int, rng: torch.Generator | None) -> list[Tensor | None]:
-        """Noise inputs (n, 1, H, W) of every layer, from one draw."""
-        if rng is None:
+    def _noise(self, n: int, noise: Noise) -> Sequence[Tensor | None]:
+        """Noise inputs (n, 1, H, W) of every layer, from one draw; (1, 1, H, W) where they are frozen."""
+        if noise is None:
             return [None] * len(self.layers)
-        sizes = [side**2 for side in self.sides]
-        flat = torch.randn(n, sum(sizes), generator=rng, device=self.constant.device)
-        return [part.unflatten(1, (1, side, side)) for part, side in zip(flat.split(sizes, 1), self.sides, strict=True)]
+        flat = self.frozen_noise
+        if isinstance(noise, torch.Generator):
+            flat = torch.randn(n, flat.shape[1], generator=noise, device=flat.device)
+        parts = flat.split([side**2 for side in self.sides], 1)
+        return [part.unflatten(1, (1, side, side)) for part, side in zip(parts, self.sides, strict=True)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from arena.arena import Arena
@@ -64,6 +64,9 @@ def _retrain(arena: Arena, progress: Progress, round: int, technique: str) -> in
     reals, bank = LoopReals.of(arena), arena.forged(round)
     seed = arena.seed_of("retrain", round, technique)
     detector = load_detector(arena, technique, round - 1) if round else arena.new_detector(technique, seed)
+    origin = arena.start.detector(technique, arena.access.reals) if arena.start and not round else None
+    if origin is not None:
+        detector.load_state_dict(load_file(origin))
     train = Examples.of(reals.train, with_replay(arena, bank.train, round))
     progress.expect(arena.battery.images)
     images = train_detector(
@@ -73,7 +76,7 @@ def _retrain(arena: Arena, progress: Progress, round: int, technique: str) -> in
         evidence=arena.evidence,
         settings=arena.battery,
         images=arena.battery.images,
-        fresh=round == 0,
+        fresh=round == 0 and origin is None,
         seed=seed,
         machine=arena.machine,
         progress=progress,

@@ -2,7 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypedDict, cast
 
 import pytorch_lightning as pl
 import safetensors.torch
@@ -10,16 +10,32 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
+from arena.config import require
 from arena.errors import ArenaError
 from arena.evidence import Evidence
 from arena.generators.generator import TrainableGenerator
+from arena.generators.style import StyleGenerator
 from arena.images import to_float
 from arena.records import write_atomically
 from arena.seeding import derive_seed
+from arena.training.augmentation import Augmentation, Augmenter
 from arena.training.ema import average_of, decay, update
 from arena.training.losses import DiscriminatorLoss, GanLoss
+from arena.training.path_length import PathLength
 
 OptimizerState = dict[str, object]
+
+
+class Counts(TypedDict):
+    """What training goes on from besides weights and moments."""
+
+    step: int
+    images_seen: int
+    learning_rate: float
+
+
+class DivergedError(Exception):
+    """A loss of the GAN is no longer finite."""
 
 
 class Pressure(Protocol):
@@ -46,6 +62,7 @@ class GanTraining(pl.LightningModule):
         batch: images of a step.
         seed: of the phase.
         pressure: what detectors tell, added to the generator's loss; None for none.
+        augmentation: of what the discriminator sees; None for none.
         log_every: steps from one look at the losses to the next; between them nothing waits for the device.
     """
 
@@ -62,25 +79,34 @@ class GanTraining(pl.LightningModule):
         batch: int,
         seed: int,
         pressure: Pressure | None = None,
+        augmentation: Augmentation | None = None,
         log_every: int = 50,
     ) -> None:
         super().__init__()
+        style = isinstance(generator, StyleGenerator)
+        require(
+            style or not loss.path_length, "loss.path_length", loss.path_length, "0: only generator=style has paths"
+        )
         self.automatic_optimization = False
         self.generator, self.discriminator = generator.train(), discriminator.train()
         _store_channels_last(generator, discriminator)
         self.ema = average_of(self.generator)
         self.loss, self.evidence, self.pressure = loss, evidence, pressure
+        self.augmenter = Augmenter(augmentation or Augmentation())
+        self.path_length = PathLength(loss.path_length, loss.path_length_interval)
         self.batch, self.seed, self.log_every = batch, seed, log_every
         self.register_buffer("reals", reals, persistent=False)
         self.step = 0
         """Steps done in this phase."""
         self.images_seen = 0
         """Real images shown over the life of the generator."""
+        self.learning_rate = generator.learning_rate
+        """Of both players; lowered where training went wrong."""
         self._optimizer_states: list[OptimizerState] = []
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for the generator and for the discriminator, in the state a snapshot left them in."""
-        rate, betas = self.generator.learning_rate, (float(self.loss.beta1), float(self.loss.beta2))
+        rate, betas = self.learning_rate, (float(self.loss.beta1), float(self.loss.beta2))
         optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
             for network in (self.generator, self.discriminator)
@@ -88,6 +114,8 @@ class GanTraining(pl.LightningModule):
         if self._optimizer_states:
             for optimizer, state in zip(optimizers, self._optimizer_states, strict=True):
                 optimizer.load_state_dict(state)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
         return optimizers
 
     def training_step(self, tick: int) -> None:
@@ -101,14 +129,18 @@ class GanTraining(pl.LightningModule):
         z = torch.randn(self.batch, self.generator.z_dim, generator=rng, device=self.device)
         fakes = self.evidence(self.generator.draw(z, rng).float())
 
-        # 2. The discriminator learns to tell them apart.
-        told_apart = self.loss.of_discriminator(self.discriminator, reals, fakes.detach(), self.step)
+        # 2. The discriminator learns to tell them apart, through its augmentations.
+        critic = self.augmenter.before(self.discriminator, rng)
+        told_apart = self.loss.of_discriminator(critic, reals, fakes.detach(), self.step)
         self._descend(of_discriminator, told_apart.adversarial + told_apart.penalty)
+        self.augmenter.observe(told_apart.overfitting, self.step, self.batch)
 
         # 3. The generator learns from the discriminator, and from what the detectors tell.
         self.discriminator.requires_grad_(False)  # no gradient of its weights is wanted here
-        adversarial = self.loss.of_generator(self.discriminator, reals, fakes)
+        adversarial = self.loss.of_generator(critic, reals, fakes)
         pressure = adversarial.new_zeros(()) if self.pressure is None else self.pressure(fakes, rng)
+        if self.path_length.weight and self.step % self.path_length.interval == 0:
+            pressure = pressure + self.path_length(cast(StyleGenerator, self.generator), z, rng)
         self._descend(of_generator, adversarial + pressure)
         self.discriminator.requires_grad_(True)
 
@@ -128,15 +160,13 @@ class GanTraining(pl.LightningModule):
         """Log a step's losses.
 
         Raises:
-            ArenaError: where they are no longer finite.
+            DivergedError: where they are no longer finite.
         """
         losses = {f"gan/discriminator_{name}": value.detach() for name, value in told_apart._asdict().items()}
         losses |= {"gan/generator_adversarial": adversarial, "gan/generator_pressure": pressure}
+        losses |= {"gan/augmentation": self.augmenter.probability.clone()}
         if not torch.stack(list(losses.values())).isfinite().all():
-            raise ArenaError(
-                f"generator.learning_rate={self.generator.learning_rate}: the GAN diverged by step {self.step} of the "
-                f"phase (a loss is not finite); expected a smaller one, or a larger loss.gamma"
-            )
+            raise DivergedError(f"a loss was not finite by step {self.step}")
         losses["images"] = torch.tensor(float(self.step * self.batch))  # the axis of the phase's curves
         self.log_dict(losses, batch_size=self.batch)
 
@@ -144,15 +174,17 @@ class GanTraining(pl.LightningModule):
         """Write all that training goes on from; each file whole or not at all.
 
         ``generator.safetensors`` is the average, which forges; ``gan.safetensors`` generator and discriminator as they
-        stand; ``optimizers.pt`` Adam's moments and the counts of steps and images.
+        stand, with the state of augmentation and path length; ``optimizers.pt`` Adam's moments, and counts.
         """
-        raw = {"generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict()}
-        flat = {f"{network}.{name}": value for network, state in raw.items() for name, value in state.items()}
-        states = self._optimizer_states
+        states = {part: getattr(self, part).state_dict() for part in _PARTS}
+        flat = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
         if self._trainer is not None:
-            states = [cast(OptimizerState, optimizer.state_dict()) for optimizer in self.trainer.optimizers]
+            self._optimizer_states = [
+                cast(OptimizerState, optimizer.state_dict()) for optimizer in self.trainer.optimizers
+            ]
+        counts = Counts(step=self.step, images_seen=self.images_seen, learning_rate=self.learning_rate)
         buffer = BytesIO()
-        torch.save({"optimizers": states, "step": self.step, "images_seen": self.images_seen}, buffer)
+        torch.save({"optimizers": self._optimizer_states, "counts": counts}, buffer)
         write_atomically(folder / "generator.safetensors", _serialised(self.ema.state_dict()))
         write_atomically(folder / "gan.safetensors", _serialised(flat))
         write_atomically(folder / "optimizers.pt", buffer.getvalue())
@@ -165,17 +197,26 @@ class GanTraining(pl.LightningModule):
         """
         try:
             raw = safetensors.torch.load_file(folder / "gan.safetensors")
-            for prefix in ("generator", "discriminator"):
-                state = {name.removeprefix(f"{prefix}."): raw[name] for name in raw if name.startswith(f"{prefix}.")}
-                getattr(self, prefix).load_state_dict(state)
+            for part in _PARTS:
+                state = {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
+                getattr(self, part).load_state_dict(state)
             self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
             training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({reason})") from error
+        self.trainer = None  # its optimizers hold what was before
         self._optimizer_states = training["optimizers"]
-        self.images_seen = training["images_seen"]
-        self.step = training["step"]
+        counts: Counts = training["counts"]
+        self.step, self.images_seen, self.learning_rate = (
+            counts["step"],
+            counts["images_seen"],
+            counts["learning_rate"],
+        )
+
+
+_PARTS = ("generator", "discriminator", "augmenter", "path_length")
+"""What is saved beside the average."""
 
 
 def _store_channels_last(*networks: nn.Module) -> None:

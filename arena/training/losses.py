@@ -5,22 +5,35 @@ Logits are the discriminator's, (B,), higher means more *real*; penalties are ta
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from arena.config import require
+from arena.training.augmentation import Critic
 
 
 class DiscriminatorLoss(NamedTuple):
-    """Scalars: the adversarial loss, the weighted penalty (0 where this step has none), and mean logits, detached."""
+    """Scalars: the adversarial loss, the weighted penalty (0 where there is none), and, detached, what logits tell.
+
+    ``overfitting`` is r_t = E[sign D(x)] of the reals (Karras et al. 2020, ADA, equation 1), 0 where the discriminator
+    is at a loss and 1 where it knows every real; a relativistic one, whose logits have no zero, counts from the middle
+    between the classes.
+    """
 
     adversarial: Tensor
     penalty: Tensor
     real_logit: Tensor
     fake_logit: Tensor
+    overfitting: Tensor
+
+    @classmethod
+    def of(cls, adversarial: Tensor, penalty: Tensor, real: Tensor, fake: Tensor, middle: Tensor) -> Self:
+        """From the logits of reals and fakes (B,), and the logit between the classes."""
+        real, fake = real.detach(), fake.detach()
+        return cls(adversarial, penalty, real.mean(), fake.mean(), (real - middle).sign().mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,39 +41,58 @@ class GanLoss(ABC):
     """A GAN's loss, with the settings of the optimisation that are published with it.
 
     Args:
-        gamma: weight of the gradient penalties; None for the loss's own rule.
         beta1: of Adam, for generator and discriminator.
         beta2: of Adam.
         ema_images: half-life of the generator's moving average, in images.
         ema_ramp: the half-life is at most this share of the images seen so far.
+        path_length: weight of the path length regularisation of a style generator (2 in StyleGAN2), 0 for none.
+        path_length_interval: steps from one such penalty to the next.
 
     Raises:
         ArenaError: for impossible values.
     """
 
-    gamma: float | None = None
     beta1: float = 0.0
     beta2: float = 0.99
     ema_images: float = 10_000
     ema_ramp: float = 0.05
+    path_length: float = 0.0
+    path_length_interval: int = 4
 
     def __post_init__(self) -> None:
-        require(self.gamma is None or self.gamma >= 0, "loss.gamma", self.gamma, "0 or more, or null for the rule")
         require(0 <= self.beta1 < 1, "loss.beta1", self.beta1, "a share in [0, 1)")
         require(0 <= self.beta2 < 1, "loss.beta2", self.beta2, "a share in [0, 1)")
         require(self.ema_images > 0, "loss.ema_images", self.ema_images, "above 0")
         require(self.ema_ramp > 0, "loss.ema_ramp", self.ema_ramp, "above 0")
+        require(self.path_length >= 0, "loss.path_length", self.path_length, "0 or more")
+        interval = self.path_length_interval
+        require(interval >= 1, "loss.path_length_interval", interval, "1 or more steps")
 
     @abstractmethod
-    def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+    def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
         """Of reals and fakes (B, C, H, W), both down the evidence path, at the step of that number."""
 
     @abstractmethod
-    def of_generator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
+    def of_generator(self, discriminator: Critic, reals: Tensor, fakes: Tensor) -> Tensor:
         """Scalar, with a gradient towards ``fakes``."""
 
 
-def squared_gradient(discriminator: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class PenalisedLoss(GanLoss):
+    """A loss with gradient penalties.
+
+    Args:
+        gamma: their weight; None for the loss's own rule.
+    """
+
+    gamma: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.gamma is None or self.gamma >= 0, "loss.gamma", self.gamma, "0 or more, or null for the rule")
+
+
+def squared_gradient(discriminator: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B,) and ||grad_x D(x)||^2 (B,), the latter summed in fp32 over channels and pixels, differentiable."""
     images = images.detach().requires_grad_()
     logits = discriminator(images)
@@ -69,7 +101,7 @@ def squared_gradient(discriminator: nn.Module, images: Tensor) -> tuple[Tensor, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relativistic(GanLoss):
+class Relativistic(PenalisedLoss):
     """Relativistic pairing with R1 and R2 at every step (R3GAN, Huang et al. 2024, equations 2 and 4).
 
     D: mean softplus(D(G(z)) - D(x)) + gamma/2 (||grad D(x)||^2 + ||grad D(G(z))||^2);
@@ -77,15 +109,16 @@ class Relativistic(GanLoss):
     Without a ``gamma`` it is 0.5 (resolution / 32)^2, through the paper's ImageNet-32 (0.5) and FFHQ-64 (2).
     """
 
-    def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+    def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
         """Every real is paired with the fake of the same place in the batch; one pass for both."""
         gamma = 0.5 * (reals.shape[-1] / 32) ** 2 if self.gamma is None else self.gamma
         logits, squared = squared_gradient(discriminator, torch.cat([reals, fakes]))
         real, fake = logits.chunk(2)
         penalty = gamma / 2 * squared.sum() / len(reals)
-        return DiscriminatorLoss(F.softplus(fake - real).mean(), penalty, real.detach().mean(), fake.detach().mean())
+        middle = logits.detach().mean()
+        return DiscriminatorLoss.of(F.softplus(fake - real).mean(), penalty, real, fake, middle)
 
-    def of_generator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
+    def of_generator(self, discriminator: Critic, reals: Tensor, fakes: Tensor) -> Tensor:
         """The same pairs, the other way round."""
         with torch.no_grad():  # the reals' logits are constants to the generator
             real = discriminator(reals)
@@ -93,7 +126,27 @@ class Relativistic(GanLoss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Logistic(GanLoss):
+class NonSaturating(GanLoss):
+    """The loss of the first GANs (Goodfellow et al. 2014, section 3), without any penalty.
+
+    D: mean softplus(D(G(z))) + mean softplus(-D(x)), reals and fakes in batches of their own, as batch normalisation in
+    the discriminator of a DCGAN wants them (Radford et al. 2016); G: mean softplus(-D(G(z))).
+    """
+
+    def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+        """No penalty at any step."""
+        real, fake = discriminator(reals), discriminator(fakes)
+        adversarial = F.softplus(fake).mean() + F.softplus(-real).mean()
+        nothing = real.new_zeros(())
+        return DiscriminatorLoss.of(adversarial, nothing, real, fake, nothing)
+
+    def of_generator(self, discriminator: Critic, reals: Tensor, fakes: Tensor) -> Tensor:
+        """Non-saturating; the reals play no part."""
+        return F.softplus(-discriminator(fakes)).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logistic(PenalisedLoss, NonSaturating):
     """Non-saturating logistic loss (Goodfellow et al. 2014) with lazy R1 (Mescheder et al. 2018; Karras et al. 2020).
 
     D: mean softplus(D(G(z))) + mean softplus(-D(x)), and every ``interval`` steps interval gamma/2 ||grad D(x)||^2;
@@ -110,7 +163,7 @@ class Logistic(GanLoss):
         super().__post_init__()
         require(self.interval >= 1, "loss.interval", self.interval, "1 or more steps")
 
-    def of_discriminator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
+    def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
         """R1 at steps 0, interval, 2 interval, ..., scaled by the interval so that its mean is that of every step."""
         if step % self.interval == 0:
             gamma = 2e-4 * reals.shape[-1] ** 2 / len(reals) if self.gamma is None else self.gamma
@@ -121,8 +174,4 @@ class Logistic(GanLoss):
             real, fake = discriminator(torch.cat([reals, fakes])).chunk(2)
             penalty = real.new_zeros(())
         adversarial = F.softplus(fake).mean() + F.softplus(-real).mean()
-        return DiscriminatorLoss(adversarial, penalty, real.detach().mean(), fake.detach().mean())
-
-    def of_generator(self, discriminator: nn.Module, reals: Tensor, fakes: Tensor) -> Tensor:
-        """Non-saturating; the reals play no part."""
-        return F.softplus(-discriminator(fakes)).mean()
+        return DiscriminatorLoss.of(adversarial, penalty, real, fake, adversarial.new_zeros(()))

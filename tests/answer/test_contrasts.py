@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import pytest
@@ -6,7 +7,9 @@ from arena.answer.conditions import conditions
 from arena.answer.contrasts import contrasts, control_difference
 from arena.answer.estimate import estimate
 from arena.answer.finished import read_run
+from arena.answer.verdict import verdict
 from arena.errors import ArenaError
+from arena.records import TrainingRecord
 from tests.synthetic import synthetic_run
 
 AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7}
@@ -92,3 +95,22 @@ def test_pairing_narrows(tmp_path):
 def test_no_common_seed_no_contrast(tmp_path):
     runs = runs_of(tmp_path, (0,), ("white_box",)) + runs_of(tmp_path, (1,), ("none",))
     assert contrasts(*conditions(runs)) == []
+
+
+def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp_path):
+    runs = runs_of(tmp_path, (0, 1), ("white_box", "none"))
+    fault = TrainingRecord(
+        round=0, seed=1, purpose="warm-up", images=64, images_seen=64, n=8, kernel_distance=None,
+        kernel_distance_error=None, precision=None, recall=None, coverage=None, memorisation=None,
+        memorisation_low=None, memorisation_high=None, variety=None, augmentation=0.0, learning_rate=0.004,
+        fault="divergence: a loss was not finite by step 3",
+    )  # fmt: skip
+    flagged = [
+        dataclasses.replace(run, records=(*run.records, fault)) if (run.access, run.seed) == ("none", 1) else run
+        for run in runs
+    ]
+    told, control = conditions(flagged)
+    assert {contrast.pairs for contrast in contrasts(*conditions(runs))} == {2}
+    assert {contrast.pairs for contrast in contrasts(told, control)} == {1}
+    assert verdict(control.runs).faults == ("round 0, warm-up: divergence: a loss was not finite by step 3",)
+    assert verdict(told.runs).faults == ()

@@ -1,13 +1,17 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from arena.data.reals import Reals
 from arena.errors import ArenaError
 from arena.generators.equalised import LRELU_GAIN
-from arena.generators.style import W_AVERAGE_BETA, ModulatedConv, StyleGenerator, StyleLayer, ToImage
+from arena.generators.modulated import ModulatedConv, StyleLayer, ToImage
+from arena.generators.style import W_AVERAGE_BETA, StyleGenerator
 
 
 def small(resolution: int = 8, channels: int = 1, mixing: float = 0.5) -> StyleGenerator:
@@ -156,3 +160,66 @@ def test_impossible_settings_are_named() -> None:
         StyleGenerator(resolution=8, channels=1, levels=17, mixing=1.5)
     with pytest.raises(ArenaError, match=r"generator.width=0"):
         StyleGenerator(resolution=8, channels=1, levels=17, width=0)
+
+
+LEVELS = ("coarse", "middle", "fine")
+
+
+@pytest.mark.parametrize(
+    ("resolution", "sides"),
+    [
+        (8, ([4], [8], [8])),
+        (16, ([4], [8, 8], [16, 16])),
+        (32, ([4, 8, 8], [16, 16], [32, 32])),
+        (64, ([4, 8, 8], [16, 16, 32, 32], [64, 64])),
+        (256, ([4, 8, 8], [16, 16, 32, 32], [64, 64, 128, 128, 256, 256])),
+    ],
+)
+def test_the_levels_of_style_are_the_papers_and_share_out_every_layer(
+    resolution: int, sides: tuple[list[int], ...]
+) -> None:
+    generator = small(resolution)
+    levels = generator.style_levels
+    assert [generator.sides[levels[level]] for level in LEVELS] == [*sides]
+    every = [layer for level in LEVELS for layer in range(generator.n_styles)[levels[level]]]
+    assert every == list(range(generator.n_styles))
+
+
+def test_a_code_of_one_w_for_every_layer_is_that_w() -> None:
+    generator = noisy(small(16, 3))
+    w = generator.mapping(torch.randn(3, 6))
+    code = w[:, None].expand(-1, generator.n_styles, -1)
+    torch.testing.assert_close(generator.images_of(code), generator.images_of(w), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_of_a_code_changes_the_styles_of_its_layers_and_no_other(level: str) -> None:
+    generator = small(32)
+    code = torch.randn(2, generator.n_styles, 6)
+    changed = code.clone()
+    changed[:, generator.style_levels[level]] += 1  # type: ignore[index]
+    moved = (generator.styles_of(changed) != generator.styles_of(code)).all(0)
+    own = torch.isin(generator.layer_of, torch.arange(generator.n_styles)[generator.style_levels[level]])  # type: ignore[index]
+    assert torch.equal(moved, own)
+
+
+def test_frozen_noise_is_the_same_in_every_image_and_call_and_not_none() -> None:
+    generator, w = noisy(small()), torch.randn(3, 6)
+    images = generator.images_of(w, "frozen")
+    assert torch.equal(images, generator.images_of(w, "frozen"))
+    torch.testing.assert_close(images[1:2], generator.images_of(w[1:2], "frozen"))
+    assert not torch.equal(images, generator.images_of(w))
+
+
+def test_it_starts_from_given_weights_and_refuses_others(tmp_path: Path) -> None:
+    one = small()
+    nn.init.normal_(one.constant)
+    save_file(one.state_dict(), tmp_path / "w.safetensors")
+    again = StyleGenerator(
+        resolution=8, channels=1, levels=17, width=8, z_dim=6, weights=str(tmp_path / "w.safetensors")
+    )
+    assert torch.equal(again.constant, one.constant)
+    with pytest.raises(ArenaError, match=r"generator.weights=.*: expected safetensors of this network"):
+        StyleGenerator(resolution=8, channels=1, levels=17, width=16, weights=str(tmp_path / "w.safetensors"))
+    with pytest.raises(ArenaError, match=r"generator.weights=.*missing"):
+        StyleGenerator(resolution=8, channels=1, levels=17, weights=str(tmp_path / "missing.safetensors"))

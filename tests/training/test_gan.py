@@ -14,8 +14,9 @@ from arena.generators.dcgan import DcganGenerator
 from arena.generators.generator import TrainableGenerator
 from arena.generators.style import StyleGenerator
 from arena.images import on_levels
-from arena.training.gan import GanTraining, Pressure
-from arena.training.losses import GanLoss, Logistic, Relativistic
+from arena.training.augmentation import Augmentation
+from arena.training.gan import DivergedError, GanTraining, Pressure
+from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic
 
 REALS = (torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 16).round().mul(255 / 16).to(torch.uint8)
 pytestmark = [
@@ -33,12 +34,17 @@ def dcgan() -> DcganGenerator:
     return DcganGenerator(resolution=8, channels=1, levels=17, width=16, z_dim=6)
 
 
+def augmented() -> Augmentation:
+    return Augmentation(probability=0.3, target=0.1, images=200, interval=2)
+
+
 def build(
     make: Callable[[], TrainableGenerator] = style,
     loss: GanLoss | None = None,
     discriminator: nn.Module | None = None,
     pressure: Pressure | None = None,
     seed: int = 1,
+    augmentation: Augmentation | None = None,
 ) -> GanTraining:
     torch.manual_seed(0)
     generator = make()
@@ -51,6 +57,7 @@ def build(
         batch=4,
         seed=seed,
         pressure=pressure,
+        augmentation=augmentation,
         log_every=2,
     )
 
@@ -93,18 +100,28 @@ class Darker(nn.Module):
         return 100 * fakes.mean() * self.opinion.detach()
 
 
-@pytest.mark.parametrize("make", [style, dcgan])
-@pytest.mark.parametrize("loss", [Relativistic(), Logistic(interval=2)])
+@pytest.mark.parametrize(
+    ("make", "loss", "augmentation"),
+    [
+        (style, Relativistic(), None),
+        (style, Logistic(interval=2, path_length=2.0), augmented()),
+        (dcgan, Relativistic(), augmented()),
+        (dcgan, NonSaturating(), None),
+    ],
+)
 def test_a_resumed_phase_is_bit_for_bit_the_uninterrupted_one(
-    make: Callable[[], TrainableGenerator], loss: GanLoss, tmp_path: Path
+    make: Callable[[], TrainableGenerator], loss: GanLoss, augmentation: Augmentation | None, tmp_path: Path
 ) -> None:
-    whole = build(make, loss, pressure=Darker())
+    whole = build(make, loss, pressure=Darker(), augmentation=augmentation)
     fit(whole, 0, 7)
+    if augmentation is not None:  # its state has moved, or the rest would prove nothing of it
+        assert whole.augmenter.probability != augmentation.probability
+        assert whole.augmenter.overfitting != 0
 
-    first = build(make, loss, pressure=Darker())
+    first = build(make, loss, pressure=Darker(), augmentation=augmentation)
     fit(first, 0, 3)
     first.save(tmp_path)
-    second = build(make, loss, pressure=Darker())
+    second = build(make, loss, pressure=Darker(), augmentation=augmentation)
     for parameter in [*second.generator.parameters(), *second.discriminator.parameters(), *second.ema.parameters()]:
         nn.init.normal_(parameter)
     second.load(tmp_path)
@@ -142,7 +159,7 @@ def test_saving_before_fitting_keeps_the_optimizers(tmp_path: Path) -> None:
     second.load(tmp_path / "a")
     second.save(tmp_path / "b")
     a, b = (torch.load(tmp_path / name / "optimizers.pt", weights_only=True) for name in "ab")
-    assert a["step"] == b["step"] == 2
+    assert a["counts"]["step"] == b["counts"]["step"] == 2
     moments = [saved["optimizers"][0]["state"][0]["exp_avg"] for saved in (a, b)]
     assert torch.equal(*moments)
 
@@ -236,8 +253,36 @@ def test_a_step_in_bf16_learns_like_one_in_fp32() -> None:
     assert (steps[0].sign() == steps[1].sign()).float().mean() > 0.9
 
 
-def test_divergence_is_said_in_one_line() -> None:
+def test_divergence_is_noticed() -> None:
     training = build()
     nn.init.constant_(next(training.discriminator.parameters()), float("nan"))
-    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.004: the GAN diverged by step 2"):
+    with pytest.raises(DivergedError, match="not finite by step 2"):
         fit(training, 0, 5)
+
+
+def test_a_lowered_learning_rate_is_kept_over_a_resume(tmp_path: Path) -> None:
+    first = build()
+    fit(first, 0, 2)
+    first.learning_rate = 1e-5
+    first.save(tmp_path)
+    second = build()
+    second.load(tmp_path)
+    trainer = fit(second, 2, 3)
+    assert [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups] == [1e-5, 1e-5]
+
+
+def test_what_is_loaded_after_a_fit_replaces_the_moments_of_that_fit(tmp_path: Path) -> None:
+    training = build()
+    fit(training, 0, 2)
+    training.save(tmp_path / "sound")
+    fit(training, 2, 5)
+    training.load(tmp_path / "sound")
+    training.save(tmp_path / "back")
+    a, b = (torch.load(tmp_path / name / "optimizers.pt", weights_only=True) for name in ("sound", "back"))
+    assert torch.equal(a["optimizers"][0]["state"][0]["exp_avg"], b["optimizers"][0]["state"][0]["exp_avg"])
+    assert a["counts"] == b["counts"]
+
+
+def test_path_length_is_refused_where_there_is_no_style() -> None:
+    with pytest.raises(ArenaError, match=r"loss.path_length=2.0: expected 0"):
+        build(dcgan, Logistic(path_length=2.0))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from arena.errors import ArenaError
 from arena.generators.discriminator import ResidualDiscriminator
-from arena.training.losses import GanLoss, Logistic, Relativistic, squared_gradient
+from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic, squared_gradient
 
 
 class Linear(nn.Module):
@@ -172,3 +172,31 @@ def test_the_generators_loss_reaches_the_fakes_only() -> None:
 def test_impossible_settings_are_named(build: Callable[[], GanLoss], message: str) -> None:
     with pytest.raises(ArenaError, match=message):
         build()
+
+
+def test_the_first_loss_has_no_penalty_and_sees_reals_and_fakes_in_batches_of_their_own() -> None:
+    batches: list[Tensor] = []
+
+    def critic(images: Tensor) -> Tensor:
+        batches.append(images)
+        return images.mean((1, 2, 3))
+
+    reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
+    loss = NonSaturating()
+    told = loss.of_discriminator(critic, reals, fakes, 0)
+    assert told.adversarial.item() == pytest.approx(
+        (softplus(-1.0) + softplus(2.0) + softplus(0.5) + softplus(3.0)) / 2, rel=1e-5
+    )
+    assert told.penalty.item() == 0
+    assert [torch.equal(seen, given) for seen, given in zip(batches, (reals, fakes), strict=True)] == [True, True]
+    assert loss.of_generator(critic, reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    # Signs of the reals' logits 1, 0.2, -2; from 0, or from the middle of all logits, 0.45.
+    [(Logistic(), 1 / 3), (NonSaturating(), 1 / 3), (Relativistic(), -1 / 3)],
+)
+def test_overfitting_is_the_mean_sign_of_the_reals(loss: GanLoss, expected: float) -> None:
+    told = loss.of_discriminator(Given(), images_of(1.0, 0.2, -2.0), images_of(0.5, 1.5, 1.5), 1)
+    assert told.overfitting.item() == pytest.approx(expected)

@@ -1,0 +1,76 @@
+"""How the generator's training went: quality, memorisation and augmentation over the images shown."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from arena.figures.style import BAND, COLUMN, FAINT, INK, look
+from arena.records import Record, TrainingRecord
+
+COLOUR, FAULT = "#00324e", "#d55e00"
+
+
+def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
+    """Every look at a GAN in training, in order."""
+    return [record for record in records if isinstance(record, TrainingRecord)]
+
+
+def training_curves(curve: Sequence[TrainingRecord], panel: float = COLUMN) -> Figure:
+    """Panels side by side over the real images shown in the generator's life; a cross marks what was rolled back.
+
+    Args:
+        curve: of one run, at least one.
+        panel: inches a panel is wide.
+    """
+    augmented = any(seen.augmentation for seen in curve)
+    with look():
+        figure = Figure(figsize=(panel * (2 + augmented), 2.0), layout="constrained")
+        panels = figure.subplots(1, 2 + augmented, sharex=True, squeeze=False)[0]
+        _interval(panels[0], curve, "kernel_distance")
+        panels[0].set_title("kernel distance ± 2 s.e.", color=INK)
+        panels[0].set_yscale("log")
+        _interval(panels[1], curve, "memorisation")
+        panels[1].axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
+        panels[1].set_title("memorisation [95%], chance 1/2", color=INK)
+        panels[1].set_ylim(0, 1)
+        if augmented:
+            x, y = [seen.images_seen for seen in curve], [seen.augmentation for seen in curve]
+            panels[2].plot(x, y, color=COLOUR)
+            panels[2].set_title("augmentation probability", color=INK)
+            panels[2].set_ylim(0, max(0.05, *y) * 1.1)
+        for axes in panels:
+            _rounds(axes, curve)
+            axes.set_xlabel("real images shown")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x else "0"))
+    return figure
+
+
+def _interval(axes: Axes, curve: Sequence[TrainingRecord], figure: str) -> None:
+    """A figure with its interval, where there is one, and crosses where training was rolled back."""
+    sound = [seen for seen in curve if seen.kernel_distance is not None]
+    x = np.array([seen.images_seen for seen in sound])
+    y = np.array([getattr(seen, figure) for seen in sound], dtype=float)
+    if figure == "kernel_distance":
+        error = np.array([seen.kernel_distance_error for seen in sound], dtype=float)
+        low, high = y - 2 * error, y + 2 * error
+        floor = y[y > 0].min(initial=1.0) / 10  # on a logarithmic axis nothing lies at 0 or below
+        y, low, high = (np.maximum(values, floor) for values in (y, low, high))
+    else:
+        low, high = (np.array([getattr(seen, f"{figure}_{end}") for seen in sound], float) for end in ("low", "high"))
+    axes.fill_between(x, low, high, color=BAND, linewidth=0)
+    axes.plot(x, y, color=COLOUR, marker="o", markersize=2.5)
+    for seen in curve:
+        if seen.fault:
+            axes.axvline(seen.images_seen, color=FAULT, linewidth=0.8)
+            axes.plot([seen.images_seen], [0.97], "x", color=FAULT, transform=axes.get_xaxis_transform())
+
+
+def _rounds(axes: Axes, curve: Sequence[TrainingRecord]) -> None:
+    """A dotted line where a round's response began."""
+    for before, after in pairwise(curve):
+        if (before.purpose, before.round) != (after.purpose, after.round):
+            axes.axvline(before.images_seen, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)

@@ -1,0 +1,74 @@
+"""Where a race begins that does not begin with a new generator: at the last round of another run (``race.from``)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from arena.answer.conditions import canonical, leaves
+from arena.answer.declared import declared, read_config
+from arena.errors import ArenaError
+
+SHARED = ("data", "evidence", "generator")
+"""What a branch must have as its origin had it: on another split the generator may have seen the judge's reals."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The last round of another run: its generator in training, and its detectors.
+
+    Args:
+        run: its directory.
+        round: its last one.
+        access_reals: the part of the reals its detectors learned from.
+        key: of its settings but for seeds and places: branches of equal keys are of one condition.
+    """
+
+    run: Path
+    round: int
+    access_reals: object
+    key: str
+
+    @classmethod
+    def of(cls, run: Path, config: Mapping[str, object]) -> Self:
+        """The start that ``race.from=run`` means for a race of this resolved config.
+
+        Raises:
+            ArenaError: if it is no run that trained a generator to its last round, or differs in what must be shared.
+        """
+        origin = read_config(run)
+        for key in SHARED:
+            ours, theirs = _leaves(config, key), _leaves(origin, key)
+            for name in ours | theirs:
+                if ours.get(name) != theirs.get(name):
+                    found = f"{name}={theirs.get(name)}"
+                    raise ArenaError(f"race.from={run}: expected a run with {name}={ours.get(name)}, found {found}")
+        last = declared(origin).last_round
+        access = origin.get("access")
+        reals = access.get("reals") if isinstance(access, Mapping) else None
+        start = cls(run, last, reals, hashlib.sha256(canonical(origin).encode()).hexdigest()[:16])
+        if not (start.gan / "gan.safetensors").is_file():
+            raise ArenaError(f"race.from={run}: expected a run that trained its generator to round {last}")
+        return start
+
+    @property
+    def gan(self) -> Path:
+        """The state of its GAN."""
+        return self._folder / "gan"
+
+    def detector(self, technique: str, reals: str) -> Path | None:
+        """The weights of its detector of that technique; None where there is none, or it learned from other reals."""
+        path = self._folder / "detectors" / f"{technique}.safetensors"
+        return path if path.is_file() and reals == self.access_reals else None
+
+    @property
+    def _folder(self) -> Path:
+        return self.run / "checkpoints" / f"round_{self.round:02d}"
+
+
+def _leaves(config: Mapping[str, object], key: str) -> dict[str, object]:
+    """The settings of one part by dotted key, less where they lie."""
+    part = config.get(key)
+    found = dict(leaves(part, f"{key}.")) if isinstance(part, Mapping) else {key: part}
+    return {name: value for name, value in found.items() if not name.endswith(("cache_dir", ".weights"))}
