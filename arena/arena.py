@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +17,27 @@ from arena.detectors.stack import Stack
 from arena.errors import ArenaError
 from arena.evidence import Evidence
 from arena.generators.generator import Generator, TrainableGenerator
+from arena.metrics.features.space import FeatureSpace
+from arena.metrics.quality import QualityMeter
 from arena.seeding import derive_seed
+from arena.start import Start
 from arena.tracking import Tracker
 from arena.training.access import Access
+from arena.training.augmentation import Augmentation
 from arena.training.losses import GanLoss
 from arena.training.objective import Objective
 from arena.training.pool import Pool
 from arena.training.trainer import Machine
 
 Part = TypeVar("Part", covariant=True)
+
+
+class Shape(TypedDict):
+    """Of images, as the keywords every part that depends on it takes."""
+
+    resolution: int
+    channels: int
+    levels: int
 
 
 class Factory(Protocol[Part]):
@@ -59,6 +71,7 @@ class Arena:
     generator_key: str
     """What determines the warm-up, in words: the cache is keyed by it."""
     loss: GanLoss
+    augmentation: Augmentation
     access: Access
     objective: Objective
     pool: Pool
@@ -68,22 +81,24 @@ class Arena:
     schedule: ScheduleConfig
     bank: BankConfig
     judge: JudgeConfig
+    features: FeatureSpace
     machine: Machine
     tracker: Tracker
+    start: Start | None = None
 
     def seed_of(self, purpose: str, round: int = 0, player: str = "") -> int:
         """The seed of a stream of this race."""
         return derive_seed(self.seed, purpose, round, player)
 
     @property
-    def shape(self) -> dict[str, int]:
+    def shape(self) -> Shape:
         """Resolution, channels and levels of the data: what generators are built for."""
         return {"resolution": self.data.resolution, "channels": self.data.channels, "levels": self.data.levels}
 
     @property
-    def seen_shape(self) -> dict[str, int]:
+    def seen_shape(self) -> Shape:
         """The same of what detectors, and a GAN's own discriminator, see."""
-        return self.shape | {"resolution": self.evidence.resolution(self.data.resolution)}
+        return {**self.shape, "resolution": self.evidence.resolution(self.data.resolution)}
 
     # --- players ---------------------------------------------------------------------------------------------------
 
@@ -119,6 +134,11 @@ class Arena:
         """Whether the generator is told of this technique. Nobody tells it of the stack."""
         return technique != STACK and self.access.told(technique, self.examples_of[technique].differentiable)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files the generator was made from, "" for none."""
+        return self.new_generator().fingerprint()
+
     # --- reals -----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -134,6 +154,16 @@ class Arena:
             return reals
         rng = np.random.default_rng(derive_seed(self.data.seed, "judge-reals"))
         return reals[np.sort(rng.permutation(len(reals))[: self.judge.reals])]
+
+    @cached_property
+    def quality_meter(self) -> QualityMeter:
+        """What measures fakes beside reference reals, at as many images as there are judge reals to set beside them."""
+        reference, reals = self.data.part("reference"), self.judge_reals
+        train = self.new_generator().training_set(self.generator_reals, self.seed_of("forge"))
+        n = min(len(reference), len(reals))
+        return QualityMeter(
+            self.features, reference.images, train.images, n, self.seed_of("memorisation"), self.machine.device
+        )
 
     # --- files -----------------------------------------------------------------------------------------------------
 
@@ -159,6 +189,7 @@ class Arena:
             if technique not in self.members:
                 known = ", ".join(self.members)
                 raise ArenaError(f"access.held_out={technique}: expected techniques of the battery ({known})")
+        self.features.check()
         _ = self.examples_of  # every constructor refuses what it cannot make
         generator = self.new_generator()
         if isinstance(generator, TrainableGenerator):
@@ -166,6 +197,7 @@ class Arena:
         if self.rounds and not isinstance(generator, TrainableGenerator):
             name = type(generator).__name__.lower()
             raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")
+        generator.check(self.bank.counts)
         if self.rounds and self.access.gradients and not any(map(self.told, self.members)):
             raise ArenaError(
                 f"access={self.access.name}: expected a differentiable technique that is not held out "

@@ -7,7 +7,7 @@ from arena.arena import Arena
 from arena.detectors.detector import Examples, FittedDetector
 from arena.generators.generator import TrainableGenerator
 from arena.phases.calibrate import artefacts
-from arena.phases.respond import new_gan
+from arena.phases.train import new_gan
 from arena.training.detecting import train_detector
 from arena.training.trainer import ticks
 

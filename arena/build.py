@@ -22,6 +22,7 @@ from arena.data.reals import RealData
 from arena.errors import ArenaError
 from arena.parts import check_keys, part
 from arena.records import write_atomically
+from arena.start import Start
 from arena.training.trainer import Machine
 
 SHAPE = ("resolution", "channels", "levels")
@@ -58,7 +59,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
     evidence = part(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
     reals = data.part("generator").images
     determines = {"reals": hashlib.sha256(reals.numpy().tobytes()).hexdigest(), "evidence": repr(evidence)} | {
-        key: OmegaConf.to_container(composed[key], resolve=True) for key in ("generator", "loss")
+        key: OmegaConf.to_container(composed[key], resolve=True) for key in ("generator", "loss", "augmentation", "features")
     }
     run = Path(config.run_dir)
     arena = Arena(
@@ -72,6 +73,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         generator=part(composed.generator, "generator", SHAPE),
         generator_key=json.dumps(determines, sort_keys=True),
         loss=part(composed.loss, "loss"),
+        augmentation=part(composed.augmentation, "augmentation"),
         access=part(composed.access, "access"),
         objective=part(composed.objective, "objective"),
         pool=part(composed.pool, "pool"),
@@ -83,12 +85,16 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         schedule=config.schedule,
         bank=config.bank,
         judge=config.judge,
+        features=part(composed.features, "features"),
         machine=machine,
         tracker=part(composed.logger, "logger"),
+        start=None if config.race.start is None else Start.of(Path(config.race.start), settings(composed)),
     )
     arena.check()
     _make(arena.cache, "cache_dir")
-    _claim(run, settings(composed), _environment(machine, overrides))
+    made_of = {"fingerprint": arena.fingerprint} if arena.fingerprint else {}
+    made_of |= {"start": arena.start.key} if arena.start else {}
+    _claim(run, settings(composed) | made_of, _environment(machine, overrides))
     return arena
 
 
@@ -100,7 +106,7 @@ def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
     """
     check_keys(map(str, composed), [field.name for field in fields(config)], "")
     for key, group in vars(config).items():
-        if is_dataclass(group):
+        if is_dataclass(group) and key != "race":  # which checks its own
             check_keys(map(str, composed[key]), [field.name for field in fields(group)], key)
 
 

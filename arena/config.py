@@ -5,8 +5,9 @@ is typed and checked here, so that an impossible value ends before anything is t
 since OmegaConf takes frozen for read-only and would refuse every override.)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -28,14 +29,31 @@ def require(condition: bool, key: str, value: object, expected: str) -> None:
         raise ArenaError(f"{key}={value}: expected {expected}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class RaceConfig:
-    """``race.rounds`` counts the generator's responses: 0 examines the generator as it is."""
+    """``race.rounds`` counts the generator's responses: 0 examines the generator as it is.
 
-    rounds: int = 4
+    ``race.from`` names another run, from whose last round this one branches. No field of a dataclass can have that
+    name, so this group is read by hand.
+    """
 
-    def __post_init__(self) -> None:
-        require(self.rounds >= 0, "race.rounds", self.rounds, "0 or more")
+    rounds: int
+    start: str | None
+
+    @classmethod
+    def of(cls, group: Mapping[str, object]) -> Self:
+        """From the composed group.
+
+        Raises:
+            ArenaError: for an unknown key, or an impossible value.
+        """
+        for key in group:
+            require(key in ("rounds", "from"), f"race.{key}", group[key], "race.rounds or race.from")
+        rounds, start = group.get("rounds"), group.get("from")
+        possible = isinstance(rounds, int) and not isinstance(rounds, bool) and rounds >= 0
+        require(possible, "race.rounds", rounds, "a whole number, 0 or more")
+        require(start is None or isinstance(start, str), "race.from", start, "the directory of a run, or null")
+        return cls(cast(int, rounds), cast("str | None", start))
 
 
 @dataclass
@@ -45,12 +63,12 @@ class ScheduleConfig:
     warm_up_images: int = 20_000
     response_images: int = 35_000
     batch: int = 64
-    snapshot_images: int = 250_000
-    """A killed phase goes on from its last snapshot."""
+    evaluate_images: int = 10_000
+    """The interval after which a GAN in training is looked at, and kept or rolled back; a kill loses no more."""
 
     def __post_init__(self) -> None:
         require(self.batch >= 2, "schedule.batch", self.batch, "at least 2")
-        for key in ("warm_up_images", "response_images", "snapshot_images"):
+        for key in ("warm_up_images", "response_images", "evaluate_images"):
             images = getattr(self, key)
             require(images >= self.batch, f"schedule.{key}", images, f"at least one batch ({self.batch})")
 
@@ -68,6 +86,11 @@ class BankConfig:
         for key in ("train", "validation", "test", "cell"):
             require(getattr(self, key) >= 8, f"bank.{key}", getattr(self, key), "at least 8 images")
         require(self.cell <= self.test, "bank.cell", self.cell, f"at most bank.test={self.test}")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Name of the bank -> images, as a generator is asked for them."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass
@@ -155,12 +178,15 @@ class ArenaConfig:
     evidence: Any = MISSING
     generator: Any = MISSING
     loss: Any = MISSING
+    augmentation: Any = MISSING
     access: Any = MISSING
     objective: Any = MISSING
     pool: Any = MISSING
+    features: Any = MISSING
     logger: Any = MISSING
     battery: BatteryConfig = field(default_factory=BatteryConfig)
-    race: RaceConfig = field(default_factory=RaceConfig)
+    race: Any = MISSING
+    """A ``RaceConfig``, once composed."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
@@ -172,6 +198,8 @@ class ArenaConfig:
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "seed", self.seed, "0 or more")
+        if isinstance(self.race, Mapping):
+            self.race = RaceConfig.of(self.race)
         # The schema is made with every value missing, and says nothing yet.
         require(self.data == MISSING or bool(self.battery.members), "battery.members", "{}", "at least one technique")
         require(

@@ -77,25 +77,67 @@ class ScoreRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityRecord:
-    """Are the images still images? Each figure stands beside what held-out reals give at equal n (``real_*``)."""
+    """Are the images still images? Each figure stands beside what held-out reals give at equal n (``real_*``).
+
+    All of them are of the feature space ``features``. The Frechet distances are extrapolated to endlessly many images,
+    and None where n is too small for that.
+    """
 
     kind: ClassVar[str] = "quality"
     round: int
     seed: int
+    features: str
     n: int
     kernel_distance: float
     kernel_distance_error: float
     real_kernel_distance: float
+    real_kernel_distance_error: float
     blurred_kernel_distance: float
+    frechet_distance: float | None
+    frechet_distance_error: float | None
+    real_frechet_distance: float | None
+    real_frechet_distance_error: float | None
+    blurred_frechet_distance: float | None
     precision: float
     recall: float
     density: float
     coverage: float
+    real_precision: float
     real_recall: float
+    real_density: float
     real_coverage: float
     memorisation: float
     memorisation_low: float
     memorisation_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """A GAN in training, looked at after an interval; without figures where it diverged.
+
+    ``variety`` is its coverage of its own training images, by which a collapse is told; ``fault`` is what was wrong, and
+    why it was rolled back.
+    """
+
+    kind: ClassVar[str] = "training"
+    round: int
+    seed: int
+    purpose: str
+    images: int
+    images_seen: int
+    n: int
+    kernel_distance: float | None
+    kernel_distance_error: float | None
+    precision: float | None
+    recall: float | None
+    coverage: float | None
+    memorisation: float | None
+    memorisation_low: float | None
+    memorisation_high: float | None
+    variety: float | None
+    augmentation: float
+    learning_rate: float
+    fault: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,10 +201,10 @@ class PhaseRecord:
     precision: str
 
 
-Record = ScoreRecord | QualityRecord | FitnessRecord | ControlRecord | ProvenanceRecord | PhaseRecord
+Record = ScoreRecord | QualityRecord | TrainingRecord | FitnessRecord | ControlRecord | ProvenanceRecord | PhaseRecord
 _KINDS: dict[str, type[Record]] = {
     kind.kind: kind
-    for kind in (ScoreRecord, QualityRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
+    for kind in (ScoreRecord, QualityRecord, TrainingRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
 }
 
 

@@ -204,8 +204,10 @@ def _over_rounds(records: Sequence[Record]) -> dict[int, dict[str, float]]:
                 steps.setdefault(round, {})[f"auc/{regime}/{name}"] = fmean(aucs)
     for record in records:
         if isinstance(record, QualityRecord):
-            figures = ("kernel_distance", "precision", "recall", "density", "coverage", "memorisation")
-            steps.setdefault(record.round, {}).update({f"quality/{key}": getattr(record, key) for key in figures})
+            neighbours = ("precision", "recall", "density", "coverage")
+            for key in ("kernel_distance", "frechet_distance", *neighbours, "memorisation"):
+                if (value := getattr(record, key)) is not None:
+                    steps.setdefault(record.round, {})[f"quality/{key}"] = value
         elif isinstance(record, PhaseRecord):
             key = "/".join(filter(None, ("seconds", record.phase, record.player)))
             steps.setdefault(record.round, {})[key] = record.seconds

@@ -37,12 +37,20 @@ QUALITY = {
     "kernel_distance": 0.01,
     "kernel_distance_error": 0.001,
     "real_kernel_distance": 0.0002,
+    "real_kernel_distance_error": 0.0005,
     "blurred_kernel_distance": 0.2,
+    "frechet_distance": 0.8,
+    "frechet_distance_error": 0.2,
+    "real_frechet_distance": -0.1,
+    "real_frechet_distance_error": 0.2,
+    "blurred_frechet_distance": 40.0,
     "precision": 0.7,
     "recall": 0.6,
     "density": 0.9,
     "coverage": 0.8,
+    "real_precision": 0.85,
     "real_recall": 0.75,
+    "real_density": 1.0,
     "real_coverage": 0.95,
     "memorisation": 0.51,
     "memorisation_low": 0.47,
@@ -176,7 +184,8 @@ def synthetic_run(
         if round == rounds and not finished:
             return run
         figures = QUALITY | (dict(quality or {}) if round == rounds else {})
-        bench.close("measure", round, "", [QualityRecord(round=round, seed=seed, n=n_real, **figures)])
+        quality_record = QualityRecord(round=round, seed=seed, features="fitted", n=n_real, **figures)
+        bench.close("measure", round, "", [quality_record])
         if round < rounds:
             bench.close("respond", round, "generator", [])
     return run

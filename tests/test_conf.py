@@ -6,13 +6,14 @@ import importlib
 import inspect
 import pkgutil
 import tempfile
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class, get_object, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
@@ -20,12 +21,14 @@ from PIL import Image
 import arena.data
 import arena.detectors
 import arena.generators
+import arena.metrics.features
 from arena.config import ArenaConfig, register
 from arena.data.reals import RealData
 from arena.detectors.detector import Detector
 from arena.detectors.stack import Stack
 from arena.errors import ArenaError
 from arena.generators.generator import Generator
+from arena.metrics.features.space import FeatureSpace
 
 CONF = Path(__file__).parents[1] / "conf"
 LEAVES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
@@ -33,6 +36,9 @@ IMAGES = {"resolution", "channels", "levels"}
 """What the data decides, and the race hands over."""
 PLAIN = {field.name for field in dataclasses.fields(ArenaConfig) if dataclasses.is_dataclass(field.default_factory)}
 """Groups the race reads itself, typed by the schema; all others are parts with a target."""
+
+READY = ("data/celeba", "data/cifar10", "data/ffhq")
+"""Sets of the hub by name, whose config is another's with other values."""
 
 CACHE = Path(tempfile.gettempdir()) / "arena-test-conf"
 """Outside the checkout; data sets written there are found again."""
@@ -74,22 +80,32 @@ def test_the_groups_are_those_of_the_schema():
 @pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.split("/")[0] not in PLAIN | {"experiment"}])
 def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf, tmp_path):
     config = node(leaf)
-    target = get_class(config._target_)
+    target = get_object(config._target_)
     partial = "_partial_" in config
     keys = {str(key) for key in config} - {"_target_", "_partial_"}
     assert keys == parameters(target) - (IMAGES | {"members"} if partial else set())
-    # What these configs leave open: the levels are the data's, the folder is the user's.
+    # What these configs leave open: the levels are the data's, the folder and the set of the hub are the user's.
     Image.new("L", (8, 8)).save(tmp_path / "image.png")
     is_open = {
         "evidence/lossless": {"levels": 17},
         "evidence/jpeg": {"levels": 17},
         "data/folder": {"path": str(tmp_path)},
+        "generator/folder": {"path": str(tmp_path)},
+        "generator/module": {
+            "name": "torch.nn.Unflatten",
+            "kwargs": {"dim": 1, "unflattened_size": (1, 8, 8)},
+            "z_dim": 64,
+        },
+        "data/huggingface": {"name": "owner/set"},
+        "features/dinov2": {"path": str(tmp_path)},
+        "features/clip": {"path": str(tmp_path)},
+        "features/inception": {"path": str(tmp_path)},
     }
     part = instantiate(config, _convert_="all", **is_open.get(leaf, {}))
     if partial:
         left = {"members": 3} if leaf == "detector/stack" else {"resolution": 8, "channels": 1, "levels": 17}
         part = part(**left)
-    assert isinstance(part, target)
+    assert isinstance(part, target if inspect.isclass(target) else Generator)
 
 
 @pytest.mark.parametrize("leaf", leaves(*PLAIN))
@@ -116,12 +132,25 @@ def test_a_battery_names_its_members_as_their_configs(leaf):
     assert get_class(battery.stack._target_) is Stack
 
 
-@pytest.mark.parametrize("leaf", leaves("detector", "generator", "data"))
+def test_sets_of_the_hub_by_name_are_its_config_with_other_values():
+    for leaf in READY:
+        assert node(leaf)._target_ == node("data/huggingface")._target_
+        assert set(node(leaf)) == set(node("data/huggingface"))
+
+
+@pytest.mark.parametrize("leaf", [leaf for leaf in leaves("detector", "generator", "data") if leaf not in READY])
 def test_a_leaf_is_named_by_the_module_or_the_class_it_builds(leaf):
     group, option = leaf.split("/")
     package, module, name = node(leaf)._target_.rsplit(".", 2)
     assert package == {"data": "arena.data"}.get(group, f"arena.{group}s")
     assert option in (module, name.lower())
+
+
+def classes_made_by(target):
+    """A class makes itself; a function, what it says it returns."""
+    maker = get_object(target)
+    made = [maker] if inspect.isclass(maker) else typing.get_args(typing.get_type_hints(maker)["return"])
+    return {f"{kind.__module__}.{kind.__name__}" for kind in made}
 
 
 @pytest.mark.parametrize(
@@ -130,8 +159,9 @@ def test_a_leaf_is_named_by_the_module_or_the_class_it_builds(leaf):
         (arena.detectors, "detector", Detector),
         (arena.generators, "generator", Generator),
         (arena.data, "data", RealData),
+        (arena.metrics.features, "features", FeatureSpace),
     ],
-    ids=["detector", "generator", "data"],
+    ids=["detector", "generator", "data", "features"],
 )
 def test_every_class_there_is_has_a_leaf(package, group, kind):
     modules = [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
@@ -141,7 +171,7 @@ def test_every_class_there_is_has_a_leaf(package, group, kind):
         for name, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
         if issubclass(value, kind) and not inspect.isabstract(value) and value.__module__.startswith(package.__name__)
     }
-    configured = {node(leaf)._target_ for leaf in leaves(group)}
+    configured = {name for leaf in leaves(group) for name in classes_made_by(node(leaf)._target_)}
     assert {name for name in made if not name.endswith(".LearnedDetector")} <= configured
 
 
@@ -159,6 +189,7 @@ IMPOSSIBLE = [
     ("objective", "weight=0"),
     ("data", "resolution=16"),
     ("evidence", "levels=1"),
+    ("features", "components=0"),
 ]
 
 

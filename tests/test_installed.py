@@ -8,6 +8,8 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.building import TINY
 
@@ -27,6 +29,13 @@ sys.exit(arena.__main__.main())
 """
 
 
+ONE = [override for override in TINY if "forest" not in override] + [
+    "battery.stack=null",
+    *(f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")),
+]
+"""One technique, which learns by gradient."""
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A folder with the wheel's content, and nothing else."""
@@ -39,8 +48,27 @@ def installed(tmp_path_factory):
     return target
 
 
+THEIRS = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        first, last = torch.nn.Linear(5, width, bias=False), torch.nn.Linear(width, 64)
+        self.layers = torch.nn.Sequential(first, torch.nn.BatchNorm1d(width), torch.nn.ReLU(), last)
+
+    def forward(self, z):
+        return self.layers(z).sigmoid().reshape(-1, 1, 8, 8)
+"""
+NAMES = {
+    *("layers.0.weight", "layers.1.weight", "layers.1.bias", "layers.3.weight", "layers.3.bias"),
+    *("layers.1.running_mean", "layers.1.running_var", "layers.1.num_batches_tracked"),
+}
+
+
 def run(installed: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache")}
+    places = os.pathsep.join(map(str, (installed, cwd / "site")))
+    environment = os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache")}
     return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
@@ -61,12 +89,30 @@ def test_the_wheel_names_the_command(installed):
 
 
 def test_a_race_outside_the_checkout(installed, tmp_path):
-    shape = [*TINY, "generator=oracle", "access=none", "race.rounds=0", "battery.stack=null"]
-    one = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
-    shape = [override for override in shape if "forest" not in override]
-    done = run(installed, tmp_path, "-c", SCRIPT, *shape, *one, "run_dir=race", str(CHECKOUT))
+    shape = ["generator=oracle", "access=none", "race.rounds=0"]
+    done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *shape, "run_dir=race", str(CHECKOUT))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
     assert (tmp_path / "race" / "report.html").is_file()
     written = (tmp_path / "race" / "config.yaml").read_text()
     assert "git_commit: null" in written  # the user's repository, should this be in one, is not the arena's
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_network_of_a_package_outside_the_checkout_races(installed, tmp_path, trainable):
+    theirs = tmp_path / "site" / "theirs"
+    theirs.mkdir(parents=True)
+    (theirs / "__init__.py").touch()
+    (theirs / "net.py").write_text(THEIRS)
+    net = ["generator=module", "generator.name=theirs.net.Net", "generator.kwargs={width:12}", "generator.z_dim=5"]
+    how = [f"generator.trainable={trainable}", f"race.rounds={int(trainable)}", "generator.range=[0,1]"]
+    done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *net, *how, "run_dir=race", str(CHECKOUT))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
+    weights = sorted((tmp_path / "race").glob("checkpoints/*/gan/generator.safetensors"))
+    assert len(weights) == 2 * trainable
+    states = [load_file(path) for path in weights]
+    if trainable:
+        assert states[0].keys() == states[1].keys() == {f"network.{name}" for name in NAMES}
+        changed = {name for name in states[0] if not torch.equal(states[0][name], states[1][name])}
+        assert changed == {f"network.{name}" for name in NAMES}

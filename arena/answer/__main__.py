@@ -83,6 +83,8 @@ def show(answer: ConditionAnswer, console: Console) -> None:
         if found:
             console.print(contrasts_table(control, found))
     console.print(answer.verdict.sentence, soft_wrap=True)
+    for fault in answer.verdict.faults:
+        console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)
     console.print()
 
 

@@ -100,8 +100,16 @@ def _apart(own: Mapping[str, object], among: Sequence[Mapping[str, object]]) -> 
     ]
 
 
+def canonical(config: Mapping[str, object]) -> str:
+    """Canonical JSON of a run's config without its seeds and places: equal for the runs of one condition."""
+    return _canonical(config, drop=())
+
+
 def _pruned(config: Mapping[str, object], drop: tuple[str, ...]) -> dict[str, object]:
     kept = {key: value for key, value in config.items() if key not in _WITHIN + drop}
+    race = kept.get("race")
+    if isinstance(race, Mapping):  # where it branched from is told by the key ``start``, without seed and place
+        kept["race"] = {key: value for key, value in race.items() if key != "from"}
     data = kept.get("data")
     if isinstance(data, Mapping):
         kept["data"] = {key: value for key, value in data.items() if key != "seed"}

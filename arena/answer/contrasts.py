@@ -38,12 +38,16 @@ class Contrast:
 
 
 def contrasts(condition: Condition, control: Condition) -> list[Contrast]:
-    """The contrast of every technique, and of the strongest; empty where no two runs have their seeds in common."""
+    """The contrast of every technique, and of the strongest; empty where no two runs have their seeds in common.
+
+    A pair is left out where a generator of either was rolled back: of the same budget, a part was lost.
+    """
     pairs = [
         (run, other)
         for run in condition.runs
         for other in control.runs
         if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
+        and not (run.faults or other.faults)
     ]
     if not pairs:
         return []

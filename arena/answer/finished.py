@@ -16,6 +16,7 @@ from arena.records import (
     QualityRecord,
     Record,
     ScoreRecord,
+    TrainingRecord,
     read_records,
     read_scores,
 )
@@ -48,6 +49,15 @@ class FinishedRun:
         """What differs between the files of reals and of fakes."""
         return tuple(
             text for record in self.records if isinstance(record, ProvenanceRecord) for text in record.differences
+        )
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What went wrong while the generator was trained and was rolled back: part of its budget was lost."""
+        return tuple(
+            f"round {record.round}, {record.purpose}: {record.fault}"
+            for record in self.records
+            if isinstance(record, TrainingRecord) and record.fault
         )
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:

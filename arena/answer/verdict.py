@@ -77,7 +77,10 @@ class ControlDifference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``verdict.json``: the keys are the fields."""
+    """``verdict.json``: the keys are the fields.
+
+    ``faults`` flags a race whose generator was rolled back while it trained; contrasts leave it out.
+    """
 
     answer: Answer
     margin: float
@@ -88,6 +91,7 @@ class Verdict:
     limit: Limit | None
     control: Mapping[str, ControlDifference | None] | None
     guards: Guards
+    faults: tuple[str, ...]
     sentence: str
 
     def to_json(self) -> str:
@@ -129,6 +133,7 @@ def verdict(runs: Sequence[FinishedRun], control: Mapping[str, ControlDifference
         limit=None,
         control=control,
         guards=held,
+        faults=tuple(fault for run in runs for fault in run.faults),
         sentence=sentence(answer, found, held, terms, len(runs)),
     )
 

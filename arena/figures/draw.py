@@ -4,12 +4,14 @@ from pathlib import Path
 
 from arena.answer.declared import declared, read_config
 from arena.answer.verdict import read_verdict
+from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
 from arena.figures.rounds import read_rounds, rounds_of_images
 from arena.figures.series import read_series
 from arena.figures.style import save
-from arena.figures.tables import scores_table, to_csv, to_latex, verdict_table
+from arena.figures.tables import quality_table, scores_table, to_csv, to_latex, verdict_table
 from arena.figures.timeline import timeline
+from arena.figures.training import training_curves, training_records
 from arena.records import read_records, write_atomically
 
 
@@ -32,9 +34,15 @@ def draw_all(run: Path, out: Path) -> list[Path]:
     margin = declared(read_config(run)).answer.margin
     series = read_series(run, records)
     figures = {"timeline": timeline(series, margin), "payoff": payoff_map(records, series)}
+    if curve := training_records(records):
+        figures["training"] = training_curves(curve)
     if rows := read_rounds(run):
         figures["rounds"] = rounds_of_images(rows)
+    if grid := read_mixing(run):
+        figures["mixing"] = mixing(grid)
     tables = {"scores": scores_table(series)}
+    if quality := quality_table(records):
+        tables["quality"] = quality
     if (run / "verdict.json").is_file():
         tables["verdict"] = verdict_table(read_verdict(run))
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]

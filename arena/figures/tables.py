@@ -1,4 +1,4 @@
-"""The tables of a run: AUC by round, technique and regime, and the findings of the verdict, as CSV and LaTeX."""
+"""The tables of a run: AUC by round, technique and regime, quality by round, and the findings of the verdict."""
 
 import csv
 import math
@@ -7,6 +7,8 @@ from io import StringIO
 
 from arena.answer.verdict import Verdict
 from arena.figures.series import Series
+from arena.metrics.frechet import frechet_name
+from arena.records import QualityRecord, Record
 
 Table = list[list[str]]
 """A header row, then rows of as many cells."""
@@ -31,8 +33,40 @@ def verdict_table(verdict: Verdict) -> Table:
     return table
 
 
+def quality_table(records: Sequence[Record]) -> Table:
+    """One row a round, and one for what held-out reals give at as many images (of memorisation chance, 1/2).
+
+    Standard errors stand beside the distances, the 95% interval beside memorisation. The Frechet distance is
+    extrapolated to endlessly many images, and called FID where the features are Inception's.
+    """
+    found = [record for record in records if isinstance(record, QualityRecord)]
+    if not found:
+        return []
+    last = found[-1]
+    frechet = frechet_name(last.features).lower().replace(" ", "_")
+    distances = ["kernel_distance", "kernel_distance_error", frechet, f"{frechet}_error"]
+    neighbours = ["precision", "recall", "density", "coverage"]
+    copied = ["memorisation", "memorisation_low", "memorisation_high"]
+    table = [["round", "features", "n", *distances, *neighbours, *copied]]
+    for its in found:
+        figures = [
+            *(its.kernel_distance, its.kernel_distance_error, its.frechet_distance, its.frechet_distance_error),
+            *(its.precision, its.recall, its.density, its.coverage),
+            *(its.memorisation, its.memorisation_low, its.memorisation_high),
+        ]
+        table.append([str(its.round), its.features, str(its.n), *map(number, figures)])
+    of_reals = [
+        *(last.real_kernel_distance, last.real_kernel_distance_error),
+        *(last.real_frechet_distance, last.real_frechet_distance_error),
+        *(last.real_precision, last.real_recall, last.real_density, last.real_coverage),
+        *(0.5, None, None),
+    ]
+    table.append(["reals", last.features, str(last.n), *map(number, of_reals)])
+    return table
+
+
 def number(value: float | None) -> str:
-    """An AUC to four decimals, nothing where there is none."""
+    """A figure to four decimals, nothing where there is none."""
     return "" if value is None or math.isnan(value) else f"{value:.4f}"
 
 

@@ -1,13 +1,13 @@
 """Generators that train nothing and whose outcome is known beforehand: they calibrate the instrument."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from arena.data.reals import Reals
-from arena.generators.artefacts import Artefact, check, plant
+from arena.generators.artefacts import Artefact, Colour, Interpolation, Traits, check, plant
 from arena.generators.generator import Generator
 from arena.images import to_float
 from arena.seeding import derive_seed
@@ -20,6 +20,13 @@ def _halves(reals: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     order = np.random.default_rng(derive_seed(int(reals.ids.sum()), "oracle")).permutation(len(reals))
     return np.sort(order[: len(reals) // 2]), np.sort(order[len(reals) // 2 :])
+
+
+def dealt(images: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
+    """Deal images into banks, each image once; where the banks want more than there are, all shrink in proportion."""
+    wanted, order = sum(counts.values()), np.random.default_rng(seed).permutation(images)
+    sizes = [count * min(len(images), wanted) // max(wanted, 1) for count in counts.values()]
+    return dict(zip(counts, np.split(order, np.cumsum(sizes)), strict=False))
 
 
 class Oracle(Generator):
@@ -35,12 +42,8 @@ class Oracle(Generator):
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Banks of real images; the last banks asked for change nothing in the first ones unless all must shrink."""
         mine, _ = _halves(reals)
-        wanted = sum(counts.values())
-        share = min(1.0, len(mine) / max(wanted, 1))
-        order = np.random.default_rng(derive_seed(seed, "bank", player="oracle")).permutation(mine)
-        sizes = [int(count * share) for count in counts.values()]
-        parts = np.split(order, np.cumsum(sizes))
-        return {name: to_float(reals[part].images) for name, part in zip(counts, parts, strict=False)}
+        parts = dealt(mine, counts, derive_seed(seed, "bank", player="oracle"))
+        return {name: to_float(reals[part].images) for name, part in parts.items()}
 
     def training_set(self, reals: Reals, seed: int) -> Reals:
         """The half it never draws from."""
@@ -71,6 +74,13 @@ class Planted(Generator):
         levels: grey levels of the data.
         kind: of the artefact.
         amplitude: its peak in grey levels of the data (of 255, where the data has 256).
+        period: of ``checkerboard`` and ``stripes``; this and all that follow as ``arena.generators.artefacts.Traits``
+            has them.
+        frequency: of ``spectral_peak``.
+        colour: of ``colour_shift``.
+        multiplicative: whether ``noise_residual`` is.
+        factor: of ``upsampling_trace``.
+        interpolation: of ``upsampling_trace``.
 
     Raises:
         ArenaError: for an artefact that cannot be planted.
@@ -78,9 +88,24 @@ class Planted(Generator):
 
     trainable = False
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, kind: Artefact, amplitude: float) -> None:
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        kind: Artefact,
+        amplitude: float,
+        period: int = Traits.period,
+        frequency: Sequence[float] = Traits.frequency,
+        colour: Colour = Traits.colour,
+        multiplicative: bool = Traits.multiplicative,
+        factor: int = Traits.factor,
+        interpolation: Interpolation = Traits.interpolation,
+    ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        check(kind, amplitude, levels)
+        self.traits = Traits(period, tuple(frequency), colour, multiplicative, factor, interpolation)
+        check(kind, amplitude, levels, resolution, self.traits)
         self.kind: Artefact = kind
         self.amplitude = amplitude
         self.oracle = Oracle(resolution=resolution, channels=channels, levels=levels)
@@ -88,7 +113,7 @@ class Planted(Generator):
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """The oracle's banks, with the artefact."""
         banks = self.oracle.forge(counts, seed, reals)
-        return {name: plant(bank, self.kind, self.amplitude, self.levels) for name, bank in banks.items()}
+        return {name: plant(bank, self.kind, self.amplitude, self.levels, self.traits) for name, bank in banks.items()}
 
     def training_set(self, reals: Reals, seed: int) -> Reals:
         """The oracle's."""

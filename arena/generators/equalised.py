@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.errors import ArenaError
+from arena.generators.convolution import conv2d
 
 SLOPE = 0.2
 # Gain that keeps the second moment through a leaky ReLU (He et al. 2015, equation 15). It sits in the weights, where it
@@ -86,4 +87,4 @@ class EqualisedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H, W)."""
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+        return conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)

@@ -1,14 +1,19 @@
 """What every generator is: z to images, and banks of fakes on demand."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
+import safetensors
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from arena.data.reals import Reals
+from arena.errors import ArenaError
 from arena.seeding import derive_seed
 
 FORGE_BATCH = 256
@@ -48,6 +53,20 @@ class Generator(nn.Module, ABC):
         """The files its fakes came from, for the provenance check; None where it made them."""
         return None
 
+    def fingerprint(self) -> str:
+        """Hash of the files it was made from, "" for none: where their content changed it is another generator."""
+        return ""
+
+    def check(self, counts: Mapping[str, int]) -> None:
+        """Refuse banks it cannot forge, before anything is trained.
+
+        Args:
+            counts: name of the bank -> images wanted, as ``forge`` will be asked.
+
+        Raises:
+            ArenaError: naming the key and what was expected.
+        """
+
 
 class TrainableGenerator(Generator):
     """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], which brings its own discriminator."""
@@ -76,7 +95,8 @@ class TrainableGenerator(Generator):
     @torch.inference_mode()
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Sample in eval mode and fp32, ``FORGE_BATCH`` at a time."""
-        device, training = next(self.parameters()).device, self.training
+        device = next(chain(self.parameters(), self.buffers()), torch.empty(0)).device
+        training = self.training
         self.eval()
         banks = {}
         for name, count in counts.items():
@@ -86,3 +106,21 @@ class TrainableGenerator(Generator):
             banks[name] = torch.cat([self(batch, noise).float().cpu() for batch in z.split(FORGE_BATCH)])
         self.train(training)
         return banks
+
+
+def load_weights(network: nn.Module, path: str | Path, key: str) -> None:
+    """Load a safetensors file into a network, in place.
+
+    Raises:
+        ArenaError: naming ``key``, where the file is missing or holds another network.
+    """
+    try:
+        network.load_state_dict(load_file(Path(path).expanduser()))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ArenaError(f"{key}={path}: expected safetensors of this network ({reason:.300})") from error
+
+
+def file_hash(files: Sequence[Path]) -> str:
+    """SHA-256 (hex) of the content of files, in their order."""
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()

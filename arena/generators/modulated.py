@@ -50,10 +50,12 @@ class StyleLayer(nn.Module):
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
         """(B, inputs, h, w), style (B, inputs), noise (B or 1, 1, H, W) or None, to (B, outputs, H, W)."""
         y = self.conv(x, style)
+        y = y + self.bias.to(y.dtype)  # which interpolation leaves as it is
         if self.up:
             y = upsample(y)
-        shift = self.bias if noise is None else self.bias + noise * self.noise_strength
-        return lrelu(y + shift.to(y.dtype))
+        if noise is not None:
+            y = y + (noise * self.noise_strength).to(y.dtype)
+        return lrelu(y)
 
 
 class ToImage(nn.Module):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.config import require
+from arena.generators.convolution import Convolution
 from arena.generators.discriminator import sum_of_four
 from arena.generators.equalised import LRELU_GAIN, channels_at, doublings, lrelu
 from arena.generators.generator import TrainableGenerator
@@ -28,9 +29,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, group: int, blocks: int) -> None:
         super().__init__()
         inside = channels * EXPANSION
-        self.first = nn.Conv2d(channels, inside, 1)
-        self.second = nn.Conv2d(inside, inside, 3, padding=1, groups=max(1, inside // group))
-        self.third = nn.Conv2d(inside, channels, 1, bias=False)
+        self.first = Convolution(channels, inside, 1)
+        self.second = Convolution(inside, inside, 3, padding=1, groups=max(1, inside // group))
+        self.third = Convolution(inside, channels, 1, bias=False)
         gain = LRELU_GAIN * blocks ** (-1 / (2 * CONVOLUTIONS - 2))
         for layer in (self.first, self.second):
             _initialise(layer, gain)
@@ -41,7 +42,7 @@ class Block(nn.Module):
         return x + self.third(lrelu(self.second(lrelu(self.first(x)))))
 
 
-def _initialise(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
+def _initialise(layer: Convolution | nn.Linear, gain: float = 1.0) -> None:
     nn.init.normal_(layer.weight, std=gain / layer.weight[0].numel() ** 0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -55,9 +56,9 @@ def _stages(widths: list[int], blocks: int, group: int) -> nn.ModuleList:
 
 def _transitions(widths: list[int]) -> nn.ModuleList:
     """From one width to the next, where they differ."""
-    layers = [nn.Conv2d(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
+    layers = [Convolution(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
     for layer in layers:
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, Convolution):
             _initialise(layer)
     return nn.ModuleList(layers)
 
@@ -104,7 +105,7 @@ class R3ganGenerator(TrainableGenerator):
         self.weigh = nn.Linear(z_dim, widths[0], bias=False)
         _initialise(self.weigh)
         self.stages, self.transitions = _stages(widths, blocks, group), _transitions(widths)
-        self.to_image = nn.Conv2d(widths[-1], channels, 1, bias=False)
+        self.to_image = Convolution(widths[-1], channels, 1, bias=False)
         _initialise(self.to_image)
 
     def discriminator(self, resolution: int) -> "R3ganDiscriminator":
@@ -127,17 +128,17 @@ class R3ganDiscriminator(nn.Module):
     def __init__(self, *, resolution: int, channels: int, width: int, blocks: int, group: int) -> None:
         super().__init__()
         widths = [channels_at(4 << k, width) for k in reversed(range(doublings(resolution) + 1))]
-        self.from_image = nn.Conv2d(channels, widths[0], 1, bias=False)
+        self.from_image = Convolution(channels, widths[0], 1, bias=False)
         _initialise(self.from_image)
         self.stages, self.transitions = _stages(widths, blocks, group), _transitions(widths)
-        self.basis = nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
+        self.basis = Convolution(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
         _initialise(self.basis)
         self.logit = nn.Linear(widths[-1], 1)
         _initialise(self.logit)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,)."""
-        x = self.from_image(images)
+        x = self.from_image(images.clone(memory_format=torch.channels_last))
         for k, stage in enumerate(self.stages):
             x = stage(x if k == 0 else self.transitions[k - 1](sum_of_four(x) / 4))
         x = self.basis(x).flatten(1)

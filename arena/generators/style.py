@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arena.config import require
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.equalised import LRELU_GAIN, EqualisedLinear, channels_at, doublings, lrelu
-from arena.generators.generator import TrainableGenerator, load_weights
+from arena.generators.generator import TrainableGenerator, file_hash, load_weights
 from arena.generators.modulated import StyleLayer, ToImage, upsample
 
 W_AVERAGE_BETA = 0.995
@@ -118,8 +118,13 @@ class StyleGenerator(TrainableGenerator):
             1, sum(side**2 for side in self.sides), generator=torch.Generator().manual_seed(FROZEN_SEED)
         )
         self.register_buffer("frozen_noise", frozen, persistent=False)
+        self.weights = weights
         if weights is not None:
             load_weights(self, weights, "generator.weights")
+
+    def fingerprint(self) -> str:
+        """Of the weights it started from, "" for none."""
+        return file_hash([Path(self.weights)]) if self.weights else ""
 
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
         """A residual discriminator of the width asked for."""

@@ -1,6 +1,5 @@
 """Step 0, calibrate: the instrument before the race, on controls whose outcome is known (rules of evidence 4 and 7)."""
 
-from dataclasses import asdict
 from statistics import NormalDist, fmean
 
 from arena.arena import Arena
@@ -58,9 +57,7 @@ def _examine(
     """One judgement of a control's bank, forged anew: it is drawn from the reals in no time."""
     if technique == STACK:
         return judge_stack(arena, name, judge_seed)
-    counts = asdict(arena.bank)
-    counts.pop("cell")
-    forged = control.forge(counts, arena.seed_of("forge", player="control"), arena.generator_reals)
+    forged = control.forge(arena.bank.counts, arena.seed_of("forge", player="control"), arena.generator_reals)
     bank, seed = Bank.of(forged, arena.data.levels), arena.seed_of("calibrate", player=name)
     return judge_technique(arena, progress, name, bank, technique, seed, judge_seed, share=1.0)
 

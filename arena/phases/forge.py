@@ -8,6 +8,8 @@ from safetensors.torch import load_file
 from arena.arena import Arena
 from arena.bank import Bank
 from arena.generators.generator import Generator
+from arena.generators.style import StyleGenerator
+from arena.mixing.grid import MixingGrid
 from arena.phases.phase import Finding
 from arena.progress import Progress
 from arena.records import RecordBook, write_atomically
@@ -19,13 +21,16 @@ def forge(arena: Arena, book: RecordBook, progress: Progress, round: int, player
     """Sample train, validation and test banks from G_round (its EMA weights), each by a stream of its own.
 
     The streams do not depend on the round: image i of every round's test bank comes from the same z, so that the rounds
-    can be compared column by column. The judges of a round see that round's banks alone.
+    can be compared column by column. The judges of a round see that round's banks alone. Beside the banks of a style
+    generator lies a grid of mixed styles, to look at.
     """
     generator = load_generator(arena, round)
-    counts = {"train": arena.bank.train, "validation": arena.bank.validation, "test": arena.bank.test}
-    forged = generator.forge(counts, arena.seed_of("forge"), arena.generator_reals)
+    forged = generator.forge(arena.bank.counts, arena.seed_of("forge"), arena.generator_reals)
     bank = Bank.of(forged, arena.data.levels)
     bank.save(arena.bank_path(round))
+    if isinstance(generator, StyleGenerator):
+        grid = MixingGrid.of(generator, arena.seed_of("mixing"), arena.data.levels)
+        grid.save(arena.run / "banks" / f"mixing_{round:02d}.npz")
     if round == 0:
         buffer = BytesIO()
         np.savez(buffer, sample=arena.data.part("reference").images[:SHOWN].numpy())

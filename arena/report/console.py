@@ -37,6 +37,8 @@ def print_outcome(run: Path, console: Console) -> None:
     console.print(table)
     plain = not console.is_terminal
     console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
+    for fault in verdict.faults:
+        console.print(Text(f"flagged: {fault}"), soft_wrap=plain)
     for name, path in (("report", run / "report.html"), ("figures", run / "figures")):
         if path.exists():
             console.print(Text(f"{name}: {path}"), soft_wrap=True)

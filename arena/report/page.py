@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from arena.answer.declared import read_config
 from arena.answer.guards import Guards
 from arena.answer.verdict import Verdict, read_verdict
+from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
 from arena.figures.rounds import read_rounds, rounds_of_images
 from arena.figures.series import Series, read_series
 from arena.figures.style import NARROW, png
 from arena.figures.timeline import timeline
+from arena.metrics.frechet import frechet_name
 from arena.records import (
     ControlRecord,
     FitnessRecord,
@@ -88,6 +90,7 @@ def page(run: Path) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(files("arena.report").joinpath("template.html").read_text(encoding="utf-8"))
     fitness = [record for record in records if isinstance(record, FitnessRecord)]
+    quality = [record for record in records if isinstance(record, QualityRecord)]
     return template.render(
         name=run.resolve().name,
         answer=ANSWERS[verdict.answer],
@@ -95,9 +98,12 @@ def page(run: Path) -> str:
         rows=outcome(verdict, series),
         timeline=_timeline(series, verdict),
         images=_images(run),
+        mixing=_mixing(run),
         payoff=_payoff(records, series),
         guards=_guards(verdict.guards),
-        quality=[record for record in records if isinstance(record, QualityRecord)],
+        quality=quality,
+        frechet=frechet_name(quality[-1].features) if quality else "",
+        with_error=_with_error,
         controls=[record for record in records if isinstance(record, ControlRecord)],
         planted=[record for record in fitness if record.artefact is not None],
         shares=[record for record in fitness if record.artefact is None],
@@ -149,6 +155,20 @@ def _images(run: Path) -> Picture | None:
     )
 
 
+def _mixing(run: Path) -> Picture | None:
+    grid = read_mixing(run)
+    if grid is None:
+        return None
+    return _picture(
+        mixing(grid),
+        mixing(grid, across=1),
+        alt=f"Grids of {len(grid.sources)} sources by {len(grid.destinations)} destinations, one a level of style: "
+        f"{', '.join(grid.levels)}.",
+        caption="Style mixing: one level of styles comes from the image on the left, all others from the image on top. "
+        "To look at, not what the judges saw.",
+    )
+
+
 def _picture(wide: Figure, narrow: Figure, alt: str, caption: str) -> Picture:
     width = round(130 * wide.get_size_inches()[0])
     return Picture(_data_uri(wide), _data_uri(narrow), width, alt, caption)
@@ -175,6 +195,10 @@ def _guards(guards: Guards) -> list[GuardRow]:
         figure = f"{guard.figure:.2f}" if math.isfinite(guard.figure) else "unknown"
         rows.append(GuardRow(name, asks, figure, f"{bound} {guard.threshold:g}", guard.holds))
     return rows
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    return "–" if value is None or error is None else f"{value:.2f} ± {error:.2f}"
 
 
 def _cost(phases: Sequence[PhaseRecord]) -> Cost:

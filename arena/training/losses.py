@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from arena.config import require
+from arena.generators.convolution import towards_images
 from arena.training.augmentation import Critic
 
 
@@ -95,8 +96,9 @@ class PenalisedLoss(GanLoss):
 def squared_gradient(discriminator: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B,) and ||grad_x D(x)||^2 (B,), the latter summed in fp32 over channels and pixels, differentiable."""
     images = images.detach().requires_grad_()
-    logits = discriminator(images)
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    with towards_images():
+        logits = discriminator(images)
+        (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return logits, gradient.float().square().sum((1, 2, 3))
 
 

@@ -1,12 +1,13 @@
 import csv
+import dataclasses
 import math
 
 import pytest
 
 from arena.answer.verdict import read_verdict
 from arena.figures.series import read_series
-from arena.figures.tables import number, scores_table, to_csv, to_latex, verdict_table
-from arena.records import read_records
+from arena.figures.tables import number, quality_table, scores_table, to_csv, to_latex, verdict_table
+from arena.records import QualityRecord, read_records
 
 
 def test_scores_table_holds_every_round_and_technique(run):
@@ -35,3 +36,28 @@ def test_latex_escapes_what_is_special_and_sets_numbers_right():
 
 def test_a_missing_number_is_an_empty_cell():
     assert number(math.nan) == number(None) == ""
+
+
+def test_quality_table_sets_the_reals_beside_every_round(run):
+    records = [record for record in read_records(run) if isinstance(record, QualityRecord)]
+    rows = list(csv.DictReader(to_csv(quality_table(records)).splitlines()))
+    assert [row["round"] for row in rows] == ["0", "1", "2", "reals"]
+    assert {row["features"] for row in rows} == {"fitted"}
+    assert float(rows[2]["kernel_distance_error"]) == pytest.approx(records[2].kernel_distance_error, abs=1e-4)
+    assert float(rows[2]["frechet_distance"]) == records[2].frechet_distance
+    assert float(rows[-1]["frechet_distance"]) == records[2].real_frechet_distance
+    assert float(rows[-1]["density"]) == records[2].real_density
+    assert (rows[-1]["memorisation"], rows[-1]["memorisation_low"]) == ("0.5000", "")
+    assert quality_table([]) == []
+
+
+@pytest.mark.parametrize(("features", "name"), [("inception", "fid"), ("dinov2", "frechet_distance")])
+def test_only_the_frechet_distance_of_inception_is_called_fid(run, features, name):
+    records = [
+        dataclasses.replace(record, features=features, frechet_distance=None)
+        for record in read_records(run)
+        if isinstance(record, QualityRecord)
+    ]
+    header, first, *_ = quality_table(records)
+    assert ("fid" in header) is (name == "fid")
+    assert first[header.index(name)] == ""

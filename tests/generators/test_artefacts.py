@@ -1,48 +1,212 @@
+from itertools import product
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from arena.errors import ArenaError
-from arena.generators.artefacts import Artefact, pattern, plant
+from arena.generators.artefacts import Artefact, Traits, pattern, plant
 from arena.images import on_levels
 
-KINDS: list[Artefact] = ["checkerboard", "stripes"]
+KINDS: tuple[Artefact, ...] = get_args(Artefact)
+ALIKE: tuple[Artefact, ...] = ("checkerboard", "stripes", "spectral_peak", "noise_residual")
+"""Kinds that add the same to every image."""
+
+
+def images(
+    n: int = 4, channels: int = 3, side: int = 16, levels: int = 256, low: float = -1, high: float = 1
+) -> Tensor:
+    """Random images on levels, between two tones."""
+    rng = torch.Generator().manual_seed(n * channels * side)
+    return on_levels(low + (high - low) * torch.rand(n, channels, side, side, generator=rng), levels)
+
+
+def moved(before: Tensor, after: Tensor, levels: int = 256) -> Tensor:
+    """By how many grey levels each pixel moved."""
+    return (after - before) * (levels - 1) / 2
+
+
+# --- every kind ------------------------------------------------------------------------------------------------------
 
 
 @given(
     kind=st.sampled_from(KINDS),
+    channels=st.sampled_from([1, 3]),
     levels=st.sampled_from([2, 17, 256]),
     share=st.floats(0, 1),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=40, deadline=None)
-def test_planted_images_stay_on_levels_and_move_by_the_amplitude_less_what_clips(
-    kind: Artefact, levels: int, share: float, seed: int
+@settings(max_examples=80, deadline=None)
+def test_planted_images_stay_on_levels_and_no_pixel_moves_by_more_than_the_amplitude(
+    kind: Artefact, channels: int, levels: int, share: float, seed: int
 ) -> None:
     amplitude = round(share * (levels - 1))
-    images = on_levels(2 * torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(seed)) - 1, levels)
-    planted = plant(images, kind, amplitude, levels)
+    rng = torch.Generator().manual_seed(seed)
+    clean = on_levels(2 * torch.rand(3, channels, 8, 8, generator=rng) - 1, levels)
+    planted = plant(clean, kind, amplitude, levels)
     assert torch.equal(planted, on_levels(planted, levels))
-    in_levels = (images + 1) * (levels - 1) / 2
-    expected = (in_levels + amplitude * pattern(kind, 8, 8)).clamp(0, levels - 1)
-    torch.testing.assert_close((planted + 1) * (levels - 1) / 2, expected, rtol=0, atol=1e-3)
+    assert moved(clean, planted, levels).abs().max() <= amplitude + 1e-3
+    assert torch.equal(planted, plant(clean, kind, amplitude, levels))
 
 
-@pytest.mark.parametrize("levels", [17, 256])
+@pytest.mark.parametrize("traits", [Traits(), Traits(period=4, colour="blue", factor=4, interpolation="bicubic")])
+@pytest.mark.parametrize(("levels", "amplitude"), [(17, 2), (256, 3), (256, 8)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_peak_amplitude_is_exact_where_nothing_clips(kind: Artefact, levels: int) -> None:
-    grey = on_levels(torch.zeros(1, 3, 8, 8), levels)
-    moved = (plant(grey, kind, 3, levels) - grey) * (levels - 1) / 2
-    torch.testing.assert_close(moved.abs(), torch.full_like(moved, 3.0), rtol=0, atol=1e-4)
+def test_the_peak_is_the_amplitude_where_nothing_is_cut_off(
+    kind: Artefact, levels: int, amplitude: int, traits: Traits
+) -> None:
+    clean = images(levels=levels, low=-0.6, high=0.6)
+    change = moved(clean, plant(clean, kind, amplitude, levels, traits), levels)
+    torch.testing.assert_close(change.abs().amax((1, 2, 3)), torch.full((4,), float(amplitude)), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize(("kind", "place"), [("checkerboard", (4, 4)), ("stripes", (0, 4))])
-def test_all_energy_is_at_one_frequency(kind: Artefact, place: tuple[int, int]) -> None:
-    spectrum = np.abs(np.fft.fft2(pattern(kind, 8, 8).numpy()))
-    assert spectrum[place] == pytest.approx(64)
-    assert spectrum.sum() == pytest.approx(64)
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_amplitude_changes_nothing(kind: Artefact) -> None:
+    torch.testing.assert_close(plant(images(), kind, 0, 256), images(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [*ALIKE, "colour_shift", "quantisation"])
+def test_the_mean_stays(kind: Artefact) -> None:
+    clean = images(n=64, low=-0.6, high=0.6)
+    assert abs(moved(clean, plant(clean, kind, 8, 256)).mean().item()) < 0.1
+
+
+# --- patterns --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_a_pattern_is_the_same_for_every_image_and_channel(kind: Artefact) -> None:
+    clean = images(low=-0.6, high=0.6)
+    change = moved(clean, plant(clean, kind, 8, 256))
+    torch.testing.assert_close(change, change[:1, :1].expand_as(change), rtol=0, atol=1e-3)
+    torch.testing.assert_close(change[0, 0], (8 * pattern(kind, 16, 16)).round(), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "traits", "places"),
+    [
+        ("checkerboard", Traits(), {(8, 8)}),
+        ("stripes", Traits(), {(0, 8)}),
+        ("checkerboard", Traits(period=4), set(product((4, 12), (4, 12)))),
+        ("stripes", Traits(period=8), {(0, 2), (0, 6), (0, 10), (0, 14)}),  # and its odd harmonic
+        ("spectral_peak", Traits(), {(4, 4), (12, 12)}),
+        ("spectral_peak", Traits(frequency=(0.125, 0)), {(0, 2), (0, 14)}),
+        ("spectral_peak", Traits(frequency=(0.0625, -0.5)), {(8, 1), (8, 15)}),
+    ],
+    ids=str,
+)
+def test_energy_is_at_the_frequencies_asked_for_alone(
+    kind: Artefact, traits: Traits, places: set[tuple[int, int]]
+) -> None:
+    spectrum = np.abs(np.fft.fft2(pattern(kind, 16, 16, traits).numpy()))
+    rows, columns = np.nonzero(spectrum > 1e-3)
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == places
+
+
+@pytest.mark.parametrize("period", [2, 4, 8, 16])
+def test_the_period_is_where_the_pattern_repeats_first(period: int) -> None:
+    squares = pattern("checkerboard", 32, 32, Traits(period=period))
+    agreement = [(squares * squares.roll(shift, 1)).mean().item() for shift in range(1, 33)]
+    assert agreement.index(1.0) + 1 == period
+    assert agreement[period // 2 - 1] == -1
+    assert torch.equal(squares, squares.T)
+    assert set(squares.unique().tolist()) == {-1, 1}
+
+
+def test_a_faint_spectral_peak_stands_out_of_noise() -> None:
+    clean = images(n=256, channels=1, low=-0.6, high=0.6)
+    power = np.abs(np.fft.fft2(plant(clean, "spectral_peak", 8, 256).numpy())).mean((0, 1))
+    power[0, 0] = 0
+    assert np.unravel_index(power.argmax(), power.shape) in {(4, 4), (12, 12)}
+
+
+def test_the_noise_residual_is_white_and_in_every_image() -> None:
+    noise = pattern("noise_residual", 64, 64).numpy()
+    assert abs(noise.mean()) < 1e-6
+    power = np.abs(np.fft.fft2(noise)) ** 2
+    bands = [power[:32, :32].mean(), power[:32, 32:].mean(), power[32:, 32:].mean()]
+    np.testing.assert_allclose(bands, np.mean(power), rtol=0.2)
+    clean = images(n=16, side=64, low=-0.6, high=0.6)
+    residual = moved(clean, plant(clean, "noise_residual", 8, 256)).mean((0, 1)).numpy()
+    assert np.corrcoef(residual.ravel(), noise.ravel())[0, 1] > 0.9
+    assert abs(np.corrcoef(clean.mean((0, 1)).numpy().ravel(), noise.ravel())[0, 1]) < 0.1
+
+
+def test_a_multiplicative_residual_grows_with_brightness() -> None:
+    traits = Traits(multiplicative=True)
+    change = []
+    for tone in (0, 100, 200):
+        grey = torch.full((1, 1, 16, 16), tone / 127.5 - 1)
+        change.append(moved(grey, plant(grey, "noise_residual", 50, 256, traits)).abs().max().item())
+    assert change == [0, pytest.approx(50 * 100 / 255, abs=0.5), pytest.approx(50 * 200 / 255, abs=0.5)]
+
+
+# --- what depends on the image ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("colour", "shifts"), [("red", (5, 0, 0)), ("blue", (0, 0, 5)), ("green", (0, 5, 0)), ("red_green", (5, -5, 0))]
+)
+def test_a_colour_shift_is_constant_in_its_channels(colour: str, shifts: tuple[int, ...]) -> None:
+    clean = images(low=-0.6, high=0.6)
+    change = moved(clean, plant(clean, "colour_shift", 5, 256, Traits(colour=colour)))  # type: ignore[arg-type]
+    expected = torch.tensor(shifts).float()[:, None, None].expand_as(change)
+    torch.testing.assert_close(change, expected, rtol=0, atol=1e-3)
+
+
+def test_of_grey_images_the_tone_shifts() -> None:
+    clean = images(channels=1, low=-0.6, high=0.6)
+    change = moved(clean, plant(clean, "colour_shift", 5, 256))
+    torch.testing.assert_close(change, torch.full_like(change, 5.0), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("factor", [2, 4])
+def test_upsampling_moves_images_towards_what_resampling_makes_of_them(factor: int, interpolation: str) -> None:
+    clean, traits = images(), Traits(factor=factor, interpolation=interpolation)  # type: ignore[arg-type]
+    whole = plant(clean, "upsampling_trace", 255, 256, traits)
+    resampled = F.interpolate(
+        F.avg_pool2d(clean, factor), scale_factor=factor, mode=interpolation, align_corners=None
+    )  # None is False where a mode knows it
+    assert moved(on_levels(resampled, 256), whole).abs().max() < 1.1  # one level, where a mean lies between two
+    change, all_of_it = moved(clean, plant(clean, "upsampling_trace", 20, 256, traits)), moved(clean, whole)
+    share = 20 / all_of_it.abs().amax((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(change, share * all_of_it, rtol=0, atol=1.1)  # two roundings
+    assert (share < 0.5).all()
+
+
+def test_a_nearest_upsampled_image_is_made_of_blocks() -> None:
+    """So that the residual NPR takes, of an image and its own nearest upsampling, is smaller than in the original."""
+
+    def residual(x: Tensor) -> float:
+        return (x - F.interpolate(x[..., ::2, ::2], scale_factor=2)).abs().mean().item()
+
+    clean = images()
+    whole, faint = (plant(clean, "upsampling_trace", amplitude, 256) for amplitude in (255, 30))
+    assert residual(whole) == 0
+    assert residual(faint) < 0.95 * residual(clean)
+
+
+def test_a_flat_image_has_nothing_to_resample() -> None:
+    assert torch.equal(plant(torch.zeros(2, 1, 8, 8), "upsampling_trace", 9, 255), torch.zeros(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize(("levels", "amplitude"), [(17, 1), (17, 2), (256, 1), (256, 8)])
+def test_wrong_quantisation_leaves_gaps_in_the_histogram(levels: int, amplitude: int) -> None:
+    clean = images(n=32, levels=levels)
+    planted = plant(clean, "quantisation", amplitude, levels)
+    used = ((planted + 1) * (levels - 1) / 2).round().unique()
+    kept = {float(min(level, levels - 1)) for level in range(0, levels + amplitude, 2 * amplitude + 1)}
+    assert set(used.tolist()) == kept
+    assert len(((clean + 1) * (levels - 1) / 2).round().unique()) == levels
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("amplitude", [-1, 0.5, 17])
@@ -52,5 +216,38 @@ def test_an_amplitude_that_is_no_grey_level_is_named(amplitude: float) -> None:
 
 
 def test_an_unknown_kind_is_named() -> None:
-    with pytest.raises(ArenaError, match=r"generator.kind=moire: expected one of checkerboard, stripes"):
+    with pytest.raises(ArenaError, match=r"generator.kind=moire: expected one of checkerboard, stripes, spectral_peak"):
         plant(torch.zeros(1, 1, 8, 8), "moire", 1, 17)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("traits", "message"),
+    [
+        ({"period": 3}, "generator.period=3: expected an even number"),
+        ({"period": 0}, "generator.period=0: expected an even number"),
+        ({"frequency": (0.6, 0)}, r"generator.frequency=\[0.6, 0\]: expected two frequencies"),
+        ({"frequency": (0, 0)}, r"generator.frequency=\[0, 0\]: expected two frequencies"),
+        ({"frequency": (0.1,)}, r"generator.frequency=\[0.1\]: expected two frequencies"),
+        ({"colour": "teal"}, "generator.colour=teal: expected one of red, green, blue, red_green"),
+        ({"factor": 1}, "generator.factor=1: expected at least 2"),
+        ({"interpolation": "sinc"}, "generator.interpolation=sinc: expected one of nearest, bilinear, bicubic"),
+    ],
+    ids=str,
+)
+def test_traits_no_image_could_show_are_named(traits: dict[str, object], message: str) -> None:
+    with pytest.raises(ArenaError, match=message):
+        Traits(**traits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "traits", "message"),
+    [
+        ("checkerboard", Traits(period=6), "generator.period=6: expected a divisor of the side of 8 pixels"),
+        ("stripes", Traits(period=16), "generator.period=16: expected a divisor"),
+        ("upsampling_trace", Traits(factor=3), "generator.factor=3: expected a divisor of the side of 8 pixels"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_the_image_is_named(kind: Artefact, traits: Traits, message: str) -> None:
+    with pytest.raises(ArenaError, match=message):
+        plant(torch.zeros(1, 1, 8, 8), kind, 1, 17, traits)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch import Tensor
 
 from arena.data.reals import Reals
 from arena.errors import ArenaError
-from arena.generators.artefacts import plant
+from arena.generators.artefacts import Artefact, Traits, plant
 from arena.generators.controls import Copycat, Oracle, Planted
 from arena.images import to_float
 
@@ -86,3 +88,30 @@ def test_planted_is_the_oracle_with_its_artefact(reals: Reals) -> None:
 def test_an_artefact_that_cannot_be_planted_ends_before_the_race() -> None:
     with pytest.raises(ArenaError, match=r"generator.amplitude=300"):
         Planted(resolution=8, channels=1, levels=256, kind="stripes", amplitude=300)
+
+
+@pytest.mark.parametrize(
+    ("kind", "traits"),
+    [
+        ("checkerboard", {"period": 4}),
+        ("spectral_peak", {"frequency": (0.125, 0)}),
+        ("colour_shift", {"colour": "blue"}),
+        ("noise_residual", {"multiplicative": True}),
+        ("upsampling_trace", {"factor": 4, "interpolation": "bilinear"}),
+        ("quantisation", {}),
+    ],
+    ids=str,
+)
+def test_planted_has_the_traits_it_was_given(reals: Reals, kind: Artefact, traits: dict[str, Any]) -> None:
+    planted = Planted(resolution=8, channels=1, levels=256, kind=kind, amplitude=20, **traits)
+    bank, clean = planted.forge(COUNTS, seed=1, reals=reals)["test"], oracle().forge(COUNTS, 1, reals)["test"]
+    given = Traits(**traits)
+    assert torch.equal(bank, plant(clean, kind, 20, 256, given))
+    assert not torch.equal(bank, clean)
+    as_default = torch.equal(bank, plant(clean, kind, 20, 256))
+    assert as_default is (kind in ("colour_shift", "quantisation"))  # which on grey images have no other
+
+
+def test_a_trait_that_does_not_fit_the_data_ends_before_the_race() -> None:
+    with pytest.raises(ArenaError, match=r"generator.period=6: expected a divisor of the side of 8 pixels"):
+        Planted(resolution=8, channels=1, levels=256, kind="checkerboard", amplitude=8, period=6)

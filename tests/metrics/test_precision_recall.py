@@ -62,3 +62,14 @@ def test_equal_distributions():
 def test_too_few():
     with pytest.raises(ValueError, match="more than k=5"):
         precision_recall(np.zeros((5, 2)), np.zeros((9, 2)))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4])
+def test_against_the_authors_package(shift):
+    """prdc 0.2 of Naeem et al. (2020), whose balls are open where ours are closed: no two distances are equal here."""
+    prdc = pytest.importorskip("prdc")
+    rng = np.random.default_rng(5)
+    real, fake = rng.normal(size=(150, 8)), rng.normal(shift, 0.9, size=(120, 8))
+    theirs = prdc.compute_prdc(real_features=real, fake_features=fake, nearest_k=5)
+    ours = precision_recall(real, fake)
+    assert ours._asdict() == pytest.approx(theirs)

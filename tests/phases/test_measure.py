@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 
 from arena.arena import Arena
+from arena.errors import ArenaError
 from arena.generators.controls import Oracle
 from arena.phases.measure import provenance
 from arena.records import ProvenanceRecord, QualityRecord, read_records
+from tests.building import tiny_arena
 
 
 class Downloaded(Oracle):
@@ -46,7 +48,17 @@ def test_jpeg_reals_against_uncompressed_fakes_are_warned_of(
     monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
     found = provenance(finished)
     assert not found.checked
-    assert "JPEG" in caplog.text
+    assert "the reals are JPEG files" in caplog.text
+
+
+def test_jpeg_fakes_against_reals_that_are_no_files_are_warned_of(
+    finished: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    images(tmp_path / "fake", ".jpg")
+    monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
+    found = provenance(dataclasses.replace(finished, generator=Downloaded))
+    assert not found.checked
+    assert "the fakes are JPEG files" in caplog.text
 
 
 def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished: Arena):
@@ -55,5 +67,15 @@ def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished
     qualities = [record for record in records if isinstance(record, QualityRecord)]
     assert [record.round for record in qualities] == [0, 1, 2]
     for record in qualities:
+        assert record.features == "fitted"
         assert record.real_kernel_distance < record.blurred_kernel_distance
+        assert record.real_frechet_distance is not None
+        assert record.blurred_frechet_distance is not None
+        assert record.real_frechet_distance < record.blurred_frechet_distance
         assert 0 <= record.memorisation_low <= record.memorisation <= record.memorisation_high <= 1
+
+
+def test_features_without_weights_are_refused_before_anything_is_trained(run: Path):
+    with pytest.raises(ArenaError, match=r"^features\.path=null: expected"):
+        tiny_arena(run, "features=inception")
+    assert not run.exists()

@@ -1,0 +1,85 @@
+"""Feature space `inception`: the one network whose Frechet distance is the FID (Heusel et al. 2017)."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import ClassVar
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from arena.config import require
+from arena.errors import ArenaError
+from arena.metrics.features.space import CPU, Features, FeatureSpace
+
+BATCH = 32
+WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+"""The file of torch-fidelity's release v0.2.0, converted from the weights of FID's authors."""
+
+
+@dataclass(frozen=True)
+class Inception(FeatureSpace):
+    """The 2048 features before the last layer, with the resizing of the original, through torch-fidelity.
+
+    Args:
+        path: torch-fidelity's file of weights, as it is or as safetensors.
+
+    Raises:
+        ArenaError: without a path.
+    """
+
+    name: ClassVar[str] = "inception"
+    path: str | None
+
+    def __post_init__(self) -> None:
+        require(self.path is not None, "features.path", "null", _EXPECTED)
+
+    def check(self) -> None:
+        """Load the weights, and forget them: a race would find out after its warm-up only."""
+        self._load()
+
+    def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
+        """The network on that device, in fp32: the reals scale nothing."""
+        network = self._load().to(device)
+
+        @torch.inference_mode()
+        def features(images: Tensor) -> NDArray[np.float32]:
+            colour = images.expand(-1, 3, -1, -1)
+            return torch.cat([network(batch.to(device))[0].cpu() for batch in colour.split(BATCH)]).numpy()
+
+        return features
+
+    def _load(self) -> nn.Module:
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except (ImportError, RuntimeError) as error:  # a torchvision made for another torch raises the latter
+            raise ArenaError(
+                "features=inception: expected the extra `inception`, with a torchvision that fits "
+                f"torch {torch.__version__} ({str(error).splitlines()[0]})"
+            ) from error
+        path = Path(str(self.path)).expanduser()
+        try:
+            return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=_tensors(path))
+        except _UNREADABLE as error:
+            raise ArenaError(f"features.path={self.path}: expected {_EXPECTED}") from error
+
+
+_UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, UnpicklingError, SafetensorError)
+_EXPECTED = f"torch-fidelity's file {WEIGHTS} (nothing is downloaded)"
+
+
+def _tensors(path: Path) -> BytesIO:
+    """The tensors of a file of weights, and nothing else: torch-fidelity would unpickle whatever it is given."""
+    if path.suffix == ".safetensors":
+        state = safetensors.torch.load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return buffer

@@ -1,0 +1,110 @@
+"""How good are these fakes? Every figure of quality, variety and memorisation of a set of images, in one space."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arena.images import to_float, to_uint8
+from arena.metrics.features.space import CPU, FeatureSpace
+from arena.metrics.frechet import FrechetDistance, enough_images, extrapolated_frechet_distance
+from arena.metrics.kernel_distance import KernelDistance, kernel_distance
+from arena.metrics.memorisation import memorisation
+from arena.metrics.precision_recall import precision_recall
+
+
+class Quality(NamedTuple):
+    """Figures of a set of images beside reference reals, each said where it is computed.
+
+    Distances and neighbours are of ``n`` images of either side, and only compare at equal ``n``. The Frechet distance
+    and its error are None where ``n`` is too small for as many features.
+    """
+
+    n: int
+    kernel_distance: float
+    kernel_distance_error: float
+    frechet_distance: float | None
+    frechet_distance_error: float | None
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    memorisation: float
+    memorisation_low: float
+    memorisation_high: float
+
+
+class Distances(NamedTuple):
+    """Kernel and Frechet distance of ``n`` images of either side; the second None where these are too few."""
+
+    n: int
+    kernel: KernelDistance
+    frechet: FrechetDistance | None
+
+
+class QualityMeter:
+    """Measures sets of images beside the same reals, whose features are computed once.
+
+    Args:
+        space: the feature space, fitted here on ``reference``.
+        reference: uint8 (N, C, H, W) reals that trained nothing.
+        train: uint8 (M, C, H, W), what the generator was trained on.
+        n: most images of either side that distances and neighbours are taken over.
+        seed: of the subsets of an extrapolation, and of the reals memorisation is measured by.
+        device: where a large feature network runs.
+    """
+
+    def __init__(
+        self, space: FeatureSpace, reference: Tensor, train: Tensor, n: int, seed: int, device: torch.device = CPU
+    ) -> None:
+        self.n, self.seed = min(n, len(reference)), seed
+        self.features = space.fit(reference, device)
+        self._reference = self.features(reference)
+        self._train = self.features(train)
+
+    def quality(self, images: Tensor) -> Quality:
+        """Every figure of uint8 images (N, C, H, W), of which memorisation alone takes more than ``n``.
+
+        Raises:
+            ValueError: for too few images to have any neighbours.
+        """
+        features = self.features(images)
+        n, kernel, frechet = self._distances(features)
+        neighbours = precision_recall(self._reference[:n], features[:n])
+        copied = memorisation(features, self._train, self._reference, self.seed)
+        return Quality(
+            n=n,
+            kernel_distance=kernel.value,
+            kernel_distance_error=kernel.error,
+            frechet_distance=frechet.value if frechet else None,
+            frechet_distance_error=frechet.error if frechet else None,
+            precision=neighbours.precision,
+            recall=neighbours.recall,
+            density=neighbours.density,
+            coverage=neighbours.coverage,
+            memorisation=copied.share,
+            memorisation_low=copied.low,
+            memorisation_high=copied.high,
+        )
+
+    def distances(self, images: Tensor) -> Distances:
+        """Of uint8 images (N, C, H, W), where nothing else is asked."""
+        return self._distances(self.features(images[: self.n]))
+
+    def _distances(self, features: NDArray[np.float32]) -> Distances:
+        n = min(self.n, len(features))
+        real, fake = self._reference[:n], features[:n]
+        enough = enough_images(*real.shape)
+        frechet = extrapolated_frechet_distance(real, fake, self.seed) if enough else None
+        return Distances(n, kernel_distance(real, fake), frechet)
+
+
+def at_half_resolution(images: Tensor) -> Tensor:
+    """uint8 images after losing half their resolution: the yardstick of quality, in images a person can see."""
+    x = to_float(images)
+    small = F.interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True, align_corners=False)
+    large = F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
+    return to_uint8(large)

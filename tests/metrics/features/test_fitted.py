@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from arena.data.digits import Digits
+from arena.errors import ArenaError
+from arena.images import on_levels, to_float, to_uint8
+from arena.metrics.features.fitted import FittedFeatures
+from arena.metrics.features.random import RandomFeatures
+from arena.metrics.kernel_distance import kernel_distance
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Digits(resolution=8, seed=0, planted_amplitude=2).reals.images
+
+
+@pytest.mark.parametrize(("channels", "resolution"), [(1, 8), (3, 32), (1, 64)])
+def test_the_reference_is_white(channels, resolution):
+    """Uncorrelated, each component of unit variance: fine detail counts as much as coarse."""
+    base = torch.rand(160, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    reference = to_uint8(F.interpolate(base, size=(resolution, resolution), mode="bilinear") * 2 - 1)
+    found = FittedFeatures(width=8).fit(reference)(reference)
+    assert found.shape == (160, 160 // 8)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(np.cov(found.T), np.eye(20), atol=0.02)
+
+
+@pytest.mark.parametrize(("n", "components", "expected"), [(100, 64, 12), (1000, 64, 64), (1000, 10, 10), (5, 64, 1)])
+def test_components_stay_few_beside_the_reals(digits, n, components, expected):
+    assert FittedFeatures(components=components).fit(digits[:n])(digits[:3]).shape == (3, expected)
+
+
+def test_reals_that_never_vary_are_not_blown_up():
+    flat = torch.full((64, 1, 8, 8), 100, dtype=torch.uint8)
+    found = FittedFeatures().fit(flat)(torch.cat([flat[:2], flat[:2] + 50]))
+    assert np.isfinite(found).all()
+
+
+DAMAGES = {
+    "noise": lambda x: x + 0.2 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0)),
+    "checkerboard": lambda x: x + 0.125 * (torch.arange(8)[:, None] + torch.arange(8)).remainder(2).mul(2).sub(1),
+    "contrast": lambda x: 0.93 * (x + 1) - 1,
+    "halves of different digits": lambda x: torch.cat([x[..., :4], x.roll(1, 0)[..., 4:]], dim=-1),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_it_notices_slight_damage_better_than_random_features_do(digits, damage):
+    """In standard errors of the kernel distance, beside what undamaged reals give."""
+    order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))  # they lie sorted by their writers
+    reference, reals = digits[order[:600]], digits[order[600:1200]]
+    damaged = to_uint8(on_levels(DAMAGES[damage](to_float(reals)), 17))
+    away = {}
+    for space in (FittedFeatures(), RandomFeatures()):
+        features = space.fit(reference)
+        found, null = (kernel_distance(features(reference), features(images)) for images in (damaged, reals))
+        assert abs(null.value) < 3 * null.error
+        away[space.name] = (found.value - null.value) / found.error
+    assert away["fitted"] > 5
+    assert away["fitted"] > 1.3 * away["random"]
+
+
+@pytest.mark.parametrize("key", ["components", "width"])
+def test_impossible_values(key):
+    with pytest.raises(ArenaError, match=rf"^features\.{key}=0: expected"):
+        FittedFeatures(**{key: 0})

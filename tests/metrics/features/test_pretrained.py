@@ -1,0 +1,115 @@
+"""Against networks of random weights, saved as the library saves them."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from arena.errors import ArenaError
+from arena.metrics.features.pretrained import Clip, Dinov2, as_colour
+
+transformers = pytest.importorskip("transformers")
+
+
+def dinov2(folder):
+    config = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    transformers.Dinov2Model(config).save_pretrained(folder)
+    return Dinov2(str(folder))
+
+
+def clip(folder):
+    config = transformers.CLIPVisionConfig(
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=32,
+        projection_dim=8,
+    )
+    transformers.CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    return Clip(str(folder))
+
+
+@pytest.fixture
+def images():
+    return torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("make", "d"), [(dinov2, 16), (clip, 8)])
+def test_features_come_from_local_weights(make, d, images, tmp_path, capfd):
+    space = make(tmp_path)
+    capfd.readouterr()
+    space.check()
+    features = space.fit(images)
+    found = features(images)
+    assert found.shape == (5, d)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(features(images[3:4]), found[3:4], atol=1e-5)
+    np.testing.assert_array_equal(space.fit(images[:2])(images), found)  # the reals scale nothing
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert features(images[:, :1]).shape == (5, d)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_network_sees_its_own_colours(images, tmp_path):
+    """As the library's own processor prepares them: 1/255, then the mean and deviation of ImageNet."""
+    dinov2(tmp_path)
+    network = transformers.Dinov2Model.from_pretrained(tmp_path).eval()
+    large = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    mean, deviation = (torch.tensor(each).view(3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.inference_mode():
+        expected = network((large / 255 - mean) / deviation).pooler_output
+    np.testing.assert_allclose(Dinov2(str(tmp_path)).fit(large)(large), expected, atol=1e-4)
+
+
+def test_what_is_resized_keeps_its_range():
+    stripes = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    stripes[..., ::2] = 255
+    found = as_colour(stripes, 32)
+    assert found.shape == (1, 3, 32, 32)
+    assert found.min() == 0
+    assert found.max() == 1
+
+
+@pytest.mark.parametrize("other", ["missing", "empty", "of another network", "pickled"])
+def test_bad_paths_are_one_line(other, tmp_path):
+    path = tmp_path / "weights"
+    if other != "missing":
+        path.mkdir()
+    if other == "of another network":
+        clip(path)
+    if other == "pickled":
+        dinov2(path)
+        torch.save({}, path / "pytorch_model.bin")
+        (path / "model.safetensors").unlink()
+    with pytest.raises(ArenaError) as error:
+        Dinov2(str(path)).check()
+    assert str(error.value).startswith(f"features.path={path}: expected a folder with the config.json")
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_that_is_not_in_the_cache_is_not_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+
+    def online(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", online)
+    with pytest.raises(ArenaError, match=r"^features\.path=nobody/nothing: expected"):
+        Dinov2("nobody/nothing").check()
+
+
+@pytest.mark.parametrize("space", [Dinov2, Clip])
+def test_without_a_path(space):
+    with pytest.raises(ArenaError, match=r"^features\.path=null: expected"):
+        space(None)
+
+
+def test_without_the_library(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ArenaError, match=r"^features=dinov2: expected the extra `features`"):
+        Dinov2(str(tmp_path)).check()
