@@ -26,6 +26,7 @@ from arena.training.access import Access
 from arena.training.augmentation import Augmentation
 from arena.training.losses import GanLoss
 from arena.training.objective import Objective
+from arena.training.path_length import check_paths
 from arena.training.pool import Pool
 from arena.training.trainer import Machine
 
@@ -194,6 +195,7 @@ class Arena:
         generator = self.new_generator()
         if isinstance(generator, TrainableGenerator):
             self._check_discriminator(generator)
+            check_paths(self.loss.path_length, generator)
         if self.rounds and not isinstance(generator, TrainableGenerator):
             name = type(generator).__name__.lower()
             raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")

@@ -59,7 +59,8 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
     evidence = part(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
     reals = data.part("generator").images
     determines = {"reals": hashlib.sha256(reals.numpy().tobytes()).hexdigest(), "evidence": repr(evidence)} | {
-        key: OmegaConf.to_container(composed[key], resolve=True) for key in ("generator", "loss", "augmentation", "features")
+        key: OmegaConf.to_container(composed[key], resolve=True)
+        for key in ("generator", "loss", "augmentation", "features")
     }
     run = Path(config.run_dir)
     arena = Arena(
@@ -165,7 +166,7 @@ def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
         "packages": packages,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "device": str(machine.device),
         "precision": machine.precision,
         "threads": torch.get_num_threads(),
@@ -184,7 +185,7 @@ def _commit() -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,6 @@ class QualityRecord:
     frechet_distance_error: float | None
     real_frechet_distance: float | None
     real_frechet_distance_error: float | None
-    blurred_frechet_distance: float | None
     precision: float
     recall: float
     density: float
@@ -115,8 +114,8 @@ class QualityRecord:
 class TrainingRecord:
     """A GAN in training, looked at after an interval; without figures where it diverged.
 
-    ``variety`` is its coverage of its own training images, by which a collapse is told; ``fault`` is what was wrong, and
-    why it was rolled back.
+    ``variety`` is its coverage of its own training images, by which a collapse is told; ``fault`` is what was wrong,
+    and why it was rolled back.
     """
 
     kind: ClassVar[str] = "training"
@@ -202,10 +201,7 @@ class PhaseRecord:
 
 
 Record = ScoreRecord | QualityRecord | TrainingRecord | FitnessRecord | ControlRecord | ProvenanceRecord | PhaseRecord
-_KINDS: dict[str, type[Record]] = {
-    kind.kind: kind
-    for kind in (ScoreRecord, QualityRecord, TrainingRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
-}
+_KINDS: dict[str, type[Record]] = {kind.kind: kind for kind in get_args(Record)}
 
 
 def to_json(record: Record) -> str:

@@ -37,6 +37,8 @@ class Start:
         Raises:
             ArenaError: if it is no run that trained a generator to its last round, or differs in what must be shared.
         """
+        if not (run / "config.yaml").is_file():
+            raise ArenaError(f"race.from={run}: expected the directory of a run, with a config.yaml in it")
         origin = read_config(run)
         for key in SHARED:
             ours, theirs = _leaves(config, key), _leaves(origin, key)

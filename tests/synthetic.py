@@ -43,7 +43,6 @@ QUALITY = {
     "frechet_distance_error": 0.2,
     "real_frechet_distance": -0.1,
     "real_frechet_distance_error": 0.2,
-    "blurred_frechet_distance": 40.0,
     "precision": 0.7,
     "recall": 0.6,
     "density": 0.9,

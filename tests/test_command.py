@@ -59,8 +59,8 @@ def test_what_runs_nothing_imports_nothing_heavy_and_writes_nothing(tmp_path, ar
 # overrides, what the line must begin with or, after "...", hold
 REFUSED = [
     (["race.rnds=3"], "...race.rnds"),
-    (["race.rounds=-1"], "race.rounds=-1: expected 0 or more"),
-    (["race.rounds=many"], "race.rounds=many: Value 'many' of type 'str' could not be converted to Integer"),
+    (["race.rounds=-1"], "race.rounds=-1: expected a whole number, 0 or more"),
+    (["race.rounds=many"], "race.rounds=many: expected a whole number"),
     (["race.rounds=[1"], "race.rounds=[1: "),
     (["data=null"], "data=null: "),
     (["data=faces"], "...'data/faces' Available options in 'data': celeba cifar10 digits ffhq folder"),
@@ -96,7 +96,11 @@ REFUSED = [
     (["evidence.levels=0"], "evidence.levels=0: expected 2 to 256"),
     (["evidence.jpeg=900"], "evidence.jpeg=900: expected a quality from 1 to 100"),
     (["evidence.resize=20"], "evidence.resize=20: expected a side that the generator's discriminator takes"),
-    (["+race.from=x"], "race.from: no such key, expected one of rounds"),
+    (["race.from=x"], "race.from=x: expected the directory of a run"),
+    (["+race.typo=1"], "race.typo=1: expected race.rounds or race.from"),
+    (["loss=logistic", "loss.path_length=2", "generator=dcgan"], "loss.path_length=2: expected 0"),
+    (["generator.weights=missing"], "generator.weights=missing: expected safetensors of this network"),
+    (["augmentation.probability=1"], "augmentation.probability=1: expected 0 to 0.8"),
     (["+generator.typo=1"], "generator.typo: no such key, expected one of width"),
     (["+generator.resolution=16"], "generator.resolution: no such key"),  # the data's to say
     (["+pool.typo=1"], "pool.typo: no such key, expected one of memory, sample"),

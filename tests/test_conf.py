@@ -34,6 +34,8 @@ CONF = Path(__file__).parents[1] / "conf"
 LEAVES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
 IMAGES = {"resolution", "channels", "levels"}
 """What the data decides, and the race hands over."""
+RACES = {"experiment", "ladder"}
+"""Groups that set others, and are no part of a race themselves."""
 PLAIN = {field.name for field in dataclasses.fields(ArenaConfig) if dataclasses.is_dataclass(field.default_factory)}
 """Groups the race reads itself, typed by the schema; all others are parts with a target."""
 
@@ -72,12 +74,12 @@ def parameters(target):
 
 
 def test_the_groups_are_those_of_the_schema():
-    groups = {leaf.split("/")[0] for leaf in LEAVES} - {"detector", "experiment"}
+    groups = {leaf.split("/")[0] for leaf in LEAVES} - {"detector", *RACES}
     assert groups <= {field.name for field in dataclasses.fields(ArenaConfig)}
     assert set(leaves("detector", "generator", "data")) != set()
 
 
-@pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.split("/")[0] not in PLAIN | {"experiment"}])
+@pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.split("/")[0] not in PLAIN | RACES])
 def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf, tmp_path):
     config = node(leaf)
     target = get_object(config._target_)
@@ -117,9 +119,18 @@ def test_a_group_the_race_reads_itself_fits_its_schema(leaf):
     assert written <= {field.name for field in dataclasses.fields(getattr(config, group))}
 
 
-@pytest.mark.parametrize("leaf", leaves("experiment"))
+@pytest.mark.parametrize("leaf", leaves(*RACES))
 def test_an_experiment_is_a_possible_race(leaf):
-    assert isinstance(OmegaConf.to_object(race(f"experiment={leaf.split('/')[1]}")), ArenaConfig)
+    assert isinstance(OmegaConf.to_object(race(leaf.replace("/", "="))), ArenaConfig)
+
+
+def test_a_rung_of_the_ladder_is_its_generator_with_the_loss_of_its_year():
+    losses = {"gan2014": "NonSaturating", "dcgan": "NonSaturating", "style": "Logistic", "r3gan": "Relativistic"}
+    for rung, loss in losses.items():
+        config = race(f"ladder={rung}")
+        assert config.generator._target_ == node(f"generator/{rung}")._target_
+        assert config.loss._target_.endswith(f".{loss}")
+        assert config.loss.get("gamma") is None
 
 
 @pytest.mark.parametrize("leaf", leaves("battery"))
@@ -175,7 +186,7 @@ def test_every_class_there_is_has_a_leaf(package, group, kind):
     assert {name for name in made if not name.endswith(".LearnedDetector")} <= configured
 
 
-@pytest.mark.parametrize("group", sorted({leaf.split("/")[0] for leaf in LEAVES} - {"experiment", "detector"}))
+@pytest.mark.parametrize("group", sorted({leaf.split("/")[0] for leaf in LEAVES} - {"detector", *RACES}))
 def test_a_mistyped_key_fails_in_every_group(group):
     with pytest.raises(OmegaConfBaseException, match=f"{group}.mistyped"):
         OmegaConf.update(race(), f"{group}.mistyped", 1)

@@ -37,10 +37,12 @@ def config(*values: str) -> ArenaConfig:
 # overrides, the key of the complaint
 IMPOSSIBLE = [
     (["race.rounds=-1"], "race.rounds=-1"),
+    (["race.rounds=many"], "race.rounds=many"),
+    (["race.from=3"], "race.from=3"),
     (["schedule.batch=1"], "schedule.batch=1"),
     (["schedule.warm_up_images=3"], "schedule.warm_up_images=3"),
     (["schedule.response_images=0"], "schedule.response_images=0"),
-    (["schedule.snapshot_images=1"], "schedule.snapshot_images=1"),
+    (["schedule.evaluate_images=1"], "schedule.evaluate_images=1"),
     (["bank.train=7"], "bank.train=7"),
     (["bank.validation=0"], "bank.validation=0"),
     (["bank.test=64", "bank.cell=65"], "bank.cell=65"),
@@ -88,7 +90,7 @@ MISTYPED = [
     "battery.members.cnn.widht=8",
     "access.heldout=[cnn]",
     "evidence.jepg=90",
-    "race.rounds=many",
+    "race.form=runs/0",
     "pool=everyone",
 ]
 

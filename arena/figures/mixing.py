@@ -101,11 +101,12 @@ def mixing(grid: Grid, across: int = 3) -> Figure:
     return canvas.figure()
 
 
-def mixed_photographs(rows: Sequence[tuple[str, Images]]) -> Figure:
+def mixed_photographs(rows: Sequence[tuple[str, Images]], space: str) -> Figure:
     """A row a photograph: itself, its reconstructions in W and W+, and itself with each level of the other's styles.
 
     Args:
         rows: name and images, uint8 (6, C, H, W) in the order of ``COLUMNS``.
+        space: whose codes were mixed, such as ``W+``.
     """
     side = rows[0][1].shape[-1]
     scale = max(1, round(PHOTOGRAPH / side))
@@ -113,7 +114,7 @@ def mixed_photographs(rows: Sequence[tuple[str, Images]]) -> Figure:
     starts = [MARGIN + k * step + (k > 0) * RIM + (k > 2) * RIM for k in range(len(COLUMNS))]
     canvas = Canvas(starts[-1] + scale * side, TITLE + len(rows) * step - GAP)
     canvas.say("reconstructed", starts[1], TITLE - 52, size=8.5, bold=True)
-    canvas.say("with the other's", starts[3], TITLE - 52, size=8.5, bold=True)
+    canvas.say(f"mixed in {space}, with the other's", starts[3], TITLE - 52, size=8.5, bold=True)
     for left, words in zip(starts, COLUMNS, strict=True):
         canvas.say(words, left, TITLE - 18)
     for row, (name, images) in enumerate(rows):

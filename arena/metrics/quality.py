@@ -10,7 +10,7 @@ from torch import Tensor
 
 from arena.images import to_float, to_uint8
 from arena.metrics.features.space import CPU, FeatureSpace
-from arena.metrics.frechet import FrechetDistance, enough_images, extrapolated_frechet_distance
+from arena.metrics.frechet import enough_images, extrapolated_frechet_distance
 from arena.metrics.kernel_distance import KernelDistance, kernel_distance
 from arena.metrics.memorisation import memorisation
 from arena.metrics.precision_recall import precision_recall
@@ -35,14 +35,6 @@ class Quality(NamedTuple):
     memorisation: float
     memorisation_low: float
     memorisation_high: float
-
-
-class Distances(NamedTuple):
-    """Kernel and Frechet distance of ``n`` images of either side; the second None where these are too few."""
-
-    n: int
-    kernel: KernelDistance
-    frechet: FrechetDistance | None
 
 
 class QualityMeter:
@@ -72,11 +64,13 @@ class QualityMeter:
             ValueError: for too few images to have any neighbours.
         """
         features = self.features(images)
-        n, kernel, frechet = self._distances(features)
-        neighbours = precision_recall(self._reference[:n], features[:n])
+        real, fake = self._at_equal_n(features)
+        kernel = kernel_distance(real, fake)
+        frechet = extrapolated_frechet_distance(real, fake, self.seed) if enough_images(*real.shape) else None
+        neighbours = precision_recall(real, fake)
         copied = memorisation(features, self._train, self._reference, self.seed)
         return Quality(
-            n=n,
+            n=len(real),
             kernel_distance=kernel.value,
             kernel_distance_error=kernel.error,
             frechet_distance=frechet.value if frechet else None,
@@ -90,16 +84,14 @@ class QualityMeter:
             memorisation_high=copied.high,
         )
 
-    def distances(self, images: Tensor) -> Distances:
+    def kernel_distance(self, images: Tensor) -> KernelDistance:
         """Of uint8 images (N, C, H, W), where nothing else is asked."""
-        return self._distances(self.features(images[: self.n]))
+        return kernel_distance(*self._at_equal_n(self.features(images[: self.n])))
 
-    def _distances(self, features: NDArray[np.float32]) -> Distances:
+    def _at_equal_n(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The first features of the reference and of the images."""
         n = min(self.n, len(features))
-        real, fake = self._reference[:n], features[:n]
-        enough = enough_images(*real.shape)
-        frechet = extrapolated_frechet_distance(real, fake, self.seed) if enough else None
-        return Distances(n, kernel_distance(real, fake), frechet)
+        return self._reference[:n], features[:n]
 
 
 def at_half_resolution(images: Tensor) -> Tensor:

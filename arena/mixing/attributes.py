@@ -153,7 +153,9 @@ def attribute_table(found: Sequence[Carried]) -> Table:
 
 def show(found: Sequence[Carried], console: Console) -> None:
     """The same to read: in each level's column the share, its interval and, in brackets, chance."""
-    table = RichTable("attribute", "R²", *(f"{level} styles of the source" for level in LEVELS))
+    levels = (f"{level} styles of the source" for level in LEVELS)
+    title = "How often a mixed image has its source's attribute and not its destination's [95%] (chance)"
+    table = RichTable("attribute", "R²", *levels, title=title, title_justify="left")
     for its in filter(lambda its: its.readable, found):
         shares = ((its.source[level], its.chance[level]) for level in LEVELS)
         cells = [f"{own.value:.2f} [{own.low:.2f}, {own.high:.2f}] ({other.value:.2f})" for own, other in shares]

@@ -76,7 +76,8 @@ def mix_photographs(
     named = [{"file": file.name} | its for file, its in zip(files, found, strict=True)]
     facts = {"round": round, "space": space, "steps": steps, "seed": seed, "photographs": named}
     stem = out / f"{files[0].stem}_{files[1].stem}"
-    written = save(mixed_photographs([(file.name, images) for file, images in zip(files, shown, strict=True)]), stem)
+    rows = [(file.name, images) for file, images in zip(files, shown, strict=True)]
+    written = save(mixed_photographs(rows, space.upper()), stem)
     written.append(stem.with_name(f"{stem.name}.json"))
     write_atomically(written[-1], (json.dumps(facts, indent=2) + "\n").encode())
     return written

@@ -20,7 +20,7 @@ def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, play
     meter, fakes = arena.quality_meter, arena.forged(round).test
     quality = meter.quality(fakes)
     held_out = arena.judge_reals.images[: quality.n]
-    reals, blurred = meter.quality(held_out), meter.distances(at_half_resolution(held_out))
+    reals, blurred = meter.quality(held_out), meter.kernel_distance(at_half_resolution(held_out))
     record = QualityRecord(
         round=round,
         seed=arena.seed,
@@ -30,12 +30,11 @@ def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, play
         kernel_distance_error=quality.kernel_distance_error,
         real_kernel_distance=reals.kernel_distance,
         real_kernel_distance_error=reals.kernel_distance_error,
-        blurred_kernel_distance=blurred.kernel.value,
+        blurred_kernel_distance=blurred.value,
         frechet_distance=quality.frechet_distance,
         frechet_distance_error=quality.frechet_distance_error,
         real_frechet_distance=reals.frechet_distance,
         real_frechet_distance_error=reals.frechet_distance_error,
-        blurred_frechet_distance=blurred.frechet.value if blurred.frechet else None,
         precision=quality.precision,
         recall=quality.recall,
         density=quality.density,

@@ -10,7 +10,6 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from arena.config import require
 from arena.errors import ArenaError
 from arena.evidence import Evidence
 from arena.generators.generator import TrainableGenerator
@@ -21,7 +20,7 @@ from arena.seeding import derive_seed
 from arena.training.augmentation import Augmentation, Augmenter
 from arena.training.ema import average_of, decay, update
 from arena.training.losses import DiscriminatorLoss, GanLoss
-from arena.training.path_length import PathLength
+from arena.training.path_length import PathLength, check_paths
 
 OptimizerState = dict[str, object]
 
@@ -83,10 +82,7 @@ class GanTraining(pl.LightningModule):
         log_every: int = 50,
     ) -> None:
         super().__init__()
-        style = isinstance(generator, StyleGenerator)
-        require(
-            style or not loss.path_length, "loss.path_length", loss.path_length, "0: only generator=style has paths"
-        )
+        check_paths(loss.path_length, generator)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator.train(), discriminator.train()
         _store_channels_last(generator, discriminator)

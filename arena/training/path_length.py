@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from arena.config import require
 from arena.generators.style import StyleGenerator
 
 DECAY = 0.01
@@ -32,6 +33,12 @@ class PathLength(nn.Module):
         with torch.no_grad():
             self.mean.lerp_(lengths.mean(), DECAY)
         return self.interval * self.weight * (lengths - self.mean).square().mean()
+
+
+def check_paths(weight: float, generator: nn.Module) -> None:
+    """Raise ``ArenaError`` where a path length is asked of a generator that has no w."""
+    possible = weight == 0 or isinstance(generator, StyleGenerator)
+    require(possible, "loss.path_length", weight, "0, since only generator=style has paths")
 
 
 def path_lengths(code: Tensor, images: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,4 +1,5 @@
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def write_grid(run, round, channels=3, side=16, psi=0.7, **changed):
     def noise(*shape):
         return rng.integers(0, 256, (*shape, channels, side, side), dtype=np.uint8)
 
-    arrays = {"sources": noise(2), "destinations": noise(3)} | {level: noise(2, 3) for level in LEVELS}
+    arrays: dict[str, Any] = {"sources": noise(2), "destinations": noise(3)} | {level: noise(2, 3) for level in LEVELS}
     arrays |= {"sides": np.array([[4, 8], [16, 16], [32, 64]]), "psi": np.array(psi)}
     (run / "banks").mkdir(parents=True, exist_ok=True)
     np.savez(run / "banks" / f"mixing_{round:02d}.npz", **(arrays | changed))
@@ -100,6 +101,6 @@ def test_what_is_no_grid_is_named(tmp_path, changed):
 def test_photographs_stand_in_rows_with_all_that_was_made_of_them():
     rng = np.random.default_rng(0)
     rows = [(name, rng.integers(0, 256, (len(COLUMNS), 3, 72, 72), dtype=np.uint8)) for name in ("Ada", "Bo")]
-    figure = mixed_photographs(rows)
-    assert {"Ada", "Bo", *COLUMNS} <= {text.get_text() for text in figure.texts}
+    figure = mixed_photographs(rows, "W+")
+    assert {"Ada", "Bo", "mixed in W+, with the other's", *COLUMNS} <= {text.get_text() for text in figure.texts}
     assert picture(figure).shape[1] > len(COLUMNS) * 72

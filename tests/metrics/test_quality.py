@@ -84,7 +84,7 @@ def test_distances_are_taken_at_equal_n(n, fakes, taken):
     alone = QualityMeter(Pixels(), reference[:taken], two_modes(30, 2), n=taken, seed=0).quality(images[:taken])
     assert found.n == taken
     assert found[:8] == alone[:8]
-    assert meter.distances(images) == (taken, found[1:3], found[3:5])
+    assert meter.kernel_distance(images) == found[1:3]
 
 
 def test_no_frechet_distance_of_too_few_images():
@@ -101,12 +101,14 @@ def test_half_the_resolution_is_farther_away_than_fresh_reals(space):
     data.setup()
     reference, reals = data.part("reference").images, data.part("judge").images
     meter = QualityMeter(space, reference, data.part("generator").images, n=len(reference), seed=0)
-    fresh, blurred = meter.distances(reals), meter.distances(at_half_resolution(reals))
-    assert blurred.kernel.value > 10 * abs(fresh.kernel.value)
-    assert fresh.frechet is not None
-    assert blurred.frechet is not None
-    assert abs(fresh.frechet.value) < 3 * fresh.frechet.error
-    assert blurred.frechet.value > 50 * fresh.frechet.error
+    fresh, blurred = meter.quality(reals), meter.quality(at_half_resolution(reals))
+    assert abs(fresh.kernel_distance) < 3 * fresh.kernel_distance_error
+    assert blurred.kernel_distance > 30 * blurred.kernel_distance_error
+    assert fresh.frechet_distance is not None
+    assert fresh.frechet_distance_error is not None
+    assert blurred.frechet_distance is not None
+    assert abs(fresh.frechet_distance) < 3 * fresh.frechet_distance_error
+    assert blurred.frechet_distance > 30 * fresh.frechet_distance_error
 
 
 def test_half_resolution_keeps_what_is_flat_and_loses_what_is_finest():

@@ -69,9 +69,7 @@ def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished
     for record in qualities:
         assert record.features == "fitted"
         assert record.real_kernel_distance < record.blurred_kernel_distance
-        assert record.real_frechet_distance is not None
-        assert record.blurred_frechet_distance is not None
-        assert record.real_frechet_distance < record.blurred_frechet_distance
+        assert record.frechet_distance is None  # 96 images are too few for 51 features
         assert 0 <= record.memorisation_low <= record.memorisation <= record.memorisation_high <= 1
 
 

@@ -27,7 +27,9 @@ class FittedFeatures(FeatureSpace):
 
     Of each layer and quarter of the image: the mean of every channel after the ReLU, and its root mean square before,
     the energy of a random filter at that scale. Fine detail so counts as much as coarse, and as little as reals vary in
-    it: whitening is what makes a small change of the noise or the sharpness stand out.
+    it: whitening is what makes a small change of the noise or the sharpness stand out. An image's length is bounded by
+    z sqrt(2 d / (d + |z|^2)), which leaves those of usual length as they are: a cubic kernel grows with the sixth power
+    of it, and a few monstrous images would outweigh all others.
 
     Args:
         components: most components; there is at least one and no more than one for ``IMAGES_PER_COMPONENT`` reals.
@@ -51,7 +53,12 @@ class FittedFeatures(FeatureSpace):
         _, singular, axes = randomized_svd(scale(raw), d, random_state=FEATURE_SEED)
         variance = singular**2 / max(len(raw) - 1, 1)
         whitening = axes.T / np.sqrt(variance.clip(max(LEAST_VARIANCE * float(variance[0]), 1e-6)))
-        return lambda images: scale(statistics(network, images)) @ whitening
+
+        def features(images: Tensor) -> NDArray[np.float32]:
+            white = scale(statistics(network, images)) @ whitening
+            return white * np.sqrt(2.0 * d / (d + (white**2).sum(axis=1, keepdims=True)))
+
+        return features
 
 
 @torch.inference_mode()

@@ -21,11 +21,23 @@ def test_the_reference_is_white(channels, resolution):
     """Uncorrelated, each component of unit variance: fine detail counts as much as coarse."""
     base = torch.rand(160, channels, 8, 8, generator=torch.Generator().manual_seed(0))
     reference = to_uint8(F.interpolate(base, size=(resolution, resolution), mode="bilinear") * 2 - 1)
+    d = 160 // 8
     found = FittedFeatures(width=8).fit(reference)(reference)
-    assert found.shape == (160, 160 // 8)
+    assert found.shape == (160, d)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
-    np.testing.assert_allclose(np.cov(found.T), np.eye(20), atol=0.02)
+    length = (found**2).sum(1, keepdims=True)
+    white = found * np.sqrt(d / (2 * d - length))  # what it was before its length was bounded
+    np.testing.assert_allclose(white.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(np.cov(white.T), np.eye(d), atol=0.02)
+    np.testing.assert_allclose(np.median(length), d, rtol=0.1)
+
+
+def test_a_monstrous_image_is_kept_within_bounds(digits):
+    features = FittedFeatures().fit(digits[:400])
+    noise = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    near, far = ((features(images) ** 2).mean(1) for images in (digits[400:], noise))
+    assert far.max() < 2
+    assert far.min() > np.median(near)
 
 
 @pytest.mark.parametrize(("n", "components", "expected"), [(100, 64, 12), (1000, 64, 64), (1000, 10, 10), (5, 64, 1)])
