@@ -23,7 +23,8 @@ def test_every_pass_is_augmented_anew() -> None:
 
     images = torch.randn(8, 1, 8, 8)
     augmented = Augmenter(Augmentation(probability=0.8)).before(critic, torch.Generator().manual_seed(0))
-    augmented(images), augmented(images)
+    augmented(images)
+    augmented(images)
     assert not torch.equal(seen[0], seen[1])
 
 
@@ -60,4 +61,4 @@ def test_a_fixed_probability_stays() -> None:
 )
 def test_impossible_values_are_named(key: str, value: float) -> None:
     with pytest.raises(ArenaError, match=f"augmentation.{key}={value}"):
-        Augmentation(**{key: value})
+        Augmentation(**{key: value})  # type: ignore[arg-type]
