@@ -56,7 +56,7 @@ class Inception(FeatureSpace):
 
     def _load(self) -> nn.Module:
         try:
-            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # pyright: ignore[reportMissingImports]
         except (ImportError, RuntimeError) as error:  # a torchvision made for another torch raises the latter
             raise ArenaError(
                 "features=inception: expected the extra `inception`, with a torchvision that fits "

@@ -82,7 +82,7 @@ class Pretrained(FeatureSpace):
 
     def _load(self) -> Embedding:
         try:
-            import transformers
+            import transformers  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ArenaError(f"features={self.name}: expected the extra `features` to be installed") from error
         verbosity = transformers.logging.get_verbosity()
@@ -125,7 +125,7 @@ class Dinov2(Pretrained):
 
     def embedding(self) -> Embedding:
         """The token after the last norm."""
-        from transformers import Dinov2Model
+        from transformers import Dinov2Model  # pyright: ignore[reportMissingImports]
 
         network = self._from_files(Dinov2Model)
         return Embedding(network, 224, lambda pixels: network(pixel_values=pixels).pooler_output)
@@ -139,7 +139,7 @@ class Clip(Pretrained):
 
     def embedding(self) -> Embedding:
         """The projection that meets the text's."""
-        from transformers import CLIPVisionModelWithProjection
+        from transformers import CLIPVisionModelWithProjection  # pyright: ignore[reportMissingImports]
 
         network = self._from_files(CLIPVisionModelWithProjection)
         return Embedding(network, network.config.image_size, lambda pixels: network(pixel_values=pixels).image_embeds)
