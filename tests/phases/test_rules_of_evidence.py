@@ -15,14 +15,15 @@ from arena.detectors.scoring import score
 from arena.images import to_float
 from arena.phases.confront import load_detector
 from arena.phases.crossfit import judge_technique
-from arena.phases.respond import pool_pressure, train_gan
+from arena.phases.respond import pool_pressure
 from arena.phases.retrain import LoopReals, with_replay
+from arena.phases.train import train_gan
 from arena.progress import Progress
 from arena.records import ScoreRecord, read_records, read_scores
 from tests.building import tiny_arena
 
 # The package offers the phases under the names of their modules.
-RETRAIN, RESPOND = (sys.modules[f"arena.phases.{name}"] for name in ("retrain", "respond"))
+RETRAIN, TRAIN = (sys.modules[f"arena.phases.{name}"] for name in ("retrain", "train"))
 
 
 def keys(images: torch.Tensor) -> set[bytes]:
@@ -115,7 +116,7 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
         taken.append(parts["reals"])
         raise Taking
 
-    monkeypatch.setattr(RESPOND, "GanTraining", gan)
+    monkeypatch.setattr(TRAIN, "GanTraining", gan)
     with pytest.raises(Taking):
         train_gan(arena, quiet(), 0, None, run / "partial", run / "target", 64, None)
     assert keys(taken[0]) == keys(arena.generator_reals.images)
