@@ -1,0 +1,1 @@
+"""How fast this machine trains, samples and renders, beside a plain textbook port of StyleGAN2-ADA's networks."""
