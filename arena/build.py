@@ -62,6 +62,8 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         key: OmegaConf.to_container(composed[key], resolve=True)
         for key in ("generator", "loss", "augmentation", "features")
     }
+    # Of the files, too, a run is the same only while they are: one photograph more is another split.
+    made_of: dict[str, object] = {"reals": determines["reals"]}
     run = Path(config.run_dir)
     arena = Arena(
         run=run,
@@ -89,12 +91,12 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         features=part(composed.features, "features"),
         machine=machine,
         tracker=part(composed.logger, "logger"),
-        start=None if config.race.start is None else Start.of(Path(config.race.start), settings(composed)),
+        start=None if config.race.start is None else Start.of(config.race.start, settings(composed) | made_of),
     )
     arena.check()
     _make(arena.cache, "cache_dir")
-    made_of = {"fingerprint": arena.fingerprint} if arena.fingerprint else {}
-    made_of |= {"start": arena.start.key} if arena.start else {}
+    made_of |= {"fingerprint": arena.fingerprint} if arena.fingerprint else {}
+    made_of |= {"start": arena.start.key, "start_seed": arena.start.seed} if arena.start else {}
     _claim(run, settings(composed) | made_of, _environment(machine, overrides))
     return arena
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Self
 
 from arena.answer.conditions import canonical, leaves
-from arena.answer.declared import declared, read_config
+from arena.answer.declared import declared
+from arena.answer.finished import read_run
 from arena.errors import ArenaError
 
-SHARED = ("data", "evidence", "generator")
+SHARED = ("data", "evidence", "generator", "reals")
 """What a branch must have as its origin had it: on another split the generator may have seen the judge's reals."""
+MEMBERS = "battery.members."
 
 
 @dataclass(frozen=True)
@@ -21,35 +23,43 @@ class Start:
     Args:
         run: its directory.
         round: its last one.
+        seed: of that run; only branches of equal seeds pair.
         access_reals: the part of the reals its detectors learned from.
         key: of its settings but for seeds and places: branches of equal keys are of one condition.
     """
 
     run: Path
     round: int
+    seed: object
     access_reals: object
     key: str
 
     @classmethod
-    def of(cls, run: Path, config: Mapping[str, object]) -> Self:
-        """The start that ``race.from=run`` means for a race of this resolved config.
+    def of(cls, place: str, config: Mapping[str, object]) -> Self:
+        """The start that ``race.from=place`` means for a race of this resolved config.
 
         Raises:
             ArenaError: if it is no run that trained a generator to its last round, or differs in what must be shared.
         """
-        if not (run / "config.yaml").is_file():
-            raise ArenaError(f"race.from={run}: expected the directory of a run, with a config.yaml in it")
-        origin = read_config(run)
+        run = Path(place).expanduser()
+        try:
+            origin = read_run(run).config
+        except ArenaError as error:
+            raise ArenaError(f"race.from={run}: expected a finished run ({error})") from error
         for key in SHARED:
             ours, theirs = _leaves(config, key), _leaves(origin, key)
             for name in ours | theirs:
                 if ours.get(name) != theirs.get(name):
                     found = f"{name}={theirs.get(name)}"
                     raise ArenaError(f"race.from={run}: expected a run with {name}={ours.get(name)}, found {found}")
+        ours, theirs = _leaves(config, "battery"), _leaves(origin, "battery")
+        for name in ours.keys() & theirs.keys():
+            if name.startswith(MEMBERS) and ours[name] != theirs[name]:
+                raise ArenaError(f"race.from={run}: expected a run with {name}={ours[name]}, found {theirs[name]}")
         last = declared(origin).last_round
         access = origin.get("access")
         reals = access.get("reals") if isinstance(access, Mapping) else None
-        start = cls(run, last, reals, hashlib.sha256(canonical(origin).encode()).hexdigest()[:16])
+        start = cls(run, last, origin.get("seed"), reals, hashlib.sha256(canonical(origin).encode()).hexdigest()[:16])
         if not (start.gan / "gan.safetensors").is_file():
             raise ArenaError(f"race.from={run}: expected a run that trained its generator to round {last}")
         return start

@@ -96,7 +96,7 @@ REFUSED = [
     (["evidence.levels=0"], "evidence.levels=0: expected 2 to 256"),
     (["evidence.jpeg=900"], "evidence.jpeg=900: expected a quality from 1 to 100"),
     (["evidence.resize=20"], "evidence.resize=20: expected a side that the generator's discriminator takes"),
-    (["race.from=x"], "race.from=x: expected the directory of a run"),
+    (["race.from=x"], "race.from=x: expected a finished run (x: expected the directory of a run"),
     (["+race.typo=1"], "race.typo=1: expected race.rounds or race.from"),
     (["loss=logistic", "loss.path_length=2", "generator=dcgan"], "loss.path_length=2: expected 0"),
     (["generator.weights=missing"], "generator.weights=missing: expected safetensors of this network"),
@@ -163,7 +163,7 @@ def test_a_run_directory_holds_one_race(run):
     with pytest.raises(ArenaError) as error:
         tiny_arena(run, "access=none", "race.rounds=2", "seed=4", "data.seed=4", "judge.seeds=4")
     assert str(error.value).startswith(f"run_dir={run}: expected this race or none, found another, with ")
-    assert str(error.value).endswith("with data.seed=0, race.rounds=1, judge.seeds=3 and 1 more")
+    assert str(error.value).endswith("with data.seed=0, race.rounds=1, judge.seeds=3 and 2 more")
     assert (run / "config.yaml").read_bytes() == written
 
 

@@ -11,7 +11,7 @@ from arena.errors import ArenaError
 
 CONTROLS = ("none", "placebo")
 # What may differ within a condition: seeds, places, and the machine; and ``data.seed``.
-_WITHIN = ("seed", "run_dir", "cache_dir", "logger", "trainer", "declared", "environment")
+_WITHIN = ("seed", "start_seed", "reals", "run_dir", "cache_dir", "logger", "trainer", "declared", "environment")
 
 
 @dataclass(frozen=True)

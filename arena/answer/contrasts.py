@@ -40,13 +40,15 @@ class Contrast:
 def contrasts(condition: Condition, control: Condition) -> list[Contrast]:
     """The contrast of every technique, and of the strongest; empty where no two runs have their seeds in common.
 
-    A pair is left out where a generator of either was rolled back: of the same budget, a part was lost.
+    A pair is left out where a generator of either was rolled back, since a part of its budget was lost, and where they
+    branched from runs of different seeds.
     """
     pairs = [
         (run, other)
         for run in condition.runs
         for other in control.runs
         if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
+        and run.config.get("start_seed") == other.config.get("start_seed")
         and not (run.faults or other.faults)
     ]
     if not pairs:

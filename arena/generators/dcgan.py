@@ -96,8 +96,8 @@ class DcganDiscriminator(nn.Module):
         super().__init__()
         widths = [channels, *reversed(_widths(resolution, width))]
         layers: list[nn.Module] = []
-        for a, b in pairwise(widths):
-            normalise = [nn.BatchNorm2d(b)] if batch_norm and a != channels else []
+        for k, (a, b) in enumerate(pairwise(widths)):
+            normalise = [nn.BatchNorm2d(b)] if batch_norm and k else []
             layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), *normalise, nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers)
         self.logit = nn.Linear(widths[-1] * 16, 1)

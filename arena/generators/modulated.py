@@ -37,7 +37,8 @@ class ModulatedConv(nn.Module):
 class StyleLayer(nn.Module):
     """Modulated convolution, upsampling where the side doubles, noise, bias, leaky ReLU.
 
-    The convolution runs before the bilinear upsampling (a linear map like itself), on a quarter of the pixels.
+    Unlike StyleGAN2's transposed convolution, the kernel acts before the bilinear upsampling, on the coarser grid and a
+    quarter of the pixels.
     """
 
     def __init__(self, inputs: int, outputs: int, up: bool) -> None:

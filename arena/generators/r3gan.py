@@ -1,4 +1,8 @@
-"""R3GAN, after Huang, Gokaslan, Kuleshov & Tompkin 2024: a modern residual network, no style, no normalisation."""
+"""R3GAN, after Huang, Gokaslan, Kuleshov & Tompkin 2024: a modern residual network, no style, no normalisation.
+
+Here sides double bilinearly and halve by averaging (the paper filters both by [1, 2, 1]), images end in tanh, and the
+paper's cosine schedules of rates and penalties are left out.
+"""
 
 from itertools import pairwise
 
@@ -118,7 +122,7 @@ class R3ganGenerator(TrainableGenerator):
         """Images of z (B, z_dim); nothing else is random."""
         x = self.weigh(z)[:, :, None, None] * self.basis
         for k, stage in enumerate(self.stages):
-            x = stage(x if k == 0 else self.transitions[k - 1](upsample(x)))
+            x = stage(x if k == 0 else upsample(self.transitions[k - 1](x)))
         return self.to_image(x).tanh()
 
 

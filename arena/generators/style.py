@@ -124,7 +124,7 @@ class StyleGenerator(TrainableGenerator):
 
     def fingerprint(self) -> str:
         """Of the weights it started from, "" for none."""
-        return file_hash([Path(self.weights)]) if self.weights else ""
+        return file_hash([Path(self.weights).expanduser()]) if self.weights else ""
 
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
         """A residual discriminator of the width asked for."""

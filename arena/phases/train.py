@@ -12,7 +12,7 @@ from arena.generators.generator import TrainableGenerator
 from arena.metrics.precision_recall import precision_recall
 from arena.metrics.quality import Quality, QualityMeter
 from arena.progress import Progress
-from arena.records import TrainingRecord, from_json, to_json, write_atomically
+from arena.records import TrainingRecord, from_line, to_json, write_atomically
 from arena.training.gan import DivergedError, GanTraining, Pressure
 from arena.training.trainer import ticks
 
@@ -21,7 +21,7 @@ WATCHED = 512
 COLLAPSE = 0.25
 """Coverage below this share of the best there was is a collapse."""
 CHANCES = 3
-"""Times a phase may go wrong before it is given up."""
+"""At the third fault of a phase it is given up; the two before it are rolled back."""
 
 
 def train_gan(
@@ -56,24 +56,30 @@ def train_gan(
     Raises:
         ArenaError: where the GAN has gone wrong for the third time.
     """
+    before = [] if source is None else read_curve(source)
+    if (target / "done").exists() and not partial.exists():  # killed before the phase was closed
+        return read_curve(target)[len(before) :]
     generator = arena.new_generator()
     assert isinstance(generator, TrainableGenerator)
     purpose = "warm-up" if source is None else "respond"
     gan = new_gan(arena, generator, arena.seed_of(purpose, round, "generator"), pressure)
     watch, curve = Watch(arena, round, purpose), list[TrainingRecord]()
+    beside = _beside(partial)
+    if not (partial / "done").exists() and (beside / "done").exists():  # killed while one took the other's place
+        shutil.rmtree(partial, ignore_errors=True)
+        beside.rename(partial)
     if (partial / "done").exists():
         gan.load(partial)
-        curve = read_curve(partial)
+        curve = read_curve(partial)[len(before) :]
     else:
         if source is not None:
             gan.load(source)
             gan.step = 0
-        _keep(gan, curve, partial)
+        _keep(gan, [*before, *curve], partial)
     batch = arena.schedule.batch
     steps, every = images // batch, max(1, arena.schedule.evaluate_images // batch)
     logger = arena.tracker.logger(f"round_{round:02d}/{purpose}")
     progress.expect(images, done=gan.step * batch)
-    before = [] if source is None else read_curve(source)
     while gan.step < steps:
         stop = min(gan.step + every, steps)
         try:
@@ -87,7 +93,7 @@ def train_gan(
         elif logger:
             shown = {"kernel_distance": seen.kernel_distance, "coverage": seen.coverage, "images": stop * batch}
             logger.log_metrics({key: value for key, value in shown.items() if value is not None})
-        _keep(gan, curve, partial)
+        _keep(gan, [*before, *curve], partial)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -128,7 +134,8 @@ class Watch:
         self.meter = QualityMeter(
             arena.features, reference, train, self.n, arena.seed_of("memorisation"), arena.machine.device
         )
-        self.train = self.meter.features(train[: self.n])
+        self.features = arena.features.fit(train, arena.machine.device)
+        self.train = self.features(train[: self.n])
 
     def __call__(self, gan: GanTraining, before: list[TrainingRecord]) -> TrainingRecord:
         """What there is to see, and what is wrong with it, given what was seen before.
@@ -139,7 +146,7 @@ class Watch:
         if not all(bool(value.isfinite().all()) for value in gan.ema.state_dict().values()):
             raise DivergedError("a weight is not finite")
         fakes = self._fakes(gan)
-        coverage = precision_recall(self.train, self.meter.features(fakes)).coverage
+        coverage = precision_recall(self.train, self.features(fakes)).coverage
         best = max([seen.variety for seen in before if seen.variety is not None], default=0.0)
         collapsed = coverage < COLLAPSE * best
         fault = (
@@ -204,17 +211,24 @@ def _roll_back(gan: GanTraining, sound: Path, stop: int, curve: list[TrainingRec
 
 
 def read_curve(folder: Path) -> list[TrainingRecord]:
-    """What was seen on the way to the state saved there."""
-    lines = (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()
-    return [record for record in map(from_json, lines) if isinstance(record, TrainingRecord)]
+    """What was seen on the way to the state saved there, over the generator's whole life."""
+    path = folder / "curve.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    records = [from_line(path, number, line) for number, line in enumerate(lines, 1)]
+    return [record for record in records if isinstance(record, TrainingRecord)]
 
 
 def _keep(gan: GanTraining, curve: list[TrainingRecord], folder: Path) -> None:
-    """Save state and curve, whole or not at all."""
-    beside = folder.with_name(folder.name + ".next")
+    """Save state and curve, whole or not at all: at any moment one of the two folders is done."""
+    beside = _beside(folder)
     shutil.rmtree(beside, ignore_errors=True)
     gan.save(beside)
     write_atomically(beside / "curve.jsonl", "".join(to_json(seen) + "\n" for seen in curve).encode())
     (beside / "done").touch()
+    (folder / "done").unlink(missing_ok=True)  # from here on the copy beside it counts
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".next")

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ def warm_up(arena: Arena, book: RecordBook, progress: Progress, round: int, play
         return Finding([], 0)
     if arena.start is not None:
         shutil.copytree(arena.start.gan, arena.folder(0) / "gan", dirs_exist_ok=True)
-        return Finding([], 0)
+        # Its history comes along: a fault of the origin is a fault of every branch.
+        return Finding([replace(seen, round=0) for seen in read_curve(arena.start.gan)], 0)
     machine = arena.machine
     versions = f"{code_hash()} {torch.__version__} {machine.device.type} {machine.precision}"
     budget = f"{arena.schedule.warm_up_images} {arena.schedule.evaluate_images} {arena.schedule.batch}"
@@ -48,5 +50,8 @@ def code_hash() -> str:
     """SHA-256 of the sources a warm-up runs through: changed code takes no old warm-up for a new one."""
     package = Path(__file__).parents[1]
     files = sorted(file for folder in ("generators", "training") for file in (package / folder).glob("*.py"))
-    files += [package / name for name in ("evidence.py", "images.py", "seeding.py", "phases/train.py")]
+    files += [
+        package / name for name in ("arena.py", "bank.py", "evidence.py", "images.py", "seeding.py", "phases/train.py")
+    ]
+    files += sorted((package / "metrics").rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -28,8 +28,9 @@ def augment(images: Tensor, p: Tensor, rng: torch.Generator) -> Tensor:
         rng: of what is drawn, on the images' device.
     """
     chance = _Chance(len(images), p, rng)
-    images = _warp(images, _geometry(chance, images.shape[-1]))
-    return _colour(images, chance)
+    with torch.autocast(images.device.type, enabled=False):  # bf16 holds neither a matrix nor half a grey level
+        images = _warp(images.float(), _geometry(chance, images.shape[-1]))
+        return _colour(images, chance)
 
 
 class _Chance:
@@ -66,7 +67,7 @@ def _geometry(chance: _Chance, side: int) -> Tensor:
     matrix = matrix @ _rotation(chance(math.pi * (2 * chance.uniform() - 1), 0.0, each))
     happens = chance(torch.ones(chance.n, device=chance.device), 0.0)
     fraction = torch.stack([chance.normal(), chance.normal()], 1) * 2 * FRACTIONAL_SHIFT * happens[:, None]
-    return torch.cat([matrix, (shift + fraction)[:, :, None]], dim=2)
+    return torch.cat([matrix, shift[:, :, None] + matrix @ fraction[:, :, None]], dim=2)
 
 
 def _linear(x: Tensor, y: Tensor) -> Tensor:
@@ -79,24 +80,23 @@ def _rotation(angle: Tensor) -> Tensor:
 
 
 def _colour(images: Tensor, chance: _Chance) -> Tensor:
-    """One affine map of each image's colours; of grey images only brightness and contrast are left of it."""
+    """One affine map of each image's colours; of grey images brightness, contrast and the flip are left of it."""
     shift = chance(BRIGHTNESS * chance.normal(), 0.0)
     gain = torch.exp2(chance(LOG2_CONTRAST * chance.normal(), 0.0))
     flip = chance((2 * chance.uniform()).floor(), 0.0)
     hue = chance(math.pi * (2 * chance.uniform() - 1), 0.0)
     saturation = torch.exp2(chance(LOG2_SATURATION * chance.normal(), 0.0))
     if images.shape[1] == 1:
-        return (images + shift[:, None, None, None]) * gain[:, None, None, None]
+        return (images + shift[:, None, None, None]) * (gain * (1 - 2 * flip))[:, None, None, None]
     grey = torch.full((3, 3), LUMA**2, device=images.device)
     unit = torch.eye(3, device=images.device)
     # The rotation by an angle about the grey axis (Rodrigues), then what is off the axis stretched, the rest mirrored.
-    cross = LUMA * torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device)
+    cross = LUMA * (unit.roll(1, 0) - unit.roll(-1, 0))
     cosine, sine = hue.cos()[:, None, None], hue.sin()[:, None, None]
     turned = cosine * (unit - grey) + sine * cross
     matrix = (1 - 2 * flip)[:, None, None] * grey + saturation[:, None, None] * turned
     matrix = gain[:, None, None] * matrix
     moved = images + shift[:, None, None, None]
-    # Not einsum, which autocast would take to bf16: half a grey level is more than that holds.
     return sum(
         (matrix[:, :, c, None, None] * moved[:, c : c + 1] for c in range(1, 3)),
         matrix[:, :, 0, None, None] * moved[:, :1],
@@ -140,6 +140,5 @@ class _Adjoint(torch.autograd.Function):
 
 def _warp(images: Tensor, matrix: Tensor) -> Tensor:
     """Images (B, C, H, W) looked up where the matrices (B, 2, 3) say; what lies outside is mirrored at the edge."""
-    with torch.autocast(images.device.type, enabled=False):
-        grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-        return _Warp.apply(images.float(), grid)  # type: ignore[no-any-return]
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return _Warp.apply(images, grid)  # type: ignore[no-any-return]

@@ -77,9 +77,10 @@ class Augmenter(nn.Module):
         """Follow a step's r_t; every ``interval`` steps the probability moves by sign(r_t - target)."""
         if self.policy.target is None:
             return
+        if step % self.policy.interval == 0:  # not where it ends: a phase may begin, or go on, at any step
+            self.overfitting.zero_()
         self.overfitting += overfitting / self.policy.interval
         if (step + 1) % self.policy.interval == 0:
             move = batch * self.policy.interval / self.policy.images
             self.probability += move * (self.overfitting - self.policy.target).sign()
             self.probability.clamp_(0, LARGEST)
-            self.overfitting.zero_()

@@ -111,7 +111,7 @@ class GanTraining(pl.LightningModule):
             for optimizer, state in zip(optimizers, self._optimizer_states, strict=True):
                 optimizer.load_state_dict(state)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group.update(lr=rate, betas=betas)
         return optimizers
 
     def training_step(self, tick: int) -> None:
@@ -135,9 +135,10 @@ class GanTraining(pl.LightningModule):
         self.discriminator.requires_grad_(False)  # no gradient of its weights is wanted here
         adversarial = self.loss.of_generator(critic, reals, fakes)
         pressure = adversarial.new_zeros(()) if self.pressure is None else self.pressure(fakes, rng)
+        paths = adversarial.new_zeros(())
         if self.path_length.weight and self.step % self.path_length.interval == 0:
-            pressure = pressure + self.path_length(cast(StyleGenerator, self.generator), z, rng)
-        self._descend(of_generator, adversarial + pressure)
+            paths = self.path_length(cast(StyleGenerator, self.generator), z, rng)
+        self._descend(of_generator, adversarial + pressure + paths)
         self.discriminator.requires_grad_(True)
 
         # 4. The average follows.

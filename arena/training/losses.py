@@ -166,7 +166,10 @@ class Logistic(PenalisedLoss, NonSaturating):
         require(self.interval >= 1, "loss.interval", self.interval, "1 or more steps")
 
     def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
-        """R1 at steps 0, interval, 2 interval, ..., scaled by the interval so that its mean is that of every step."""
+        """R1 at steps 0, interval, 2 interval, ..., scaled by the interval so that its mean is that of every step.
+
+        It shares its step with the loss, so Adam's rates need none of the correction a step of its own would.
+        """
         if step % self.interval == 0:
             gamma = 2e-4 * reals.shape[-1] ** 2 / len(reals) if self.gamma is None else self.gamma
             real, squared = squared_gradient(discriminator, reals)
