@@ -67,21 +67,24 @@ def run(options: argparse.Namespace) -> None:
     from rich.progress import Progress
 
     from arena.bench.cells import cells
+    from arena.bench.lightning import lightning_cost
     from arena.bench.machine import MachineFacts
     from arena.bench.measure import measure
-    from arena.bench.table import as_json, bench_table, notes
+    from arena.bench.table import Bench, as_json, bench_table, notes
     from arena.records import write_atomically
 
     machine = MachineFacts.now()
     rows = cells(settings, options.only)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        found = measure(rows, settings, progress)
+        figures = measure(rows, settings, progress)
+        lightning = lightning_cost(rows, settings.seconds, progress)
+    bench = Bench(settings, machine, figures, lightning)
     console = Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False)
-    console.print(bench_table(found))
-    for line in notes(found, machine):
+    console.print(bench_table(figures))
+    for line in notes(bench):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if path is not None:
-        write_atomically(path, as_json(found, settings, machine).encode())
+        write_atomically(path, as_json(bench).encode())
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Figures:
     Args:
         cell: which.
         trial: its memory, or why there is nothing more.
-        paces: of its visits, in order; what has the same place there was timed in the same minute.
+        paces: of its visits, in order.
     """
 
     cell: Cell
@@ -67,7 +67,7 @@ class Figures:
 
     @property
     def images_per_processor_second(self) -> float:
-        """Median over the visits: other processes on the machine disturb this less."""
+        """Median over the visits, of processor time of all threads: others at work on the machine disturb it less."""
         return 1 / float(np.median([pace.processor for pace in self.paces]))
 
     @property
@@ -75,10 +75,6 @@ class Figures:
         """Half the distance between the quartiles of the visits, as a share of the median."""
         low, middle, high = np.quantile([pace.seconds for pace in self.paces], (0.25, 0.5, 0.75))
         return float((high - low) / 2 / middle)
-
-    def slower_than(self, other: "Figures") -> float:
-        """By which share: the median over the visits, each against the other's of the same minute."""
-        return float(np.median([a.seconds / b.seconds for a, b in zip(self.paces, other.paces, strict=True)])) - 1
 
 
 def measure(cells: Sequence[Cell], settings: Settings, progress: Progress) -> list[Figures]:
