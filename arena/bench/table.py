@@ -14,8 +14,8 @@ from arena.bench.measure import Figures
 from arena.bench.settings import Settings
 from arena.training.trainer import Precision
 
-WORDS = ("work", "of", "precision", "variant")
-NUMBERS = ("parameters", "images/s", "±", "x", "images/core-s", "x", "peak MiB")
+WORDS = ("work", "of", "how")
+NUMBERS = ("parameters", "images/s", "±", "x", "images/core-s", "x", "MiB")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,15 +65,17 @@ def lightning_share(bench: Bench, precision: Precision) -> float | None:
 
 def bench_table(found: Sequence[Figures]) -> Table:
     """One row a cell; where one could not be measured, why."""
-    table = Table(box=SIMPLE_HEAD, caption="x: times the textbook port, at the same work", caption_justify="left")
+    caption = "x: times the textbook port at the same work. MiB: peak of a process that does only this"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     for heading in (*WORDS, *NUMBERS):
         table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
     for figures in found:
         cell, trial = figures.cell, figures.trial
         size = "" if trial.parameters is None else " + ".join(f"{n / 1e6:.2f}M" for n in trial.parameters)
-        row = [cell.work, cell.name, cell.precision, "" if cell.variant == "plain" else cell.variant, size]
+        how = cell.precision if cell.variant == "plain" else f"{cell.precision} {cell.variant}"
+        row = [cell.work, cell.name, how, size]
         if trial.failed is not None:
-            table.add_row(*row, trial.failed, *[""] * 5)
+            table.add_row(*row[:3], trial.failed, *[""] * 6)
             continue
         ratio = textbook_ratio(figures, found)
         times = ("", "") if ratio is None else (f"{ratio.clock:.2f}", f"{ratio.processor:.2f}")
@@ -97,7 +99,7 @@ def notes(bench: Bench) -> list[str]:
         share = lightning_share(bench, precision)
         of_step = "" if share is None else f", {share:.2%} of a bare step of {STYLE}"
         lines.append(f"Lightning adds {milliseconds:.2f} ms to a step in {precision}{of_step}")
-    lines.append(f"peak MiB: of a process that does only this; one that does nothing has {idle:.0f}")
+    lines.append(f"a process that does nothing has {idle:.0f} MiB")
     for figures in bench.figures:
         if figures.trial.failed is not None:
             lines.append(f"{figures.cell}: {figures.trial.failed}: {figures.trial.reason}")
