@@ -48,7 +48,7 @@ def contrasts(condition: Condition, control: Condition) -> list[Contrast]:
         for run in condition.runs
         for other in control.runs
         if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
-        and run.config.get("start_seed") == other.config.get("start_seed")
+        and run.origin_seed == other.origin_seed
         and not (run.faults or other.faults)
     ]
     if not pairs:

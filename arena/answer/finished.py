@@ -60,6 +60,11 @@ class FinishedRun:
             if isinstance(record, TrainingRecord) and record.fault
         )
 
+    @property
+    def origin_seed(self) -> object:
+        """Seed of the run it branched from (``race.from``); None where it began by itself."""
+        return self.config.get("start_seed")
+
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
         """Judge seed -> its test of the last round's fakes. Frozen and retrained detectors have no part in it."""
         return {

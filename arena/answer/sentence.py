@@ -7,7 +7,9 @@ from arena.answer.equivalence import TechniqueFinding
 from arena.answer.guards import Guards
 
 
-def sentence(answer: str, found: Sequence[TechniqueFinding], held: Guards, terms: Declared, runs: int) -> str:
+def sentence(
+    answer: str, found: Sequence[TechniqueFinding], held: Guards, terms: Declared, runs: int, one_origin: bool = False
+) -> str:
     """One or two sentences, the first naming the answer.
 
     Args:
@@ -16,8 +18,10 @@ def sentence(answer: str, found: Sequence[TechniqueFinding], held: Guards, terms
         held: the guards.
         terms: what was declared.
         runs: runs the finding rests on.
+        one_origin: whether they all branched from one run, so that their errors leave its own luck out.
     """
     where = f"at round {terms.last_round}" + (f" of {runs} runs" if runs > 1 else "")
+    where += " that all branched from one" if runs > 1 and one_origin else ""
     if answer == "invalid":
         return f"Invalid {where}: {_broken(held)}."
     if answer == "caught":

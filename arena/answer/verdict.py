@@ -134,7 +134,7 @@ def verdict(runs: Sequence[FinishedRun], control: Mapping[str, ControlDifference
         control=control,
         guards=held,
         faults=tuple(fault for run in runs for fault in run.faults),
-        sentence=sentence(answer, found, held, terms, len(runs)),
+        sentence=sentence(answer, found, held, terms, len(runs), len({run.origin_seed for run in runs} - {None}) == 1),
     )
 
 

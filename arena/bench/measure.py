@@ -23,7 +23,7 @@ VISITS = 7
 """Of every cell; the median of them counts."""
 PATIENCE = 900.0
 """Seconds a cell may take to get ready."""
-PATIENCE_WITH_COMPILER = 12.0
+PATIENCE_WITH_COMPILER = 24.0
 """The same for a compiled one, in units of the seconds it is then timed for: compiling may take many minutes."""
 
 

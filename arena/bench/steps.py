@@ -162,6 +162,8 @@ class _Penalised(nn.Module):
 
 def _compile(gan: GanTraining) -> None:
     """The discriminator as a whole, and the generator layer by layer, since noise is drawn between them."""
+    # Layers of one class share their code, and every width and side is a version of it: the default of 8 is too few.
+    torch._dynamo.config.recompile_limit = 64
     for child in gan.generator.children():
         for layer in child if isinstance(child, nn.ModuleList) else [child]:
             layer.compile()

@@ -17,6 +17,7 @@ from arena.phases.phase import Finding
 from arena.phases.testing import score_record
 from arena.progress import Progress
 from arena.records import RecordBook, write_atomically
+from arena.seeding import derive_seed
 from arena.training.detecting import train_detector
 
 VALIDATION_SHARE = 0.25
@@ -51,9 +52,12 @@ class LoopReals:
 
     @classmethod
     def of(cls, arena: Arena) -> "LoopReals":
-        """Split that part once, for all rounds. The placebo gets as many as the true condition has."""
+        """Split that part once, for all rounds. The placebo gets as many as the true condition has.
+
+        ``data.seed`` splits: what stops the detectors of a branch (``race.from``) must have trained none in its origin.
+        """
         part: Reals = arena.data.part(arena.access.reals)
-        rng = np.random.default_rng(arena.seed_of("detector-validation"))
+        rng = np.random.default_rng(derive_seed(arena.data.seed, "detector-validation"))
         order = torch.from_numpy(rng.permutation(len(part))[: len(arena.data.split.detector)])
         held = int(len(order) * VALIDATION_SHARE)
         return cls(part.images[order[held:]], part.images[order[:held]])

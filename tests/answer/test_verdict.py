@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -175,4 +176,12 @@ def test_over_runs(tmp_path):
     together, alone = verdict(runs), verdict(runs[:1])
     assert (together.answer, alone.answer) == ("invalid", "passes_all")
     assert together.guards.variety.figure == pytest.approx(0.1 / 0.75)
-    assert "of 3 runs" in together.sentence
+    assert "of 3 runs:" in together.sentence
+
+
+@pytest.mark.parametrize(("origins", "said"), [((0, 0, 0), True), ((0, 1, 2), False)])
+def test_runs_that_all_branched_from_one_are_said_to(passed, origins, said):
+    run = read_run(passed)
+    runs = [dataclasses.replace(run, config={**run.config, "start_seed": seed}) for seed in origins]
+    assert ("of 3 runs that all branched from one:" in verdict(runs).sentence) == said
+    assert "branched" not in verdict(runs[:1]).sentence

@@ -134,6 +134,13 @@ def test_6_the_placebo_learns_from_generator_train_alone(run: Path, access: str,
     assert not keys(loop.train) & keys(loop.validation)
 
 
+def test_what_stops_the_detectors_of_a_branch_trained_none_in_its_origin(run: Path):
+    """A branch has a seed of its own; the reals its origin's detectors learned from are the same."""
+    one, other = (LoopReals.of(tiny_arena(run / seed, f"seed={seed}")) for seed in "01")
+    assert torch.equal(one.train, other.train)
+    assert torch.equal(one.validation, other.validation)
+
+
 def test_3_the_verdict_reads_fresh_judges_that_no_generator_was_told_of(finished: Arena):
     """No pool ever holds a judge: what presses on the generator is loaded from the loop's detectors alone."""
     pressure = pool_pressure(finished, 1)
