@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.detectors.detector import Detector
+from arena.seeding import derive_seed
 from arena.training.objective import Objective
 from arena.training.pool import Member, Pool
 
@@ -30,7 +31,9 @@ class PoolPressure(nn.Module):
             detector.eval().requires_grad_(False)
 
     def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
-        """The loss of fakes (B, C, H, W) that came down the evidence path."""
-        drawn = self.pool.draw(list(self.detectors), rng)
+        """The loss of fakes (B, C, H, W) that came down the evidence path; ``rng`` is the step's own."""
+        # From a stream of the processor, so that nobody waits for an accelerator to say who is next.
+        order = torch.Generator().manual_seed(derive_seed(rng.initial_seed(), "pool"))
+        drawn = self.pool.draw(list(self.detectors), order)
         on_fakes = torch.stack([self.detectors[member](fakes).float() for member in drawn])
         return self.objective(on_fakes, torch.stack([self.real_logits[member] for member in drawn]))

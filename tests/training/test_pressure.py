@@ -4,6 +4,7 @@ import torch
 
 from arena.evidence import Evidence
 from arena.generators.dcgan import DcganGenerator
+from arena.seeding import derive_seed
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic
 from arena.training.objective import Fool, Match
@@ -49,7 +50,7 @@ def test_it_is_the_objective_of_the_logits_of_those_drawn():
     pool, fool = detectors(), Fool(weight=0.7)
     fakes = batch(requires_grad=False)
     found = press(pool, 2, fool)(fakes, rng(3))
-    drawn = Pool("all", 2).draw(list(pool), rng(3))
+    drawn = Pool("all", 2).draw(list(pool), rng(derive_seed(3, "pool")))
     expected = sum(fool(pool[member].eval()(fakes)[None], torch.zeros(1, 10)) for member in drawn) / 2
     torch.testing.assert_close(found, expected)
 
@@ -58,7 +59,7 @@ def test_fakes_are_compared_with_the_reals_of_the_same_detector():
     pool, match = detectors(), Match(weight=0.7)
     fakes = batch(requires_grad=False)
     pressure = press(pool, 1, match)
-    (member,) = Pool("all", 1).draw(list(pool), rng(3))
+    (member,) = Pool("all", 1).draw(list(pool), rng(derive_seed(3, "pool")))
     expected = match(pool[member].eval()(fakes)[None], pressure.real_logits[member][None])
     torch.testing.assert_close(pressure(fakes, rng(3)), expected)
 
@@ -121,8 +122,8 @@ def test_a_step_asks_as_many_as_the_sample_and_in_time_everyone():
     pool = detectors()
     for member, detector in pool.items():
         detector.register_forward_hook(lambda *_, member=member: asked.append(member))
-    pressure, stream = press(pool, 2, Fool(1.0)), rng()
+    pressure = press(pool, 2, Fool(1.0))
     for step in range(1, 31):
-        pressure(batch(requires_grad=False), stream)
+        pressure(batch(requires_grad=False), rng(step))
         assert len(asked) == 2 * step
     assert set(asked) == set(pool)
