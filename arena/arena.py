@@ -160,7 +160,7 @@ class Arena:
     def quality_meter(self) -> QualityMeter:
         """What measures fakes beside reference reals, at as many images as there are judge reals to set beside them."""
         reference, reals = self.data.part("reference"), self.judge_reals
-        train = self.new_generator().training_set(self.generator_reals, self.seed_of("forge"))
+        train = self.new_generator().training_set(self.generator_reals)
         n = min(len(reference), len(reals))
         return QualityMeter(
             self.features, reference.images, train.images, n, self.seed_of("memorisation"), self.machine.device

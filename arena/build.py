@@ -20,13 +20,11 @@ from arena.arena import Arena
 from arena.config import ArenaConfig
 from arena.data.reals import RealData
 from arena.errors import ArenaError
-from arena.parts import check_keys, part
+from arena.parts import SHAPE, check_keys, part
 from arena.records import write_atomically
 from arena.start import Start
 from arena.training.trainer import Machine
 
-SHAPE = ("resolution", "channels", "levels")
-"""Of the images: the data decides it, and the race hands it to generators and detectors."""
 NAMED = 3
 """Differing settings named before the rest is only counted."""
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "scikit-learn", "numpy", "scipy", "kornia", "pillow")

@@ -9,7 +9,10 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from arena.errors import ArenaError
+from arena.errors import ArenaError, first_line
+
+SHAPE = ("resolution", "channels", "levels")
+"""Of the images: the data decides it, and the race hands it to generators and detectors."""
 
 
 def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), **values: Any) -> Any:
@@ -43,8 +46,7 @@ def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), 
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         if isinstance(cause, ArenaError):
             raise ArenaError(str(cause)) from error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        raise ArenaError(f"{key}: cannot be built ({reason})") from error
+        raise ArenaError(f"{key}: cannot be built ({first_line(cause)})") from error
 
 
 def check_keys(found: Iterable[str], known: Collection[str], key: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytorch_lightning.loggers import WandbLogger
 
-from arena.errors import ArenaError
+from arena.errors import ArenaError, first_line
 from arena.figures.series import on_timeline, read_series, score_records, techniques
 from arena.figures.style import REGIMES
 from arena.figures.tables import scores_table
@@ -93,7 +93,9 @@ class Tracker:
             if self.mode == "offline":
                 self._give_up(error)
                 return
-            _log.warning("W&B cannot be reached (%s); the race goes on, offline: `wandb sync` it later", _line(error))
+            _log.warning(
+                "W&B cannot be reached (%s); the race goes on, offline: `wandb sync` it later", first_line(error)
+            )
             try:
                 self._run = self._begin("offline", run, settings, group, tags)
             except Exception as again:
@@ -174,7 +176,7 @@ class Tracker:
         )
 
     def _give_up(self, error: Exception) -> None:
-        _log.warning("W&B failed (%s); the race goes on without it, its records are complete", _line(error))
+        _log.warning("W&B failed (%s); the race goes on without it, its records are complete", first_line(error))
         self._run = None
 
 
@@ -222,7 +224,3 @@ def _show_outcome(tracked: "Run", run: Path) -> None:
     shown |= {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((run / "figures").glob("*.png"))}
     tracked.log(shown)
     tracked.summary["verdict"] = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

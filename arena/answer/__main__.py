@@ -14,6 +14,7 @@ from arena.answer.conditions import Condition, conditions, find_runs
 from arena.answer.contrasts import Contrast, contrasts, control_difference
 from arena.answer.table import contrasts_table, techniques_table
 from arena.answer.verdict import Verdict, verdict
+from arena.console import for_stdout
 from arena.errors import ArenaError
 
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps([_as_json(answer) for answer in found], indent=2, allow_nan=False))
     else:
-        console = Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False)
+        console = for_stdout()
         for answer in found:
             show(answer, console)
     return 0

@@ -45,7 +45,7 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
     """
     groups: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        groups.setdefault(_canonical(run.config, drop=()), []).append(run)
+        groups.setdefault(canonical(run.config), []).append(run)
     settings = {key: dict(leaves(_pruned(group[0].config, drop=()))) for key, group in groups.items()}
     found = []
     for key, group in groups.items():
@@ -54,7 +54,7 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
             if (one.seed, one.declared.data_seed) == (after.seed, after.declared.data_seed):
                 raise ArenaError(f"{one.path} and {after.path}: equal config, seed and data.seed: name one of them")
         name = ", ".join([f"access={members[0].access}", *_apart(settings[key], list(settings.values()))])
-        branch = _canonical(group[0].config, drop=("access",))
+        branch = canonical(group[0].config, drop=("access",))
         found.append(Condition(name, group[0].access, branch, tuple(members)))
     return sorted(found, key=lambda condition: (condition.access in CONTROLS, condition.name))
 
@@ -100,11 +100,6 @@ def _apart(own: Mapping[str, object], among: Sequence[Mapping[str, object]]) -> 
     ]
 
 
-def canonical(config: Mapping[str, object]) -> str:
-    """Canonical JSON of a run's config without its seeds and places: equal for the runs of one condition."""
-    return _canonical(config, drop=())
-
-
 def _pruned(config: Mapping[str, object], drop: tuple[str, ...]) -> dict[str, object]:
     kept = {key: value for key, value in config.items() if key not in _WITHIN + drop}
     race = kept.get("race")
@@ -116,7 +111,8 @@ def _pruned(config: Mapping[str, object], drop: tuple[str, ...]) -> dict[str, ob
     return kept
 
 
-def _canonical(config: Mapping[str, object], drop: tuple[str, ...]) -> str:
+def canonical(config: Mapping[str, object], drop: tuple[str, ...] = ()) -> str:
+    """Canonical JSON of a run's config without its seeds and places: equal for the runs of one condition."""
     return json.dumps(_pruned(config, drop), sort_keys=True, default=str)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from arena.config import STACK, AnswerConfig
-from arena.errors import ArenaError
+from arena.errors import ArenaError, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def read_config(run: Path) -> dict[str, object]:
     except OSError as error:
         raise ArenaError(f"{run}: expected the directory of a run, with a config.yaml in it") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ArenaError(f"{path}: no YAML: {str(error).splitlines()[0]}") from error
+        raise ArenaError(f"{path}: no YAML: {first_line(error)}") from error
     if not isinstance(config, dict):
         raise ArenaError(f"{path}: expected the resolved config of a run")
     return config

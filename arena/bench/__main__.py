@@ -71,6 +71,7 @@ def run(options: argparse.Namespace) -> None:
     from arena.bench.machine import MachineFacts
     from arena.bench.measure import measure
     from arena.bench.table import Bench, as_json, bench_table, notes
+    from arena.console import for_stdout
     from arena.records import write_atomically
 
     machine = MachineFacts.now()
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         figures = measure(rows, settings, progress)
         lightning = lightning_cost(rows, settings.seconds, progress)
     bench = Bench(settings, machine, figures, lightning)
-    console = Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False)
+    console = for_stdout()
     console.print(bench_table(figures))
     for line in notes(bench):
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -12,12 +12,11 @@ from omegaconf import DictConfig
 from arena.__main__ import CONF
 from arena.bench.settings import Settings
 from arena.bench.textbook import GROUP, TextbookGenerator
-from arena.build import SHAPE
 from arena.config import register, require
 from arena.errors import ArenaError
 from arena.generators.generator import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
-from arena.parts import part
+from arena.parts import SHAPE, part
 from arena.training.trainer import Precision
 
 Work = Literal["training", "sampling", "rendering"]

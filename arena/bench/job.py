@@ -41,6 +41,11 @@ def timed(work: Callable[[], object], units: int, device: torch.device) -> Pace:
     """The time of a piece of work, for each of its units."""
     start = clock(device)
     work()
+    return since(start, units, device)
+
+
+def since(start: tuple[float, float], units: int, device: torch.device) -> Pace:
+    """The time from that reading of the clock until now, for each of its units."""
     return Pace(*((b - a) / units for a, b in zip(start, clock(device), strict=True)))
 
 

@@ -1,11 +1,9 @@
 """All cells in turn, over and over, so that a busy minute hits them all alike; and the memory of each by itself."""
 
 import multiprocessing
-import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from arena.bench.sampling import Rendering, Sampling
 from arena.bench.settings import Settings
 from arena.bench.steps import BareLoop, LightningLoop
 from arena.generators.generator import TrainableGenerator
+from arena.memory import peak_memory_mib
 from arena.training.trainer import Machine
 
 VISITS = 7
@@ -136,7 +135,7 @@ def try_alone(cell: Cell, settings: Settings) -> Trial:
 def _first_visit(answer: Connection, cell: Cell, settings: Settings) -> None:
     """In the new process: visit once, and send what there is to tell."""
     on_gpu = torch.cuda.is_available() and cell.work != "rendering"
-    idle = _peak_memory_mib(on_gpu)
+    idle = peak_memory_mib(on_gpu)
     try:
         job = new_job(cell, settings)
         job.visit(0)
@@ -145,25 +144,10 @@ def _first_visit(answer: Connection, cell: Cell, settings: Settings) -> None:
         reason = " ".join(str(cause).split())
         answer.send(Trial(failed=type(cause).__name__, reason=f"{reason:.300}"))
     else:
-        answer.send(Trial(idle, _peak_memory_mib(on_gpu), job.parameters))
+        answer.send(Trial(idle, peak_memory_mib(on_gpu), job.parameters))
 
 
 def _innermost(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
-
-
-def _peak_memory_mib(on_gpu: bool) -> float:
-    """Of the GPU's memory, or the most this process ever held.
-
-    Linux lets a new process inherit its parent's mark in ``ru_maxrss``; ``VmHWM`` is its own.
-    """
-    if on_gpu:
-        return torch.cuda.max_memory_allocated() / 2**20
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes, on a Mac
-    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(kilobytes) / 1024

@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,7 +12,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from arena.bench.cells import TEXTBOOK, Cell
-from arena.bench.job import Job, Pace, clock, timed
+from arena.bench.job import Job, Pace, clock, since, timed
 from arena.evidence import Evidence
 from arena.generators.generator import TrainableGenerator
 from arena.training.gan import GanTraining
@@ -31,6 +31,8 @@ class Training(Job):
     worth a whole interval.
     """
 
+    module: ClassVar[type[GanTraining]] = GanTraining
+
     def __init__(
         self, cell: Cell, generator: TrainableGenerator, resolution: int, batch: int, machine: Machine
     ) -> None:
@@ -43,7 +45,7 @@ class Training(Job):
         self.parameters = _count(generator), _count(discriminator)
         rng = torch.Generator().manual_seed(0)
         shape = (REALS, generator.channels, resolution, resolution)
-        self.gan = self.training_of()(
+        self.gan = self.module(
             generator=generator,
             discriminator=discriminator,
             loss=loss,
@@ -59,11 +61,6 @@ class Training(Job):
         if cell.variant == "compiled":
             _compile(self.gan)
         self.gan.to(machine.device)
-
-    @staticmethod
-    def training_of() -> type[GanTraining]:
-        """The class of the LightningModule."""
-        return GanTraining
 
     @abstractmethod
     def run(self, first: int, n: int) -> Pace:
@@ -101,10 +98,7 @@ class Bare(GanTraining):
 class BareLoop(Training):
     """Steps in a loop of their own, under autocast for bf16."""
 
-    @staticmethod
-    def training_of() -> type[GanTraining]:
-        """Without a Trainer."""
-        return Bare
+    module = Bare
 
     def run(self, first: int, n: int) -> Pace:
         """One after the other."""
@@ -143,8 +137,7 @@ class _Watch(pl.Callback):
         if batch_idx == 1:
             self.start = clock(self.device)
         elif batch_idx == 1 + self.n:
-            stop = clock(self.device)
-            self.pace = Pace(*((b - a) / self.n for a, b in zip(self.start, stop, strict=True)))
+            self.pace = since(self.start, self.n, self.device)
 
 
 class _Penalised(nn.Module):

@@ -20,7 +20,7 @@ from arena.data.cache import Cached, cached
 from arena.data.decode import Source, ahead, decode_all
 from arena.data.reals import RealData, Reals
 from arena.data.skipped import stored_as, tell, with_skipped
-from arena.errors import ArenaError
+from arena.errors import ArenaError, first_line
 
 # Part of the cache's name: raise it whenever the same rows would give other pixels.
 HUGGINGFACE_VERSION = 1
@@ -175,7 +175,7 @@ class HuggingFace(RealData):
 
     def _refusal(self, expected: str, failure: Exception | None = None) -> ArenaError:
         """One line that says what is missing, and what to do by hand."""
-        reason = f", which failed ({_first_line(failure)})" if failure else ""
+        reason = f", which failed ({first_line(failure)})" if failure else ""
         return ArenaError(
             f"data.name={self.repository}: {expected}{reason}; by hand: unpack its images into a folder for "
             f"data=folder data.path=..., or bring {self.cache_file} from a machine that has it"
@@ -204,8 +204,3 @@ def _numbers(values: list[Any]) -> Tensor:
     if all(value is None or isinstance(value, int | float) for value in values):
         return torch.tensor([float("nan") if value is None else float(value) for value in values])
     return torch.from_numpy(np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.float32))
-
-
-def _first_line(failure: Exception) -> str:
-    lines = str(failure).strip().splitlines()
-    return lines[0] if lines else type(failure).__name__

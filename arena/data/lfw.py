@@ -59,8 +59,7 @@ class Lfw(RealData):
 
     def files(self) -> list[Path]:
         """The photographs' files, in the order of their ids."""
-        folder = _folder()
-        return [folder / name for name in self._decoded.names]
+        return self._decoded.files
 
     @cached_property
     def _decoded(self) -> Decoded:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from arena.errors import ArenaError
-from arena.figures.style import DPI, INK, look
+from arena.figures.canvas import Canvas
 
 CELL = 72
 """Side in pixels an image is enlarged to, or the next whole multiple of its own."""
@@ -26,19 +26,14 @@ def rounds_of_images(rows: Sequence[tuple[str, Images]], columns: int = 12) -> F
             the same z, a column shows what became of one z.
         columns: images shown of each row.
     """
-    wall = np.concatenate([_strip(images[:columns], columns) for _, images in rows])
-    height, width = wall.shape[:2]
-    step = height // len(rows)
-    with look():
-        figure = Figure(figsize=((LABEL + width) / DPI, height / DPI))
-        axes = figure.add_axes((LABEL / (LABEL + width), 0.0, width / (LABEL + width), 1.0))
-        axes.set_axis_off()
-        axes.imshow(wall, interpolation="none", aspect="auto")
-        for number, (name, _) in enumerate(rows):
-            y = 1 - (number * step + (step - GAP) / 2) / height
-            weight = "bold" if number == 0 else "normal"
-            figure.text((LABEL - 10) / (LABEL + width), y, name, ha="right", va="center", color=INK, weight=weight)
-    return figure
+    scale = max(1, round(CELL / rows[0][1].shape[-1]))
+    step = scale * rows[0][1].shape[-1] + GAP
+    canvas = Canvas(LABEL + columns * step - GAP, len(rows) * step)
+    for row, (name, images) in enumerate(rows):
+        canvas.say(name, LABEL - 10, row * step + (step - GAP) / 2, size=8.0, bold=row == 0, align="right")
+        for column, image in enumerate(images[:columns]):
+            canvas.put(image, LABEL + column * step, row * step, scale)
+    return canvas.figure()
 
 
 def read_rounds(run: Path) -> list[tuple[str, Images]]:
@@ -63,14 +58,3 @@ def _read(path: Path, name: str) -> Images:
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ArenaError(f"{path}: expected {name!r} to be uint8 (N, C, H, W), found {images.dtype} {images.shape}")
     return images
-
-
-def _strip(images: Images, columns: int) -> NDArray[np.uint8]:
-    """A row of enlarged images, white between and below: (CELL + GAP, width, 3)."""
-    scale = max(1, round(CELL / images.shape[-1]))
-    side = scale * images.shape[-1]
-    strip = np.full((side + GAP, columns * (side + GAP) - GAP, 3), 255, dtype=np.uint8)
-    for column, image in enumerate(images):
-        left = column * (side + GAP)
-        strip[:side, left : left + side] = image.repeat(scale, axis=1).repeat(scale, axis=2).transpose(1, 2, 0)
-    return strip

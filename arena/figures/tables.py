@@ -44,24 +44,16 @@ def quality_table(records: Sequence[Record]) -> Table:
         return []
     last = found[-1]
     frechet = frechet_name(last.features).lower().replace(" ", "_")
-    distances = ["kernel_distance", "kernel_distance_error", frechet, f"{frechet}_error"]
-    neighbours = ["precision", "recall", "density", "coverage"]
+    compared = ["kernel_distance", "kernel_distance_error", "frechet_distance", "frechet_distance_error"]
+    compared += ["precision", "recall", "density", "coverage"]
     copied = ["memorisation", "memorisation_low", "memorisation_high"]
-    table = [["round", "features", "n", *distances, *neighbours, *copied]]
+    headings = [name.replace("frechet_distance", frechet) for name in compared]
+    table = [["round", "features", "n", *headings, *copied]]
     for its in found:
-        figures = [
-            *(its.kernel_distance, its.kernel_distance_error, its.frechet_distance, its.frechet_distance_error),
-            *(its.precision, its.recall, its.density, its.coverage),
-            *(its.memorisation, its.memorisation_low, its.memorisation_high),
-        ]
-        table.append([str(its.round), its.features, str(its.n), *map(number, figures)])
-    of_reals = [
-        *(last.real_kernel_distance, last.real_kernel_distance_error),
-        *(last.real_frechet_distance, last.real_frechet_distance_error),
-        *(last.real_precision, last.real_recall, last.real_density, last.real_coverage),
-        *(0.5, None, None),
-    ]
-    table.append(["reals", last.features, str(last.n), *map(number, of_reals)])
+        figures = [number(getattr(its, name)) for name in compared + copied]
+        table.append([str(its.round), its.features, str(its.n), *figures])
+    of_reals = [number(getattr(last, f"real_{name}")) for name in compared]
+    table.append(["reals", last.features, str(last.n), *of_reals, number(0.5), "", ""])
     return table
 
 

@@ -19,17 +19,16 @@ def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
     return [record for record in records if isinstance(record, TrainingRecord)]
 
 
-def training_curves(curve: Sequence[TrainingRecord], panel: float = COLUMN) -> Figure:
+def training_curves(curve: Sequence[TrainingRecord]) -> Figure:
     """Panels side by side over the real images shown in the generator's life; a cross marks what was rolled back.
 
     Args:
         curve: of one run, at least one.
-        panel: inches a panel is wide.
     """
     augmented = any(seen.augmentation for seen in curve)
     with look():
-        figure = Figure(figsize=(panel * (2 + augmented), 2.0), layout="constrained")
-        panels = figure.subplots(1, 2 + augmented, sharex=True, squeeze=False)[0]
+        figure = Figure(figsize=(COLUMN * (2 + augmented), 2.0), layout="constrained")
+        panels = figure.subplots(1, 2 + augmented, sharex=True)
         _interval(panels[0], curve, "kernel_distance")
         panels[0].set_title("kernel distance ± 2 s.e.", color=INK)
         panels[0].set_yscale("log")

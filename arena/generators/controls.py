@@ -37,23 +37,19 @@ class Oracle(Generator):
     memorisation.
     """
 
-    trainable = False
-
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Banks of real images; the last banks asked for change nothing in the first ones unless all must shrink."""
         mine, _ = _halves(reals)
         parts = dealt(mine, counts, derive_seed(seed, "bank", player="oracle"))
         return {name: to_float(reals[part].images) for name, part in parts.items()}
 
-    def training_set(self, reals: Reals, seed: int) -> Reals:
+    def training_set(self, reals: Reals) -> Reals:
         """The half it never draws from."""
         return reals[_halves(reals)[1]]
 
 
 class Copycat(Generator):
     """Its fakes are copies of generator-train: whatever the detectors say, memorisation must invalidate it."""
-
-    trainable = False
 
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Banks of copies, each from a stream of its own; an image comes twice only where all have come once."""
@@ -86,8 +82,6 @@ class Planted(Generator):
         ArenaError: for an artefact that cannot be planted.
     """
 
-    trainable = False
-
     def __init__(
         self,
         *,
@@ -115,6 +109,6 @@ class Planted(Generator):
         banks = self.oracle.forge(counts, seed, reals)
         return {name: plant(bank, self.kind, self.amplitude, self.levels, self.traits) for name, bank in banks.items()}
 
-    def training_set(self, reals: Reals, seed: int) -> Reals:
+    def training_set(self, reals: Reals) -> Reals:
         """The oracle's."""
-        return self.oracle.training_set(reals, seed)
+        return self.oracle.training_set(reals)

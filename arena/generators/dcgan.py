@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.config import require
+from arena.generators.discriminator import logits
 from arena.generators.equalised import SLOPE, doublings
 from arena.generators.generator import TrainableGenerator
 
@@ -107,6 +108,4 @@ class DcganDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,)."""
-        x = self.layers(images).flatten(1)
-        with torch.autocast(images.device.type, enabled=False):  # bf16 would leave few values for a logit
-            return self.logit(x.float()).squeeze(1)
+        return logits(self.logit, self.layers(images).flatten(1))

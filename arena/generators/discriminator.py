@@ -86,6 +86,10 @@ class ResidualDiscriminator(nn.Module):
         images = images.clone(memory_format=torch.channels_last)  # a kernel of one pixel would not ask for it
         x = self.blocks(lrelu(self.from_image(images)))
         x = lrelu(self.last(self.deviation(x)))
-        x = lrelu(self.dense(x.flatten(1)))
-        with torch.autocast(images.device.type, enabled=False):  # bf16 would leave few values for a logit
-            return self.logit(x.float()).squeeze(1)
+        return logits(self.logit, lrelu(self.dense(x.flatten(1))))
+
+
+def logits(head: nn.Module, features: Tensor) -> Tensor:
+    """(B, n) through the last layer of a discriminator to logits (B,) in fp32: bf16 would leave few values for one."""
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float()).squeeze(1)

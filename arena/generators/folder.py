@@ -46,8 +46,6 @@ class Folder(Generator):
         ArenaError: where the folder is missing or has no usable image.
     """
 
-    trainable = False
-
     def __init__(
         self, *, resolution: int, channels: int, levels: int, path: str | Path | None, cache_dir: str | Path
     ) -> None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.config import require
+from arena.generators.discriminator import logits
 from arena.generators.generator import TrainableGenerator
 
 
@@ -88,6 +89,4 @@ class MaxoutDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,)."""
-        x = self.layers(images)
-        with torch.autocast(images.device.type, enabled=False):  # bf16 would leave few values for a logit
-            return self.logit(x.float()).squeeze(1)
+        return logits(self.logit, self.layers(images))

@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
 
 import safetensors
 import torch
@@ -28,8 +27,6 @@ class Generator(nn.Module, ABC):
         levels: grey levels of the data.
     """
 
-    trainable: ClassVar[bool]
-
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()
         self.resolution, self.channels, self.levels = resolution, channels, levels
@@ -45,7 +42,7 @@ class Generator(nn.Module, ABC):
             reals: generator-train. A trained generator does not look at them again; a control draws from them.
         """
 
-    def training_set(self, reals: Reals, seed: int) -> Reals:
+    def training_set(self, reals: Reals) -> Reals:
         """The reals this generator counts as its training set, for the measure of memorisation."""
         return reals
 
@@ -71,7 +68,6 @@ class Generator(nn.Module, ABC):
 class TrainableGenerator(Generator):
     """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], which brings its own discriminator."""
 
-    trainable = True
     z_dim: int
     learning_rate: float
     """Of Adam, for it and its discriminator: it goes with how the layers are parametrised, so the generator says it."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from arena.config import require
 from arena.generators.convolution import Convolution
-from arena.generators.discriminator import sum_of_four
+from arena.generators.discriminator import logits, sum_of_four
 from arena.generators.equalised import LRELU_GAIN, channels_at, doublings, lrelu
 from arena.generators.generator import TrainableGenerator
 from arena.generators.modulated import upsample
@@ -145,6 +145,4 @@ class R3ganDiscriminator(nn.Module):
         x = self.from_image(images.clone(memory_format=torch.channels_last))
         for k, stage in enumerate(self.stages):
             x = stage(x if k == 0 else self.transitions[k - 1](sum_of_four(x) / 4))
-        x = self.basis(x).flatten(1)
-        with torch.autocast(images.device.type, enabled=False):  # bf16 would leave few values for a logit
-            return self.logit(x.float()).squeeze(1)
+        return logits(self.logit, self.basis(x).flatten(1))

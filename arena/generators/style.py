@@ -156,9 +156,9 @@ class StyleGenerator(TrainableGenerator):
         """Images of a code, w (B, z_dim) or W+ (B, n_styles, z_dim)."""
         return self.synthesise(self.styles_of(code), noise)
 
-    def truncated(self, z: Tensor, psi: float, noise: Noise = None) -> Tensor:
-        """Images with w drawn towards its mean by ``psi`` (StyleGAN, appendix B): to look at, never to judge by."""
-        return self.images_of(self.w_average.lerp(self.mapping(z), psi), noise)
+    def truncated(self, z: Tensor, psi: float) -> Tensor:
+        """Codes w of z drawn towards their mean by ``psi`` (StyleGAN, appendix B): to look at, never to judge by."""
+        return self.w_average.lerp(self.mapping(z), psi)
 
     def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
         """Images of a training step, styles mixed (StyleGAN, section 3.1); follows the mean of w."""

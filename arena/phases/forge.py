@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 
 from arena.arena import Arena
 from arena.bank import Bank
-from arena.generators.generator import Generator
+from arena.generators.generator import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
-from arena.mixing.grid import MixingGrid
+from arena.mix.grid import MixingGrid
 from arena.phases.phase import Finding
 from arena.progress import Progress
 from arena.records import RecordBook, write_atomically
@@ -41,6 +41,6 @@ def forge(arena: Arena, book: RecordBook, progress: Progress, round: int, player
 def load_generator(arena: Arena, round: int) -> Generator:
     """G_round on the race's device: its averaged weights, or a control as it is."""
     generator = arena.new_generator()
-    if generator.trainable:
+    if isinstance(generator, TrainableGenerator):
         generator.load_state_dict(load_file(arena.folder(round) / "gan" / "generator.safetensors"))
     return generator.to(arena.machine.device).eval()

@@ -1,6 +1,5 @@
 """A phase: one resumable step of the race, which ends by appending all it found to the records, or has not happened."""
 
-import resource
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from arena.arena import Arena
+from arena.memory import peak_memory_mib
 from arena.progress import Progress
 from arena.records import PhaseRecord, Record, RecordBook
 
@@ -56,7 +56,7 @@ class Director:
             player=player,
             images=finding.images,
             seconds=time.perf_counter() - start,
-            peak_memory_mib=_peak_memory_mib(machine.device),
+            peak_memory_mib=peak_memory_mib(machine.device.type == "cuda"),
             device=str(machine.device),
             precision=machine.precision,
         )
@@ -68,10 +68,3 @@ class Director:
         """Which of the steps the records of a run call done."""
         book = RecordBook(run)
         return [book.done(phase.__name__, round, player) for phase, round, player in steps]
-
-
-def _peak_memory_mib(device: torch.device) -> float:
-    """Of the accelerator in this phase, or of this process so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from arena.arena import Arena
-from arena.bank import Bank
 from arena.errors import ArenaError
 from arena.generators.generator import TrainableGenerator
+from arena.images import on_levels, to_uint8
 from arena.metrics.precision_recall import precision_recall
 from arena.metrics.quality import Quality, QualityMeter
 from arena.progress import Progress
@@ -163,8 +163,7 @@ class Watch:
         arena = self.arena
         average = gan.ema.to(arena.machine.device)
         forged = average.forge({"test": self.n}, arena.seed_of("watch"), arena.generator_reals)
-        empty = forged["test"][:0]
-        return Bank.of({"train": empty, "validation": empty} | forged, arena.data.levels).test
+        return to_uint8(on_levels(forged["test"], arena.data.levels))
 
     def _record(
         self, gan: GanTraining, quality: Quality | None, variety: float | None, fault: str | None

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from arena.errors import ArenaError
+from arena.errors import ArenaError, first_line
 from arena.evidence import Evidence
 from arena.generators.generator import TrainableGenerator
 from arena.generators.style import StyleGenerator
@@ -34,7 +34,7 @@ class Counts(TypedDict):
 
 
 class DivergedError(Exception):
-    """A loss of the GAN is no longer finite."""
+    """A loss or a weight of the GAN is no longer finite."""
 
 
 class Pressure(Protocol):
@@ -200,7 +200,7 @@ class GanTraining(pl.LightningModule):
             self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
             training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({reason})") from error
         self.trainer = None  # its optimizers hold what was before
         self._optimizer_states = training["optimizers"]

@@ -1,6 +1,7 @@
 """What a generator and its own discriminator play for: GAN losses and gradient penalties.
 
-Logits are the discriminator's, (B,), higher means more *real*; penalties are taken with respect to the images it sees.
+Logits are the discriminator's, (B,), higher means more *real*; penalties are taken with respect to the images handed
+in, before any augmentation.
 """
 
 from abc import ABC, abstractmethod

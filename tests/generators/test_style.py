@@ -124,11 +124,11 @@ def test_a_drawn_image_without_mixing_is_that_of_its_z() -> None:
 @torch.no_grad()
 def test_truncation_draws_towards_the_mean_of_w() -> None:
     generator, z = small(), torch.randn(64, 6)
-    torch.testing.assert_close(generator.truncated(z, 1.0), generator(z))
+    torch.testing.assert_close(generator.images_of(generator.truncated(z, 1.0)), generator(z))
     generator.w_average.copy_(generator.mapping(torch.randn(4096, 6)).mean(0))
-    collapsed = generator.truncated(z, 0.0)
+    collapsed = generator.images_of(generator.truncated(z, 0.0))
     assert torch.equal(collapsed[:1].expand_as(collapsed), collapsed)
-    assert generator.truncated(z, 0.5).std(0).mean() < generator(z).std(0).mean()
+    assert generator.images_of(generator.truncated(z, 0.5)).std(0).mean() < generator(z).std(0).mean()
 
 
 def test_the_mean_of_w_moves_in_draw_and_not_in_forward() -> None:

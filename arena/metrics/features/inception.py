@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.errors import ArenaError
+from arena.errors import ArenaError, first_line
 from arena.metrics.features.space import CPU, Features, FeatureSpace
 
 BATCH = 32
@@ -60,7 +60,7 @@ class Inception(FeatureSpace):
         except (ImportError, RuntimeError) as error:  # a torchvision made for another torch raises the latter
             raise ArenaError(
                 "features=inception: expected the extra `inception`, with a torchvision that fits "
-                f"torch {torch.__version__} ({str(error).splitlines()[0]})"
+                f"torch {torch.__version__} ({first_line(error)})"
             ) from error
         path = Path(str(self.path)).expanduser()
         try:

@@ -47,8 +47,8 @@ def _photographs(options: argparse.Namespace) -> None:
     if options.steps < 1:
         raise ArenaError(f"--steps={options.steps}: expected at least 1")
     # Nothing heavy is imported before there is something to do.
-    from arena.mixing.finished import style_generator
-    from arena.mixing.photographs import mix_photographs
+    from arena.mix.finished import style_generator
+    from arena.mix.photographs import mix_photographs
 
     generator, round = style_generator(options.run, options.round)
     written = mix_photographs(
@@ -68,18 +68,17 @@ def _attributes(options: argparse.Namespace) -> None:
         raise ArenaError(f"--attributes: expected no photographs, found {options.photographs[0]}")
     if options.pairs < 2:
         raise ArenaError(f"--pairs={options.pairs}: expected at least 2")
-    from rich.console import Console
-
+    from arena.console import for_stdout
     from arena.figures.tables import to_csv, to_latex
-    from arena.mixing.attributes import attribute_table, carried, fresh_portraits, show
-    from arena.mixing.finished import style_generator
-    from arena.mixing.regressor import fit_regressor
+    from arena.mix.attributes import attribute_table, carried, fresh_portraits, show
+    from arena.mix.finished import style_generator
+    from arena.mix.regressor import fit_regressor
     from arena.records import write_atomically
 
     generator, round = style_generator(options.run, options.round)
     train, held_out = fresh_portraits(options.run)
     found = carried(generator, fit_regressor(train, held_out, options.seed), options.pairs, options.seed)
-    show(found, Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False))
+    show(found, for_stdout())
     table, out = attribute_table(found), _out(options)
     written = [out / f"attributes_{round:02d}.csv", out / f"attributes_{round:02d}.tex"]
     for path, text in zip(written, (to_csv(table), to_latex(table)), strict=True):

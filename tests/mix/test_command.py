@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arena.mix import main
+from arena.mix.__main__ import main
 
 
 @pytest.fixture

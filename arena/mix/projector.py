@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from arena.generators.style import StyleGenerator
-from arena.mixing.mix import wide
+from arena.mix.codes import wide
 from arena.seeding import derive_seed
 
 DRAWN = 10_000

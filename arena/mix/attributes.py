@@ -19,9 +19,9 @@ from arena.figures.tables import Table
 from arena.generators.generator import FORGE_BATCH
 from arena.generators.style import LEVELS, Level, StyleGenerator
 from arena.images import on_levels, to_uint8
-from arena.mixing.finished import node_of
-from arena.mixing.mix import mix, wide
-from arena.mixing.regressor import Regressor
+from arena.mix.codes import mix, wide
+from arena.mix.finished import node_of
+from arena.mix.regressor import Regressor
 from arena.parts import part
 from arena.seeding import derive_seed
 

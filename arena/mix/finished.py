@@ -10,9 +10,7 @@ from arena.answer.declared import read_config
 from arena.errors import ArenaError
 from arena.generators.generator import load_weights
 from arena.generators.style import StyleGenerator
-from arena.parts import part
-
-SHAPE = ("resolution", "channels", "levels")
+from arena.parts import SHAPE, part
 
 
 def style_generator(run: Path, round: int | None = None) -> tuple[StyleGenerator, int]:

@@ -5,7 +5,7 @@ import torch
 import yaml
 
 from arena.errors import ArenaError
-from arena.mixing.finished import style_generator
+from arena.mix.finished import style_generator
 from arena.phases.forge import load_generator
 
 

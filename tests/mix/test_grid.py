@@ -3,8 +3,8 @@ import torch
 
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.images import on_levels, to_float, to_uint8
-from arena.mixing.grid import DESTINATIONS, SOURCES, MixingGrid
-from arena.mixing.mix import mix, wide
+from arena.mix.codes import mix, wide
+from arena.mix.grid import DESTINATIONS, SOURCES, MixingGrid
 from arena.seeding import derive_seed
 
 

@@ -14,8 +14,8 @@ from arena.figures.mixing import mixed_photographs
 from arena.figures.style import save
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.images import to_float, to_uint8
-from arena.mixing.mix import mix, wide
-from arena.mixing.projector import Projection, Projector, pyramid_distance
+from arena.mix.codes import mix, wide
+from arena.mix.projector import Projection, Projector, pyramid_distance
 from arena.records import write_atomically
 
 Space = Literal["w", "w+"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.images import on_levels, to_uint8
-from arena.mixing.mix import crossed, wide
+from arena.mix.codes import crossed, wide
 from arena.records import write_atomically
 from arena.seeding import derive_seed
 
@@ -54,13 +54,13 @@ class MixingGrid(NamedTuple):
         for name, count in (("sources", SOURCES), ("destinations", DESTINATIONS)):
             rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=f"mixing/{name}"))
             z = torch.randn(count, generator.z_dim, generator=rng).to(device)
-            codes.append(wide(generator.w_average.lerp(generator.mapping(z), psi), generator.n_styles))
+            codes.append(wide(generator.truncated(z, psi), generator.n_styles))
 
         def images(code: Tensor) -> Tensor:
             return to_uint8(on_levels(generator.images_of(code, "frozen").float().cpu(), levels))
 
         layers = generator.style_levels
-        mixed = [images(crossed(*codes, layers[level]).flatten(0, 1)) for level in LEVELS]
+        mixed = [images(crossed(codes[0], codes[1], layers[level]).flatten(0, 1)) for level in LEVELS]
         sides = [(min(its), max(its)) for its in (generator.sides[layers[level]] for level in LEVELS)]
         return cls(
             *map(images, codes),

@@ -14,9 +14,9 @@ from arena.data.sitters import Sitters
 from arena.errors import ArenaError
 from arena.figures.tables import to_csv, to_latex
 from arena.generators.style import StyleGenerator
-from arena.mixing import attributes
-from arena.mixing.attributes import READABLE, Share, attribute_table, carried, fresh_portraits, show
-from arena.mixing.regressor import Regressor
+from arena.mix import attributes
+from arena.mix.attributes import READABLE, Share, attribute_table, carried, fresh_portraits, show
+from arena.mix.regressor import Regressor
 
 
 class Painter:

@@ -9,7 +9,7 @@ def wide(code: Tensor, n_styles: int) -> Tensor:
     return code if code.ndim == 3 else code[:, None].expand(-1, n_styles, -1)
 
 
-def mix(source: Tensor, destination: Tensor, *layers: slice) -> Tensor:
+def mix(source: Tensor, destination: Tensor, layers: slice) -> Tensor:
     """The styles of ``layers`` copied from the source, all others kept of the destination.
 
     The coarse styles bring the source's pose, hair and face shape, and leave the destination its colours and finer
@@ -18,18 +18,17 @@ def mix(source: Tensor, destination: Tensor, *layers: slice) -> Tensor:
     Args:
         source: W+ codes (..., n_styles, z_dim).
         destination: the same; the leading dimensions of both are broadcast.
-        layers: of each level to copy, such as ``generator.style_levels["coarse"]``.
+        layers: to copy, such as ``generator.style_levels["coarse"]``.
 
     Returns:
         New codes, (..., n_styles, z_dim).
     """
     source, kept = torch.broadcast_tensors(source, destination)
     mixed = kept.clone()
-    for level in layers:
-        mixed[..., level, :] = source[..., level, :]
+    mixed[..., layers, :] = source[..., layers, :]
     return mixed
 
 
-def crossed(sources: Tensor, destinations: Tensor, *layers: slice) -> Tensor:
+def crossed(sources: Tensor, destinations: Tensor, layers: slice) -> Tensor:
     """Every source with every destination: W+ codes (S, ...) and (D, ...) to (S, D, n_styles, z_dim)."""
-    return mix(sources[:, None], destinations[None], *layers)
+    return mix(sources[:, None], destinations[None], layers)
