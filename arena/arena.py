@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from arena.bank import Bank
-from arena.config import STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig
+from arena.config import STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
 from arena.data.reals import RealData, Reals
 from arena.detectors.detector import Detector
 from arena.detectors.stack import Stack
 from arena.errors import ArenaError
 from arena.evidence import Evidence
 from arena.generators.generator import Generator, TrainableGenerator
+from arena.generators.style import StyleGenerator
 from arena.metrics.features.space import FeatureSpace
 from arena.metrics.quality import QualityMeter
 from arena.seeding import derive_seed
@@ -196,6 +197,9 @@ class Arena:
         if isinstance(generator, TrainableGenerator):
             self._check_discriminator(generator)
             check_paths(self.loss.path_length, generator)
+            if isinstance(generator, StyleGenerator) and generator.minibatch_group:
+                group, batch = generator.minibatch_group, self.schedule.batch
+                require(batch % group == 0, "generator.minibatch_group", group, f"a divisor of schedule.batch={batch}")
         if self.rounds and not isinstance(generator, TrainableGenerator):
             name = type(generator).__name__.lower()
             raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")

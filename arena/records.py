@@ -36,13 +36,18 @@ class Scores(NamedTuple):
 
     ``score`` is a float32 logit (higher means more fake), ``label`` is 0 for real and 1 for fake, ``image`` the image's
     id (its index in the data set, or in the test bank), ``fold`` the cross-fitting fold that tested it (0 for all where
-    there are none).
+    there are none), ``source`` what it comes from: of a real its person, where the data knows, else the image itself.
     """
 
     score: NDArray[np.float32]
     label: NDArray[np.uint8]
     image: NDArray[np.int64]
     fold: NDArray[np.uint8]
+    source: NDArray[np.int64]
+
+    def take(self, which: NDArray[np.bool_]) -> "Scores":
+        """Those images."""
+        return Scores(self.score[which], self.label[which], self.image[which], self.fold[which], self.source[which])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,7 +336,9 @@ def _score_path(run: Path, name: str) -> Path:
 
 def _scores_in(content: bytes) -> Scores:
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
-        return Scores(*(arrays[field] for field in Scores._fields))
+        found = {field: arrays[field] for field in Scores._fields if field in arrays}
+    # Scores of before sources were kept: every image was its own.
+    return Scores(**{"source": found["image"]} | found)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -307,7 +307,7 @@ class _Bench:
         score = label * separation + np.sqrt(0.5) * (image + self._rng("judge", round, name).normal(size=len(image)))
         index = np.concatenate([np.arange(self.n_real), np.arange(fakes)])
         ids = np.concatenate([self.real_ids, np.arange(fakes)])
-        scores = Scores(score.astype(np.float32), label, ids, (index % folds).astype(np.uint8))
+        scores = Scores(score.astype(np.float32), label, ids, (index % folds).astype(np.uint8), ids)
         return summarise(scores, self.margin), write_scores(self.run, name, scores)
 
     def _rng(self, purpose: str, round: int, player: str) -> np.random.Generator:

@@ -171,6 +171,7 @@ SCORES = Scores(
     label=np.array([0, 0, 1], dtype=np.uint8),
     image=np.array([4, 9, 0], dtype=np.int64),
     fold=np.array([0, 1, 0], dtype=np.uint8),
+    source=np.array([7, 7, 0], dtype=np.int64),
 )
 
 

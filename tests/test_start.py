@@ -12,8 +12,10 @@ from arena.answer.conditions import conditions
 from arena.answer.finished import read_run
 from arena.arena import Arena
 from arena.errors import ArenaError
+from arena.generators.generator import TrainableGenerator
 from arena.race import run_race
 from arena.records import PhaseRecord, read_records
+from arena.training.gan import GanTraining
 from tests.building import tiny_arena
 
 
@@ -51,6 +53,26 @@ def test_its_detectors_go_on_where_the_others_stood(finished: Arena, run: Path, 
     theirs = load_file(finished.folder(2) / "detectors" / f"{technique}.safetensors")
     assert not fresh
     assert all(torch.equal(value, theirs[name]) for name, value in weights.items())
+
+
+def test_augmentation_is_the_branchs_own(finished: Arena, run: Path):
+    """The origin had none; what it saved of its augmentation is not the branch's."""
+    arena = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1", "augmentation=fixed")
+    assert arena.start is not None
+    generator = arena.new_generator()
+    assert isinstance(generator, TrainableGenerator)
+    gan = GanTraining(
+        generator=generator,
+        discriminator=arena.new_discriminator(generator),
+        loss=arena.loss,
+        evidence=arena.evidence,
+        reals=arena.generator_reals.images,
+        batch=8,
+        seed=0,
+        augmentation=arena.augmentation,
+    )
+    gan.load(arena.start.gan)
+    assert gan.augmenter.probability == arena.augmentation.probability > 0
 
 
 def test_detectors_that_learned_from_other_reals_are_left_behind(finished: Arena, run: Path):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from arena.config import require
-from arena.data.split import Split, split_reals
+from arena.data.split import Split, sources_of, split_reals
 from arena.errors import ArenaError
 
 
@@ -35,6 +35,11 @@ class Reals:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """What each image comes from: its person, or itself."""
+        return sources_of(len(self), self.persons)
 
     def __getitem__(self, index: NDArray[np.int64]) -> Self:
         """The images at ``index`` with their ids and attributes."""

@@ -16,8 +16,9 @@ FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 32}
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the four parts, disjoint, each sorted: int64 arrays.
+    """Indices of the four parts, disjoint, each in an order drawn at random: int64 arrays.
 
+    So the first n of a part are a sample of it, though files lie class by class or person by person.
     ``generator`` trains the generator; ``detector`` trains (and stops) the detectors in the loop, whose gradients may
     carry these images to the generator; ``judge`` trains and tests the judges, and nothing the generator ever learns
     from; ``reference`` is for quality and memorisation.
@@ -44,22 +45,46 @@ def split_reals(n: int, data_seed: int, persons: NDArray[np.int64] | None = None
     if n < needed:
         raise ArenaError(f"data: {n} usable images, but the splits need at least {needed}")
     rng = np.random.default_rng(derive_seed(data_seed, "split"))
-    groups = np.arange(n) if persons is None else np.unique(persons, return_inverse=True)[1]
-    rank = rng.permutation(groups.max() + 1)[groups]
-    # Images in the order of their person's rank; the place of a person's first image decides for the whole person.
-    position = np.searchsorted(np.sort(rank), rank, side="left")
-    edges = np.round(np.cumsum(list(SHARES.values())) * n).astype(np.int64)
-    part = np.searchsorted(edges, position, side="right").clip(max=len(SHARES) - 1)
-    split = Split(*(np.flatnonzero(part == k) for k in range(len(SHARES))))
+    sources = sources_of(n, persons)
+    part = cut(sources, np.round(np.cumsum([*SHARES.values()][:-1]) * n), rng)
+    split = Split(*(rng.permutation(np.flatnonzero(part == k)) for k in range(len(SHARES))))
     for name, fewest in FEWEST.items():
         if (found := len(getattr(split, name))) < fewest:
             raise ArenaError(
                 f"data: split by person, {found} of {n} usable images are left to the {name} part, "
-                f"which needs at least {fewest}: {groups.max() + 1} persons are too few or too unequal"
+                f"which needs at least {fewest}: {sources.max() + 1} persons are too few or too unequal"
             )
     return split
 
 
-def folds(n: int, k: int, seed: int) -> NDArray[np.uint8]:
-    """Deal n images into k folds of nearly equal size: (n,) uint8, for the cross-fitting of judges."""
-    return np.random.default_rng(seed).permutation(np.arange(n, dtype=np.int64) % k).astype(np.uint8)
+def sources_of(n: int, persons: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """What each of n images comes from, (n,) from 0 on: its person, or itself where nobody knows persons.
+
+    Images of one source are alike whoever judges them, so all that is cut is cut between sources.
+    """
+    return np.arange(n) if persons is None else np.unique(persons, return_inverse=True)[1].astype(np.int64)
+
+
+def cut(
+    sources: NDArray[np.int64], edges: NDArray[np.floating] | NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Deal images into parts, no source into two: part 0 of about the first ``edges[0]`` at random, and so on.
+
+    Args:
+        sources: (n,) of each image, as ``sources_of`` says.
+        edges: places among the n at which a part ends, ascending; what is left after the last is one part more.
+        rng: draws the order of the sources.
+
+    Returns:
+        The part of each image, (n,) from 0 to ``len(edges)``.
+    """
+    rank = rng.permutation(sources.max(initial=-1) + 1)[sources]
+    # Images in the order of their source's rank; the place of a source's first image decides for all of them.
+    position = np.searchsorted(np.sort(rank), rank, side="left")
+    return np.searchsorted(edges, position, side="right")
+
+
+def folds(sources: NDArray[np.int64], k: int, seed: int) -> NDArray[np.uint8]:
+    """Deal images into k folds of nearly equal size: (n,) uint8, for the cross-fitting of judges."""
+    edges = np.round(np.arange(1, k) * len(sources) / k)
+    return cut(sources, edges, np.random.default_rng(seed)).astype(np.uint8)

@@ -7,26 +7,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arena.data.reals import Reals
+from arena.data.split import cut
 from arena.generators.artefacts import Artefact, Colour, Interpolation, Traits, check, plant
 from arena.generators.generator import Generator
 from arena.images import to_float
 from arena.seeding import derive_seed
 
 
-def _halves(reals: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the half the oracle forges from and of the half it calls its training set.
+def _halves(reals: Reals) -> tuple[Reals, Reals]:
+    """The half the oracle forges from and the half it calls its training set, nobody in both.
 
     The reals themselves seed the cut, so that it is the same in every round and in the measure of memorisation.
     """
-    order = np.random.default_rng(derive_seed(int(reals.ids.sum()), "oracle")).permutation(len(reals))
-    return np.sort(order[: len(reals) // 2]), np.sort(order[len(reals) // 2 :])
+    rng = np.random.default_rng(derive_seed(int(reals.ids.sum()), "oracle"))
+    half = cut(reals.sources, np.array([len(reals) // 2]), rng)
+    return reals[np.flatnonzero(half == 0)], reals[np.flatnonzero(half == 1)]
 
 
-def dealt(images: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
-    """Deal images into banks, each image once; where the banks want more than there are, all shrink in proportion."""
-    wanted, order = sum(counts.values()), np.random.default_rng(seed).permutation(images)
-    sizes = [count * min(len(images), wanted) // max(wanted, 1) for count in counts.values()]
-    return dict(zip(counts, np.split(order, np.cumsum(sizes)), strict=False))
+def dealt(sources: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
+    """Deal images into banks, each image once, no source into two: their indices.
+
+    Where the banks want more than there are, all shrink in proportion; where sources are many images each, by chance.
+    """
+    wanted, rng = sum(counts.values()), np.random.default_rng(seed)
+    sizes = [count * min(len(sources), wanted) // max(wanted, 1) for count in counts.values()]
+    bank = cut(sources, np.cumsum(sizes), rng)
+    return {
+        name: rng.permutation(np.flatnonzero(bank == k))[:size]
+        for k, (name, size) in enumerate(zip(counts, sizes, strict=True))
+    }
 
 
 class Oracle(Generator):
@@ -40,12 +49,12 @@ class Oracle(Generator):
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Banks of real images; the last banks asked for change nothing in the first ones unless all must shrink."""
         mine, _ = _halves(reals)
-        parts = dealt(mine, counts, derive_seed(seed, "bank", player="oracle"))
-        return {name: to_float(reals[part].images) for name, part in parts.items()}
+        parts = dealt(mine.sources, counts, derive_seed(seed, "bank", player="oracle"))
+        return {name: to_float(mine[part].images) for name, part in parts.items()}
 
     def training_set(self, reals: Reals) -> Reals:
         """The half it never draws from."""
-        return reals[_halves(reals)[1]]
+        return _halves(reals)[1]
 
 
 class Copycat(Generator):

@@ -44,7 +44,8 @@ class MinibatchDeviation(nn.Module):
     """Appends one channel: the deviation over a group of images, averaged over everything (Karras et al. 2018, sec. 3).
 
     An image's logit then depends on its batch mates, which is why only a GAN's own discriminator may have this. Groups
-    are neighbours in the batch, so that a batch of reals followed by as many fakes mixes them in none.
+    are neighbours in the batch, so that a batch of reals followed by as many fakes mixes them in none, where the reals
+    are a multiple of the group. Of another number of images the group is the largest that divides it.
     """
 
     def __init__(self, group: int) -> None:
@@ -53,8 +54,7 @@ class MinibatchDeviation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C + 1, H, W)."""
-        # The largest group of which half a batch, its reals or its fakes, is a multiple.
-        group = math.gcd(len(x) if len(x) % 2 else len(x) // 2, self.group)
+        group = math.gcd(len(x), self.group)
         deviation = x.float().unflatten(0, (-1, group)).var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
         channel = deviation.repeat_interleave(group)[:, None, None, None]
         return torch.cat([x, channel.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)

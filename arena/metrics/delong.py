@@ -27,7 +27,8 @@ class Influence:
 
     Args:
         value: the AUC, or the combination.
-        real: (n,) influence of each real image, and its id in ``real_id`` (sorted, unique).
+        real: (n,) influence of each real, and its source in ``real_id`` (sorted, unique): where persons are known, of
+            each person, whose images err together.
         fake: (m,) influence of each fake image, and its key in ``fake_id`` (sorted, unique over banks).
         floor: variance that no image seen can show: see ``floor_variance``.
     """
@@ -90,9 +91,13 @@ def influence(scores: Scores, bank: int = 0) -> Influence:
             unbiased = np.sqrt(len(images) * (len(images) - 1.0))
             values[images] = (placed - aucs[-1]) / (unbiased * len(folds))
     auc = float(np.mean(aucs))
-    real_id, real = _sorted(scores.image[scores.label == 0], values[scores.label == 0])
-    fake_id, fake = _sorted(scores.image[scores.label == 1] + bank * BANK_STRIDE, values[scores.label == 1])
-    seen = float(values @ values)
+    is_real = scores.label == 0
+    for image in (scores.image[is_real], scores.image[~is_real]):
+        if len(np.unique(image)) < len(image):
+            raise ValueError("an image occurs twice among the scores")
+    real_id, real = _added([scores.source[is_real]], [values[is_real]])
+    fake_id, fake = _added([scores.source[~is_real] + bank * BANK_STRIDE], [values[~is_real]])
+    seen = float(real @ real + fake @ fake)
     return Influence(auc, real_id, real, fake_id, fake, floor_variance(auc, seen, len(real), len(fake)))
 
 
@@ -130,14 +135,6 @@ def combine(influences: Sequence[Influence], weights: Sequence[float]) -> Influe
 def mean(influences: Sequence[Influence]) -> Influence:
     """The mean of AUCs, such as that of the judges of one technique."""
     return combine(influences, [1.0 / len(influences)] * len(influences))
-
-
-def _sorted(keys: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    order = np.argsort(keys)
-    keys = keys[order]
-    if (keys[1:] == keys[:-1]).any():
-        raise ValueError("an image occurs twice among the scores")
-    return keys, values[order]
 
 
 def _added(

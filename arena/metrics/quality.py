@@ -41,11 +41,12 @@ class QualityMeter:
     """Measures sets of images beside the same reals, whose features are computed once.
 
     Args:
-        space: the feature space, fitted here on ``reference``.
+        space: the feature space, fitted here on as many of ``reference`` as of ``train``: on the former alone, those
+            would lie otherwise than all that is new to it, and what copies nothing would seem to copy ``train``.
         reference: uint8 (N, C, H, W) reals that trained nothing.
         train: uint8 (M, C, H, W), what the generator was trained on.
         n: most images of either side that distances and neighbours are taken over.
-        seed: of the subsets of an extrapolation, and of the reals memorisation is measured by.
+        seed: of the subsets of an extrapolation, and of the reals the space and memorisation are measured by.
         device: where a large feature network runs.
     """
 
@@ -53,9 +54,11 @@ class QualityMeter:
         self, space: FeatureSpace, reference: Tensor, train: Tensor, n: int, seed: int, device: torch.device = CPU
     ) -> None:
         self.n, self.seed = min(n, len(reference)), seed
-        self.features = space.fit(reference, device)
+        rng, each = np.random.default_rng(seed), min(len(reference), len(train))
+        beside, trained = (torch.from_numpy(rng.permutation(len(images))[:each]) for images in (reference, train))
+        self.features = space.fit(torch.cat([reference[beside], train[trained]]), device)
         self._reference = self.features(reference)
-        self._train = self.features(train)
+        self._beside, self._train = self._reference[beside], self.features(train[trained])
 
     def quality(self, images: Tensor) -> Quality:
         """Every figure of uint8 images (N, C, H, W), of which memorisation alone takes more than ``n``.
@@ -68,7 +71,7 @@ class QualityMeter:
         kernel = kernel_distance(real, fake)
         frechet = extrapolated_frechet_distance(real, fake, self.seed) if enough_images(*real.shape) else None
         neighbours = precision_recall(real, fake)
-        copied = memorisation(features, self._train, self._reference, self.seed)
+        copied = memorisation(features, self._train, self._beside, self.seed)
         return Quality(
             n=len(real),
             kernel_distance=kernel.value,

@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from arena.arena import Arena
 from arena.bank import Bank
-from arena.data.split import folds
+from arena.data.split import cut, folds
 from arena.detectors.detector import Examples
 from arena.detectors.stack import Stack
 from arena.metrics.roc import auc
@@ -57,22 +56,22 @@ def judge_technique(
         share: of data and images the judge may use.
     """
     reals = arena.judge_reals
-    real_fold = folds(len(reals), arena.judge.folds, arena.seed_of("folds", player="reals"))
-    fake_fold = folds(len(bank.test), arena.judge.folds, arena.seed_of("folds", player="fakes"))
+    real_fold = folds(reals.sources, arena.judge.folds, arena.seed_of("folds", player="reals"))
+    fake_fold = folds(np.arange(len(bank.test)), arena.judge.folds, arena.seed_of("folds", player="fakes"))
     tests, validations, images = [], [], 0
     for fold in range(arena.judge.folds):
-        tested, others = np.flatnonzero(real_fold == fold), np.flatnonzero(real_fold != fold)
-        order = np.random.default_rng(arena.seed_of("judge-validation", fold)).permutation(others)
-        held = int(len(order) * VALIDATION_SHARE)
-        stop, learn = order[:held], order[held : held + round(share * (len(order) - held))]
+        tested, others = reals[np.flatnonzero(real_fold == fold)], reals[np.flatnonzero(real_fold != fold)]
+        rng = np.random.default_rng(arena.seed_of("judge-validation", fold))
+        used = cut(others.sources, np.array([int(len(others) * VALIDATION_SHARE)]), rng)
+        stop, rest = others[np.flatnonzero(used == 0)], others[np.flatnonzero(used == 1)]
+        learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
         train_fakes = bank.train[: round(share * len(bank.train))]
-        validation = Examples.of(reals[stop].images, bank.validation)
         stream = derive_seed(seed, "judge", player=f"{technique}/seed={judge_seed}/fold={fold}")
         detector = arena.new_detector(technique, stream)
         images += train_detector(
             detector,
-            Examples.of(reals[learn].images, train_fakes),
-            validation,
+            Examples.of(learn.images, train_fakes),
+            Examples.of(stop.images, bank.validation),
             evidence=arena.evidence,
             settings=arena.battery,
             images=round(share * arena.judge.images),
@@ -81,12 +80,8 @@ def judge_technique(
             machine=arena.machine,
             progress=progress,
         )
-        fakes = np.flatnonzero(fake_fold == fold)
-        test = Examples.of(reals[tested].images, bank.test[torch.from_numpy(fakes)])
-        ids = np.concatenate([reals.ids[tested], fakes])
-        tests.append(scored(arena, detector, test, ids, fold))
-        ids = np.concatenate([reals.ids[stop], np.arange(len(bank.validation))])
-        validations.append(scored(arena, detector, validation, ids, fold))
+        tests.append(scored(arena, detector, tested, bank.test, np.flatnonzero(fake_fold == fold), fold))
+        validations.append(scored(arena, detector, stop, bank.validation, np.arange(len(bank.validation)), fold))
     validation = _joined(validations)
     write_scores(arena.run, f"{technique}_{name}_j{judge_seed}_validation", validation)
     return Judgement(_joined(tests), _mean_auc(validation), images)
@@ -107,7 +102,7 @@ def judge_stack(arena: Arena, name: str, judge_seed: int) -> Judgement:
     for fold in range(arena.judge.folds):
         learn = [_of_fold(scores, fold) for scores in validations]
         tested.append(combine(_fitted(arena, learn), [_of_fold(scores, fold) for scores in tests]))
-        halves = [[_taken(scores, np.arange(len(scores.label)) % 2 == half) for scores in learn] for half in (0, 1)]
+        halves = [[scores.take(np.arange(len(scores.label)) % 2 == half) for scores in learn] for half in (0, 1)]
         validated += [combine(_fitted(arena, halves[1 - half]), halves[half]) for half in (0, 1)]
     return Judgement(_joined(tested), _mean_auc(_joined(validated)), sum(len(scores.label) for scores in validated))
 
@@ -127,15 +122,12 @@ def _joined(parts: list[Scores]) -> Scores:
         np.concatenate([part.label for part in parts]),
         np.concatenate([part.image for part in parts]),
         np.concatenate([part.fold for part in parts]),
+        np.concatenate([part.source for part in parts]),
     )
 
 
-def _taken(scores: Scores, which: NDArray[np.bool_]) -> Scores:
-    return Scores(scores.score[which], scores.label[which], scores.image[which], scores.fold[which])
-
-
 def _of_fold(scores: Scores, fold: int) -> Scores:
-    return _taken(scores, scores.fold == fold)
+    return scores.take(scores.fold == fold)
 
 
 def _mean_auc(scores: Scores) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from arena.arena import Arena
 from arena.config import STACK
 from arena.data.reals import Reals
+from arena.data.split import cut
 from arena.detectors.detector import Examples
 from arena.detectors.scoring import score
 from arena.phases.confront import examine_saved, load_detector
@@ -58,9 +59,9 @@ class LoopReals:
         """
         part: Reals = arena.data.part(arena.access.reals)
         rng = np.random.default_rng(derive_seed(arena.data.seed, "detector-validation"))
-        order = torch.from_numpy(rng.permutation(len(part))[: len(arena.data.split.detector)])
-        held = int(len(order) * VALIDATION_SHARE)
-        return cls(part.images[order[held:]], part.images[order[:held]])
+        mine = part[rng.permutation(len(part))[: len(arena.data.split.detector)]]
+        used = torch.from_numpy(cut(mine.sources, np.array([int(len(mine) * VALIDATION_SHARE)]), rng))
+        return cls(mine.images[used == 1], mine.images[used == 0])
 
 
 def _retrain(arena: Arena, progress: Progress, round: int, technique: str) -> int:

@@ -3,9 +3,12 @@
 from dataclasses import asdict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from arena.arena import Arena
+from arena.data.reals import Reals
 from arena.detectors.detector import Detector, Examples
 from arena.detectors.scoring import score
 from arena.metrics.roc import summarise
@@ -23,15 +26,19 @@ def examine(arena: Arena, detector: Detector, generator_round: int, cell: bool) 
         rng = np.random.default_rng(arena.seed_of("cell"))
         reals = reals[np.sort(rng.permutation(len(reals))[: arena.bank.cell])]
         fakes = fakes[: arena.bank.cell]
-    ids = np.concatenate([reals.ids, np.arange(len(fakes))])
-    return scored(arena, detector, Examples.of(reals.images, fakes), ids)
+    return scored(arena, detector, reals, fakes, np.arange(len(fakes)))
 
 
-def scored(arena: Arena, detector: Detector, examples: Examples, ids: NDArray[np.int64], fold: int = 0) -> Scores:
-    """A detector's scores of labelled images, marked with the fold whose judge it is."""
+def scored(
+    arena: Arena, detector: Detector, reals: Reals, bank: Tensor, which: NDArray[np.int64], fold: int = 0
+) -> Scores:
+    """A detector's scores of reals and of ``which`` fakes of a bank, marked with the fold whose judge it is."""
+    examples = Examples.of(reals.images, bank[torch.from_numpy(which)])
     logits = score(detector.to(arena.machine.device), examples.images, arena.evidence).numpy()
     label = examples.labels.numpy().astype(np.uint8)
-    return Scores(logits, label, ids, np.full(len(ids), fold, dtype=np.uint8))
+    ids = np.concatenate([reals.ids, which])
+    source = ids if reals.persons is None else np.concatenate([reals.persons, which])
+    return Scores(logits, label, ids, np.full(len(ids), fold, dtype=np.uint8), source)
 
 
 def score_record(

@@ -51,7 +51,8 @@ def code_hash() -> str:
     package = Path(__file__).parents[1]
     files = sorted(file for folder in ("generators", "training") for file in (package / folder).glob("*.py"))
     files += [
-        package / name for name in ("arena.py", "bank.py", "evidence.py", "images.py", "seeding.py", "phases/train.py")
+        package / name
+        for name in ("arena.py", "data/split.py", "evidence.py", "images.py", "seeding.py", "phases/train.py")
     ]
     files += sorted((package / "metrics").rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

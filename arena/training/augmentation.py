@@ -72,6 +72,11 @@ class Augmenter(nn.Module):
             return critic
         return lambda images: critic(augment(images, self.probability, rng))
 
+    def restore_fixed(self) -> None:
+        """Where nothing moves the probability it is the policy's, whatever a snapshot of another policy brought."""
+        if self.policy.target is None:
+            self.probability.fill_(self.policy.probability)
+
     @torch.no_grad()
     def observe(self, overfitting: Tensor, step: int, batch: int) -> None:
         """Follow a step's r_t; every ``interval`` steps the probability moves by sign(r_t - target)."""

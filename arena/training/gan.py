@@ -197,6 +197,7 @@ class GanTraining(pl.LightningModule):
             for part in _PARTS:
                 state = {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
                 getattr(self, part).load_state_dict(state)
+            self.augmenter.restore_fixed()
             self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
             training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:

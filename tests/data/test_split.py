@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.data.split import FEWEST, SHARES, folds, split_reals
+from arena.data.split import FEWEST, SHARES, cut, folds, sources_of, split_reals
 from arena.errors import ArenaError
 
 
@@ -20,7 +20,7 @@ def test_parts_are_disjoint_exhaustive_and_large_enough(n, seed):
         part = getattr(split, name)
         assert len(part) >= FEWEST[name]
         assert abs(len(part) - share * n) <= 1
-        assert (np.diff(part) > 0).all()
+        assert len(set(part)) == len(part)
 
 
 def test_the_data_seed_alone_decides():
@@ -68,11 +68,33 @@ def test_too_few_persons_says_both_numbers():
         split_reals(200, 0, np.repeat([4, 9], 100))
 
 
+def test_the_first_images_of_a_part_are_a_sample_of_it():
+    """Files may lie class by class: what looks at the first n must not see the first class alone."""
+    for part in parts(split_reals(10_000, 0)):
+        assert abs(part[:100].mean() - 5000) < 4 * 10_000 / 12**0.5 / 10
+
+
+@given(persons=st.lists(st.integers(-3, 20), min_size=1, max_size=200), k=st.integers(1, 5), seed=st.integers(0, 2**40))
+@settings(max_examples=30, deadline=None)
+def test_no_source_is_cut(persons, k, seed):
+    sources = sources_of(len(persons), np.array(persons))
+    part = cut(sources, np.arange(1, k) * len(persons) / k, np.random.default_rng(seed))
+    assert len({*zip(persons, part.tolist(), strict=True)}) == len(set(persons))
+    assert set(part) <= set(range(k))
+
+
+def test_what_comes_first_is_drawn_at_random():
+    seen = [cut(sources_of(20, None), np.array([5]), np.random.default_rng(seed)) for seed in range(400)]
+    assert all((part == 0).sum() == 5 for part in seen)
+    # Binomial with 400 draws of 1/4: 100 each, four deviations are 35.
+    assert (abs((np.array(seen) == 0).sum(0) - 100) < 35).all()
+
+
 @given(n=st.integers(10, 500), k=st.integers(2, 10), seed=st.integers(0, 2**40))
 @settings(max_examples=30, deadline=None)
 def test_folds_are_of_nearly_equal_size(n, k, seed):
-    dealt = folds(n, k, seed)
+    dealt = folds(np.arange(n), k, seed)
     sizes = np.bincount(dealt, minlength=k)
     assert len(sizes) == k
     assert sizes.max() - sizes.min() <= 1
-    assert np.array_equal(dealt, folds(n, k, seed))
+    assert np.array_equal(dealt, folds(np.arange(n), k, seed))

@@ -61,6 +61,19 @@ def test_where_images_run_out_all_banks_shrink_in_proportion(reals: Reals) -> No
     assert len(set(drawn)) == len(drawn)
 
 
+def test_nobody_is_in_two_banks_of_the_oracle_or_in_its_training_set_too(reals: Reals) -> None:
+    """A judge would know the persons of one bank by another, and catch what is real."""
+    persons = np.arange(200) // 5
+    known = Reals(reals.images, reals.ids, persons=persons)
+    banks = oracle().forge(COUNTS, seed=1, reals=known)
+    groups = [set(persons[whose(bank)]) for bank in banks.values()]
+    trained = oracle().training_set(known).persons
+    assert trained is not None
+    groups.append(set(trained))
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set.union(*groups))
+
+
 def test_the_copycat_copies_its_training_set(reals: Reals) -> None:
     banks = copycat().forge({"train": 150, "test": 450}, seed=1, reals=reals)
     assert len(set(whose(banks["train"]))) == 150

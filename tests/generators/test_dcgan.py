@@ -28,6 +28,13 @@ def test_the_channels_are_those_of_figure_1_of_the_paper() -> None:
     assert widths == [1024, 512, 256, 128]
 
 
+def test_batch_normalisation_is_in_every_layer_of_the_discriminator_but_the_first() -> None:
+    for batch_norm, expected in ((True, [256, 512, 1024]), (False, [])):
+        generator = DcganGenerator(resolution=64, channels=3, levels=256, width=1024, batch_norm=batch_norm)
+        layers = generator.discriminator(64).modules()
+        assert [layer.num_features for layer in layers if isinstance(layer, torch.nn.BatchNorm2d)] == expected
+
+
 def test_a_forged_image_does_not_depend_on_its_mates_and_forging_leaves_the_training_mode() -> None:
     generator = build()
     for _ in range(20):

@@ -134,6 +134,17 @@ def test_banks_keep_their_fakes_apart():
     assert (len(apart.real), len(apart.fake)) == (40, 80)
 
 
+def test_images_of_one_person_are_one():
+    """Each real five times over is no more evidence than once."""
+    rng = np.random.default_rng(5)
+    real, fake = rng.normal(size=60), rng.normal(0.5, 1.0, size=400)
+    copied = scores_of(real.repeat(5), fake)
+    known = influence(copied._replace(source=np.concatenate([np.arange(60).repeat(5), np.arange(400)])))
+    assert len(known.real) == 60
+    assert known.variance == pytest.approx(influence(scores_of(real, fake)).variance, rel=0.02)
+    assert influence(copied).variance < 0.6 * known.variance
+
+
 def test_an_image_counts_once():
     scores = scores_of(np.zeros(3), np.ones(3))
     with pytest.raises(ValueError, match="twice"):

@@ -10,12 +10,13 @@ import torch
 from rich.console import Console
 
 from arena.arena import Arena
+from arena.bank import Bank
 from arena.detectors.cnn import Cnn
 from arena.detectors.detector import Examples
 from arena.detectors.scoring import score
-from arena.images import to_float
 from arena.phases.confront import load_detector
 from arena.phases.crossfit import judge_technique
+from arena.phases.forge import load_generator
 from arena.phases.respond import pool_pressure
 from arena.phases.retrain import LoopReals, with_replay
 from arena.phases.train import train_gan
@@ -230,4 +231,6 @@ def test_a_detector_goes_on_from_where_it_stood(finished: Arena, run: Path, monk
 def test_forged_banks_share_no_image_and_repeat(finished: Arena):
     bank = finished.forged(1)
     assert not keys(bank.train) & keys(bank.test)
-    assert (to_float(bank.test) <= 1).all()
+    generator = load_generator(finished, 1)
+    again = generator.forge(finished.bank.counts, finished.seed_of("forge"), finished.generator_reals)
+    assert torch.equal(Bank.of(again, finished.data.levels).test, bank.test)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from arena.generators.discriminator import ResidualDiscriminator
-from arena.training.augment import _Chance, _colour, _warp, augment
+from arena.training.augment import _Chance, _colour, _geometry, _warp, augment
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -91,6 +91,25 @@ def test_turning_hue_and_stretching_saturation_leave_grey_alone() -> None:
     everything = _colour(grey, _Chance(5, torch.tensor(1.0), rng(3)))
     assert (everything[:, 0] - everything[:, 1]).abs().max() < 1e-5
     assert (everything[:, 0] - everything[:, 2]).abs().max() < 1e-5
+
+
+def test_how_far_images_are_scaled_and_stretched() -> None:
+    """Karras et al. 2020, ADA, appendix B: log2 of the scale has deviation 0.2, and of the stretch either way."""
+    linear = _geometry(_Chance(20_000, torch.tensor(1.0), rng()), 32)[:, :, :2]
+    assert (linear.det().abs().log2() / -2).std() == pytest.approx(0.2, rel=0.05)
+    singular = torch.linalg.svdvals(linear)
+    assert ((singular[:, 0] / singular[:, 1]).log2() / 2).square().mean().sqrt() == pytest.approx(0.2, rel=0.05)
+
+
+def test_how_far_colours_are_turned_and_stretched() -> None:
+    """The same: hue anywhere on the circle; log2 of contrast and of saturation have deviations 0.5 and 1."""
+    colour = torch.tensor([0.5, -0.25, -0.25])[:, None, None].expand(20_000, 3, 1, 1)
+    turned = _colour(colour, _Chance(20_000, torch.tensor(1.0), rng()))[..., 0, 0]
+    chroma = turned - turned.mean(1, keepdim=True)
+    length = chroma.norm(dim=1) / colour[0, :, 0, 0].norm()
+    assert length.log2().std() == pytest.approx((0.5**2 + 1) ** 0.5, rel=0.05)
+    angle = torch.atan2((chroma[:, 1] - chroma[:, 2]) / 2**0.5, chroma[:, 0] * 1.5**0.5)
+    assert torch.histc(angle, 8, -math.pi, math.pi).min() > 20_000 / 8 * 0.9
 
 
 def test_it_is_its_stream_and_nothing_else() -> None:
