@@ -27,8 +27,10 @@ def test_lightning_and_the_bare_loop_take_the_same_steps(precision):
     bare.run(15, 3)
     lightning.run(16, 1)  # and one step on each side of it
     assert bare.gan.step == lightning.gan.step == 18
+    # Equal in fp32; of bf16 gradients a last digit may differ. A step more or less moves weights by 1e-3 or so.
+    atol = 0 if precision == "fp32" else 2e-5
     for mine, its in zip(bare.gan.parameters(), lightning.gan.parameters(), strict=True):
-        torch.testing.assert_close(mine, its, atol=0, rtol=0)
+        torch.testing.assert_close(mine, its, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize(
