@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arena.config import ArenaConfig, register
 from arena.errors import ArenaError
+from arena.threads import wait_shortly
 
 _HERE = Path(__file__).parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
@@ -94,10 +95,7 @@ def main() -> None:
     """The entry point ``arena`` and ``python -m arena``."""
     # Hydra then raises what it would otherwise print over several lines before it ends with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # Threads that wait shortly and then sleep leave their core to the other members of a parallel sweep; to sleep at
-    # once (OMP_WAIT_POLICY=PASSIVE) costs a race that is alone half as much time again.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "500")
+    wait_shortly()
     register()
     try:
         _race()

@@ -14,6 +14,7 @@ from typing import NoReturn
 from arena.bench.settings import Settings
 from arena.config import require
 from arena.errors import ArenaError
+from arena.threads import wait_shortly
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,9 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 0, or 2 with one line on stderr, or 130 where it was interrupted."""
     options = _parser().parse_args(arguments)
-    # As a race sets it: threads that wait shortly and then sleep.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "500")
+    wait_shortly()
     try:
         run(options)
     except ArenaError as error:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from arena.config import require
-from arena.data.split import Split, sources_of, split_reals
+from arena.data.split import Split, cut, sources_of, split_reals
 from arena.errors import ArenaError
 
 
@@ -49,6 +49,11 @@ class Reals:
             attributes={name: values[index] for name, values in self.attributes.items()},
             persons=None if self.persons is None else self.persons[index],
         )
+
+    def parted(self, n: int, rng: np.random.Generator) -> tuple[Self, Self]:
+        """About ``n`` images at random, and the others; no source is in both."""
+        part = cut(self.sources, np.array([n]), rng)
+        return self[np.flatnonzero(part == 0)], self[np.flatnonzero(part == 1)]
 
 
 class RealData(pl.LightningDataModule, ABC):

@@ -20,8 +20,7 @@ def _halves(reals: Reals) -> tuple[Reals, Reals]:
     The reals themselves seed the cut, so that it is the same in every round and in the measure of memorisation.
     """
     rng = np.random.default_rng(derive_seed(int(reals.ids.sum()), "oracle"))
-    half = cut(reals.sources, np.array([len(reals) // 2]), rng)
-    return reals[np.flatnonzero(half == 0)], reals[np.flatnonzero(half == 1)]
+    return reals.parted(len(reals) // 2, rng)
 
 
 def dealt(sources: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:

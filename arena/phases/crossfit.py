@@ -7,7 +7,7 @@ import torch
 
 from arena.arena import Arena
 from arena.bank import Bank
-from arena.data.split import cut, folds
+from arena.data.split import folds
 from arena.detectors.detector import Examples
 from arena.detectors.stack import Stack
 from arena.metrics.roc import auc
@@ -62,8 +62,7 @@ def judge_technique(
     for fold in range(arena.judge.folds):
         tested, others = reals[np.flatnonzero(real_fold == fold)], reals[np.flatnonzero(real_fold != fold)]
         rng = np.random.default_rng(arena.seed_of("judge-validation", fold))
-        used = cut(others.sources, np.array([int(len(others) * VALIDATION_SHARE)]), rng)
-        stop, rest = others[np.flatnonzero(used == 0)], others[np.flatnonzero(used == 1)]
+        stop, rest = others.parted(int(len(others) * VALIDATION_SHARE), rng)
         learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
         train_fakes = bank.train[: round(share * len(bank.train))]
         stream = derive_seed(seed, "judge", player=f"{technique}/seed={judge_seed}/fold={fold}")

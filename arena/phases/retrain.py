@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from arena.arena import Arena
 from arena.config import STACK
 from arena.data.reals import Reals
-from arena.data.split import cut
 from arena.detectors.detector import Examples
 from arena.detectors.scoring import score
 from arena.phases.confront import examine_saved, load_detector
@@ -60,8 +59,8 @@ class LoopReals:
         part: Reals = arena.data.part(arena.access.reals)
         rng = np.random.default_rng(derive_seed(arena.data.seed, "detector-validation"))
         mine = part[rng.permutation(len(part))[: len(arena.data.split.detector)]]
-        used = torch.from_numpy(cut(mine.sources, np.array([int(len(mine) * VALIDATION_SHARE)]), rng))
-        return cls(mine.images[used == 1], mine.images[used == 0])
+        validation, train = mine.parted(int(len(mine) * VALIDATION_SHARE), rng)
+        return cls(train.images, validation.images)
 
 
 def _retrain(arena: Arena, progress: Progress, round: int, technique: str) -> int:

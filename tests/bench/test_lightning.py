@@ -1,17 +1,11 @@
 import pytest
+from rich.progress import Progress
 
 from arena.bench import lightning
 from arena.bench.cells import Cell
 from arena.bench.job import Pace
 from arena.bench.lightning import FEWEST, added_milliseconds, lightning_cost
 from arena.bench.steps import Training
-
-
-class Silent:
-    """Instead of a progress bar."""
-
-    def track(self, things, description):
-        return things
 
 
 def test_a_step_under_lightning_is_compared_with_a_bare_one_pair_after_pair(monkeypatch):
@@ -37,5 +31,5 @@ def test_a_step_under_lightning_is_compared_with_a_bare_one_pair_after_pair(monk
 def test_only_where_lightning_is_among_the_cells(monkeypatch):
     monkeypatch.setattr(lightning, "added_milliseconds", lambda precision, seconds: seconds)
     cells = [Cell("training", "style", "fp32"), Cell("training", "style", "bf16", "lightning")]
-    assert lightning_cost(cells, 2.0, Silent()) == {"bf16": 2.0}  # type: ignore[arg-type]
-    assert lightning_cost(cells[:1], 2.0, Silent()) == {}  # type: ignore[arg-type]
+    assert lightning_cost(cells, 2.0, Progress(disable=True)) == {"bf16": 2.0}
+    assert lightning_cost(cells[:1], 2.0, Progress(disable=True)) == {}

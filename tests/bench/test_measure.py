@@ -1,5 +1,7 @@
 from multiprocessing import Pipe
 
+from rich.progress import Progress
+
 from arena.bench import measure
 from arena.bench.cells import Cell
 from arena.bench.job import Job, Pace
@@ -34,13 +36,6 @@ def test_what_cannot_be_done_is_told_by_one_word_its_first_cause(monkeypatch):
     assert first_visit(Cell("training", "style")) == Trial(failed="OverflowError", reason="too much of it")
 
 
-class Silent:
-    """Instead of a progress bar."""
-
-    def track(self, things, description):
-        return list(things)
-
-
 def test_cells_take_turns_and_those_that_failed_are_left_out(monkeypatch):
     order = []
 
@@ -56,6 +51,6 @@ def test_cells_take_turns_and_those_that_failed_are_left_out(monkeypatch):
     monkeypatch.setattr(measure, "try_alone", lambda cell, _: Trial(failed="slow" if cell.name == "b" else None))
     monkeypatch.setattr(measure, "new_job", lambda cell, _: Noted(cell.name))
     monkeypatch.setattr(measure, "VISITS", 3)
-    found = measure.measure(rows, SMALL, Silent())  # type: ignore[arg-type]
+    found = measure.measure(rows, SMALL, Progress(disable=True))
     assert "".join(order) == "ac" + "ac" + "ca" + "ac"  # warmed up, then forth and back
     assert [len(figures.paces) for figures in found] == [3, 0, 3]

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 
+from arena.errors import ArenaError
 from arena.generators.discriminator import MinibatchDeviation, ResidualDiscriminator
+from tests.building import tiny_arena
 
 
 def build(group: int = 0) -> ResidualDiscriminator:
@@ -37,6 +41,11 @@ def test_reals_tell_the_same_alone_as_before_as_many_fakes(batch: int) -> None:
     # The step of the discriminator has reals first and fakes after, that of the generator either alone.
     reals, fakes, layer = torch.randn(batch, 2, 4, 4), 3 * torch.randn(batch, 2, 4, 4), MinibatchDeviation(4)
     torch.testing.assert_close(layer(torch.cat([reals, fakes])), torch.cat([layer(reals), layer(fakes)]))
+
+
+def test_groups_that_do_not_divide_the_batch_are_refused(run: Path) -> None:
+    with pytest.raises(ArenaError, match=r"^generator\.minibatch_group=3: expected a divisor of schedule\.batch="):
+        tiny_arena(run, "generator.minibatch_group=3")
 
 
 def test_logits_are_fp32_under_autocast() -> None:

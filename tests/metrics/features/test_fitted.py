@@ -3,17 +3,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arena.data.digits import Digits
 from arena.errors import ArenaError
 from arena.images import on_levels, to_float, to_uint8
 from arena.metrics.features.fitted import FittedFeatures
 from arena.metrics.features.random import RandomFeatures
 from arena.metrics.kernel_distance import kernel_distance
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return Digits(resolution=8, seed=0, planted_amplitude=2).reals.images
 
 
 @pytest.mark.parametrize(("channels", "resolution"), [(1, 8), (3, 32), (1, 64)])

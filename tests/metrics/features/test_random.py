@@ -2,15 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from arena.data.digits import Digits
 from arena.errors import ArenaError
 from arena.metrics.features import random as module
 from arena.metrics.features.random import RandomFeatures
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return Digits(resolution=8, seed=0, planted_amplitude=2).reals.images
 
 
 @pytest.mark.parametrize(("channels", "resolution"), [(1, 8), (3, 32), (1, 64)])

@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from arena.data.digits import Digits
 from arena.metrics.features import random as module
 from arena.metrics.features.fitted import FittedFeatures
 from arena.metrics.features.random import RandomFeatures
 
 SPACES = pytest.mark.parametrize("space", [RandomFeatures(), FittedFeatures()], ids=lambda space: space.name)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return Digits(resolution=8, seed=0, planted_amplitude=2).reals.images
 
 
 @SPACES
