@@ -1,18 +1,19 @@
 """The arena: all that a race is made of, built once by ``arena.build`` from the configuration, typed from here on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypedDict, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from arena.bank import Bank
 from arena.config import STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
 from arena.data.reals import RealData, Reals
-from arena.detectors.detector import Detector
+from arena.detectors.detector import Detector, DoesNotApply, Insider, needs
 from arena.detectors.stack import Stack
 from arena.errors import ArenaError
 from arena.evidence import Evidence
@@ -25,6 +26,7 @@ from arena.start import Start
 from arena.tracking import Tracker
 from arena.training.access import Access
 from arena.training.augmentation import Augmentation
+from arena.training.gan import saved_part
 from arena.training.losses import GanLoss
 from arena.training.objective import Objective
 from arena.training.path_length import check_paths
@@ -58,9 +60,12 @@ class StackFactory(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arena:
-    """The players, the data, the rules and the budgets of one race, and where it is written down."""
+    """The players, the data, the rules and the budgets of one race, and where it is written down.
+
+    ``members`` are the techniques that apply here; ``left_out`` says of each other one of the battery why not.
+    """
 
     run: Path
     cache: Path
@@ -87,6 +92,7 @@ class Arena:
     machine: Machine
     tracker: Tracker
     start: Start | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def seed_of(self, purpose: str, round: int = 0, player: str = "") -> int:
         """The seed of a stream of this race."""
@@ -116,11 +122,58 @@ class Arena:
             torch.manual_seed(self.seed_of("initialise", player="discriminator"))
             return generator.discriminator(self.seen_shape["resolution"])
 
-    def new_detector(self, technique: str, seed: int) -> Detector:
-        """A detector of that technique whose initial weights depend on ``seed`` and on nothing that ran before."""
+    def new_detector(self, technique: str, seed: int, round: int | None = None) -> Detector:
+        """A detector of that technique whose initial weights depend on ``seed`` and on nothing that ran before.
+
+        Args:
+            technique: a member.
+            seed: of its weights.
+            round: in which it learns: an insider meets the GAN of the round before. None for a detector that is only
+                asked what it is, or whose tensors are loaded.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.members[technique](**self.seen_shape)
+            detector = self.members[technique](**self.seen_shape)
+        if isinstance(detector, Insider):
+            detector.meet(*self.gan_before(round))
+        return detector
+
+    def gan_before(self, round: int | None) -> tuple[TrainableGenerator, nn.Module]:
+        """Generator (its average) and discriminator as the round before left them; at round 0 as the warm-up did.
+
+        Args:
+            round: None for new ones, untrained.
+
+        Raises:
+            DoesNotApply: where the race trains no generator.
+        """
+        generator = self.new_generator()
+        needs(isinstance(generator, TrainableGenerator), "a generator that this race trains")
+        assert isinstance(generator, TrainableGenerator)
+        discriminator = self.new_discriminator(generator)
+        if round is not None:
+            folder = self.folder(max(round - 1, 0)) / "gan"
+            generator.load_state_dict(load_file(folder / "generator.safetensors"))
+            discriminator.load_state_dict(saved_part(folder, "discriminator"))
+        return generator, discriminator
+
+    def enlisted(self) -> "Arena":
+        """The same with those techniques alone that apply to its images and its generator.
+
+        Raises:
+            ArenaError: where none does.
+        """
+        left_out: dict[str, str] = {}
+        for technique in self.members:
+            try:
+                self.new_detector(technique, 0)
+            except DoesNotApply as reason:
+                left_out[technique] = str(reason)
+        members = {name: factory for name, factory in self.members.items() if name not in left_out}
+        if not members:
+            reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
+            raise ArenaError(f"battery.members: expected a technique that applies here ({reasons})")
+        return replace(self, members=members, left_out=left_out)
 
     @cached_property
     def examples_of(self) -> dict[str, Detector]:
@@ -135,6 +188,11 @@ class Arena:
     def told(self, technique: str) -> bool:
         """Whether the generator is told of this technique. Nobody tells it of the stack."""
         return technique != STACK and self.access.told(technique, self.examples_of[technique].differentiable)
+
+    @cached_property
+    def outside(self) -> bool:
+        """Whether the images examined were made outside: then no real need be kept from the judges for a generator."""
+        return self.new_generator().outside
 
     @cached_property
     def fingerprint(self) -> str:
@@ -158,9 +216,15 @@ class Arena:
         return reals[np.sort(rng.permutation(len(reals))[: self.judge.reals])]
 
     @cached_property
+    def held_out_reals(self) -> Reals:
+        """Judge reals that are no reference: they stand in for a perfect generator beside the fakes."""
+        reals = self.judge_reals
+        return reals[np.flatnonzero(~np.isin(reals.ids, self.data.part("reference").ids))]
+
+    @cached_property
     def quality_meter(self) -> QualityMeter:
-        """What measures fakes beside reference reals, at as many images as there are judge reals to set beside them."""
-        reference, reals = self.data.part("reference"), self.judge_reals
+        """What measures fakes beside reference reals, at as many images as there are reals to set beside them."""
+        reference, reals = self.data.part("reference"), self.held_out_reals
         train = self.new_generator().training_set(self.generator_reals)
         n = min(len(reference), len(reals))
         return QualityMeter(

@@ -55,6 +55,9 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
     data.setup()
     levels = OmegaConf.select(composed, "evidence.levels")
     evidence = part(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
+    generator = part(composed.generator, "generator", SHAPE)
+    if generator(resolution=data.resolution, channels=data.channels, levels=data.levels).outside:
+        data.split_for_judging()
     reals = data.part("generator").images
     determines = {"reals": hashlib.sha256(reals.numpy().tobytes()).hexdigest(), "evidence": repr(evidence)} | {
         key: OmegaConf.to_container(composed[key], resolve=True)
@@ -71,7 +74,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         margin=config.answer.margin,
         data=data,
         evidence=evidence,
-        generator=part(composed.generator, "generator", SHAPE),
+        generator=generator,
         generator_key=json.dumps(determines, sort_keys=True),
         loss=part(composed.loss, "loss"),
         augmentation=part(composed.augmentation, "augmentation"),
@@ -90,10 +93,11 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
         machine=machine,
         tracker=part(composed.logger, "logger"),
         start=None if config.race.start is None else Start.of(config.race.start, settings(composed) | made_of),
-    )
+    ).enlisted()
     arena.check()
     _make(arena.cache, "cache_dir")
     made_of |= {"fingerprint": arena.fingerprint} if arena.fingerprint else {}
+    made_of |= {"left_out": arena.left_out} if arena.left_out else {}
     made_of |= {"start": arena.start.key, "start_seed": arena.start.seed} if arena.start else {}
     _claim(run, settings(composed) | made_of, _environment(machine, overrides))
     return arena

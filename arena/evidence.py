@@ -57,10 +57,18 @@ class Evidence:
             images = _jpeg(images, self.jpeg)
         return images
 
+    def seen(self, images_uint8: Tensor) -> Tensor:
+        """uint8 images as they come out of the path, kept as uint8: what ``as_seen`` turns back without a trace."""
+        return to_uint8(self(to_float(images_uint8)))
+
+    def as_seen(self, seen: Tensor) -> Tensor:
+        """Float images in [-1, 1] that came down the path, of what ``seen`` kept: bit for bit the path's own."""
+        return on_levels(to_float(seen), self.levels if self.jpeg is None else 256)
+
 
 def _jpeg(images: Tensor, quality: int) -> Tensor:
     """Values of the real codec (Pillow, 4:2:0), gradient of kornia's differentiable one."""
-    coded = _codec(images.detach(), quality)
+    coded = codec(images.detach(), quality)
     if not images.requires_grad:
         return coded
     from kornia.enhance import jpeg_codec_differentiable  # slow to import, needed only by an attack through JPEG
@@ -72,7 +80,7 @@ def _jpeg(images: Tensor, quality: int) -> Tensor:
     return straight_through(smooth.mean(1, keepdim=True) if channels == 1 else smooth, coded)
 
 
-def _codec(images: Tensor, quality: int) -> Tensor:
+def codec(images: Tensor, quality: int) -> Tensor:
     """Through libjpeg and back, one image at a time: the codec everyone uses has no batch mode."""
     decoded = []
     for pixels in to_uint8(images).permute(0, 2, 3, 1).cpu().numpy():

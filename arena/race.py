@@ -11,11 +11,13 @@ from arena.arena import Arena
 from arena.budget import foresee
 from arena.figures.draw import draw_all
 from arena.phases import calibrate, confront, forge, judge, measure, respond, retrain, warm_up
+from arena.phases.calibrate import controls
+from arena.phases.judge import judges
 from arena.phases.phase import Director, Phase
 from arena.progress import Progress, duration
 from arena.report.page import write_report
 
-GENERATOR = "generator"
+GENERATOR, BATTERY = "generator", "battery"
 Step = tuple[Phase, int, str]
 
 
@@ -26,16 +28,15 @@ def race(arena: Arena) -> Iterator[Step]:
     al. 2017), with fresh judges that no generator ever learned from. Step 6, record, ends every phase.
     """
     yield warm_up, 0, GENERATOR
-    for technique in arena.techniques:
-        yield calibrate, 0, technique
+    for control in controls(arena):
+        yield calibrate, 0, control
     for r in range(arena.rounds + 1):
         yield forge, r, GENERATOR  # 1 the banks of fakes of G_r
-        for technique in arena.techniques if r else ():
-            yield confront, r, technique  # 2 G_r's fakes before earlier detectors: "frozen"
-        for technique in arena.techniques:
-            yield retrain, r, technique  # 3 from where it stood, old fakes replayed: "retrained"
-        for technique in arena.techniques:
-            yield judge, r, technique  # 4 from scratch, never attacked: "fresh"
+        if r:
+            yield confront, r, BATTERY  # 2 G_r's fakes before earlier detectors: "frozen"
+        yield retrain, r, BATTERY  # 3 from where they stood, old fakes replayed: "retrained"
+        for seed in judges(arena):
+            yield judge, r, seed  # 4 from scratch, never attacked: "fresh"
         yield measure, r, GENERATOR  # 5 quality, variety, memorisation
         if r < arena.rounds:
             yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know
@@ -64,6 +65,8 @@ def carry_out(arena: Arena, console: Console) -> None:
         ArenaError: where the GAN diverges.
     """
     steps = list(race(arena))
+    for technique, reason in arena.left_out.items():
+        console.print(f"left out: {technique} {reason}", highlight=False, soft_wrap=True)
     forecast = foresee(arena)
     console.print(
         f"{arena.rounds} rounds, {len(steps)} phases, at most about {duration(forecast.seconds)} and "

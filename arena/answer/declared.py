@@ -20,7 +20,8 @@ class Declared:
     Args:
         answer: margin, alpha and the limits of the guards.
         last_round: the round at which the verdict is read.
-        techniques: every technique that must be passed, sorted; the stack among them where there is one.
+        techniques: every technique that must be passed, sorted: those of the battery that apply to the images, and the
+            stack where there is one.
         judge_seeds: fresh judges of each technique.
         judge_folds: cross-fitting folds.
         data_seed: of the split.
@@ -44,7 +45,9 @@ def declared(config: Mapping[str, object]) -> Declared:
         ArenaError: naming the key that is missing or no mapping.
     """
     battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
-    techniques = [*_mapping(battery, "members"), *([STACK] if battery.get(STACK) is not None else [])]
+    left_out = config.get("left_out") or {}
+    members = [name for name in _mapping(battery, "members") if not (isinstance(left_out, Mapping) and name in left_out)]
+    techniques = [*members, *([STACK] if battery.get(STACK) is not None else [])]
     terms = AnswerConfig(
         **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from arena.config import require
-from arena.data.split import Split, cut, sources_of, split_reals
+from arena.data.split import Split, cut, sources_of, split_for_judging, split_reals
 from arena.errors import ArenaError
 
 
@@ -101,6 +101,10 @@ class RealData(pl.LightningDataModule, ABC):
         if self._reals is None:
             self._reals = self.load()
             self.split: Split = split_reals(len(self._reals), self.seed, self._reals.persons)
+
+    def split_for_judging(self) -> None:
+        """Split anew, for images made outside: no real is set aside for a generator."""
+        self.split = split_for_judging(len(self.reals), self.seed, self.reals.persons)
 
     @property
     def reals(self) -> Reals:

@@ -10,6 +10,8 @@ from arena.seeding import derive_seed
 
 # Shares of the reals. The judge's and the generator's are largest: they set the error bars and the images.
 SHARES = {"generator": 0.30, "detector": 0.17, "judge": 0.30, "reference": 0.23}
+# Of the reals beside images made outside, whose maker learns nothing here: the part of the detectors in the loop.
+OUTSIDE_SHARE = 0.3
 # Fewest images of a part that leave its use a meaning (a judge's fold of a dozen, say).
 FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 32}
 
@@ -55,6 +57,30 @@ def split_reals(n: int, data_seed: int, persons: NDArray[np.int64] | None = None
                 f"which needs at least {fewest}: {sources.max() + 1} persons are too few or too unequal"
             )
     return split
+
+
+def split_for_judging(n: int, data_seed: int, persons: NDArray[np.int64] | None = None) -> Split:
+    """Split n images where no generator learns from any: none need be set aside for one.
+
+    The judges test on ``judge`` and may learn from ``detector`` too, since nothing carries those reals into a fake.
+    Half of the judge's are the ``reference`` of quality, which teaches nobody anything; ``generator``, the training set
+    nobody has, is the detectors' part.
+
+    Args:
+        n: images.
+        data_seed: the only seed that matters here.
+        persons: (n,) who each image shows, where the data knows: nobody is then in two parts.
+
+    Raises:
+        ArenaError: where the images do not suffice for the smallest useful parts; it names both numbers.
+    """
+    needed = int(np.ceil(max(FEWEST["detector"] / OUTSIDE_SHARE, 2 * FEWEST["reference"] / (1 - OUTSIDE_SHARE))))
+    if n < needed:
+        raise ArenaError(f"data: {n} usable images, but the splits need at least {needed}")
+    rng = np.random.default_rng(derive_seed(data_seed, "split"))
+    part = cut(sources_of(n, persons), np.round(np.array([OUTSIDE_SHARE, (1 + OUTSIDE_SHARE) / 2]) * n), rng)
+    detector, reference, others = (rng.permutation(np.flatnonzero(part == k)) for k in range(3))
+    return Split(detector, detector, rng.permutation(np.concatenate([reference, others])), reference)
 
 
 def sources_of(n: int, persons: NDArray[np.int64] | None) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """The log-scaled discrete cosine transform under a linear classifier (Frank, Eisenhofer, Schoenherr et al. 2020)."""
 
+import functools
 import math
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor, nn
 
 from arena.config import require
 from arena.detectors.detector import LearnedDetector
+from arena.detectors.networks.network import Network
+from arena.detectors.shared import shared
 
 
 def dct_matrix(n: int) -> Tensor:
@@ -17,48 +20,67 @@ def dct_matrix(n: int) -> Tensor:
     return matrix.float()
 
 
-class Dct(LearnedDetector):
-    """Ridge-like linear classifier on the log magnitude of every DCT coefficient of every channel.
+@shared
+def log_dct(images: Tensor, epsilon: float) -> Tensor:
+    """Log magnitude (B, C, H, W) of the DCT of images (B, C, H, W), fp32."""
+    with torch.autocast(images.device.type, enabled=False):  # a logarithm near 0 has no meaning in bf16
+        down, across = (_matrix_on(extent, images.device) for extent in images.shape[-2:])
+        return torch.log((down @ images.float() @ across.T).abs() + epsilon)
 
-    Each coefficient is standardised by its mean and deviation over the first training set; the penalty on the weights
-    is the optimizer's weight decay.
+
+@functools.lru_cache(maxsize=16)
+def _matrix_on(n: int, device: torch.device) -> Tensor:
+    return dct_matrix(n).to(device)
+
+
+class Dct(LearnedDetector):
+    """A classifier on the log magnitude of every DCT coefficient of every channel, standardised over the training set.
+
+    Without a network it is linear, and the penalty on its weights is the optimizer's weight decay: the ridge
+    regression of the paper. With one it is the paper's small convolutional network.
 
     Args:
-        resolution, channels, levels: of the images it sees.
+        resolution, channels, levels: of the images.
         epsilon: added to the magnitude before the logarithm. Frank et al. use 1e-12, whose gradient explodes on the
             exact zeros of images with few grey levels; 1e-3 is far below one grey level of 256.
+        network: on the coefficients, None for a linear classifier.
+        crop: largest side of what it looks at; None: the whole image, as in the paper.
     """
 
     artefact = "checkerboard"
-    transform: Tensor
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, epsilon: float) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        epsilon: float,
+        network: Network | None = None,
+        crop: int | None = None,
+    ) -> None:
+        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
         require(epsilon > 0, "battery.members.dct.epsilon", epsilon, "above 0")
         self.epsilon = epsilon
-        self.register_buffer("transform", dct_matrix(resolution), persistent=False)
-        self.register_buffer("mean", torch.zeros(channels, resolution, resolution))
-        self.register_buffer("deviation", torch.ones(channels, resolution, resolution))
-        self.head = nn.Linear(channels * resolution**2, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-
-    def features(self, images: Tensor) -> Tensor:
-        """Log magnitudes (B, C, H, W) of images (B, C, H, W), before standardisation."""
-        with torch.autocast(images.device.type, enabled=False):  # a logarithm near 0 has no meaning in bf16
-            coefficients = self.transform @ images.float() @ self.transform.T
-            return torch.log(coefficients.abs() + self.epsilon)
+        self.register_buffer("mean", torch.zeros(channels, self.side, self.side))
+        self.register_buffer("deviation", torch.ones(channels, self.side, self.side))
+        if network is None:
+            linear = nn.Linear(channels * self.side**2, 1)
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+            self.head: nn.Module = nn.Sequential(nn.Flatten(1), linear, nn.Flatten(0))
+        else:
+            self.head = network(channels=channels, side=self.side)
 
     @torch.no_grad()
     def prepare(self, images: Tensor) -> None:
         """Mean and deviation of each coefficient over the training images."""
-        features = self.features(images)
+        features = log_dct(images, self.epsilon)
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(features.std(0).clamp_min(1e-3))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, H, W)."""
-        standardised = (self.features(images) - self.mean) / self.deviation
-        return self.head(standardised.flatten(1)).squeeze(1)
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B,) of images (B, C, side, side)."""
+        return self.head((log_dct(images, self.epsilon) - self.mean) / self.deviation)

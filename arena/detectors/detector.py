@@ -5,11 +5,24 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from arena.detectors.heads.head import Head, Sample
+from arena.detectors.shared import glimpses
+from arena.errors import ArenaError
 from arena.generators.artefacts import Artefact
+from arena.generators.generator import TrainableGenerator
 
-SCORE_BATCH = 512
+
+class DoesNotApply(ArenaError):
+    """A technique cannot work on images of this shape, or in this race: what it needs, in words. It is left out."""
+
+
+def needs(condition: bool, what: str) -> None:
+    """Raise ``DoesNotApply("needs ...")`` unless ``condition`` holds."""
+    if not condition:
+        raise DoesNotApply(f"needs {what}")
 
 
 @dataclass(frozen=True)
@@ -25,28 +38,28 @@ class Examples:
         counts = torch.tensor([len(reals), len(fakes)])
         return cls(torch.cat([reals, fakes]), torch.tensor([0, 1]).repeat_interleave(counts))
 
-    @property
-    def weights(self) -> Tensor:
-        """(N,) float32 weights under which both classes count the same; they sum to N."""
-        fakes = self.labels.float().mean()
-        return torch.where(self.labels == 1, 0.5 / fakes, 0.5 / (1 - fakes)).float()
-
 
 class Detector(nn.Module, ABC):
     """A detection technique. Built by ``factory(resolution=..., channels=..., levels=...)``.
 
-    Its tensors, buffers included, are all it knows: they are saved as safetensors and loaded into a new instance.
+    Its tensors, buffers included, are all it knows: they are saved as safetensors and loaded into a new instance. It
+    draws nothing from torch's global streams, since many learn side by side.
 
     Args:
         resolution: side in pixels of the images it sees (after the evidence path).
         channels: 1 or 3.
         levels: grey levels of the data.
+
+    Raises:
+        DoesNotApply: where the technique cannot work on such images.
     """
 
-    differentiable: ClassVar[bool]
+    differentiable: bool
     """Whether a gradient of the logit reaches the image; without one a white-box generator is never told of it."""
-    artefact: ClassVar[Artefact]
+    artefact: Artefact
     """The planted artefact a fit judge of this technique must catch: a kind of ``generator=planted``."""
+    needs_fakes: ClassVar[bool] = True
+    """Whether it learns from fakes; one that does not is handed reals alone."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()
@@ -58,24 +71,88 @@ class Detector(nn.Module, ABC):
 
 
 class LearnedDetector(Detector):
-    """Learns by gradient, under ``arena.training.detecting``."""
+    """Learns by gradient, under ``arena.training.detecting``.
+
+    It looks at native pixels, never at resized ones: of images larger than its ``crop`` it sees random squares of that
+    side in training, and the mean of its logits of evenly spaced squares is its score.
+
+    Args:
+        resolution: side in pixels of the images.
+        channels: 1 or 3.
+        levels: grey levels of the data.
+        crop: largest side of what it looks at; None for the whole image, whatever its size.
+    """
 
     differentiable = True
+    learning_rate: float | None = None
+    """Highest of its cycle; None for the battery's."""
+    draws = False
+    """Whether it draws from torch's global streams after all (dropout in a foreign network): it then learns alone."""
+
+    def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None = None) -> None:
+        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        if crop is not None and crop < 8:
+            raise ArenaError(f"{type(self).__name__}: crop={crop}: expected at least 8 pixels, or null")
+        self.side = resolution if crop is None else min(crop, resolution)
 
     def prepare(self, images: Tensor) -> None:
-        """Set what is computed from data before the first step (a standardisation, say); (B, C, H, W) in [-1, 1]."""
+        """Set what is computed from data before the first step (a standardisation, say).
+
+        Args:
+            images: (N, C, side, side) in [-1, 1], of both classes unless it needs no fakes.
+        """
+
+    def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Images (B, C, side, side) as the technique's authors alter them in training; all randomness from ``rng``."""
+        return images
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B,) of what it looks at, (B, C, side, side)."""
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss of a batch (B, C, side, side) with labels (B,) float: the cross-entropy of its logits."""
+        return F.binary_cross_entropy_with_logits(self.logits(images).float(), labels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,) of images (B, C, H, W): the mean over its glimpses of each."""
+        return torch.stack([self.logits(glimpse) for glimpse in glimpses(images, self.side)]).mean(0)
 
 
 class FittedDetector(Detector):
-    """Learns by scikit-learn's ``fit``, stopped or chosen on validation, and keeps the result as tensors."""
+    """Features without anything to learn, and a head that is fitted on them, stopped or chosen on validation.
+
+    The features of an image are computed once, for all folds and seeds of its judges.
+    """
+
+    head: Head
 
     @abstractmethod
-    def fit(self, images: Tensor, examples: Examples, validation: tuple[Tensor, Examples], seed: int) -> None:
+    def features(self, images: Tensor) -> Tensor:
+        """Features (B, F) of images (B, C, H, W); of an image they do not depend on its batch."""
+
+    def fit(self, train: Sample, validation: Sample, seed: int) -> None:
         """Fit anew.
 
         Args:
-            images: (N, C, H, W) in [-1, 1], the examples' images down the evidence path.
-            examples: their labels and weights.
-            validation: the same two of the validation images.
+            train: features and labels to learn from.
+            validation: features and labels to stop or choose on.
             seed: of whatever is random in the fit.
         """
+        self.head.fit(train, validation, seed)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,) of images (B, C, H, W)."""
+        return self.head(self.features(images))
+
+
+class Insider(ABC):
+    """A technique that looks through the eyes of the GAN: it applies only where the race has trained a generator.
+
+    In round r it is given G and D as round r - 1 left them, which by then are published (at round 0, those of the
+    warm-up). It keeps copies, frozen, among its own tensors.
+    """
+
+    @abstractmethod
+    def meet(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:
+        """Take over what it needs of them, in eval mode and without gradients of their weights."""

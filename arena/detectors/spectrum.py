@@ -2,18 +2,13 @@
 
 import math
 
-import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from arena.config import require
-from arena.detectors.detector import Examples, FittedDetector
-
-PENALTIES = (0.01, 0.1, 1.0, 10.0)
+from arena.detectors.detector import FittedDetector
+from arena.detectors.heads.linear import LinearSvm
+from arena.detectors.shared import shared, spectrum
 
 
 def ring_means(resolution: int) -> Tensor:
@@ -30,6 +25,13 @@ def ring_means(resolution: int) -> Tensor:
     return member / member.sum(1, keepdim=True)
 
 
+@shared
+def grey_power(images: Tensor) -> Tensor:
+    """Power (B, H, W), float64, of the channels' mean."""
+    grey = spectrum(images).mean(1)  # the transform is linear
+    return grey.real.square() + grey.imag.square()
+
+
 class Spectrum(FittedDetector):
     """Power at each spatial frequency, weighed by a linear SVM that is kept as a torch layer: exact gradients.
 
@@ -37,64 +39,23 @@ class Spectrum(FittedDetector):
     code of 2019 averages logarithms, in which one frequency among the hundred of a ring is lost.
 
     What it cannot see: the corner of the spectrum lies beyond the last ring, so that a checkerboard, whose energy sits
-    on the corner frequency alone, may pass it. Its own planted artefact is therefore ``stripes``. The SVM's margin
-    becomes a logit by Platt scaling (Platt 1999) on the validation images, which also choose the penalty.
+    on the corner frequency alone, may pass it. Its own planted artefact is therefore ``stripes``.
 
     Args:
-        resolution, channels, levels: of the images it sees.
+        resolution, channels, levels: of the images.
         epsilon: added to the magnitude before the logarithm (1e-8 in the authors' code, whose gradient explodes).
     """
 
     differentiable = True
     artefact = "stripes"
     rings: Tensor
-    weight: Tensor
-    bias: Tensor
 
     def __init__(self, *, resolution: int, channels: int, levels: int, epsilon: float) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         require(epsilon > 0, "battery.members.spectrum.epsilon", epsilon, "above 0")
-        self.epsilon = epsilon
-        self.register_buffer("rings", ring_means(resolution), persistent=False)
-        self.register_buffer("weight", torch.zeros(len(self.rings)))
-        self.register_buffer("bias", torch.zeros(()))
+        self.epsilon, self.head = epsilon, LinearSvm()
+        self.register_buffer("rings", ring_means(resolution).double(), persistent=False)
 
-    def profile(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """Azimuthal profile (B, rings) of the power in decibels, float64, of images (B, C, H, W), averaged to grey."""
-        with torch.autocast(images.device.type, enabled=False):  # the FFT knows no bf16
-            spectrum = torch.fft.fft2(images.double().mean(1))
-            power = spectrum.real.square() + spectrum.imag.square()
-            return 10 * torch.log10(power.flatten(1) @ self.rings.T.double() + self.epsilon**2)
-
-    def fit(self, images: Tensor, examples: Examples, validation: tuple[Tensor, Examples], seed: int) -> None:
-        """Fit one SVM a penalty, keep the one whose calibrated log loss on validation is least."""
-        scaler = StandardScaler()
-        x = scaler.fit_transform(self.profile(images).cpu().numpy())
-        x_validation = scaler.transform(self.profile(validation[0]).cpu().numpy())
-        y_validation, weight = validation[1].labels.numpy(), validation[1].weights.numpy()
-        best = math.inf
-        for penalty in PENALTIES:
-            svm = LinearSVC(
-                C=penalty,
-                class_weight="balanced",
-                dual=False,  # type: ignore[arg-type]  # typed after its default
-                max_iter=10_000,
-                random_state=seed % 2**32,
-            )
-            svm.fit(x, examples.labels.numpy())
-            margin = svm.decision_function(x_validation)[:, None]
-            platt = LogisticRegression(C=1e3).fit(margin, y_validation, sample_weight=weight)
-            loss = float(log_loss(y_validation, platt.predict_proba(margin), sample_weight=weight))
-            if loss < best:
-                best = loss
-                # A margin that validation contradicts is not turned round: that would fit the sign on a few images.
-                slope = max(float(np.ravel(platt.coef_)[0]), 1e-2)
-                raw = slope * np.ravel(svm.coef_) / np.asarray(scaler.scale_)
-                offset = slope * np.ravel(svm.intercept_) + platt.intercept_ - raw @ np.asarray(scaler.mean_)
-                self.weight.copy_(torch.from_numpy(raw))
-                self.bias.fill_(offset.item())
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, H, W)."""
-        with torch.autocast(images.device.type, enabled=False):  # terms of both signs cancel: even fp32 would blur them
-            return (self.profile(images) @ self.weight.double() + self.bias).float()
+        return 10 * torch.log10(grey_power(images).flatten(1) @ self.rings.T + self.epsilon**2)

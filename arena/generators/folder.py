@@ -46,6 +46,8 @@ class Folder(Generator):
         ArenaError: where the folder is missing or has no usable image.
     """
 
+    outside = True
+
     def __init__(
         self, *, resolution: int, channels: int, levels: int, path: str | Path | None, cache_dir: str | Path
     ) -> None:

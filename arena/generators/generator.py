@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import ClassVar
 
 import safetensors
 import torch
@@ -26,6 +27,9 @@ class Generator(nn.Module, ABC):
         channels: 1 or 3.
         levels: grey levels of the data.
     """
+
+    outside: ClassVar[bool] = False
+    """Whether its images come from outside and owe nothing to generator-train: then the judges may have those reals."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()

@@ -9,41 +9,55 @@ from arena.generators.artefacts import Artefact
 from arena.generators.controls import Oracle, Planted
 from arena.generators.generator import Generator
 from arena.metrics.roc import Summary, summarise
-from arena.phases.crossfit import Judgement, judge_stack, judge_technique
+from arena.phases.case import Case
+from arena.phases.crossfit import Judgement, judge_case
 from arena.phases.judge import fitness
 from arena.phases.phase import Finding
 from arena.progress import Progress
 from arena.records import ControlRecord, Record, RecordBook, write_scores
 
+ORACLE = "oracle"
 # Joint over a battery: a true null is called broken once in a thousand races.
 JOINT_CONFIDENCE = 0.999
 
 
+def controls(arena: Arena) -> list[str]:
+    """The players of this phase: the oracle, and the artefacts that are some technique's own, each once."""
+    return [ORACLE, *sorted({own_artefact(arena, technique) for technique in arena.techniques})]
+
+
 def calibrate(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
-    """Judge real images as if they were fake, and real images with a faint artefact, by one technique.
+    """Judge real images as if they were fake, or real images with a faint artefact, by those whose own it is.
 
     The *oracle* must come out at AUC 1/2; what it does come out at is the floor of the strongest technique. The
-    *planted* artefact of the technique's own family, at the data's amplitude, must be caught, or the judge is unfit.
+    *planted* artefact of a technique's own family, at the data's amplitude, must be caught, or its judge is unfit.
     """
-    progress.expect((arena.judge.seeds + len(artefacts(arena))) * arena.judge.folds * arena.judge.images)
-    oracle = [_examine(arena, progress, "oracle", Oracle(**arena.shape), player, s) for s in range(arena.judge.seeds)]
-    records: list[Record] = [_oracle(arena, player, oracle)]
-    images = sum(judgement.images for judgement in oracle)
-    for kind in artefacts(arena):
-        planted = Planted(**arena.shape, kind=kind, amplitude=arena.data.planted_amplitude)
-        judgement = _examine(arena, progress, f"planted_{kind}", planted, player, 0)
-        images += judgement.images
-        if kind == own_artefact(arena, player):
-            record = fitness(arena, judgement, 0, player, 0, f"planted_{kind}", kind, share=1.0)
-            records += [record, _planted(arena, player, summarise(judgement.test, arena.margin))]
-        else:  # kept for the stack, whose own artefact this may be
-            write_scores(arena.run, f"{player}_planted_{kind}_j0", judgement.test)
-    return Finding(records, images)
-
-
-def artefacts(arena: Arena) -> list[Artefact]:
-    """The artefacts that are some technique's own, each once."""
-    return sorted({detector.artefact for detector in arena.examples_of.values()})
+    if player == ORACLE:
+        case = _case(arena, Oracle(**arena.shape))
+        progress.expect(arena.judge.seeds * arena.judge.folds * arena.judge.images)
+        seed = arena.seed_of("calibrate", player=ORACLE)
+        found = [
+            judge_case(arena, progress, case, list(arena.members), seed, judge_seed, share=1.0)
+            for judge_seed in range(arena.judge.seeds)
+        ]
+        records: list[Record] = [
+            _oracle(arena, technique, [judgements.of[technique] for judgements in found])
+            for technique in arena.techniques
+        ]
+        return Finding(records, sum(judgements.images for judgements in found))
+    kind: Artefact = next(detector.artefact for detector in arena.examples_of.values() if detector.artefact == player)
+    case = _case(arena, Planted(**arena.shape, kind=kind, amplitude=arena.data.planted_amplitude))
+    own = [technique for technique in arena.techniques if own_artefact(arena, technique) == kind]
+    asked = list(arena.members) if STACK in own else own  # the stack hears every member
+    progress.expect(arena.judge.folds * arena.judge.images)
+    seed = arena.seed_of("calibrate", player=f"planted_{kind}")
+    judgements = judge_case(arena, progress, case, asked, seed, 0, share=1.0)
+    records = []
+    for technique in own:
+        its = judgements.of[technique]
+        records.append(fitness(arena, its, 0, technique, 0, f"planted_{kind}", kind, share=1.0))
+        records.append(_planted(arena, technique, summarise(its.test, arena.margin)))
+    return Finding(records, judgements.images)
 
 
 def own_artefact(arena: Arena, technique: str) -> Artefact:
@@ -51,15 +65,10 @@ def own_artefact(arena: Arena, technique: str) -> Artefact:
     return arena.examples_of[next(iter(arena.members)) if technique == STACK else technique].artefact
 
 
-def _examine(
-    arena: Arena, progress: Progress, name: str, control: Generator, technique: str, judge_seed: int
-) -> Judgement:
-    """One judgement of a control's bank, forged anew: it is drawn from the reals in no time."""
-    if technique == STACK:
-        return judge_stack(arena, name, judge_seed)
+def _case(arena: Arena, control: Generator) -> Case:
+    """A control's bank, forged anew: it is drawn from the reals in no time."""
     forged = control.forge(arena.bank.counts, arena.seed_of("forge", player="control"), arena.generator_reals)
-    bank, seed = Bank.of(forged, arena.data.levels), arena.seed_of("calibrate", player=name)
-    return judge_technique(arena, progress, name, bank, technique, seed, judge_seed, share=1.0)
+    return Case.of(arena, Bank.of(forged, arena.data.levels), round=0)
 
 
 def _oracle(arena: Arena, technique: str, judgements: list[Judgement]) -> ControlRecord:
@@ -71,7 +80,7 @@ def _oracle(arena: Arena, technique: str, judgements: list[Judgement]) -> Contro
     error = max(summary.auc_high - summary.auc_low for summary in summaries) / (2 * NormalDist().inv_cdf(0.975))
     bound = NormalDist().inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(arena.techniques))) * error
     return _control(
-        arena, "oracle", technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound
+        arena, ORACLE, technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound
     )
 
 

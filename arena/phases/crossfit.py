@@ -1,22 +1,23 @@
-"""Cross-fitting: every judge real is tested, by a judge that never saw it."""
+"""Cross-fitting: every judge real is tested, by judges that never saw it."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from arena.arena import Arena
-from arena.bank import Bank
-from arena.data.split import folds
-from arena.detectors.detector import Examples
+from arena.config import STACK
+from arena.data.split import cut, folds
+from arena.detectors.scoring import score_all
 from arena.detectors.stack import Stack
 from arena.metrics.roc import auc
-from arena.phases.confront import combine
-from arena.phases.testing import scored
+from arena.phases.case import Case, Places, labelled, scores_of
+from arena.phases.testing import stacked
 from arena.progress import Progress
-from arena.records import Scores, scores_at, write_scores
+from arena.records import Scores
 from arena.seeding import derive_seed
-from arena.training.detecting import train_detector
+from arena.training.detecting import train_battery
 
 VALIDATION_SHARE = 0.2
 
@@ -25,53 +26,65 @@ class Judgement(NamedTuple):
     """What the judges of all folds said: of the test images, each judged once, and of each fold's validation images."""
 
     test: Scores
-    validation_auc: float
+    validation: Scores
+
+    @property
+    def validation_auc(self) -> float:
+        """AUC of each fold, averaged: scores of different judges have no common scale."""
+        folds = np.unique(self.validation.fold).tolist()
+        each = [self.validation.take(self.validation.fold == fold) for fold in folds]
+        return float(np.mean([auc(part.score, part.label) for part in each]))
+
+
+class Judgements(NamedTuple):
+    """Those of every technique asked, and how many images the stream showed."""
+
+    of: dict[str, Judgement]
     images: int
 
 
-def judge_technique(
-    arena: Arena,
-    progress: Progress,
-    name: str,
-    bank: Bank,
-    technique: str,
-    seed: int,
-    judge_seed: int,
-    share: float,
-) -> Judgement:
-    """Train one fresh judge a fold on the other folds' reals and the training fakes; test it on its own fold.
+class Fold(NamedTuple):
+    """Places in the case's gallery: to learn from, to stop on, to test; reals and fakes of each."""
 
-    Test fakes are dealt into folds like the reals, so that every test image is judged once; the AUC of the folds, which
-    share no image, are averaged. A part of the training reals and the bank's validation fakes stop the judge. Folds and
-    parts are the same for every technique and judge seed, so that all is paired and the stack can be fitted.
+    learn: tuple[Places, Places]
+    stop: tuple[Places, Places]
+    test: tuple[Places, Places]
+
+
+def judge_case(
+    arena: Arena, progress: Progress, case: Case, techniques: Sequence[str], seed: int, judge_seed: int, share: float
+) -> Judgements:
+    """Train one fresh judge a technique and fold, all techniques in one pass; test each on its own fold.
+
+    A fold's judges learn from the other folds' reals and the training fakes. Test fakes are dealt into folds like the
+    reals, so that every test image is judged once; the AUC of the folds, which share no image, are averaged. A part of
+    the training reals and the bank's validation fakes stop the judges. Folds and parts are the same for every judge
+    seed, so that all is paired; the stack is fitted on what the members say of validation images.
 
     Args:
         arena: the race.
         progress: is told of every step.
-        name: of this judgement, for the files of its scores.
-        bank: the fakes.
-        technique: who judges.
+        case: reals and fakes.
+        techniques: who judges; with all members, the stack too.
         seed: of the judges' streams.
-        judge_seed: which of the several judges of this technique.
-        share: of data and images the judge may use.
+        judge_seed: which of the several judges of each technique.
+        share: of data and images the judges may use.
     """
-    reals = arena.judge_reals
-    real_fold = folds(reals.sources, arena.judge.folds, arena.seed_of("folds", player="reals"))
-    fake_fold = folds(np.arange(len(bank.test)), arena.judge.folds, arena.seed_of("folds", player="fakes"))
-    tests, validations, images = [], [], 0
-    for fold in range(arena.judge.folds):
-        tested, others = reals[np.flatnonzero(real_fold == fold)], reals[np.flatnonzero(real_fold != fold)]
-        rng = np.random.default_rng(arena.seed_of("judge-validation", fold))
-        stop, rest = others.parted(int(len(others) * VALIDATION_SHARE), rng)
-        learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
-        train_fakes = bank.train[: round(share * len(bank.train))]
-        stream = derive_seed(seed, "judge", player=f"{technique}/seed={judge_seed}/fold={fold}")
-        detector = arena.new_detector(technique, stream)
-        images += train_detector(
-            detector,
-            Examples.of(learn.images, train_fakes),
-            Examples.of(stop.images, bank.validation),
-            evidence=arena.evidence,
+    tests: dict[str, list[Scores]] = {technique: [] for technique in techniques}
+    stops: dict[str, list[Scores]] = {technique: [] for technique in techniques}
+    images = 0
+    for number in range(arena.judge.folds):
+        fold = cut_fold(arena, case, number, share)
+        stream = derive_seed(seed, "judge", player=f"seed={judge_seed}/fold={number}")
+        judges = {
+            name: arena.new_detector(name, derive_seed(stream, "initialise", player=name), case.round)
+            for name in techniques
+        }
+        images += train_battery(
+            judges,
+            case.gallery,
+            labelled(*fold.learn),
+            labelled(*fold.stop),
             settings=arena.battery,
             images=round(share * arena.judge.images),
             fresh=True,
@@ -79,34 +92,51 @@ def judge_technique(
             machine=arena.machine,
             progress=progress,
         )
-        tests.append(scored(arena, detector, tested, bank.test, np.flatnonzero(fake_fold == fold), fold))
-        validations.append(scored(arena, detector, stop, bank.validation, np.arange(len(bank.validation)), fold))
-    validation = _joined(validations)
-    write_scores(arena.run, f"{technique}_{name}_j{judge_seed}_validation", validation)
-    return Judgement(_joined(tests), _mean_auc(validation), images)
+        for kept, (reals, fakes) in ((tests, fold.test), (stops, fold.stop)):
+            found = score_all(judges, case.gallery, torch.from_numpy(np.concatenate([reals, fakes])))
+            for name, logits in found.items():
+                kept[name].append(scores_of(logits, case.reals[reals], case.in_bank(fakes), number))
+    joined = {name: Judgement(_joined(tests[name]), _joined(stops[name])) for name in techniques}
+    if arena.stack is not None and set(techniques) == set(arena.members):
+        joined[STACK] = judge_stack(arena, joined)
+    return Judgements(joined, images)
 
 
-def judge_stack(arena: Arena, name: str, judge_seed: int) -> Judgement:
+def cut_fold(arena: Arena, case: Case, number: int, share: float) -> Fold:
+    """One fold of a case, the same whoever judges."""
+    tested = np.arange(case.tested)
+    real_fold = folds(case.reals[tested].sources, arena.judge.folds, arena.seed_of("folds", player="reals"))
+    fake_fold = folds(np.arange(len(case.bank.test)), arena.judge.folds, arena.seed_of("folds", player="fakes"))
+    others = np.concatenate([np.flatnonzero(real_fold != number), np.arange(case.tested, len(case.reals))])
+    rng = np.random.default_rng(arena.seed_of("judge-validation", number))
+    part = cut(case.reals[others].sources, np.array([int(len(others) * VALIDATION_SHARE)]), rng)
+    rest, fakes = others[part == 1], case.train_fakes
+    if case.crossed:
+        fakes = rng.permutation(np.concatenate([fakes, case.test_fakes[fake_fold != number]]))
+    learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
+    return Fold(
+        learn=(learn, fakes[: round(share * len(fakes))]),
+        stop=(others[part == 0], case.validation_fakes),
+        test=(np.flatnonzero(real_fold == number), case.test_fakes[fake_fold == number]),
+    )
+
+
+def judge_stack(arena: Arena, members: Mapping[str, Judgement]) -> Judgement:
     """Stack the members' judges fold by fold: fitted on a fold's validation images, tested on its test images.
 
-    Neither trained a member of that fold. The stack's own validation AUC comes from halves of the validation images,
+    Neither trained a member of that fold. The stack's own validation scores come from halves of the validation images,
     each scored by a stack fitted on the other: nothing is scored by what was fitted on it.
     """
-    assert arena.stack is not None
-    tests, validations = (
-        [scores_at(arena.run, f"{member}_{name}_j{judge_seed}{part}") for member in arena.members]
-        for part in ("", "_validation")
-    )
     tested, validated = [], []
-    for fold in range(arena.judge.folds):
-        learn = [_of_fold(scores, fold) for scores in validations]
-        tested.append(combine(_fitted(arena, learn), [_of_fold(scores, fold) for scores in tests]))
+    for number in range(arena.judge.folds):
+        learn = [_of_fold(member.validation, number) for member in members.values()]
+        tested.append(stacked(_fitted(arena, learn), [_of_fold(member.test, number) for member in members.values()]))
         halves = [[scores.take(np.arange(len(scores.label)) % 2 == half) for scores in learn] for half in (0, 1)]
-        validated += [combine(_fitted(arena, halves[1 - half]), halves[half]) for half in (0, 1)]
-    return Judgement(_joined(tested), _mean_auc(_joined(validated)), sum(len(scores.label) for scores in validated))
+        validated += [stacked(_fitted(arena, halves[1 - half]), halves[half]) for half in (0, 1)]
+    return Judgement(_joined(tested), _joined(validated))
 
 
-def _fitted(arena: Arena, members: list[Scores]) -> Stack:
+def _fitted(arena: Arena, members: Sequence[Scores]) -> Stack:
     """A stack fitted on the members' scores of the same images."""
     assert arena.stack is not None
     stack = arena.stack(members=len(members))
@@ -116,20 +146,8 @@ def _fitted(arena: Arena, members: list[Scores]) -> Stack:
 
 
 def _joined(parts: list[Scores]) -> Scores:
-    return Scores(
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.label for part in parts]),
-        np.concatenate([part.image for part in parts]),
-        np.concatenate([part.fold for part in parts]),
-        np.concatenate([part.source for part in parts]),
-    )
+    return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _of_fold(scores: Scores, fold: int) -> Scores:
     return scores.take(scores.fold == fold)
-
-
-def _mean_auc(scores: Scores) -> float:
-    """AUC of each fold, averaged: scores of different judges have no common scale."""
-    each = [_of_fold(scores, fold) for fold in np.unique(scores.fold).tolist()]
-    return float(np.mean([auc(part.score, part.label) for part in each]))

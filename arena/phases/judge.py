@@ -1,9 +1,11 @@
 """Step 4, judge: fresh detectors from scratch, several seeds, cross-fitted, never attacked. Regime "fresh"."""
 
+import functools
+
 from arena.arena import Arena
-from arena.config import STACK
 from arena.metrics.roc import summarise
-from arena.phases.crossfit import Judgement, judge_stack, judge_technique
+from arena.phases.case import Case
+from arena.phases.crossfit import Judgement, judge_case
 from arena.phases.phase import Finding
 from arena.phases.testing import score_record
 from arena.progress import Progress
@@ -12,48 +14,49 @@ from arena.records import FitnessRecord, Record, RecordBook, write_scores
 HALF = 0.5
 
 
+def judges(arena: Arena) -> list[str]:
+    """The players of this phase: the judges of each seed, a fresh one of every technique."""
+    return [f"seed {seed}" for seed in range(arena.judge.seeds)]
+
+
 def judge(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
-    """Judge G_round's fakes by one technique: the only scores the verdict reads.
+    """Let the judges of one seed judge G_round's fakes: the only scores the verdict reads.
 
     At the last round the same judges are trained once more on half of their data and images: a gain from half to whole
     that is clear of its error says that a larger judge would see more, and forbids "passes" (rule of evidence 4).
     """
-    name = f"fresh_g{round:02d}_d{round:02d}"
-    records: list[Record] = []
-    images = 0
-    last = round == arena.rounds
-    progress.expect(arena.judge.seeds * arena.judge.folds * arena.judge.images * (1 + HALF * last))
-    for judge_seed in range(arena.judge.seeds):
-        judgement = examine(arena, progress, name, round, player, judge_seed, share=1.0)
-        images += judgement.images
-        records.append(
-            score_record(
-                arena,
-                judgement.test,
-                round=round,
-                technique=player,
-                regime="fresh",
-                generator_round=round,
-                detector_round=round,
-                judge_seed=judge_seed,
-                validation_auc=judgement.validation_auc,
-            )
+    judge_seed, last = judges(arena).index(player), round == arena.rounds
+    case, seed = case_of(arena, round), arena.seed_of("judge", round)
+    progress.expect(arena.judge.folds * arena.judge.images * (1 + HALF * last))
+    whole = judge_case(arena, progress, case, list(arena.members), seed, judge_seed, share=1.0)
+    records: list[Record] = [
+        score_record(
+            arena,
+            judgement.test,
+            round=round,
+            technique=technique,
+            regime="fresh",
+            generator_round=round,
+            detector_round=round,
+            judge_seed=judge_seed,
+            validation_auc=judgement.validation_auc,
         )
-        if last:
-            half = examine(arena, progress, f"half_g{round:02d}", round, player, judge_seed, share=HALF)
-            images += half.images
-            records.append(fitness(arena, half, round, player, judge_seed, f"half_g{round:02d}", None, HALF))
-    return Finding(records, images)
+        for technique, judgement in whole.of.items()
+    ]
+    if not last:
+        return Finding(records, whole.images)
+    half = judge_case(arena, progress, case, list(arena.members), seed, judge_seed, share=HALF)
+    records += [
+        fitness(arena, judgement, round, technique, judge_seed, f"half_g{round:02d}", None, HALF)
+        for technique, judgement in half.of.items()
+    ]
+    return Finding(records, whole.images + half.images)
 
 
-def examine(
-    arena: Arena, progress: Progress, name: str, round: int, technique: str, judge_seed: int, share: float
-) -> Judgement:
-    """One cross-fitted judgement of a technique, or of the stack over the judgements of its members."""
-    if technique == STACK:
-        return judge_stack(arena, name, judge_seed)
-    bank, seed = arena.forged(round), arena.seed_of("judge", round)
-    return judge_technique(arena, progress, name, bank, technique, seed, judge_seed, share)
+@functools.lru_cache(maxsize=1)  # the judges of all seeds of a round judge the same images
+def case_of(arena: Arena, round: int) -> Case:
+    """The judge reals and a round's fakes."""
+    return Case.of(arena, arena.forged(round), round)
 
 
 def fitness(

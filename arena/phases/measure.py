@@ -19,7 +19,7 @@ def measure(arena: Arena, book: RecordBook, progress: Progress, round: int, play
     """
     meter, fakes = arena.quality_meter, arena.forged(round).test
     quality = meter.quality(fakes)
-    held_out = arena.judge_reals.images[: quality.n]
+    held_out = arena.held_out_reals.images[: quality.n]
     reals, blurred = meter.quality(held_out), meter.kernel_distance(at_half_resolution(held_out))
     record = QualityRecord(
         round=round,

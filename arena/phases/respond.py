@@ -2,9 +2,9 @@
 
 from arena.arena import Arena
 from arena.detectors.scoring import score
-from arena.phases.confront import load_detector
 from arena.phases.phase import Finding
 from arena.phases.retrain import LoopReals
+from arena.phases.testing import load_detector
 from arena.phases.train import train_gan
 from arena.progress import Progress
 from arena.records import RecordBook

@@ -10,37 +10,35 @@ from torch import Tensor, nn
 from arena.arena import Arena
 from arena.config import STACK
 from arena.data.reals import Reals
-from arena.detectors.detector import Examples
-from arena.detectors.scoring import score
-from arena.phases.confront import examine_saved, load_detector
+from arena.detectors.calibration import Calibration
+from arena.detectors.detector import Detector, Insider
+from arena.detectors.gallery import Gallery
+from arena.detectors.scoring import score_all
+from arena.detectors.stack import Stack
+from arena.phases.case import labelled
 from arena.phases.phase import Finding
-from arena.phases.testing import score_record
+from arena.phases.testing import Test, load_detector, score_records
 from arena.progress import Progress
-from arena.records import RecordBook, write_atomically
+from arena.records import Record, RecordBook, write_atomically
 from arena.seeding import derive_seed
-from arena.training.detecting import train_detector
+from arena.training.detecting import train_battery
 
 VALIDATION_SHARE = 0.25
 
 
 def retrain(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
-    """Train a technique's detector into its next self; test it on this round's fakes and, in cells, on older ones."""
-    images = _fit_stack(arena, round) if player == STACK else _retrain(arena, progress, round, player)
-    records = []
+    """Train every detector into its next self, and fit the stack over them anew.
+
+    They are tested on this round's fakes and, in cells, on older ones.
+    """
+    progress.expect(arena.battery.images)
+    detectors, stack, images = _retrain(arena, progress, round)
+    records: list[Record] = []
     for generator_round in range(round, -1, -1):
-        scores = examine_saved(arena, book, player, generator_round, round, cell=generator_round < round)
-        records.append(
-            score_record(
-                arena,
-                scores,
-                round=round,
-                technique=player,
-                regime="retrained",
-                generator_round=generator_round,
-                detector_round=round,
-            )
-        )
-    return Finding(list(records), images)
+        test = Test.of(arena, generator_round, cell=generator_round < round)
+        found = test.of_battery(arena, detectors, stack)
+        records += score_records(arena, found, round, "retrained", generator_round, round)
+    return Finding(records, images)
 
 
 @dataclass(frozen=True)
@@ -63,31 +61,62 @@ class LoopReals:
         return cls(train.images, validation.images)
 
 
-def _retrain(arena: Arena, progress: Progress, round: int, technique: str) -> int:
-    """Train one detector in the loop and save it."""
+def _retrain(arena: Arena, progress: Progress, round: int) -> tuple[dict[str, Detector], Stack | None, int]:
+    """Train the battery in the loop, fit stack and calibration on its validation images, and save all."""
     reals, bank = LoopReals.of(arena), arena.forged(round)
-    seed = arena.seed_of("retrain", round, technique)
-    detector = load_detector(arena, technique, round - 1) if round else arena.new_detector(technique, seed)
-    origin = arena.start.detector(technique, arena.access.reals) if arena.start and not round else None
-    if origin is not None:
+    fakes = with_replay(arena, bank.train, round)
+    parts = [reals.train, fakes, reals.validation, bank.validation]
+    gallery = Gallery(torch.cat(parts), arena.evidence, arena.machine.device)
+    places = np.split(np.arange(len(gallery)), np.cumsum([len(part) for part in parts])[:-1])
+    validation = labelled(places[2], places[3])
+    seed = arena.seed_of("retrain", round)
+    begun = {technique: begin(arena, technique, round) for technique in arena.members}
+    images = 0
+    for fresh in (True, False):
+        detectors = {technique: detector for technique, (detector, new) in begun.items() if new is fresh}
+        if detectors:
+            images += train_battery(
+                detectors,
+                gallery,
+                labelled(places[0], places[1]),
+                validation,
+                settings=arena.battery,
+                images=arena.battery.images,
+                fresh=fresh,
+                seed=seed,
+                machine=arena.machine,
+                progress=progress,
+                logger=arena.tracker.logger(f"round_{round:02d}/retrain"),
+            )
+    battery = {technique: detector for technique, (detector, _) in begun.items()}
+    logits = score_all(battery, gallery, validation.which)
+    stack = None
+    if arena.stack is not None:
+        stack = arena.stack(members=len(battery))
+        stack.fit(torch.stack(list(logits.values()), dim=1), validation.labels)
+        save_tensors(stack, arena, round, STACK)
+    for technique, detector in battery.items():
+        save_tensors(detector, arena, round, technique)
+        calibration = Calibration.of(logits[technique], validation.labels)
+        save_tensors(calibration, arena, round, f"{technique}.calibration")
+    return battery, stack, images
+
+
+def begin(arena: Arena, technique: str, round: int) -> tuple[Detector, bool]:
+    """A detector as this round finds it, and whether it is new: else as the last round, or the race's origin, left it.
+
+    An insider meets the GAN of the round before.
+    """
+    seed = derive_seed(arena.seed_of("retrain", round, technique), "initialise")
+    detector, new = arena.new_detector(technique, seed, round), round == 0
+    if round:
+        detector = load_detector(arena, technique, round - 1)
+        if isinstance(detector, Insider):
+            detector.meet(*arena.gan_before(round))
+    elif arena.start and (origin := arena.start.detector(technique, arena.access.reals)):
         detector.load_state_dict(load_file(origin))
-    train = Examples.of(reals.train, with_replay(arena, bank.train, round))
-    progress.expect(arena.battery.images)
-    images = train_detector(
-        detector,
-        train,
-        Examples.of(reals.validation, bank.validation),
-        evidence=arena.evidence,
-        settings=arena.battery,
-        images=arena.battery.images,
-        fresh=round == 0 and origin is None,
-        seed=seed,
-        machine=arena.machine,
-        progress=progress,
-        logger=arena.tracker.logger(f"round_{round:02d}/retrain/{technique}"),
-    )
-    save_tensors(detector, arena, round, technique)
-    return images
+        new = False
+    return detector.to(arena.machine.device), new
 
 
 def with_replay(arena: Arena, fakes: Tensor, round: int) -> Tensor:
@@ -103,18 +132,6 @@ def with_replay(arena: Arena, fakes: Tensor, round: int) -> Tensor:
         chosen = rng.permutation(len(bank))[: int((which == past).sum())]
         old.append(bank[torch.from_numpy(chosen)])
     return torch.cat([fakes[: len(fakes) - replayed], *old])
-
-
-def _fit_stack(arena: Arena, round: int) -> int:
-    """Fit the stack of the loop on validation images, which trained none of its members, and save it."""
-    assert arena.stack is not None
-    reals, bank = LoopReals.of(arena), arena.forged(round)
-    examples = Examples.of(reals.validation, bank.validation)
-    logits = [score(load_detector(arena, m, round), examples.images, arena.evidence) for m in arena.members]
-    stack = arena.stack(members=len(arena.members))
-    stack.fit(torch.stack(logits, dim=1), examples.labels)
-    save_tensors(stack, arena, round, STACK)
-    return len(examples.labels)
 
 
 def save_tensors(module: nn.Module, arena: Arena, round: int, name: str) -> None:

@@ -1,107 +1,175 @@
-"""How a gradient-trained detector learns: balanced batches, stopped on validation, the best state kept."""
+"""How the battery learns: one stream of balanced batches for all, each detector stopped on its own validation."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from arena.config import BatteryConfig
-from arena.detectors.detector import Detector, Examples, FittedDetector, LearnedDetector
-from arena.detectors.scoring import score
-from arena.evidence import Evidence
-from arena.images import to_float
+from arena.detectors.detector import Detector, FittedDetector, LearnedDetector
+from arena.detectors.gallery import Gallery, Labelled
+from arena.detectors.heads.head import Sample
+from arena.detectors.scoring import score_all
+from arena.detectors.shared import share
 from arena.metrics.roc import auc
 from arena.progress import Progress
 from arena.seeding import derive_seed
+from arena.training.crew import side_by_side
 from arena.training.trainer import Machine, ticks
 
 VALIDATIONS = 20
 """In a whole budget; in a small one fewer, ``SPACING`` steps apart: looking must not cost more than learning."""
 SPACING = 4
+PREPARED = 2048
+"""Most images a detector looks at before its first step."""
 
 
-class DetectorTraining(pl.LightningModule):
-    """Cross-entropy on batches of as many reals as fakes, each drawn by a stream of its own step.
+@dataclass
+class Pupil:
+    """How one detector fares: its best state so far, and how many looks ago that was."""
+
+    best_auc: float = -math.inf
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    waited: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+
+class BatteryTraining(pl.LightningModule):
+    """All gradient-trained detectors of a battery on one stream of batches, of as many reals as fakes.
+
+    Their parameters are disjoint, so that the sum of their losses is minimised by each minimising its own: every one
+    goes backward as soon as it has gone forward, and what it held is freed. A detector's outcome does not depend on who
+    learns beside it.
 
     Args:
-        detector: trained in place; it ends in the state whose validation AUC was highest.
-        train: examples.
-        validation: examples it is stopped on.
-        evidence: the path down which all images come.
-        batch: images a step, half of them real.
-        learning_rate: the cycle's highest.
+        detectors: by technique, trained in place; each ends in the state whose validation AUC was highest.
+        gallery: the images.
+        train: those to learn from.
+        validation: those each is stopped on.
+        settings: batch, learning rate, patience.
         seed: of the batches.
     """
 
     def __init__(
         self,
-        detector: LearnedDetector,
-        train: Examples,
-        validation: Examples,
-        evidence: Evidence,
-        batch: int,
-        learning_rate: float,
+        detectors: Mapping[str, LearnedDetector],
+        gallery: Gallery,
+        train: Labelled,
+        validation: Labelled,
+        settings: BatteryConfig,
         seed: int,
     ) -> None:
         super().__init__()
-        self.detector, self.train_set, self.validation_set = detector, train, validation
-        self.evidence, self.batch, self.learning_rate, self.seed = evidence, batch, learning_rate, seed
-        self.reals, self.fakes = (torch.nonzero(train.labels == label).squeeze(1) for label in (0, 1))
-        self.labels = torch.cat([torch.zeros(batch - batch // 2), torch.ones(batch // 2)])
-        self.best_auc, self.best_state = -math.inf, dict[str, Tensor]()
+        self.automatic_optimization = False
+        self.detectors = nn.ModuleDict(detectors)
+        self.gallery, self.validation_set, self.settings, self.seed = gallery, validation, settings, seed
+        self.reals, self.fakes = (train.which[train.labels == label] for label in (0, 1))
+        self.labels = torch.tensor([0.0, 1.0]).repeat_interleave(
+            torch.tensor([settings.batch - settings.batch // 2, settings.batch // 2])
+        )
+        self.pupils = {name: Pupil() for name in detectors}
+
+    @property
+    def learning(self) -> dict[str, LearnedDetector]:
+        """Those that have not been stopped."""
+        return {
+            name: cast(LearnedDetector, self.detectors[name])
+            for name, pupil in self.pupils.items()
+            if pupil.waited < self.settings.patience
+        }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW (Loshchilov & Hutter 2019) over one cycle of the learning rate (Smith & Topin 2019).
 
         At a constant rate the validation loss of a young network is so ragged that it stops weak; a judge must not.
         """
-        optimizer = torch.optim.AdamW(self.detector.parameters(), lr=self.learning_rate, weight_decay=1e-2)
-        steps = int(self.trainer.estimated_stepping_batches)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, total_steps=max(steps, 2))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        rates = [detector.learning_rate or self.settings.learning_rate for detector in self.learning.values()]
+        groups = [
+            {"params": [parameter for parameter in detector.parameters() if parameter.requires_grad], "lr": rate}
+            for detector, rate in zip(self.learning.values(), rates, strict=True)
+        ]
+        optimizer = torch.optim.AdamW(groups, weight_decay=1e-2, fused=True)
+        steps = max(int(self.trainer.estimated_stepping_batches), 2)
+        return [optimizer], [torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)]
 
-    def training_step(self, step: int) -> Tensor:
-        """Cross-entropy of one batch."""
+    def training_step(self, step: int) -> None:
+        """One step of every detector that still learns."""
         rng = torch.Generator().manual_seed(derive_seed(self.seed, "batch", step))
-        halves = ((self.reals, self.batch - self.batch // 2), (self.fakes, self.batch // 2))
-        index = torch.cat([which[torch.randint(len(which), (n,), generator=rng)] for which, n in halves])
-        images = self.evidence(to_float(self.train_set.images[index].to(self.device)))
-        logits = self.detector(images.contiguous(memory_format=torch.channels_last))
-        loss = F.binary_cross_entropy_with_logits(logits.float(), self.labels.to(self.device))
-        self.log_dict({"loss": loss, "images": float((step + 1) * self.batch)})
-        return loss
+        halves = ((self.reals, self.settings.batch - self.settings.batch // 2), (self.fakes, self.settings.batch // 2))
+        drawn = torch.cat([which[torch.randint(len(which), (n,), generator=rng)] for which, n in halves])
+        at = torch.rand(len(drawn), 2, generator=rng)
+        learning, labels = self.learning, self.labels.to(self.device)
+        seen = {side: self._seen(drawn, side, at) for side in {detector.side for detector in learning.values()}}
+
+        def learn(name: str) -> None:
+            """Forward and backward of one detector; Lightning's own backward is not made for several threads."""
+            detector = learning[name]
+            images, aim = seen[detector.side], labels
+            if not detector.needs_fakes:
+                images, aim = images[labels == 0], labels[labels == 0]
+            stream = derive_seed(self.seed, "augment", step, name)
+            images = detector.augmented(images, torch.Generator().manual_seed(stream))
+            if detector.draws:
+                with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+                    torch.manual_seed(stream)
+                    loss = detector.loss(images, aim)
+                    loss.backward()
+            else:
+                loss = detector.loss(images, aim)
+                loss.backward()
+            self.pupils[name].loss = loss.detach()
+
+        side_by_side(learn, [name for name, detector in learning.items() if not detector.draws], self.device)
+        for name in (name for name, detector in learning.items() if detector.draws):
+            learn(name)
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        optimizer.step()
+        optimizer.zero_grad()
+        cast(torch.optim.lr_scheduler.OneCycleLR, self.lr_schedulers()).step()
+
+    def _seen(self, which: Tensor, side: int, at: Tensor) -> Tensor:
+        return share(self.gallery.glimpses(which, side, at).contiguous(memory_format=torch.channels_last))
 
     def validation_step(self, step: int) -> None:
-        """AUC over all validation images, in eval mode and full precision.
+        """AUC of each over all validation images, in eval mode and full precision.
 
         It is AUC a judge is judged by. The log loss of a network that ranks well but is too sure of itself rises while
         its ranking still improves: stopped by that, judges of hard fakes stay near chance by an accident of their seed.
         """
-        logits = score(self.detector, self.validation_set.images, self.evidence)
-        found = auc(logits.numpy(), self.validation_set.labels.numpy())
-        self.log("validation_auc", found, batch_size=1)
-        if found > self.best_auc:
-            self.best_auc = found
-            self.best_state = {name: value.clone() for name, value in self.detector.state_dict().items()}
+        learning = self.learning
+        logits = score_all(learning, self.gallery, self.validation_set.which)
+        for name, detector in learning.items():
+            pupil = self.pupils[name]
+            found = auc(logits[name].numpy(), self.validation_set.labels.numpy())
+            pupil.waited += 1
+            if found > pupil.best_auc:
+                pupil.best_auc, pupil.waited = found, 0
+                pupil.best_state = {key: value.clone() for key, value in detector.state_dict().items()}
+            if self.logger:
+                shown = {f"{name}/loss": float(pupil.loss), f"{name}/validation_auc": found}
+                self.logger.log_metrics(shown | {"images": float(self.global_step * self.settings.batch)})
+        self.trainer.should_stop = not self.learning
 
     def on_fit_end(self) -> None:
-        """Back to the best state."""
-        if self.best_state:
-            self.detector.load_state_dict(self.best_state)
+        """Back to the best states."""
+        for name, pupil in self.pupils.items():
+            if pupil.best_state:
+                self.detectors[name].load_state_dict(pupil.best_state)
 
 
-def train_detector(
-    detector: Detector,
-    train: Examples,
-    validation: Examples,
+def train_battery(
+    detectors: Mapping[str, Detector],
+    gallery: Gallery,
+    train: Labelled,
+    validation: Labelled,
     *,
-    evidence: Evidence,
     settings: BatteryConfig,
     images: int,
     fresh: bool,
@@ -110,13 +178,13 @@ def train_detector(
     progress: Progress | None = None,
     logger: Logger | Literal[False] = False,
 ) -> int:
-    """Train a detector of either kind in place, within its budget, and say how many images it was shown.
+    """Train detectors of either kind in place, within their budget; the images of the stream that were shown.
 
     Args:
-        detector: new or, unless ``fresh``, as an earlier round left it.
-        train: examples to learn from.
-        validation: examples to stop on.
-        evidence: the path down which all images come.
+        detectors: by technique; new or, unless ``fresh``, as an earlier round left them.
+        gallery: the images.
+        train: those to learn from.
+        validation: those to stop on; a technique that needs no fakes sees the reals of either alone.
         settings: batch, learning rate, patience.
         images: most images shown to a detector that learns by gradient; a fitted one sees each example once.
         fresh: whether ``prepare`` must look at the data first.
@@ -125,33 +193,50 @@ def train_detector(
         progress: is told of every step.
         logger: of the phase.
     """
-    match detector:
-        case FittedDetector():
-            down = [evidence(to_float(examples.images)) for examples in (train, validation)]
-            detector.fit(down[0], train, (down[1], validation), seed)
-            return len(train.labels)
-        case LearnedDetector():
-            if fresh:
-                detector.prepare(evidence(to_float(train.images)))
-            detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            steps = images // settings.batch
-            every = max(1, steps // max(1, min(VALIDATIONS, steps // SPACING)))
-            module = DetectorTraining(
-                detector, train, validation, evidence, settings.batch, settings.learning_rate, seed
-            )
-            patience = EarlyStopping(
-                "validation_auc", mode="max", patience=settings.patience, check_on_train_epoch_end=False
-            )
-            shown = [] if progress is None else [progress.callback(settings.batch)]
-            taken = machine.fit(
-                module,
-                ticks(0, steps),
-                ticks(0, 1),
-                callbacks=[patience, *shown],
-                logger=logger,
-                validate_every=every,
-            )
-            # As a saved one is loaded, so that both score alike to the last bit.
-            detector.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-            return taken * settings.batch
-    raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
+    gallery.measure(detectors)
+    learned: dict[str, LearnedDetector] = {}
+    for name, detector in detectors.items():
+        match detector:
+            case FittedDetector():
+                samples = [_sample(detector, name, gallery, labelled) for labelled in (train, validation)]
+                detector.fit(*samples, seed=derive_seed(seed, "fit", player=name))
+            case LearnedDetector():
+                learned[name] = detector
+            case _:
+                raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
+    if not learned:
+        return 0
+    if fresh:
+        _prepare(learned, gallery, train, seed)
+    for detector in learned.values():
+        detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    steps = images // settings.batch
+    every = max(1, steps // max(1, min(VALIDATIONS, steps // SPACING)))
+    taken = machine.fit(
+        BatteryTraining(learned, gallery, train, validation, settings, seed),
+        ticks(0, steps),
+        ticks(0, 1),
+        callbacks=[] if progress is None else [progress.callback(settings.batch)],
+        logger=logger,
+        validate_every=every,
+    )
+    for detector in learned.values():  # as a saved one is loaded, so that both score alike to the last bit
+        detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return taken * settings.batch
+
+
+def _sample(detector: FittedDetector, name: str, gallery: Gallery, labelled: Labelled) -> Sample:
+    which, labels = labelled
+    if not detector.needs_fakes:
+        which, labels = which[labels == 0], labels[labels == 0]
+    return Sample(gallery.features(name, which), labels)
+
+
+def _prepare(detectors: Mapping[str, LearnedDetector], gallery: Gallery, train: Labelled, seed: int) -> None:
+    """Let each look at some of the training images, as it will see them."""
+    for detector in detectors.values():
+        rng = torch.Generator().manual_seed(derive_seed(seed, "prepare"))
+        which = train.which if detector.needs_fakes else train.which[train.labels == 0]
+        which = which[torch.randperm(len(which), generator=rng)[:PREPARED]]
+        detector.to(gallery.device)
+        detector.prepare(gallery.glimpses(which, detector.side, torch.rand(len(which), 2, generator=rng)))

@@ -193,10 +193,8 @@ class GanTraining(pl.LightningModule):
             ArenaError: where the folder holds weights of another network, or none.
         """
         try:
-            raw = safetensors.torch.load_file(folder / "gan.safetensors")
             for part in _PARTS:
-                state = {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
-                getattr(self, part).load_state_dict(state)
+                getattr(self, part).load_state_dict(saved_part(folder, part))
             self.augmenter.restore_fixed()
             self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
             training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
@@ -211,6 +209,12 @@ class GanTraining(pl.LightningModule):
             counts["images_seen"],
             counts["learning_rate"],
         )
+
+
+def saved_part(folder: Path, part: str) -> dict[str, Tensor]:
+    """The state of one part of a saved GAN, such as its discriminator."""
+    raw = safetensors.torch.load_file(folder / "gan.safetensors")
+    return {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
 
 
 _PARTS = ("generator", "discriminator", "augmenter", "path_length")

@@ -1,5 +1,6 @@
 """Digits with a planted artefact, and detectors built from their configs: what the tests of detectors share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,10 +11,11 @@ from torch import Tensor
 from arena.config import BatteryConfig
 from arena.data.digits import Digits
 from arena.detectors.detector import Detector, Examples
+from arena.detectors.gallery import Gallery, Labelled
 from arena.evidence import Evidence
 from arena.generators.artefacts import Artefact, plant
 from arena.images import to_float, to_uint8
-from arena.training.detecting import train_detector
+from arena.training.detecting import train_battery
 from arena.training.trainer import Machine
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -63,13 +65,32 @@ def train(
     patience: int = 12,
 ) -> int:
     """A small budget at a high rate; as many images as were shown."""
-    settings = BatteryConfig(images=images, batch=batch, learning_rate=learning_rate, patience=patience)
-    return train_detector(
-        detector,
-        learned,
-        validation,
-        evidence=EVIDENCE,
-        settings=settings,
+    return train_all(
+        {"it": detector}, learned, validation, images, seed, fresh, learning_rate, batch, patience
+    )
+
+
+def train_all(
+    detectors: Mapping[str, Detector],
+    learned: Examples,
+    validation: Examples,
+    images: int = 4800,
+    seed: int = 0,
+    fresh: bool = True,
+    learning_rate: float = 2e-2,
+    batch: int = 64,
+    patience: int = 12,
+    evidence: Evidence = EVIDENCE,
+) -> int:
+    """The same of several detectors in one pass."""
+    gallery = Gallery(torch.cat([learned.images, validation.images]), evidence)
+    places = torch.arange(len(gallery))
+    return train_battery(
+        detectors,
+        gallery,
+        Labelled(places[: len(learned.labels)], learned.labels),
+        Labelled(places[len(learned.labels) :], validation.labels),
+        settings=BatteryConfig(images=images, batch=batch, learning_rate=learning_rate, patience=patience),
         images=images,
         fresh=fresh,
         seed=seed,

@@ -1,0 +1,90 @@
+"""A gallery: images as every detector sees them, with what the fitted techniques measure on them, computed once."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from arena.detectors.detector import Detector, FittedDetector
+from arena.detectors.shared import share
+from arena.evidence import Evidence
+from arena.images import to_float
+from arena.training.crew import side_by_side
+
+SCORE_BATCH = 512
+"""Most images scored at once; of large ones fewer, so that memory does not grow with their size."""
+SCORE_VALUES = 1 << 21
+
+
+class Labelled(NamedTuple):
+    """Some images of a gallery, by their places (N,), and their labels (N,): 0 real and 1 fake."""
+
+    which: Tensor
+    labels: Tensor
+
+
+class Gallery:
+    """The images of one judgement or one round, down the evidence path once; folds and seeds only choose among them.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        evidence: the path.
+        device: where detectors look at them.
+    """
+
+    def __init__(self, images: Tensor, evidence: Evidence, device: torch.device = torch.device("cpu")) -> None:
+        self.evidence, self.device = evidence, device
+        self.seen = torch.cat([evidence.seen(chunk.to(device)).cpu() for chunk in images.split(SCORE_BATCH)])
+        self._features: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+    def images(self, which: Tensor) -> Tensor:
+        """Float images (n, C, H, W) in [-1, 1] on the device, as detectors see them."""
+        return self.evidence.as_seen(self.seen[which].to(self.device))
+
+    def glimpses(self, which: Tensor, side: int, at: Tensor) -> Tensor:
+        """One square of ``side`` pixels of each image, (n, C, side, side); the whole where it is no larger.
+
+        Args:
+            which: places (n,) in the gallery.
+            side: in native pixels.
+            at: (n, 2) in [0, 1], where in its image each square lies.
+        """
+        height, width = self.seen.shape[-2:]
+        if side >= height and side >= width:
+            return self.images(which)
+        corners = (at * torch.tensor([height - side, width - side])).round().long().tolist()
+        squares = [
+            self.seen[k, :, top : top + side, left : left + side]
+            for k, (top, left) in zip(which.tolist(), corners, strict=True)
+        ]
+        return self.evidence.as_seen(torch.stack(squares).to(self.device))
+
+    def features(self, technique: str, which: Tensor) -> Tensor:
+        """The features (n, F), on the CPU, that ``measure`` took."""
+        return self._features[technique][which]
+
+    @torch.no_grad()
+    def measure(self, detectors: Mapping[str, Detector]) -> None:
+        """Take the features of every image for every fitted technique that has not taken them yet."""
+        fitted = {
+            name: detector.to(self.device)
+            for name, detector in detectors.items()
+            if isinstance(detector, FittedDetector) and name not in self._features
+        }
+        if not fitted:
+            return
+        parts: dict[str, list[Tensor]] = {name: [] for name in fitted}
+        for which in self.chunks(torch.arange(len(self))):
+            images = share(self.images(which))
+            found = side_by_side(lambda detector: detector.features(images), list(fitted.values()), self.device)
+            for name, features in zip(fitted, found, strict=True):
+                parts[name].append(features.cpu())
+        self._features |= {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+    def chunks(self, which: Tensor) -> tuple[Tensor, ...]:
+        """Places in batches of as many pixels."""
+        return which.split(max(1, min(SCORE_BATCH, SCORE_VALUES // self.seen[0].numel())))

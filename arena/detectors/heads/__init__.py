@@ -1,0 +1,1 @@
+"""Heads: what is fitted on a technique's features, each kept as tensors, never as a pickle."""

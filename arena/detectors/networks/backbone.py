@@ -1,0 +1,187 @@
+"""Residual networks at published sizes (He, Zhang, Ren & Sun 2016), from the transformers library."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from arena.config import require
+from arena.detectors.networks.trunk import Trunk
+from arena.errors import ArenaError
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1]."""
+EXPANSION = {"bottleneck": 4, "basic": 1}
+"""Channels of the first stage for each of the stem's."""
+Layer = Literal["basic", "bottleneck"]
+
+
+class Shape(TypedDict):
+    """Stages of a ResNet: their blocks, their channels, and the kind of block."""
+
+    depths: list[int]
+    hidden_sizes: list[int]
+    layer_type: Layer
+
+
+class ResNetTrunk(Trunk):
+    """Stem and stages of a ResNet, the later ones left out where it is truncated.
+
+    A grey image is seen as three equal channels, so that every size is the published one; planes of any other number
+    get a stem of that many. With weights of ImageNet the pixels are normalised as they were there.
+
+    Args:
+        channels: of what it looks at.
+        side: of it, in pixels, at least 8.
+        depths: blocks of each stage: [3, 4, 6, 3] for ResNet-50, [2, 2, 2, 2] for ResNet-18.
+        hidden_sizes: channels of each stage: [256, 512, 1024, 2048] and [64, 128, 256, 512].
+        layer_type: ``bottleneck`` for ResNet-50 and larger, ``basic`` for ResNet-18 and 34.
+        stages: how many to keep; None for all.
+        early_stride: whether the stem halves the side twice, as published; False: its convolution and its pooling have
+            stride 1 (Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva 2021).
+        weights: a folder with ``config.json`` and ``model.safetensors`` of a ResNet of this shape; nothing is
+            downloaded. None: learned from scratch.
+
+    Raises:
+        ArenaError: for an impossible shape, weights that are not there or do not fit, or without the extra `features`.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        side: int,
+        depths: Sequence[int],
+        hidden_sizes: Sequence[int],
+        layer_type: Layer,
+        stages: int | None = None,
+        early_stride: bool = True,
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        require(side >= 8, "network.side", side, "at least 8 pixels")
+        require(layer_type in EXPANSION, "network.layer_type", layer_type, f"one of {', '.join(EXPANSION)}")
+        require(len(depths) > 0 and min(depths) >= 1, "network.depths", list(depths), "at least 1 block a stage")
+        fit = len(hidden_sizes) == len(depths) and all(n >= 4 and n % EXPANSION[layer_type] == 0 for n in hidden_sizes)
+        require(fit, "network.hidden_sizes", list(hidden_sizes), f"{len(depths)} sizes a {layer_type} block can have")
+        kept = len(depths) if stages is None else stages
+        require(1 <= kept <= len(depths), "network.stages", stages, f"1 to {len(depths)}, or null for all")
+        require(weights is None or channels in (1, 3), "network.weights", weights, f"null for {channels} channels")
+        self.planes = 3 if channels == 1 else channels
+        shape = Shape(depths=list(depths), hidden_sizes=list(hidden_sizes), layer_type=layer_type)
+        with _quiet_transformers():
+            network = _new(shape, kept, self.planes) if weights is None else _loaded(shape, kept, weights)
+        self.stem: nn.Module = network.embedder.embedder
+        self.pool: nn.MaxPool2d = network.embedder.pooler
+        self.stages: nn.ModuleList = network.encoder.stages
+        self.widths = (*[network.config.embedding_size] * 2, *hidden_sizes[:kept])
+        if not early_stride:
+            network.embedder.embedder.convolution.stride = (1, 1)
+            self.pool.stride = 1
+        neutral = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
+        colours = torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 2 - 1, torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1) * 2
+        for name, values in zip(("mean", "deviation"), neutral if weights is None else colours, strict=True):
+            self.register_buffer(name, values, persistent=False)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Of the stem, of its pooling, and of each stage."""
+        x = self.stem((x.expand(-1, self.planes, -1, -1) - self.mean) / self.deviation)
+        found = [x]
+        for layer in (self.pool, *self.stages):
+            x = layer(x)
+            found.append(x)
+        return tuple(found)
+
+
+class Arguments(TypedDict):
+    """Those of ``ResNetTrunk``."""
+
+    channels: int
+    side: int
+    depths: Sequence[int]
+    hidden_sizes: Sequence[int]
+    layer_type: Layer
+    stages: NotRequired[int | None]
+    early_stride: NotRequired[bool]
+    weights: NotRequired[str | None]
+
+
+class ResNet(ResNetTrunk):
+    """The trunk of the same arguments, the mean over its last map, and one logit."""
+
+    def __init__(self, **arguments: Unpack[Arguments]) -> None:
+        super().__init__(**arguments)
+        self.head = nn.Linear(self.widths[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B,) of (B, channels, H, W)."""
+        return self.head(self.maps(x)[-1].mean(dim=(2, 3))).squeeze(1)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """The library without its progress bars, and without remarks on stages that are left out.
+
+    Raises:
+        ArenaError: where it is not installed.
+    """
+    try:
+        import transformers  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ArenaError("networks of published size: expected the extra `features` to be installed") from error
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+
+
+def _new(shape: Shape, kept: int, channels: int) -> Any:
+    """A network of transformers, drawn from torch's global stream as any new layer is."""
+    from transformers import ResNetConfig, ResNetModel  # pyright: ignore[reportMissingImports]
+
+    stem = shape["hidden_sizes"][0] // EXPANSION[shape["layer_type"]]
+    return ResNetModel(ResNetConfig(num_channels=channels, embedding_size=stem, **_truncated(shape, kept)))
+
+
+def _loaded(shape: Shape, kept: int, weights: str) -> Any:
+    """A network of transformers from local files, refusing one of another shape, or whose weights are not all there."""
+    from transformers import ResNetConfig, ResNetModel  # pyright: ignore[reportMissingImports]
+
+    folder, kind, loading = Path(weights).expanduser(), _loose(ResNetModel), {"local_files_only": True}
+    expected = f"a folder with config.json and model.safetensors of a ResNet of {shape} (nothing is downloaded)"
+    require((folder / "config.json").is_file(), "network.weights", weights, expected)
+    try:
+        config = _loose(ResNetConfig).from_pretrained(folder, **loading)
+        require(
+            all(getattr(config, name) == value for name, value in shape.items()), "network.weights", weights, expected
+        )
+        for name, value in _truncated(shape, kept).items():
+            setattr(config, name, value)
+        network, found = kind.from_pretrained(
+            folder, config=config, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **loading
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ArenaError(f"network.weights={weights}: expected {expected}") from error
+    require(not found["missing_keys"], "network.weights", weights, expected)  # the library drew them at random
+    return network.train()
+
+
+def _truncated(shape: Shape, kept: int) -> Shape:
+    """The first ``kept`` stages."""
+    return Shape(
+        depths=shape["depths"][:kept], hidden_sizes=shape["hidden_sizes"][:kept], layer_type=shape["layer_type"]
+    )
+
+
+def _loose(kind: object) -> Any:
+    """A class whose published types are narrower than what it takes."""
+    return kind

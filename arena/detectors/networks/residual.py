@@ -1,0 +1,58 @@
+"""A small residual network, the highest frequencies kept through its first blocks."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arena.config import require
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch normalisation and a skip (He et al. 2016), pooled to half size if ``down``."""
+
+    def __init__(self, inputs: int, outputs: int, down: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.down = down
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, outputs, H, W), or half as large, of features (B, inputs, H, W)."""
+        y = F.relu(self.first_norm(self.first(x)))
+        y = F.relu(self.skip(x) + self.second_norm(self.second(y)))
+        return F.avg_pool2d(y, 2) if self.down else y
+
+
+class ResidualNetwork(nn.Module):
+    """Stem, blocks that halve the side down to 4 pixels, mean over the pixels, one logit.
+
+    The stem and the first ``kept`` blocks work at full resolution: Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva
+    (2021) found early down-sampling to cost most of a detector's reach.
+
+    Args:
+        channels: of what it looks at.
+        side: of it, in pixels.
+        width: channels of the first block; each halving doubles them, up to four times ``width``.
+        kept: blocks before the first halving is over, at least 1.
+    """
+
+    def __init__(self, *, channels: int, side: int, width: int, kept: int = 1) -> None:
+        super().__init__()
+        require(width >= 1, "network.width", width, "at least 1 channel")
+        require(kept >= 1, "network.kept", kept, "at least 1 block at full resolution")
+        blocks: list[nn.Module] = [ResidualBlock(width, width, down=False) for _ in range(kept - 1)]
+        inputs, outputs = width, width
+        while True:
+            blocks.append(ResidualBlock(inputs, outputs, down=side > 4))
+            if side <= 4:
+                break
+            inputs, outputs, side = outputs, min(2 * outputs, 4 * width), side // 2
+        self.stem = nn.Conv2d(channels, width, 3, padding=1)
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B,) of (B, channels, H, W)."""
+        return self.head(self.blocks(F.relu(self.stem(x))).mean(dim=(2, 3))).squeeze(1)
