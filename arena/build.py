@@ -97,6 +97,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
     arena.check()
     _make(arena.cache, "cache_dir")
     made_of |= {"fingerprint": arena.fingerprint} if arena.fingerprint else {}
+    made_of |= {"images": dict(arena.shape)}
     made_of |= {"left_out": arena.left_out} if arena.left_out else {}
     made_of |= {"start": arena.start.key, "start_seed": arena.start.seed} if arena.start else {}
     _claim(run, settings(composed) | made_of, _environment(machine, overrides))

@@ -145,6 +145,22 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TechniqueRecord:
+    """What a technique of the battery is, or (``reason`` not empty) why it was left out."""
+
+    kind: ClassVar[str] = "technique"
+    round: int
+    seed: int
+    technique: str
+    reason: str
+    artefact: str | None
+    differentiable: bool | None
+    needs_fakes: bool | None
+    insider: bool | None
+    parameters: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitnessRecord:
     """Is the judge fit? Its AUC on a planted artefact, or (``artefact`` None) at a share of its data and images."""
 
@@ -205,7 +221,16 @@ class PhaseRecord:
     precision: str
 
 
-Record = ScoreRecord | QualityRecord | TrainingRecord | FitnessRecord | ControlRecord | ProvenanceRecord | PhaseRecord
+Record = (
+    ScoreRecord
+    | QualityRecord
+    | TrainingRecord
+    | TechniqueRecord
+    | FitnessRecord
+    | ControlRecord
+    | ProvenanceRecord
+    | PhaseRecord
+)
 _KINDS: dict[str, type[Record]] = {kind.kind: kind for kind in get_args(Record)}
 
 

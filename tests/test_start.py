@@ -40,19 +40,20 @@ def test_its_first_generator_is_the_last_of_the_other(finished: Arena, branch: A
 def test_its_detectors_go_on_where_the_others_stood(finished: Arena, run: Path, monkeypatch: pytest.MonkeyPatch):
     begun = []
 
-    def train_detector(detector, *_, fresh: bool, **__) -> int:
-        begun.append((fresh, {name: value.clone() for name, value in detector.state_dict().items()}))
+    def train_battery(detectors, *_, fresh: bool, **__) -> int:
+        begun.append((fresh, {name: dict(detector.state_dict()) for name, detector in detectors.items()}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["arena.phases.retrain"], "train_detector", train_detector)
+    monkeypatch.setattr(sys.modules["arena.phases.retrain"], "train_battery", train_battery)
     arena = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1")
     with pytest.raises(KeyboardInterrupt):
         run_race(arena, Console(quiet=True))
-    technique = next(iter(arena.members))
-    ((fresh, weights),) = begun
-    theirs = load_file(finished.folder(2) / "detectors" / f"{technique}.safetensors")
+    ((fresh, battery),) = begun
     assert not fresh
-    assert all(torch.equal(value, theirs[name]) for name, value in weights.items())
+    assert set(battery) == set(arena.members)
+    for technique, weights in battery.items():
+        theirs = load_file(finished.folder(2) / "detectors" / f"{technique}.safetensors")
+        assert all(torch.equal(value, theirs[name]) for name, value in weights.items())
 
 
 def test_augmentation_is_the_branchs_own(finished: Arena, run: Path):

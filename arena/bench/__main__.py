@@ -1,7 +1,8 @@
 """``python -m arena.bench``: how fast this machine trains each generator, samples and renders portraits.
 
 Every training step is measured beside a plain textbook port of StyleGAN2-ADA's networks, in the same run, since figures
-of a machine that others use too compare with no others.
+of a machine that others use too compare with no others. With --battery: what each technique of a battery costs, alone
+and in one pass with the others.
 """
 
 import argparse
@@ -30,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resolution", type=int, default=32, help="of the images, a power of two from 8 to 256 (32)")
     parser.add_argument("--batch", type=int, default=64, help="real images of a step (64)")
     parser.add_argument("--width", type=int, default=96, help="channels of style and of the textbook port (96)")
+    parser.add_argument(
+        "--battery", nargs="+", metavar="OVERRIDE", help="time a battery instead: overrides, such as battery=all"
+    )
     parser.add_argument("--only", metavar="NAME", help="a generator or portraits, beside the textbook port")
     return parser
 
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     wait_shortly()
     try:
-        run(options)
+        battery(options.battery) if options.battery else run(options)
     except ArenaError as error:
         print(f"python -m arena.bench: {error}", file=sys.stderr)
         return 2
@@ -85,6 +89,27 @@ def run(options: argparse.Namespace) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     if path is not None:
         write_atomically(path, as_json(bench).encode())
+
+
+def battery(overrides: Sequence[str]) -> None:
+    """Time a battery's techniques, alone and in one pass, and print the table.
+
+    Raises:
+        ArenaError: for overrides no arena can be built with.
+    """
+    from tempfile import TemporaryDirectory
+
+    from arena.bench.battery import battery_costs
+    from arena.bench.table import battery_notes, battery_table
+    from arena.compose import arena_of
+    from arena.console import for_stdout
+
+    with TemporaryDirectory() as run:
+        costs = battery_costs(arena_of(overrides, Path(run)))
+    console = for_stdout()
+    console.print(battery_table(costs))
+    for line in battery_notes(costs):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from arena.bench.battery import BatteryCosts
 from arena.bench.cells import STYLE, TEXTBOOK, Cell
 from arena.bench.machine import MachineFacts
 from arena.bench.measure import Figures
@@ -146,3 +147,27 @@ def _row(figures: Figures, found: Sequence[Figures]) -> dict[str, object]:
         "idle_memory_mib": trial.idle_memory_mib if measured else None,
         "seconds_per_image": [pace.seconds for pace in figures.paces],
     }
+
+
+def battery_table(costs: BatteryCosts) -> Table:
+    """A technique a row, and the one pass of all of them last."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("technique")
+    for name in ("parameters", "train s", "scored images/s"):
+        table.add_column(name, justify="right")
+    rows = {**costs.alone, "all in one pass": costs.together}
+    for name, cost in rows.items():
+        table.add_row(name, f"{cost.parameters:,}", f"{cost.train_seconds:.2f}", f"{cost.scored:,.0f}")
+    return table
+
+
+def battery_notes(costs: BatteryCosts) -> list[str]:
+    """What one pass saves, and who was left out."""
+    alone = sum(cost.train_seconds for cost in costs.alone.values())
+    separate = 1 / sum(1 / cost.scored for cost in costs.alone.values())
+    return [
+        f"trained apart {alone:.1f} s, in one pass {costs.together.train_seconds:.1f} s: {costs.training_saved:.0%} saved",
+        f"scored apart {separate:,.0f} images/s, in one pass {costs.together.scored:,.0f}: "
+        f"{costs.scoring_saved:.0%} of the time saved",
+        *(f"left out: {name} {reason}" for name, reason in costs.left_out.items()),
+    ]

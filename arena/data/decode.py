@@ -53,6 +53,7 @@ def decode_all(
     channels: int | None,
     crop: int | None = None,
     total: int | None = None,
+    shown: bool = True,
 ) -> Decoding:
     """Decode every source that is an image; of a stream, only a few are held at a time.
 
@@ -62,6 +63,7 @@ def decode_all(
         channels: 1, 3, or None: 1 if every image is grey, else 3. Grey is what has three equal colours everywhere.
         crop: side of the middle square that is kept, at most; None: the largest there is.
         total: how many sources there are, for the progress bar.
+        shown: whether there is one.
 
     Returns:
         Images uint8 (N, C, resolution, resolution), and what is to be said of them.
@@ -79,7 +81,8 @@ def decode_all(
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            results = list(progress(ahead(pool, attempt, sources), "decoding images", total=total))
+            decoded_ahead = ahead(pool, attempt, sources)
+            results = list(progress(decoded_ahead, "decoding images", total=total) if shown else decoded_ahead)
         finally:  # interrupted: what has not begun is given up
             pool.shutdown(cancel_futures=True)
     decoded = [result for result in results if isinstance(result, Pixels)]

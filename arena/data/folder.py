@@ -109,15 +109,27 @@ def decode_folder(
     if path is None:
         raise ArenaError(f"{key}=null: {group}=folder needs the folder of the images, as in {key}=photos")
     folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise ArenaError(
-            f"{key}={path}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}"
-        )
-    files = sorted(_walk(folder), key=lambda file: file.relative_to(folder).as_posix())
+    files = find_files(folder, key)
     decoded = decode_files(folder, files, resolution, channels, Path(cache_dir).expanduser())
     if len(decoded.images) == 0:
         raise ArenaError(f"{key}={path}: expected images, found none among {len(files)} files")
     return decoded
+
+
+def find_files(folder: Path, key: str) -> list[Path]:
+    """Every file of a folder and of all folders in it that is not hidden, in the order of their paths.
+
+    Args:
+        folder: where to look.
+        key: by which the user named it.
+
+    Raises:
+        ArenaError: naming the key, where it is no folder.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        raise ArenaError(f"{key}={folder}: expected a folder of images, found {found}")
+    return sorted(_walk(folder), key=lambda file: file.relative_to(folder).as_posix())
 
 
 def _expression(persons: str | None) -> re.Pattern[str] | None:

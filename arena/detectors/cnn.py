@@ -1,25 +1,57 @@
 """A convolutional network learned on pixels (CNNDetection: Wang, Wang, Zhang, Owens & Efros 2020)."""
 
+from typing import ClassVar
+
+import torch
 from torch import Tensor
 
+from arena.config import require
+from arena.detectors.augmentation import Augmentation
 from arena.detectors.detector import LearnedDetector
 from arena.detectors.networks.network import Network
 
 
 class Cnn(LearnedDetector):
-    """A residual network on the pixels themselves.
+    """A residual network on the pixels themselves, hardened in training by blur, JPEG and mirroring.
+
+    By default the network is small and learned from scratch; the published one is a ResNet-50 trained on ImageNet. The
+    probabilities are those of the paper's weaker variant, "Blur+JPEG (0.1)".
 
     Args:
         resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
+        crop: largest side of what it looks at; None for the whole image.
+        blur, jpeg: probabilities of either in training.
         network: under it.
+        learning_rate: highest of its cycle; None for the battery's.
     """
 
     artefact = "checkerboard"
+    turn: ClassVar[bool] = False
+    """Whether training images are turned as well."""
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None, network: Network) -> None:
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        crop: int | None,
+        blur: float,
+        jpeg: float,
+        network: Network,
+        learning_rate: float | None = None,
+    ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+        technique = type(self).__name__.lower()
+        above = learning_rate is None or learning_rate > 0
+        require(above, f"battery.members.{technique}.learning_rate", learning_rate, "above 0, or null")
+        self.learning_rate = learning_rate
+        self.augmentation = Augmentation(technique, levels, blur, jpeg, turn=self.turn)
         self.network = network(channels=channels, side=self.side)
+
+    def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Blurred, compressed and mirrored by chance."""
+        return self.augmentation(images, rng)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, side, side)."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from arena.config import require
 from arena.detectors.detector import LearnedDetector
 from arena.detectors.networks.network import Network
+from arena.detectors.networks.standardised import Standardised
 from arena.detectors.shared import shared
 
 
@@ -48,8 +49,6 @@ class Dct(LearnedDetector):
     """
 
     artefact = "checkerboard"
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self,
@@ -64,23 +63,23 @@ class Dct(LearnedDetector):
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
         require(epsilon > 0, "battery.members.dct.epsilon", epsilon, "above 0")
         self.epsilon = epsilon
-        self.register_buffer("mean", torch.zeros(channels, self.side, self.side))
-        self.register_buffer("deviation", torch.ones(channels, self.side, self.side))
-        if network is None:
-            linear = nn.Linear(channels * self.side**2, 1)
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
-            self.head: nn.Module = nn.Sequential(nn.Flatten(1), linear, nn.Flatten(0))
-        else:
-            self.head = network(channels=channels, side=self.side)
+        shape = (channels, self.side, self.side)
+        self.network = Standardised(
+            _linear(shape) if network is None else network(channels=channels, side=self.side), shape
+        )
 
-    @torch.no_grad()
     def prepare(self, images: Tensor) -> None:
         """Mean and deviation of each coefficient over the training images."""
-        features = log_dct(images, self.epsilon)
-        self.mean.copy_(features.mean(0))
-        self.deviation.copy_(features.std(0).clamp_min(1e-3))
+        self.network.measure(log_dct(images, self.epsilon))
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, side, side)."""
-        return self.head((log_dct(images, self.epsilon) - self.mean) / self.deviation)
+        return self.network(log_dct(images, self.epsilon))
+
+
+def _linear(shape: tuple[int, int, int]) -> nn.Module:
+    """A weighted sum of features (B, *shape), which at first prefers neither class."""
+    linear = nn.Linear(math.prod(shape), 1)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(nn.Flatten(1), linear, nn.Flatten(0))

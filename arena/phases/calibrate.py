@@ -5,6 +5,7 @@ from statistics import NormalDist, fmean
 from arena.arena import Arena
 from arena.bank import Bank
 from arena.config import STACK
+from arena.detectors.detector import Insider
 from arena.generators.artefacts import Artefact
 from arena.generators.controls import Oracle, Planted
 from arena.generators.generator import Generator
@@ -14,7 +15,7 @@ from arena.phases.crossfit import Judgement, judge_case
 from arena.phases.judge import fitness
 from arena.phases.phase import Finding
 from arena.progress import Progress
-from arena.records import ControlRecord, Record, RecordBook, write_scores
+from arena.records import ControlRecord, Record, RecordBook, TechniqueRecord, write_scores
 
 ORACLE = "oracle"
 # Joint over a battery: a true null is called broken once in a thousand races.
@@ -40,10 +41,8 @@ def calibrate(arena: Arena, book: RecordBook, progress: Progress, round: int, pl
             judge_case(arena, progress, case, list(arena.members), seed, judge_seed, share=1.0)
             for judge_seed in range(arena.judge.seeds)
         ]
-        records: list[Record] = [
-            _oracle(arena, technique, [judgements.of[technique] for judgements in found])
-            for technique in arena.techniques
-        ]
+        records: list[Record] = [*muster(arena)]
+        records += [_oracle(arena, name, [judgements.of[name] for judgements in found]) for name in arena.techniques]
         return Finding(records, sum(judgements.images for judgements in found))
     kind: Artefact = next(detector.artefact for detector in arena.examples_of.values() if detector.artefact == player)
     case = _case(arena, Planted(**arena.shape, kind=kind, amplitude=arena.data.planted_amplitude))
@@ -58,6 +57,39 @@ def calibrate(arena: Arena, book: RecordBook, progress: Progress, round: int, pl
         records.append(fitness(arena, its, 0, technique, 0, f"planted_{kind}", kind, share=1.0))
         records.append(_planted(arena, technique, summarise(its.test, arena.margin)))
     return Finding(records, judgements.images)
+
+
+def muster(arena: Arena) -> list[TechniqueRecord]:
+    """What each technique is, and why others were left out."""
+    present = [
+        TechniqueRecord(
+            round=0,
+            seed=arena.seed,
+            technique=technique,
+            reason="",
+            artefact=detector.artefact,
+            differentiable=detector.differentiable,
+            needs_fakes=detector.needs_fakes,
+            insider=isinstance(detector, Insider),
+            parameters=sum(parameter.numel() for parameter in detector.parameters() if parameter.requires_grad),
+        )
+        for technique, detector in arena.examples_of.items()
+    ]
+    absent = [
+        TechniqueRecord(
+            round=0,
+            seed=arena.seed,
+            technique=technique,
+            reason=reason,
+            artefact=None,
+            differentiable=None,
+            needs_fakes=None,
+            insider=None,
+            parameters=None,
+        )
+        for technique, reason in arena.left_out.items()
+    ]
+    return present + absent
 
 
 def own_artefact(arena: Arena, technique: str) -> Artefact:

@@ -5,24 +5,32 @@ import safetensors.torch
 import torch
 from sklearn.metrics import roc_auc_score
 
-from arena.detectors.detector import Examples, FittedDetector, LearnedDetector
+from arena.detectors.detector import Detector, Examples, FittedDetector, LearnedDetector
+from arena.detectors.heads.head import Sample
 from arena.detectors.scoring import score
-from arena.errors import ArenaError
+from arena.evidence import Evidence
 from arena.generators.artefacts import Artefact
 from arena.images import to_float
-from tests.detectors.planted import CONF, EVIDENCE, TECHNIQUES, build
+from tests.detectors.attack import drops, gradient
+from tests.detectors.planted import (
+    EVIDENCE,
+    TECHNIQUES,
+    applies,
+    build,
+    examples,
+    portraits,
+    train_all,
+)
 
-DIFFERENTIABLE = {"cnn": True, "dct": True, "spectrum": True, "forest": False}
 every_technique = pytest.mark.parametrize("technique", TECHNIQUES)
+DIFFERENTIABLE = [name for name in TECHNIQUES if build(name, 32, 3, 256).differentiable]
+NEEDS_FAKES = [name for name in TECHNIQUES if build(name, 32, 3, 256).needs_fakes]
+SIDES = ((8, 1, 17), (16, 3, 256), (32, 1, 256), (64, 3, 256))
+COLOUR = Evidence(levels=256)
 
 
-def auc(detector, examples):
-    return roc_auc_score(examples.labels, score(detector, examples.images, EVIDENCE))
-
-
-def test_the_table_is_the_battery():
-    configured = {path.stem for path in (CONF / "detector").glob("*.yaml")} - {"stack"}
-    assert set(TECHNIQUES) == configured == set(DIFFERENTIABLE)
+def auc(detector: Detector, examples: Examples, evidence: Evidence = EVIDENCE) -> float:
+    return float(roc_auc_score(examples.labels, score(detector, examples.images, evidence)))
 
 
 @every_technique
@@ -30,7 +38,7 @@ def test_it_learns_the_artefact_of_its_family_and_says_fake_by_a_higher_score(tr
     assert auc(*trained) > 0.9
 
 
-@every_technique
+@pytest.mark.parametrize("technique", NEEDS_FAKES)
 def test_from_swapped_labels_it_learns_the_opposite(trained_swapped):
     assert auc(*trained_swapped) < 0.1
 
@@ -41,9 +49,9 @@ def test_a_score_depends_neither_on_batch_mates_nor_on_their_order(trained):
     images = test.images[::20]
     together = score(detector, images, EVIDENCE)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(score(detector, images[order], EVIDENCE), together[order], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(score(detector, images[order], EVIDENCE), together[order], rtol=1e-4, atol=1e-4)
     alone = torch.cat([score(detector, image[None], EVIDENCE) for image in images])
-    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
 
 
 @every_technique
@@ -61,101 +69,91 @@ def test_its_tensors_are_all_it_knows(trained, technique):
 @every_technique
 def test_a_new_one_depends_on_its_seed_alone(technique):
     torch.manual_seed(1)
-    one = build(technique, seed=3).state_dict()
+    one = build(technique, 32, 3, 256, seed=3).state_dict()
     torch.rand(5)
-    for name, value in build(technique, seed=3).state_dict().items():
+    for name, value in build(technique, 32, 3, 256, seed=3).state_dict().items():
         assert torch.equal(value, one[name])
 
 
 @every_technique
-@pytest.mark.parametrize(("resolution", "channels", "levels"), [(8, 1, 17), (16, 3, 256), (32, 1, 256), (64, 3, 256)])
-def test_logits_of_every_shape_of_image(technique, resolution, channels, levels):
+@pytest.mark.parametrize(("resolution", "channels", "levels"), SIDES)
+def test_logits_of_every_shape_of_image_it_applies_to(technique, resolution, channels, levels):
+    if not applies(technique, resolution, channels, levels):
+        pytest.skip("does not apply")
     detector = build(technique, resolution, channels, levels).eval()
-    logits = detector(torch.rand(3, channels, resolution, resolution) * 2 - 1)
-    assert logits.shape == (3,)
-    assert logits.dtype == torch.float32
-    assert logits.isfinite().all()
-
-
-FLAT = {"black": -1.0, "white": 1.0, "nearly black": -0.875}
-
-
-@pytest.mark.parametrize("technique", [technique for technique, smooth in DIFFERENTIABLE.items() if smooth])
-class TestGradient:
-    def gradient(self, detector, images):
-        images = images.clone().requires_grad_()
-        detector.eval()
-        (gradient,) = torch.autograd.grad(detector(EVIDENCE(images)).sum(), images)
-        return gradient
-
-    def test_it_says_so(self, technique):
-        assert build(technique).differentiable
-
-    def test_it_reaches_every_image_down_the_evidence_path(self, trained):
-        detector, test = trained
-        gradient = self.gradient(detector, to_float(test.images[:40]))
-        assert gradient.isfinite().all()
-        assert (gradient.flatten(1).norm(dim=1) > 0).all()
-
-    @pytest.mark.parametrize("value", FLAT.values(), ids=FLAT.keys())
-    def test_it_reaches_a_flat_image_too(self, trained, value):
-        gradient = self.gradient(trained[0], torch.full((1, 1, 8, 8), value))
-        assert gradient.isfinite().all()
-        assert gradient.abs().max() > 0
-
-    def test_it_is_finite_where_every_coefficient_is_exactly_zero(self, trained):
-        # Middle grey is 0: both spectra are even functions there, so that no gradient need be left.
-        assert self.gradient(trained[0], torch.zeros(1, 1, 8, 8)).isfinite().all()
-
-    def test_it_points_where_the_logit_falls(self, trained):
-        detector, test = trained
-        images = to_float(test.images[test.labels == 1])[:40]
-        gradient = self.gradient(detector, images)
-        # A short step, straight to the detector: the levels would swallow it.
-        step = 1e-4 * gradient / gradient.flatten(1).norm(dim=1)[:, None, None, None]
-        with torch.no_grad():
-            fell = detector(images - step) < detector(images)
-        assert fell.float().mean() > 0.9
-
-
-def test_without_a_gradient_it_says_so_and_gives_none():
-    forest = build("forest")
-    assert not forest.differentiable
-    logits = forest(EVIDENCE(torch.rand(2, 1, 8, 8).requires_grad_()))
-    assert not logits.requires_grad
-    with pytest.raises(RuntimeError, match="does not require grad"):
-        logits.sum().backward()
+    images = torch.rand(3, channels, resolution, resolution) * 2 - 1
+    flat = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand_as(images)
+    if isinstance(detector, FittedDetector):  # of two classes it has seen, and of more images than it has neighbours
+        features = detector.features(torch.rand(24, channels, resolution, resolution) * 2 - 1)
+        labels = torch.arange(24) % 2 if detector.needs_fakes else torch.zeros(24).long()
+        detector.fit(Sample(features[:16], labels[:16]), Sample(features[16:], labels[16:]), seed=0)
+    for batch in (images, flat):
+        logits = detector(batch)
+        assert logits.shape == (3,)
+        assert logits.dtype == torch.float32
+        assert logits.isfinite().all()
 
 
 @every_technique
 def test_it_is_of_one_kind_and_names_an_artefact_that_can_be_planted(technique):
-    detector = build(technique)
+    detector = build(technique, 32, 3, 256)
     assert isinstance(detector, LearnedDetector) != isinstance(detector, FittedDetector)
     assert detector.artefact in Artefact.__args__
 
 
-def test_weights_make_both_classes_count_the_same():
-    labels = torch.tensor([0] * 6 + [1] * 2)
-    weights = Examples(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), labels).weights
-    assert weights[labels == 0].sum() == weights[labels == 1].sum() == 4
+@every_technique
+def test_before_it_learned_nothing_is_drawn_from_the_global_stream(technique):
+    """Many learn side by side: what one drew would depend on the others."""
+    detector = build(technique, 32, 3, 256)
+    state = torch.get_rng_state()
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    if isinstance(detector, LearnedDetector):
+        detector.prepare(images)
+        altered = detector.augmented(images, torch.Generator().manual_seed(1))
+        detector.loss(altered, torch.tensor([0.0, 1.0, 0.0, 1.0])).backward()
+    else:
+        detector(images)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize(
-    ("technique", "wrong"),
-    [
-        ("cnn", {"width": 0}),
-        ("dct", {"epsilon": 0.0}),
-        ("spectrum", {"epsilon": -1.0}),
-        ("forest", {"trees": 0}),
-        ("forest", {"leaves": 1}),
-        ("forest", {"learning_rate": 0.0}),
-        ("forest", {"patience": 0}),
-    ],
-    ids=str,
-)
-def test_an_impossible_value_names_its_key(technique, wrong):
-    (key,) = wrong
-    detector = build(technique)
-    right = {"trees": 5, "leaves": 4, "learning_rate": 0.1, "patience": 2} if technique == "forest" else {}
-    with pytest.raises(ArenaError, match=f"battery.members.{technique}.{key}={wrong[key]}: expected"):
-        type(detector)(resolution=8, channels=1, levels=17, **(right | wrong))
+@pytest.mark.parametrize("technique", DIFFERENTIABLE)
+class TestGradient:
+    def test_it_reaches_every_image_down_the_evidence_path(self, trained):
+        detector, test = trained
+        found = gradient(detector, to_float(test.images[:40]), EVIDENCE)
+        assert found.isfinite().all()
+        assert (found.flatten(1).norm(dim=1) > 0).all()
+
+    @pytest.mark.parametrize("value", [-1.0, -0.875, 0.0, 1.0])
+    def test_it_is_finite_of_a_flat_image_too(self, trained, value):
+        assert gradient(trained[0], torch.full((1, 1, 8, 8), value), EVIDENCE).isfinite().all()
+
+
+def test_without_a_gradient_it_says_so_and_gives_none():
+    for technique in set(TECHNIQUES) - set(DIFFERENTIABLE):
+        detector = build(technique, 32, 3, 256)
+        logits = detector(COLOUR(torch.rand(2, 3, 32, 32).requires_grad_()))
+        assert not logits.requires_grad, technique
+
+
+KINDS = sorted({build(name, 32, 3, 256).artefact for name in TECHNIQUES})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_portraits_all_learn_their_artefact_and_a_grey_level_down_the_gradient_hides_it(kind):
+    """In one pass; the step goes through the rounding, and a random one of equal size does not do it."""
+    own = {name: build(name, 32, 3, 256) for name in TECHNIQUES}
+    own = {name: detector for name, detector in own.items() if detector.artefact == kind}
+    images = portraits()
+    parts = (images[:500], images[500:650], images[650:])
+    learned, validation, test = (examples(part, kind, 8, levels=256) for part in parts)
+    train_all(own, learned, validation, images=4800, evidence=COLOUR)
+    found = {name: auc(detector, test, COLOUR) for name, detector in own.items()}
+    assert {name: value for name, value in found.items() if value < 0.9} == {}
+    fakes = test.images[test.labels == 1][:64]
+    shares = {}
+    for name, detector in own.items():
+        if detector.differentiable:
+            down, aside = drops(detector, fakes, COLOUR)
+            shares[name] = (float((down > 0).float().mean()), float((down > aside).float().mean()))
+    assert {name: share for name, share in shares.items() if min(share) < 0.95} == {}

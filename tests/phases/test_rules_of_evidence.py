@@ -11,21 +11,22 @@ from rich.console import Console
 
 from arena.arena import Arena
 from arena.bank import Bank
-from arena.detectors.cnn import Cnn
-from arena.detectors.detector import Examples
+from arena.detectors.dct import Dct
+from arena.detectors.gallery import Gallery, Labelled
 from arena.detectors.scoring import score
-from arena.phases.confront import load_detector
-from arena.phases.crossfit import judge_technique
+from arena.phases.case import Case
+from arena.phases.crossfit import judge_case
 from arena.phases.forge import load_generator
 from arena.phases.respond import pool_pressure
-from arena.phases.retrain import LoopReals, with_replay
+from arena.phases.retrain import LoopReals, begin, with_replay
+from arena.phases.testing import load_detector
 from arena.phases.train import train_gan
 from arena.progress import Progress
 from arena.records import ScoreRecord, read_records, read_scores
 from tests.building import tiny_arena
 
 # The package offers the phases under the names of their modules.
-RETRAIN, TRAIN = (sys.modules[f"arena.phases.{name}"] for name in ("retrain", "train"))
+TRAIN = sys.modules["arena.phases.train"]
 
 
 def keys(images: torch.Tensor) -> set[bytes]:
@@ -38,13 +39,17 @@ def quiet() -> Progress:
 
 
 class Spy:
-    """Stands in for ``train_detector`` and remembers what it was given."""
+    """Stands in for ``train_battery`` and remembers what it was given: images to learn from and to stop on."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Examples, Examples]] = []
+        self.calls: list[tuple[torch.Tensor, Labelled, Labelled]] = []
+        self.started: list[dict[str, torch.Tensor]] = []
 
-    def __call__(self, detector, train: Examples, validation: Examples, **_: object) -> int:
-        self.calls.append((train, validation))
+    def __call__(self, detectors, gallery: Gallery, train: Labelled, validation: Labelled, **_: object) -> int:
+        self.calls.append((gallery.seen, train, validation))
+        self.started += [
+            {name: value.clone() for name, value in its.state_dict().items()} for its in detectors.values()
+        ]
         return 0
 
 
@@ -53,12 +58,12 @@ def test_1_reals_and_fakes_come_down_one_path(run: Path):
     arena = tiny_arena(run)
     seen: list[torch.Tensor] = []
 
-    class Watching(Cnn):
+    class Watching(Dct):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             seen.append(images)
             return super().forward(images)
 
-    detector = Watching(resolution=8, channels=1, levels=17, width=4)
+    detector = Watching(resolution=8, channels=1, levels=17, epsilon=1e-3)
     raw = torch.rand(8, 1, 8, 8) * 2.4 - 1.2
     detector(arena.evidence(raw))
     score(detector, arena.judge_reals.images[:8], arena.evidence)
@@ -70,22 +75,25 @@ def test_1_reals_and_fakes_come_down_one_path(run: Path):
 
 def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Arena, monkeypatch: pytest.MonkeyPatch):
     spy = Spy()
-    monkeypatch.setattr("arena.phases.crossfit.train_detector", spy)
+    monkeypatch.setattr("arena.phases.crossfit.train_battery", spy)
     arena = tiny_arena(run)
     bank = finished.forged(0)
-    judgement = judge_technique(arena, quiet(), "spied", bank, "cnn", seed=1, judge_seed=0, share=1.0)
+    case = Case.of(arena, bank, 0)
+    test = judge_case(arena, quiet(), case, ["cnn"], seed=1, judge_seed=0, share=1.0).of["cnn"].test
     reals = arena.judge_reals
-    assert sorted(judgement.test.image[judgement.test.label == 0]) == sorted(reals.ids)
-    assert sorted(judgement.test.image[judgement.test.label == 1]) == list(range(len(bank.test)))
+    assert sorted(test.image[test.label == 0]) == sorted(reals.ids)
+    assert sorted(test.image[test.label == 1]) == list(range(len(bank.test)))
     position = {image: place for place, image in enumerate(reals.ids.tolist())}
-    for fold, (train, validation) in enumerate(spy.calls):
-        in_fold = (judgement.test.fold == fold) & (judgement.test.label == 0)
-        tested = [position[image] for image in judgement.test.image[in_fold].tolist()]
-        for examples in (train, validation):
-            used = examples.images[examples.labels == 0]
-            assert not keys(reals.images[tested]) & keys(used)
-        assert not keys(train.images[train.labels == 0]) & keys(validation.images[validation.labels == 0])
-        assert len(validation.labels) > 0
+    for fold, (seen, train, validation) in enumerate(spy.calls):
+        here = test.fold == fold
+        tested = [position[image] for image in test.image[here & (test.label == 0)].tolist()]
+        fakes = torch.from_numpy(test.image[here & (test.label == 1)])
+        for part in (train, validation):
+            assert len(part.labels) > 0
+            assert not keys(reals.images[tested]) & keys(seen[part.which[part.labels == 0]])
+            assert not keys(bank.test[fakes]) & keys(seen[part.which[part.labels == 1]])
+        assert not keys(seen[train.which]) & keys(seen[validation.which])
+    assert len(spy.calls) == arena.judge.folds
 
 
 def test_2_fewer_judge_reals_are_drawn_by_the_data_seed_from_the_judges_part_alone(run: Path):
@@ -210,22 +218,17 @@ def test_old_fakes_are_replayed(finished: Arena):
 
 def test_a_detector_goes_on_from_where_it_stood(finished: Arena, run: Path, monkeypatch: pytest.MonkeyPatch):
     """Retraining starts from the last round's weights; judging never does."""
-    started: list[dict[str, torch.Tensor]] = []
-
-    def spy(detector, *_: object, **__: object) -> int:
-        started.append({name: value.clone() for name, value in detector.state_dict().items()})
-        return 0
-
-    monkeypatch.setattr(RETRAIN, "train_detector", spy)
-    monkeypatch.setattr("arena.phases.crossfit.train_detector", spy)
-    monkeypatch.setattr(RETRAIN, "save_tensors", lambda *_: None)
-    RETRAIN._retrain(finished, quiet(), 1, "cnn")
+    spy = Spy()
+    monkeypatch.setattr("arena.phases.crossfit.train_battery", spy)
     elsewhere = dataclasses.replace(finished, run=run)  # the finished race is read by others, who count its files
-    judge_technique(elsewhere, quiet(), "spied", finished.forged(1), "cnn", seed=1, judge_seed=0, share=1.0)
+    judge_case(elsewhere, quiet(), Case.of(finished, finished.forged(1), 1), ["cnn"], seed=1, judge_seed=0, share=1.0)
     stood = load_detector(finished, "cnn", 0).state_dict()
-    assert all(torch.equal(value, stood[name]) for name, value in started[0].items())
-    assert not torch.equal(started[1]["stem.weight"], stood["stem.weight"])
-    assert not torch.equal(started[1]["stem.weight"], started[2]["stem.weight"])
+    goes_on, new = begin(finished, "cnn", 1)
+    assert not new
+    assert all(torch.equal(value, stood[name]) for name, value in goes_on.state_dict().items())
+    first, second = (its["network.stem.weight"] for its in spy.started)
+    assert not torch.equal(first, stood["network.stem.weight"])
+    assert not torch.equal(first, second)
 
 
 def test_forged_banks_share_no_image_and_repeat(finished: Arena):

@@ -5,13 +5,17 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from arena.detectors.detector import Detector, Examples, LearnedDetector
-from arena.detectors.scoring import score
-from arena.training.detecting import SPACING, VALIDATIONS, DetectorTraining
+from arena.config import BatteryConfig
+from arena.detectors.detector import Detector, Examples, FittedDetector, LearnedDetector
+from arena.detectors.gallery import Gallery, Labelled
+from arena.detectors.heads.head import Head, Sample
+from arena.detectors.scoring import score, score_all
+from arena.training.crew import side_by_side
+from arena.training.detecting import SPACING, VALIDATIONS, BatteryTraining
 from arena.training.trainer import ticks
-from tests.detectors.planted import CPU, EVIDENCE, TECHNIQUES, build, digits, train
+from tests.detectors.planted import CPU, EVIDENCE, build, digits, train, train_all
 
-EVERY = pytest.mark.parametrize("technique", TECHNIQUES)
+EVERY = pytest.mark.parametrize("technique", ("cnn", "dct", "spectrum", "forest"))
 
 
 run = partial(train, images=1280, learning_rate=1e-2, patience=10)
@@ -43,13 +47,13 @@ def test_it_ends_in_the_state_whose_validation_auc_was_highest(technique, monkey
     told = iter([0.6, 0.7, 0.9, *[0.8] * (VALIDATIONS - 3)])
     monkeypatch.setattr("arena.training.detecting.auc", lambda *_: next(told))
     states: list[dict[str, Tensor]] = []
-    validate = DetectorTraining.validation_step
+    validate = BatteryTraining.validation_step
 
     def watched(self, step):
         validate(self, step)
-        states.append({name: value.clone() for name, value in self.detector.state_dict().items()})
+        states.append({name: value.clone() for name, value in self.detectors["it"].state_dict().items()})
 
-    monkeypatch.setattr(DetectorTraining, "validation_step", watched)
+    monkeypatch.setattr(BatteryTraining, "validation_step", watched)
     learned, validation, _ = digits(technique)
     detector = build(technique)
     run(detector, learned, validation, images=64 * SPACING * VALIDATIONS, patience=VALIDATIONS)
@@ -96,7 +100,7 @@ class Watch(LearnedDetector):
     def prepare(self, images: Tensor) -> None:
         self.prepared += len(images)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         if self.training:
             self.shown.append(images.mean((1, 2, 3)))
         return self.head(images.mean((2, 3))).squeeze(1)
@@ -137,19 +141,126 @@ def test_a_retrained_one_goes_on_from_where_it_stood():
     learned, validation, _ = digits("dct")
     detector = build("dct")
     run(detector, learned, validation, images=2560)
-    mean, before = detector.state_dict()["mean"].clone(), validation_auc(detector, validation)
+    (mean,) = (value.clone() for name, value in detector.state_dict().items() if name.endswith("mean"))
+    before = validation_auc(detector, validation)
     run(detector, learned, validation, images=1280, seed=1, fresh=False, learning_rate=1e-3)
-    assert torch.equal(detector.state_dict()["mean"], mean)
+    assert any(torch.equal(value, mean) for name, value in detector.state_dict().items() if name.endswith("mean"))
     assert validation_auc(detector, validation) > before - 0.02
 
 
 def test_what_it_stops_on_is_the_auc_of_the_whole_validation_set():
     validation = uneven(30, 10)
     detector = Watch()
-    training = DetectorTraining(detector, validation, validation, EVIDENCE, 8, 1e-3, 0)
+    gallery = Gallery(validation.images, EVIDENCE)
+    labelled = Labelled(torch.arange(40), validation.labels)
+    training = BatteryTraining({"it": detector}, gallery, labelled, labelled, BatteryConfig(images=8, batch=8), 0)
     CPU.fit(training, ticks(0, 1), ticks(0, 1))
     expected = roc_auc_score(validation.labels, score(detector, validation.images, EVIDENCE))
-    assert training.best_auc == pytest.approx(float(expected), abs=1e-9)
+    assert training.pupils["it"].best_auc == pytest.approx(float(expected), abs=1e-9)
+
+
+def test_what_a_detector_becomes_does_not_depend_on_who_learns_beside_it():
+    learned, validation, _ = digits("cnn")
+    alone, beside = build("cnn"), build("cnn")
+    run(alone, learned, validation)
+    train_all({"first": build("dct"), "it": beside}, learned, validation, images=1280, learning_rate=1e-2, patience=10)
+    train_all({"it": (again := build("cnn")), "dct": build("dct")}, learned, validation, 1280, 0, True, 1e-2, 64, 10)
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, beside.state_dict()[name])
+        assert torch.equal(value, again.state_dict()[name])
+
+
+def test_one_is_stopped_while_the_others_go_on(monkeypatch):
+    learned, validation, _ = digits("dct")
+    watches = {"stalls": Watch(), "gains": Watch()}
+    looks = {"stalls": 0, "gains": 0}
+
+    def told(logits, labels):
+        name = "stalls" if sum(looks.values()) % 2 == 0 and looks["stalls"] <= 2 else "gains"
+        looks[name] += 1
+        return 0.5 if name == "stalls" else 0.5 + looks["gains"] / 100
+
+    monkeypatch.setattr("arena.training.detecting.auc", told)
+    taken = train_all(watches, learned, validation, images=64 * 40, patience=2)
+    assert looks["stalls"] == 3
+    assert looks["gains"] > 3
+    assert taken == 64 * 40
+    assert len(watches["stalls"].shown) < len(watches["gains"].shown) == 40
+
+
+class RealsOnly(Watch):
+    needs_fakes = False
+
+
+class Counting(Head):
+    """Remembers the labels it was fitted on."""
+
+    def fit(self, train: Sample, validation: Sample, seed: int) -> None:
+        self.seen = [train.labels, validation.labels]
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features[:, 0].float()
+
+
+class FittedOnReals(FittedDetector):
+    artefact, differentiable, needs_fakes = "checkerboard", True, False
+
+    def __init__(self) -> None:
+        super().__init__(resolution=8, channels=1, levels=17)
+        self.head = Counting()
+        self.measured = 0
+
+    def features(self, images: Tensor) -> Tensor:
+        self.measured += len(images)
+        return images.flatten(1)
+
+
+def test_who_needs_no_fakes_never_sees_one():
+    learned, fitted = RealsOnly(), FittedOnReals()
+    train_all({"learned": learned, "fitted": fitted}, uneven(90, 10), uneven(30, 10), images=640)
+    assert learned.prepared == 90
+    assert all(bool((values == -1).all()) for values in learned.shown)
+    assert [len(labels) for labels in fitted.head.seen] == [90, 30]
+    assert not any(bool(labels.any()) for labels in fitted.head.seen)
+
+
+def test_features_are_taken_once_whoever_asks():
+    one, other, images = FittedOnReals(), FittedOnReals(), uneven(30, 10).images
+    gallery = Gallery(images, EVIDENCE)
+    for detector in (one, other):  # the same technique: a judge of another fold
+        gallery.measure({"it": detector})
+        score_all({"it": detector}, gallery, torch.arange(5))
+    assert (one.measured, other.measured) == (40, 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_side_by_side_is_in_order_and_in_the_mode_of_the_caller(threads):
+    torch.set_num_threads(threads)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            found = side_by_side(
+                lambda k: (k, torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_num_threads()),
+                range(6),
+                torch.device("cpu"),
+            )
+        assert found == [(k, False, True, 1) for k in range(6)]
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_threads_change_nothing():
+    learned, validation, _ = digits("cnn")
+    states = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            pair = {"one": build("cnn"), "two": build("dct")}
+            train_all(pair, learned, validation, images=640)
+        finally:
+            torch.set_num_threads(1)
+        states.append(pair["one"].state_dict() | pair["two"].state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_a_detector_of_neither_kind_is_refused():

@@ -2,6 +2,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from arena.detectors.detector import FittedDetector
 from arena.evidence import Evidence
 from arena.generators.dcgan import DcganGenerator
 from arena.seeding import derive_seed
@@ -24,6 +25,9 @@ def detectors(rounds=2):
         for tensor in detector.state_dict().values():
             if tensor.dtype == torch.float32:
                 tensor.add_(0.1 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(seed)))
+        if isinstance(detector, FittedDetector):
+            features = detector.features(torch.zeros(1, 1, 8, 8)).shape[1]
+            detector.head.weight = torch.rand(features, generator=rng(seed), dtype=torch.float64)
         pool[member] = detector.train()
     return pool
 

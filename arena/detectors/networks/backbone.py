@@ -1,8 +1,6 @@
 """Residual networks at published sizes (He, Zhang, Ren & Sun 2016), from the transformers library."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 import torch
@@ -10,7 +8,7 @@ from torch import Tensor, nn
 
 from arena.config import require
 from arena.detectors.networks.trunk import Trunk
-from arena.errors import ArenaError
+from arena.pretrained import NOTHING_IS_DOWNLOADED, from_files, reading
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue in [0, 1]."""
@@ -42,8 +40,8 @@ class ResNetTrunk(Trunk):
         stages: how many to keep; None for all.
         early_stride: whether the stem halves the side twice, as published; False: its convolution and its pooling have
             stride 1 (Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva 2021).
-        weights: a folder with ``config.json`` and ``model.safetensors`` of a ResNet of this shape; nothing is
-            downloaded. None: learned from scratch.
+        weights: a folder with ``config.json`` and ``model.safetensors`` of a ResNet of this shape, or a name in the
+            hub's local cache; nothing is downloaded. None: learned from scratch.
 
     Raises:
         ArenaError: for an impossible shape, weights that are not there or do not fit, or without the extra `features`.
@@ -75,11 +73,10 @@ class ResNetTrunk(Trunk):
         require(weights is None or channels in (1, 3), "network.weights", weights, f"null for {channels} channels")
         self.planes = 3 if channels == 1 else channels
         shape = Shape(depths=list(depths), hidden_sizes=list(hidden_sizes), layer_type=layer_type)
-        with _quiet_transformers():
-            network = _new(shape, kept, self.planes) if weights is None else _loaded(shape, kept, weights)
+        network = _new(shape, self.planes) if weights is None else _loaded(shape, weights)
         self.stem: nn.Module = network.embedder.embedder
         self.pool: nn.MaxPool2d = network.embedder.pooler
-        self.stages: nn.ModuleList = network.encoder.stages
+        self.stages: nn.ModuleList = network.encoder.stages[:kept]
         self.widths = (*[network.config.embedding_size] * 2, *hidden_sizes[:kept])
         if not early_stride:
             network.embedder.embedder.convolution.stride = (1, 1)
@@ -124,64 +121,22 @@ class ResNet(ResNetTrunk):
         return self.head(self.maps(x)[-1].mean(dim=(2, 3))).squeeze(1)
 
 
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """The library without its progress bars, and without remarks on stages that are left out.
-
-    Raises:
-        ArenaError: where it is not installed.
-    """
-    try:
-        import transformers  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ArenaError("networks of published size: expected the extra `features` to be installed") from error
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.disable_progress_bar()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-
-
-def _new(shape: Shape, kept: int, channels: int) -> Any:
+def _new(shape: Shape, channels: int) -> Any:
     """A network of transformers, drawn from torch's global stream as any new layer is."""
-    from transformers import ResNetConfig, ResNetModel  # pyright: ignore[reportMissingImports]
+    with reading("network", "ResNet", f"a shape that the library knows, not {shape}"):
+        from transformers import ResNetConfig, ResNetModel  # pyright: ignore[reportMissingImports]
 
-    stem = shape["hidden_sizes"][0] // EXPANSION[shape["layer_type"]]
-    return ResNetModel(ResNetConfig(num_channels=channels, embedding_size=stem, **_truncated(shape, kept)))
-
-
-def _loaded(shape: Shape, kept: int, weights: str) -> Any:
-    """A network of transformers from local files, refusing one of another shape, or whose weights are not all there."""
-    from transformers import ResNetConfig, ResNetModel  # pyright: ignore[reportMissingImports]
-
-    folder, kind, loading = Path(weights).expanduser(), _loose(ResNetModel), {"local_files_only": True}
-    expected = f"a folder with config.json and model.safetensors of a ResNet of {shape} (nothing is downloaded)"
-    require((folder / "config.json").is_file(), "network.weights", weights, expected)
-    try:
-        config = _loose(ResNetConfig).from_pretrained(folder, **loading)
-        require(
-            all(getattr(config, name) == value for name, value in shape.items()), "network.weights", weights, expected
-        )
-        for name, value in _truncated(shape, kept).items():
-            setattr(config, name, value)
-        network, found = kind.from_pretrained(
-            folder, config=config, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **loading
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ArenaError(f"network.weights={weights}: expected {expected}") from error
-    require(not found["missing_keys"], "network.weights", weights, expected)  # the library drew them at random
-    return network.train()
+        stem = shape["hidden_sizes"][0] // EXPANSION[shape["layer_type"]]
+        return ResNetModel(ResNetConfig(num_channels=channels, embedding_size=stem, **shape))
 
 
-def _truncated(shape: Shape, kept: int) -> Shape:
-    """The first ``kept`` stages."""
-    return Shape(
-        depths=shape["depths"][:kept], hidden_sizes=shape["hidden_sizes"][:kept], layer_type=shape["layer_type"]
-    )
+def _loaded(shape: Shape, weights: str) -> Any:
+    """A network of transformers from local files."""
+    expected = f"a folder with config.json and model.safetensors of a ResNet of {shape}, {NOTHING_IS_DOWNLOADED}"
+    with reading("network.weights", weights, expected):
+        from transformers import ResNetModel  # pyright: ignore[reportMissingImports]
 
-
-def _loose(kind: object) -> Any:
-    """A class whose published types are narrower than what it takes."""
-    return kind
+        network = from_files(ResNetModel, weights)
+        if any(getattr(network.config, name, None) != value for name, value in (shape | {"num_channels": 3}).items()):
+            raise ValueError(f"{network.config} is of another shape")
+        return network.train()

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.config import require
+from arena.detectors.networks.trunk import Trunk
 
 
 class ResidualBlock(nn.Module):
@@ -25,8 +26,8 @@ class ResidualBlock(nn.Module):
         return F.avg_pool2d(y, 2) if self.down else y
 
 
-class ResidualNetwork(nn.Module):
-    """Stem, blocks that halve the side down to 4 pixels, mean over the pixels, one logit.
+class ResidualTrunk(Trunk):
+    """Stem and blocks, each of which halves the side, down to 4 pixels or as many as are kept.
 
     The stem and the first ``kept`` blocks work at full resolution: Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva
     (2021) found early down-sampling to cost most of a detector's reach.
@@ -36,23 +37,41 @@ class ResidualNetwork(nn.Module):
         side: of it, in pixels.
         width: channels of the first block; each halving doubles them, up to four times ``width``.
         kept: blocks before the first halving is over, at least 1.
+        blocks: of all, how many there are; None for as many as lead down to 4 pixels and one more.
     """
 
-    def __init__(self, *, channels: int, side: int, width: int, kept: int = 1) -> None:
+    def __init__(self, *, channels: int, side: int, width: int, kept: int = 1, blocks: int | None = None) -> None:
         super().__init__()
         require(width >= 1, "network.width", width, "at least 1 channel")
         require(kept >= 1, "network.kept", kept, "at least 1 block at full resolution")
-        blocks: list[nn.Module] = [ResidualBlock(width, width, down=False) for _ in range(kept - 1)]
+        require(blocks is None or blocks >= 1, "network.blocks", blocks, "at least 1, or null for all")
+        built = [ResidualBlock(width, width, down=False) for _ in range(kept - 1)]
         inputs, outputs = width, width
         while True:
-            blocks.append(ResidualBlock(inputs, outputs, down=side > 4))
+            built.append(ResidualBlock(inputs, outputs, down=side > 4))
             if side <= 4:
                 break
             inputs, outputs, side = outputs, min(2 * outputs, 4 * width), side // 2
+        built = built[:blocks]
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(outputs, 1)
+        self.blocks = nn.Sequential(*built)
+        self.widths = (width, *(block.first.out_channels for block in built))
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Of the stem and of each block."""
+        found = [F.relu(self.stem(x))]
+        for block in self.blocks:
+            found.append(block(found[-1]))
+        return tuple(found)
+
+
+class ResidualNetwork(ResidualTrunk):
+    """The trunk of the same arguments, the mean over its last map, and one logit."""
+
+    def __init__(self, *, channels: int, side: int, width: int, kept: int = 1, blocks: int | None = None) -> None:
+        super().__init__(channels=channels, side=side, width=width, kept=kept, blocks=blocks)
+        self.head = nn.Linear(self.widths[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B,) of (B, channels, H, W)."""
-        return self.head(self.blocks(F.relu(self.stem(x))).mean(dim=(2, 3))).squeeze(1)
+        return self.head(self.maps(x)[-1].mean(dim=(2, 3))).squeeze(1)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from arena.errors import ArenaError
-from arena.metrics.features.pretrained import Clip, Dinov2, as_colour
+from arena.images import to_float
+from arena.metrics.features.pretrained import Clip, Dinov2
+from arena.tower import as_colour
 
 transformers = pytest.importorskip("transformers")
 
@@ -69,7 +71,7 @@ def test_the_network_sees_its_own_colours(images, tmp_path):
 def test_what_is_resized_keeps_its_range():
     stripes = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     stripes[..., ::2] = 255
-    found = as_colour(stripes, 32)
+    found = as_colour(to_float(stripes), 32)
     assert found.shape == (1, 3, 32, 32)
     assert found.min() == 0
     assert found.max() == 1
@@ -111,5 +113,5 @@ def test_without_a_path(space):
 
 def test_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ArenaError, match=r"^features=dinov2: expected the extra `features`"):
+    with pytest.raises(ArenaError, match=r"^features\.path=.*: expected the extra `features`"):
         Dinov2(str(tmp_path)).check()

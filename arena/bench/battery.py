@@ -1,0 +1,109 @@
+"""What a battery costs on this machine: each technique alone, and all of them in one pass."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from arena.arena import Arena
+from arena.bank import Bank
+from arena.detectors.detector import Detector
+from arena.detectors.gallery import Gallery
+from arena.detectors.scoring import score_all
+from arena.generators.controls import Oracle
+from arena.phases.case import Case, labelled
+from arena.phases.crossfit import cut_fold
+from arena.training.detecting import train_battery
+
+SCORED = 512
+"""Images in the pass that is timed, or as many as there are."""
+PASSES = 3
+"""Of scoring; the fastest counts, since what disturbs only slows."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one technique, or of several in one pass.
+
+    Args:
+        parameters: that learn by gradient.
+        train_seconds: of one fold's judge with its whole budget, its features included.
+        scored: images a second, from uint8 to logits.
+    """
+
+    parameters: int
+    train_seconds: float
+    scored: float
+
+
+@dataclass(frozen=True)
+class BatteryCosts:
+    """Every technique alone, and all of them together.
+
+    Args:
+        alone: by technique.
+        together: in one pass.
+        left_out: why others do not apply.
+    """
+
+    alone: dict[str, Cost]
+    together: Cost
+    left_out: dict[str, str]
+
+    @property
+    def training_saved(self) -> float:
+        """Share of the separate trainings' time that one pass saves."""
+        return 1 - self.together.train_seconds / sum(cost.train_seconds for cost in self.alone.values())
+
+    @property
+    def scoring_saved(self) -> float:
+        """Share of the separate passes' time that one pass of scoring saves."""
+        return 1 - (1 / self.together.scored) / sum(1 / cost.scored for cost in self.alone.values())
+
+
+def battery_costs(arena: Arena) -> BatteryCosts:
+    """Train and score on reals of both labels: only the clock is read."""
+    forged = Oracle(**arena.shape).forge(arena.bank.counts, arena.seed_of("bench"), arena.generator_reals)
+    bank = Bank.of(forged, arena.data.levels)
+    together = _cost(arena, bank, list(arena.members))
+    alone = {technique: _cost(arena, bank, [technique]) for technique in arena.members}
+    again = _cost(arena, bank, list(arena.members))  # before and after, so that a change of pace favours neither
+    mean = Cost(
+        together.parameters,
+        (together.train_seconds + again.train_seconds) / 2,
+        2 / (1 / together.scored + 1 / again.scored),
+    )
+    return BatteryCosts(alone, mean, arena.left_out)
+
+
+def _cost(arena: Arena, bank: Bank, techniques: list[str]) -> Cost:
+    detectors = {technique: arena.new_detector(technique, 0) for technique in techniques}
+    start = time.perf_counter()
+    case = Case.of(arena, bank, 0)
+    fold = cut_fold(arena, case, 0, share=1.0)
+    train_battery(
+        detectors,
+        case.gallery,
+        labelled(*fold.learn),
+        labelled(*fold.stop),
+        settings=arena.battery,
+        images=arena.judge.images,
+        fresh=True,
+        seed=0,
+        machine=arena.machine,
+    )
+    seconds = time.perf_counter() - start
+    parameters = sum(p.numel() for its in detectors.values() for p in its.parameters() if p.requires_grad)
+    return Cost(parameters, seconds, _images_a_second(arena, detectors))
+
+
+def _images_a_second(arena: Arena, detectors: Mapping[str, Detector]) -> float:
+    images = torch.cat([arena.judge_reals.images, arena.generator_reals.images])[:SCORED]
+    paces = []
+    for _ in range(PASSES):
+        start = time.perf_counter()
+        score_all(detectors, Gallery(images, arena.evidence, arena.machine.device))
+        paces.append(len(images) / (time.perf_counter() - start))
+    return float(np.max(paces))

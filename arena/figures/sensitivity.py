@@ -1,0 +1,59 @@
+"""Limits of detection, technique by artefact: how faint a trace each still catches."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from arena.figures.style import BAND, INK, look
+from arena.sensitivity.search import Limit
+
+Limits = Mapping[str, Mapping[str, Limit]]
+"""Technique -> artefact -> limit."""
+
+
+def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
+    """A matrix of limits in grey levels: dark is sharp-eyed, and where nothing was caught the cell is grey.
+
+    Techniques are sorted by how much they catch, artefacts by how many catch them; a frame marks a technique's own
+    artefact, which its judges must catch to be fit.
+
+    Args:
+        limits: of every technique and artefact.
+        own: technique -> its own artefact.
+        largest: amplitude that was tried, in grey levels.
+    """
+    values = {name: {kind: _value(limit) for kind, limit in row.items()} for name, row in limits.items()}
+    kinds = sorted(next(iter(values.values())), key=lambda kind: sum(_rank(row[kind], largest) for row in values.values()))
+    names = sorted(values, key=lambda name: sum(_rank(value, largest) for value in values[name].values()))
+    matrix = np.array([[values[name][kind] for kind in kinds] for name in names])
+    colours, norm = colormaps["viridis"].with_extremes(bad=BAND), LogNorm(1, largest)
+    with look():
+        figure = Figure(figsize=(1.5 + 0.78 * len(kinds), 0.9 + 0.235 * len(names)), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(matrix, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xticks(range(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
+        axes.set_yticks(range(len(names)), names)
+        axes.xaxis.tick_top()
+        for (row, column), value in np.ndenumerate(matrix):
+            name, kind = names[row], kinds[column]
+            ink = INK if math.isnan(value) or value > 0.35 * largest else "white"
+            weight = "bold" if own.get(name) == kind else "normal"
+            axes.text(
+                column, row, str(limits[name][kind]), ha="center", va="center", color=ink, fontsize=7, weight=weight
+            )
+        figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02, label="limit of detection, grey levels")
+    return figure
+
+
+def _value(limit: Limit) -> float:
+    return math.nan if limit.amplitude is None else max(limit.amplitude, 1.0)
+
+
+def _rank(value: float, largest: int) -> float:
+    return math.log(2 * largest if math.isnan(value) else value)

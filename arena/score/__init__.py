@@ -1,0 +1,1 @@
+"""Any folder of images before the detectors of a finished run."""

@@ -1,0 +1,129 @@
+"""The detectors of a finished run, from its config and checkpoints: neither the race nor its data is built again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from omegaconf import OmegaConf
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from arena.answer.declared import read_config
+from arena.config import STACK
+from arena.detectors.calibration import Calibration
+from arena.detectors.detector import Detector, Insider
+from arena.detectors.gallery import Gallery
+from arena.detectors.scoring import score_all
+from arena.detectors.stack import Stack
+from arena.errors import ArenaError, first_line
+from arena.evidence import Evidence
+from arena.generators.generator import TrainableGenerator
+from arena.parts import SHAPE, part
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a run's detectors of one round say of images: probabilities, for that run's data and as many fakes as reals.
+
+    Args:
+        detectors: by technique, as ``retrain`` left them.
+        calibrations: of each.
+        stack: over them, None where the run has none.
+        evidence: the path down which images come.
+        resolution: side in pixels of the images it takes, before the evidence path.
+        channels: 1 or 3.
+        round: whose detectors.
+    """
+
+    detectors: dict[str, Detector]
+    calibrations: dict[str, Calibration]
+    stack: Stack | None
+    evidence: Evidence
+    resolution: int
+    channels: int
+    round: int
+
+    @classmethod
+    def of(cls, run: Path, round: int | None = None) -> Self:
+        """The detectors of a round.
+
+        Args:
+            run: the run directory.
+            round: None for the last one there is.
+
+        Raises:
+            ArenaError: where ``run`` is no run, or has no detectors of that round.
+        """
+        config = read_config(run)
+        rounds = sorted(
+            int(path.parts[-2].removeprefix("round_")) for path in run.glob("checkpoints/round_*/detectors")
+        )
+        if not rounds:
+            raise ArenaError(f"{run}: expected checkpoints of detectors, found none")
+        round = rounds[-1] if round is None else round
+        if round not in rounds:
+            raise ArenaError(f"--round={round}: expected a round of {run}, which has {rounds[0]} to {rounds[-1]}")
+        images = _mapping(config, "images", run)
+        resolution, channels, levels = (int(str(images[key])) for key in SHAPE)
+        evidence = part(OmegaConf.create(dict(_mapping(config, "evidence", run))), "evidence", levels=levels)
+        battery, folder = _mapping(config, "battery", run), run / "checkpoints" / f"round_{round:02d}" / "detectors"
+        left_out = config.get("left_out") or {}
+        assert isinstance(left_out, Mapping)
+        seen = evidence.resolution(resolution)
+        detectors = {}
+        for name, node in _mapping(battery, "members", run).items():
+            if name in left_out:
+                continue
+            factory = part(OmegaConf.create(node), f"battery.members.{name}", SHAPE)
+            detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
+            if isinstance(detectors[name], Insider):
+                detectors[name].meet(*_untrained_gan(config, run, resolution, channels, levels, seen))
+            _load(detectors[name], folder / f"{name}.safetensors")
+        calibrations = {name: Calibration() for name in detectors}
+        for name, calibration in calibrations.items():
+            _load(calibration, folder / f"{name}.calibration.safetensors")
+        stack = None
+        if battery.get(STACK) is not None:
+            stack = part(OmegaConf.create(battery[STACK]), "battery.stack", ["members"])(members=len(detectors))
+            _load(stack, folder / f"{STACK}.safetensors")
+        return cls(detectors, calibrations, stack, evidence, resolution, channels, round)
+
+    @property
+    def columns(self) -> list[str]:
+        """Every technique, the stack last."""
+        return [*self.detectors, *([STACK] if self.stack else [])]
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Of being fake, float64 (N, techniques), of uint8 images (N, C, resolution, resolution)."""
+        logits = score_all(self.detectors, Gallery(images, self.evidence))
+        found = [self.calibrations[name](its) for name, its in logits.items()]
+        if self.stack is not None:  # a logistic regression on validation images, and so a probability already
+            found.append(torch.sigmoid(self.stack(torch.stack([logits[name] for name in self.detectors], 1)).double()))
+        return torch.stack(found, dim=1)
+
+
+def _untrained_gan(
+    config: Mapping[str, object], run: Path, resolution: int, channels: int, levels: int, seen: int
+) -> tuple[TrainableGenerator, nn.Module]:
+    """Networks of the run's sizes for an insider, whose own tensors hold the weights."""
+    node = OmegaConf.create({**_mapping(config, "generator", run), "weights": None})
+    generator = part(node, "generator", SHAPE)(resolution=resolution, channels=channels, levels=levels)
+    return generator, generator.discriminator(seen)
+
+
+def _load(module: nn.Module, path: Path) -> None:
+    try:
+        module.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ArenaError(f"{path}: expected the tensors of this technique ({first_line(error)})") from error
+
+
+def _mapping(config: Mapping[str, object], key: str, run: Path) -> Mapping[str, object]:
+    value = config.get(key)
+    if not isinstance(value, Mapping):
+        raise ArenaError(f"{run / 'config.yaml'}: expected {key}, which runs of earlier versions did not write down")
+    return value
