@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from arena.bank import Bank
-from arena.config import STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
+from arena.config import BAG, STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
 from arena.data.reals import RealData, Reals
+from arena.detectors.bag import Bag
 from arena.detectors.detector import Detector, DoesNotApply, Insider, needs
 from arena.detectors.stack import Stack
 from arena.errors import ArenaError
@@ -84,6 +85,7 @@ class Arena:
     pool: Pool
     members: dict[str, Factory[Detector]]
     stack: StackFactory | None
+    bag: Bag | None
     battery: BatteryConfig
     schedule: ScheduleConfig
     bank: BankConfig
@@ -182,12 +184,12 @@ class Arena:
 
     @cached_property
     def techniques(self) -> list[str]:
-        """Every technique of the battery, the stack last."""
-        return [*self.members, *([STACK] if self.stack else [])]
+        """Every technique of the battery, those over others last."""
+        return [*self.members, *([STACK] if self.stack else []), *([BAG] if self.bag else [])]
 
     def told(self, technique: str) -> bool:
-        """Whether the generator is told of this technique. Nobody tells it of the stack."""
-        return technique != STACK and self.access.told(technique, self.examples_of[technique].differentiable)
+        """Whether the generator is told of this technique. Nobody tells it of the stack, nor of the bag."""
+        return technique in self.members and self.access.told(technique, self.examples_of[technique].differentiable)
 
     @cached_property
     def outside(self) -> bool:
@@ -268,6 +270,10 @@ class Arena:
             name = type(generator).__name__.lower()
             raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")
         generator.check(self.bank.counts)
+        if self.bag is not None:
+            fewest = min(min(len(self.judge_reals), self.bank.test) // self.judge.folds, self.bank.cell)
+            expected = f"at most half of the images of a fold or cell, {fewest // 2}"
+            require(2 * self.bag.n <= fewest, "battery.bag.n", self.bag.n, expected)
         if self.rounds and self.access.gradients and not any(map(self.told, self.members)):
             raise ArenaError(
                 f"access={self.access.name}: expected a differentiable technique that is not held out "

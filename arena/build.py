@@ -85,6 +85,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
             str(name): part(node, f"battery.members.{name}", SHAPE) for name, node in composed.battery.members.items()
         },
         stack=None if composed.battery.stack is None else part(composed.battery.stack, "battery.stack", ["members"]),
+        bag=None if composed.battery.bag is None else part(composed.battery.bag, "battery.bag"),
         battery=config.battery,
         schedule=config.schedule,
         bank=config.bank,

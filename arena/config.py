@@ -15,8 +15,8 @@ from omegaconf import MISSING
 from arena.data.split import FEWEST
 from arena.errors import ArenaError
 
-STACK = "stack"
-"""The technique over all others: its name in every record, and its key in a battery."""
+STACK, BAG = "stack", "bag"
+"""The techniques over all others: their names in every record, and their keys in a battery."""
 
 
 def require(condition: bool, key: str, value: object, expected: str) -> None:
@@ -95,7 +95,7 @@ class BankConfig:
 
 @dataclass
 class BatteryConfig:
-    """The techniques in the race, each a detector's config by name, and the stack over their scores.
+    """The techniques in the race, each a detector's config by name, and the stack over their scores, and a bag over the stack's.
 
     ``images`` is the budget of a gradient-trained detector in one round, ``replay`` the share of its fakes drawn from
     earlier rounds.
@@ -103,6 +103,7 @@ class BatteryConfig:
 
     members: dict[str, Any] = field(default_factory=dict)
     stack: Any = None
+    bag: Any = None
     images: int = 12_000
     batch: int = 128
     learning_rate: float = 5e-3
@@ -110,7 +111,9 @@ class BatteryConfig:
     replay: float = 0.5
 
     def __post_init__(self) -> None:
-        require(STACK not in self.members, "battery.members.stack", "...", "the stack under battery.stack")
+        for name in (STACK, BAG):
+            require(name not in self.members, f"battery.members.{name}", "...", f"the {name} under battery.{name}")
+        require(self.bag is None or self.stack is not None, "battery.bag", "...", "a stack, whose logits it takes")
         require(self.batch >= 2, "battery.batch", self.batch, "at least 2")
         require(self.images >= self.batch, "battery.images", self.images, f"at least one batch ({self.batch})")
         require(0 <= self.replay < 1, "battery.replay", self.replay, "a share in [0, 1)")

@@ -39,10 +39,24 @@ def reading(key: str, path: str, expected: str) -> Iterator[None]:
         transformers.logging.set_verbosity(verbosity)
 
 
-def place(path: str) -> str:
-    """A folder, or a name as the hub knows it."""
+def folder_of(path: str) -> Path:
+    """The folder itself, or that in which the hub's local cache keeps what goes by this name.
+
+    Raises:
+        OSError, ValueError: where there is neither.
+    """
     folder = Path(path).expanduser()
-    return str(folder) if folder.is_dir() else path
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
+
+    return Path(snapshot_download(path, local_files_only=True))
+
+
+def files_of(path: str) -> list[Path]:
+    """The files a network is made from: its configuration and its weights."""
+    folder = folder_of(path)
+    return sorted(file for ending in ("*.json", "*.safetensors") for file in folder.glob(ending))
 
 
 def from_files(kind: Any, path: str) -> Any:
@@ -52,7 +66,7 @@ def from_files(kind: Any, path: str) -> Any:
         ValueError: where some are not: the library would fill them in at random.
     """
     network, found = kind.from_pretrained(
-        place(path),
+        folder_of(path),
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from importlib.metadata import PathDistribution
 from pathlib import Path
 
@@ -116,3 +118,93 @@ def test_a_network_of_a_package_outside_the_checkout_races(installed, tmp_path, 
         assert states[0].keys() == states[1].keys() == {f"network.{name}" for name in NAMES}
         changed = {name for name in states[0] if not torch.equal(states[0][name], states[1][name])}
         assert changed == {f"network.{name}" for name in NAMES}
+
+
+# --- docs/plugging-in-a-detector.md, as it is written ----------------------------------------------------------------
+
+PAGE = (CHECKOUT / "docs" / "plugging-in-a-detector.md").read_text()
+BLOCK = re.compile(r"^( *)`([\w/]+\.(?:py|yaml))`:\n\n *```\w+\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+BUILT = """
+import sys
+import torch
+from hydra import compose, initialize_config_dir
+from arena.__main__ import CONF
+from arena.config import register
+from arena.parts import SHAPE, part
+
+register()
+with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+    composed = compose("config", sys.argv[1:])
+images = torch.rand(3, 1, 8, 8) * 2 - 1
+for name in ("mine", "flatness", "theirs"):
+    if name in composed.battery.members:
+        detector = part(composed.battery.members[name], f"battery.members.{name}", SHAPE)
+        detector = detector(resolution=8, channels=1, levels=17).eval()
+        print(name, type(detector).__name__, detector.artefact, detector.differentiable, tuple(detector(images).shape))
+"""
+"""Composes as the command does, and builds the detectors of the page."""
+
+PATHS = ["hydra.searchpath=[file://mine/conf]"]
+MINE = ["+detector@battery.members.mine=mine", "+detector@battery.members.flatness=flatness"]
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A folder with the page's files, which is no part of the checkout."""
+    for _, name, content in BLOCK.findall(PAGE):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(content))
+    (tmp_path / "mine" / "__init__.py").touch()
+    return tmp_path
+
+
+def test_the_page_says_of_every_file_where_it_lies():
+    names = [name for _, name, _ in BLOCK.findall(PAGE)]
+    assert names == [
+        *("mine/net.py", "mine/conf/detector/mine.yaml", "export.py", "mine/flatness.py"),
+        *("mine/conf/detector/flatness.yaml", "tests/test_mine.py"),
+    ]
+    assert len(names) == len(re.findall(r"^ *```\w+$", PAGE, re.MULTILINE))
+
+
+def test_the_pages_detectors_are_built_outside_the_checkout(installed, package):
+    done = run(installed, package, "-c", BUILT, *PATHS, *MINE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "mine TrainableModule stripes True (3,)",
+        "flatness Flatness checkerboard True (3,)",
+    ]
+    command = ["-m", "arena", "--config-dir", "mine/conf", "--cfg", "job", *MINE]
+    done = run(installed, package, *command)
+    assert done.returncode == 0, done.stderr
+    assert "name: mine.net.Net" in done.stdout
+
+
+@pytest.mark.parametrize("file", ["net.pt2", "net.pt"])
+def test_the_pages_exported_programs_are_built(installed, package, file):
+    done = run(installed, package, "export.py")
+    assert done.returncode == 0, done.stderr
+    theirs = "battery.members.theirs"
+    keys = [f"+detector@{theirs}=module", f"{theirs}.path={file}", f"{theirs}.trainable=false"]
+    done = run(installed, package, "-c", BUILT, *keys)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "theirs FrozenModule checkerboard True (3,)\n"
+
+
+def test_the_pages_test_passes(installed, package):
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(package), "tests"]
+    done = run(installed, package, *command)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_the_pages_detectors_race(installed, package):
+    shape = ["generator=oracle", "access=none", "race.rounds=0", "run_dir=race"]
+    done = run(installed, package, "-c", SCRIPT, "--config-dir", "mine/conf", *ONE, *MINE, *shape, str(CHECKOUT))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((package / "race" / "verdict.json").read_text())["sentence"] in done.stdout
+    written = (package / "race" / "config.yaml").read_text()
+    assert "mine.net.Net" in written
+    assert "mine.flatness.Flatness" in written

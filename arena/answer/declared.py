@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from arena.config import STACK, AnswerConfig
+from arena.config import BAG, STACK, AnswerConfig
 from arena.errors import ArenaError, first_line
 
 
@@ -20,8 +20,8 @@ class Declared:
     Args:
         answer: margin, alpha and the limits of the guards.
         last_round: the round at which the verdict is read.
-        techniques: every technique that must be passed, sorted: those of the battery that apply to the images, and the
-            stack where there is one.
+        techniques: every technique that must be passed, sorted: those of the battery that apply to the images, and
+            stack and bag where there are such.
         judge_seeds: fresh judges of each technique.
         judge_folds: cross-fitting folds.
         data_seed: of the split.
@@ -47,7 +47,7 @@ def declared(config: Mapping[str, object]) -> Declared:
     battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
     left_out = config.get("left_out") or {}
     members = [name for name in _mapping(battery, "members") if not (isinstance(left_out, Mapping) and name in left_out)]
-    techniques = [*members, *([STACK] if battery.get(STACK) is not None else [])]
+    techniques = [*members, *(name for name in (STACK, BAG) if battery.get(name) is not None)]
     terms = AnswerConfig(
         **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}
     )

@@ -139,7 +139,9 @@ class FittedDetector(Detector):
             validation: features and labels to stop or choose on.
             seed: of whatever is random in the fit.
         """
-        self.head.fit(train, validation, seed)
+        device = next((tensor.device for tensor in self.head.buffers()), torch.device("cpu"))
+        self.head.cpu().fit(train, validation, seed)
+        self.head.to(device)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W)."""

@@ -28,7 +28,7 @@ def ring_means(resolution: int) -> Tensor:
 @shared
 def grey_power(images: Tensor) -> Tensor:
     """Power (B, H, W), float64, of the channels' mean."""
-    grey = spectrum(images).mean(1)  # the transform is linear
+    grey = spectrum(images.mean(1, keepdim=True)).squeeze(1)
     return grey.real.square() + grey.imag.square()
 
 

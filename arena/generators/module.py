@@ -1,9 +1,8 @@
 """Generators from outside: any network from z to images, examined as it is or trained on."""
 
 import copy
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from arena.data.reals import Reals
 from arena.errors import ArenaError
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.generator import Generator, TrainableGenerator, file_hash, load_weights
-from arena.generators.program import import_network, load_program
+from arena.program import each_its_own, import_network, load_program, set_mode, sources
 
 Range = tuple[float, float]
 
@@ -53,13 +52,12 @@ class TrainableModule(TrainableGenerator):
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         self.network, self.z_dim, self.range, self.learning_rate = network, z_dim, range, learning_rate
         self.discriminator_width, self.made_of = discriminator_width, made_of
-        self.register_state_dict_post_hook(_each_its_own)
+        self.register_state_dict_post_hook(each_its_own)
 
     def train(self, mode: bool = True) -> "TrainableModule":
         """Set the mode, of the network too where it has one to set."""
         self.training = mode
-        with suppress(NotImplementedError):  # of an exported program
-            self.network.train(mode)
+        set_mode(self.network, mode)
         return self
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
@@ -131,7 +129,7 @@ def module(
         resolution: side in pixels.
         channels: 1 or 3.
         levels: grey levels of the data.
-        path: of a TorchScript file or of an exported program (``arena.generators.program`` says whom to trust).
+        path: of a TorchScript file or of an exported program (``arena.program`` says whom to trust).
         name: instead, dotted, of a class or function that makes an ``nn.Module``.
         kwargs: that ``name`` is called with.
         weights: safetensors file to load; None for those it comes with.
@@ -153,8 +151,8 @@ def module(
     require(discriminator_width >= 1, "generator.discriminator_width", discriminator_width, "at least 1")
     if z_dim is None or z_dim < 1:
         raise ArenaError(f"generator.z_dim={z_dim or 'null'}: expected the size of the z that the network takes")
-    network = load_program(path) if path else import_network(str(name), kwargs or {})
-    made_of = [Path(path).expanduser()] if path else _sources(str(name), network)
+    network = load_program(path, "generator") if path else import_network(str(name), kwargs or {}, "generator")
+    made_of = [Path(path).expanduser()] if path else sources(str(name), network)
     if weights is not None:
         load_weights(network, weights, "generator.weights")
         made_of.append(Path(weights).expanduser())
@@ -210,13 +208,6 @@ def _few(generator: TrainableModule, source: str) -> Tensor:
     return images
 
 
-def _sources(name: str, network: nn.Module) -> list[Path]:
-    """The source files of the class or function of that name, and of what it made; what they import is not followed."""
-    modules = {name.rpartition(".")[0], type(network).__module__}
-    files = [getattr(sys.modules.get(module), "__file__", None) for module in sorted(modules)]
-    return [Path(file) for file in dict.fromkeys(files) if file]
-
-
 @contextmanager
 def _drawing_from(rng: torch.Generator | None) -> Iterator[None]:
     """What is drawn from torch's global streams is drawn from ``rng`` instead, and leaves them as they were."""
@@ -227,12 +218,3 @@ def _drawing_from(rng: torch.Generator | None) -> Iterator[None]:
     with torch.random.fork_rng([rng.device] if rng.device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _each_its_own(network: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
-    """Tied weights under each of their names: safetensors takes no two tensors that share memory."""
-    seen: set[int] = set()
-    for name, value in state.items():
-        if (place := value.untyped_storage().data_ptr()) in seen:
-            state[name] = value.clone()
-        seen.add(place)

@@ -93,8 +93,8 @@ def muster(arena: Arena) -> list[TechniqueRecord]:
 
 
 def own_artefact(arena: Arena, technique: str) -> Artefact:
-    """The artefact of a technique's family; the stack's is its first member's."""
-    return arena.examples_of[next(iter(arena.members)) if technique == STACK else technique].artefact
+    """The artefact of a technique's family; the stack's and the bag's is their first member's."""
+    return arena.examples_of[technique if technique in arena.members else next(iter(arena.members))].artefact
 
 
 def _case(arena: Arena, control: Generator) -> Case:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from arena.arena import Arena
-from arena.config import STACK
+from arena.config import BAG, STACK
 from arena.data.split import cut, folds
 from arena.detectors.scoring import score_all
 from arena.detectors.stack import Stack
@@ -65,7 +65,7 @@ def judge_case(
         arena: the race.
         progress: is told of every step.
         case: reals and fakes.
-        techniques: who judges; with all members, the stack too.
+        techniques: who judges; with all members, stack and bag too.
         seed: of the judges' streams.
         judge_seed: which of the several judges of each technique.
         share: of data and images the judges may use.
@@ -99,6 +99,8 @@ def judge_case(
     joined = {name: Judgement(_joined(tests[name]), _joined(stops[name])) for name in techniques}
     if arena.stack is not None and set(techniques) == set(arena.members):
         joined[STACK] = judge_stack(arena, joined)
+        if arena.bag is not None:
+            joined[BAG] = Judgement(*map(arena.bag, joined[STACK]))
     return Judgements(joined, images)
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from arena.arena import Arena
-from arena.config import STACK
+from arena.config import BAG, STACK
 from arena.data.reals import Reals
 from arena.detectors.detector import Detector
 from arena.detectors.gallery import Gallery
@@ -48,7 +48,11 @@ class Test:
             name: scores_of(logits, self.reals, np.arange(self.fakes))
             for name, logits in score_all(detectors, self.gallery).items()
         }
-        return found if stack is None else found | {STACK: stacked(stack, list(found.values()))}
+        if stack is not None:
+            found[STACK] = stacked(stack, list(found.values()))
+            if arena.bag is not None:
+                found[BAG] = arena.bag(found[STACK])
+        return found
 
 
 def load_battery(arena: Arena, round: int) -> tuple[dict[str, Detector], Stack | None]:

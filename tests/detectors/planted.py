@@ -22,7 +22,7 @@ from arena.training.detecting import train_battery
 from arena.training.trainer import Machine
 
 CONF = Path(__file__).parents[2] / "conf"
-OTHERS = {"stack", "module", "probe"}
+OTHERS = {"stack", "bag", "module", "probe"}
 """Configs that are no technique by themselves: over others, or with files still to be named."""
 TECHNIQUES = sorted({path.stem for path in (CONF / "detector").glob("*.yaml")} - OTHERS)
 CACHE = Path(tempfile.gettempdir()) / "arena-test-portraits"

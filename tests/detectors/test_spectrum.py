@@ -1,16 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.metrics import roc_auc_score
 
-from arena.detectors.detector import Examples
-from arena.detectors.spectrum import PENALTIES, Spectrum, ring_means
-from arena.images import on_levels, to_float, to_uint8
-from tests.detectors.planted import digits, examples
+from arena.detectors.spectrum import Spectrum, ring_means
+from arena.errors import ArenaError
+from arena.images import on_levels, to_uint8
+from tests.detectors.fitted import fit, logits
+from tests.detectors.planted import examples
 
 
 def spectrum(resolution=8, channels=1, levels=17):
@@ -51,38 +48,7 @@ def test_the_profile_is_numpys(resolution, channels):
     radius = np.hypot(x, y).astype(int)
     rings = np.stack([power[:, radius == k].mean(1) for k in range(len(detector.rings))], axis=1)
     expected = 10 * np.log10(rings + 1e-6)
-    np.testing.assert_allclose(detector.profile(images), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_its_logit_is_the_platt_scaled_margin_of_the_best_svm_on_validation():
-    # Uneven classes, so that the weights of both fits matter.
-    learned, validation, test = (
-        Examples(part.images[cut:], part.labels[cut:])
-        for part, cut in zip(digits("spectrum"), (300, 100, 0), strict=True)
-    )
-    detector = spectrum()
-    detector.fit(to_float(learned.images), learned, (to_float(validation.images), validation), seed=5)
-    x, x_validation, x_test = (
-        detector.profile(to_float(part.images)).double().numpy() for part in (learned, validation, test)
-    )
-    y, y_validation = learned.labels.numpy(), validation.labels.numpy()
-    share = y_validation.mean()
-    weights = np.where(y_validation == 1, 0.5 / share, 0.5 / (1 - share))
-    found = []
-    for penalty in PENALTIES:
-        linear = LinearSVC(
-            C=penalty,
-            class_weight="balanced",
-            dual=False,  # type: ignore[arg-type]  # typed after its default
-            max_iter=10_000,
-        )
-        svm = make_pipeline(StandardScaler(), linear)
-        margin = svm.fit(x, y).decision_function(x_validation)[:, None]
-        platt = LogisticRegression(C=1e3).fit(margin, y_validation, sample_weight=weights)
-        loss = log_loss(y_validation, platt.predict_proba(margin)[:, 1], sample_weight=weights)
-        found.append((loss, platt.decision_function(svm.decision_function(x_test)[:, None])))
-    _, expected = min(found, key=lambda pair: pair[0])
-    np.testing.assert_allclose(detector(to_float(test.images)), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(detector.features(images), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("stripes", 0.95, 1.0), ("checkerboard", 0.4, 0.6)])
@@ -91,23 +57,20 @@ def test_it_catches_stripes_and_misses_a_checkerboard_whose_frequency_lies_beyon
         examples(clouds(n, seed), kind, 4, levels=256) for seed, n in enumerate((600, 300, 600))
     )
     detector = spectrum(32, levels=256)
-    detector.fit(to_float(learned.images), learned, (to_float(validation.images), validation), seed=0)
-    assert low <= roc_auc_score(test.labels, detector(to_float(test.images))) <= high
+    fit(detector, learned, validation)
+    assert low <= roc_auc_score(test.labels, logits(detector, test)) <= high
 
 
 def test_mixed_precision_does_not_touch_its_logit():
     detector = spectrum(32)
     # Weights of both signs cancel in the sum, as a fit makes them.
-    detector.weight.copy_(10 * torch.randn(20, generator=torch.Generator().manual_seed(0)))
+    detector.head.weight = 10 * torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     images = torch.rand(4, 1, 32, 32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = detector(images)
     assert torch.equal(inside, detector(images))
 
 
-def test_a_margin_that_validation_contradicts_is_not_turned_round():
-    learned, validation, test = digits("spectrum")
-    liar = Examples(validation.images, 1 - validation.labels)
-    detector = spectrum()
-    detector.fit(to_float(learned.images), learned, (to_float(liar.images), liar), seed=0)
-    assert roc_auc_score(test.labels, detector(to_float(test.images))) > 0.8
+def test_an_impossible_epsilon_names_its_key():
+    with pytest.raises(ArenaError, match=r"battery.members.spectrum.epsilon=-1.0: expected above 0"):
+        Spectrum(resolution=8, channels=1, levels=17, epsilon=-1.0)

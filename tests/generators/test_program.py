@@ -1,3 +1,4 @@
+import functools
 import os
 import pickle
 import zipfile
@@ -9,9 +10,13 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from arena import program
 from arena.errors import ArenaError
-from arena.generators.program import TENSORS_ONLY, import_network, load_program
+from arena.program import TENSORS_ONLY
 from tests.generators.foreign import Z_DIM, Net
+
+load_program = functools.partial(program.load_program, part="generator")
+import_network = functools.partial(program.import_network, part="generator")
 
 
 @pytest.fixture

@@ -34,12 +34,12 @@ class Head(nn.Module, ABC):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B,) float32 of features (B, F)."""
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Buffers take the sizes of those that are loaded."""
         for name, buffer in self.named_buffers(recurse=False):
             if (saved := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.empty_like(saved, device=buffer.device))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def platt(margins: NDArray[np.floating], sample: Sample) -> tuple[float, float]:

@@ -19,26 +19,35 @@ FLOOR = 1e-6
 
 
 class Linear(Head):
-    """A weighted sum of standardised features, its penalty chosen by the calibrated log loss on validation.
+    """A weighted sum of features, its penalty chosen by the calibrated log loss on validation.
 
     The margin becomes a logit by Platt scaling on the same validation images.
+
+    Args:
+        standardised: whether each feature is divided by its deviation over the training set first. Histograms are not:
+            a bin that is hardly ever hit would weigh as much as any.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, standardised: bool = True) -> None:
         super().__init__()
+        self.standardised = standardised
         self.register_buffer("weight", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("bias", torch.zeros((), dtype=torch.float64))
 
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
         """Fit one a penalty, keep that of least loss."""
-        x = train.features.double().numpy()
-        mean, deviation = x.mean(0), np.maximum(x.std(0), FLOOR)
+        # A copy, changed in place: of many features there is no room for several.
+        x = train.features.to(torch.float64, copy=True).numpy()
+        mean = x.mean(0)
+        deviation = np.maximum(x.std(0), FLOOR) if self.standardised else np.ones_like(mean)
+        x -= mean
+        x /= deviation
         x_validation = (validation.features.double().numpy() - mean) / deviation
         best = math.inf
-        for weight, bias in self._margins((x - mean) / deviation, train, seed):
+        for weight, bias in self._margins(x, train, seed):
             margins = x_validation @ weight + bias
             slope, offset = platt(margins, validation)
             loss = log_loss(slope * margins + offset, validation)
@@ -87,12 +96,13 @@ class Ridge(Linear):
         root = np.sqrt(train.weights.double().numpy())
         target = 2.0 * train.labels.double().numpy() - 1.0  # of weighted mean 0
         centre = np.average(x, axis=0, weights=root**2)
-        design = (x - centre) * root[:, None]
-        small = design.shape[1] <= design.shape[0]
-        values, vectors = eigh(design.T @ design if small else design @ design.T)
-        aim = design.T @ (root * target) if small else root * target
+        x -= centre
+        x *= root[:, None]
+        small = x.shape[1] <= x.shape[0]
+        values, vectors = eigh(x.T @ x if small else x @ x.T)
+        aim = x.T @ (root * target) if small else root * target
         turned, scale = vectors.T @ aim, float(values.clip(0).mean())
         for ridge in RIDGES:
             solution = vectors @ (turned / (values.clip(0) + ridge * scale + 1e-12))
-            weight = solution if small else design.T @ solution
+            weight = solution if small else x.T @ solution
             yield weight, -float(weight @ centre)

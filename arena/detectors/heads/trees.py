@@ -69,16 +69,21 @@ class Trees(Head):
     @torch.no_grad()
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B,) of features (B, F): every image walks down every tree at once."""
-        batch, trees = len(features), torch.arange(len(self.nodes), device=features.device)
-        at = torch.zeros(batch, len(self.nodes), dtype=torch.long, device=features.device)
-        for _ in range(self.leaves):  # no tree of so many leaves is deeper
-            node = self.nodes[trees, at]
-            if bool((node[..., LEAF] == 1).all()):
-                break
-            value = features.gather(1, node[..., FEATURE].long())
-            step = torch.where(value <= node[..., THRESHOLD], node[..., LEFT], node[..., RIGHT]).long()
-            at = torch.where(node[..., LEAF] == 1, at, step)
-        return (self.baseline + self.nodes[trees, at][..., VALUE].sum(1)).float()
+        return (self.baseline + descend(self.nodes, features).sum(1)).float()
+
+
+def descend(nodes: Tensor, features: Tensor) -> Tensor:
+    """Values (B, trees) of the leaves that features (B, F) come to in stored trees (trees, width, 6)."""
+    trees = torch.arange(len(nodes), device=features.device)
+    at = torch.zeros(len(features), len(nodes), dtype=torch.long, device=features.device)
+    for _ in range(nodes.shape[1]):  # no tree of so many nodes is deeper
+        node = nodes[trees, at]
+        if bool((node[..., LEAF] == 1).all()):
+            break
+        value = features.gather(1, node[..., FEATURE].long())
+        step = torch.where(value <= node[..., THRESHOLD], node[..., LEFT], node[..., RIGHT]).long()
+        at = torch.where(node[..., LEAF] == 1, at, step)
+    return nodes[trees, at][..., VALUE]
 
 
 def _as_nodes(forest: HistGradientBoostingClassifier, trees: int, width: int) -> NDArray[np.float64]:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from arena.detectors.shared import shared
+
 SMALLEST = 4
 """Pixels of the coarsest band."""
 FLOOR = 1e-3
@@ -27,6 +29,7 @@ def bands(images: Tensor) -> list[Tensor]:
     return [*found, images[:, None]]
 
 
+@shared
 def log_errors(difference: Tensor) -> Tensor:
     """Logarithm of the mean absolute difference (B, bands), fp32, in each band of images (B, C, H, W)."""
     with torch.autocast(difference.device.type, enabled=False):
@@ -35,7 +38,9 @@ def log_errors(difference: Tensor) -> Tensor:
 
 
 class ErrorHead(nn.Module):
-    """Logits of images by how far off their reconstructions are.
+    """Logits of images by how far off their reconstructions are, beside how much there was to make.
+
+    Any network makes a flat image again, so that an error says little without the content of its band.
 
     Args:
         side: of the images in pixels.
@@ -45,9 +50,10 @@ class ErrorHead(nn.Module):
     def __init__(self, *, side: int, hidden: int) -> None:
         super().__init__()
         count = sum(band.shape[1] for band in bands(torch.zeros(1, 1, side, side)))
-        self.norm = nn.BatchNorm1d(count, affine=False)
-        self.layers = nn.Sequential(nn.Linear(count, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.norm = nn.BatchNorm1d(2 * count, affine=False)
+        self.layers = nn.Sequential(nn.Linear(2 * count, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def forward(self, images: Tensor, made: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, side, side) and their reconstructions, of the same shape."""
-        return self.layers(self.norm(log_errors(images - made))).squeeze(1)
+        features = torch.cat([log_errors(images - made), log_errors(images)], dim=1)
+        return self.layers(self.norm(features)).squeeze(1)

@@ -1,38 +1,20 @@
 """Feature spaces `dinov2` and `clip`: large networks that others trained, from weights on this machine alone."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from arena.config import require
-from arena.errors import ArenaError
 from arena.images import to_float
 from arena.metrics.features.space import CPU, Features, FeatureSpace
+from arena.tower import CLIP, DINOV2, Kind, Tower, expected_of, load_tower
 
 BATCH = 64
-
-
-class Colours(NamedTuple):
-    """Mean and deviation of red, green and blue in [0, 1], of what a network was trained on."""
-
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
-
-
-class Embedding(NamedTuple):
-    """A network in eval mode, the pixels of the side it sees, and images (B, 3, side, side) to its features (B, d)."""
-
-    network: nn.Module
-    side: int
-    embed: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,15 +28,15 @@ class Pretrained(FeatureSpace):
         ArenaError: without a path.
     """
 
-    colours: ClassVar[Colours]
     path: str | None
 
-    def __post_init__(self) -> None:
-        require(self.path is not None, "features.path", "null", self._expected)
-
+    @property
     @abstractmethod
-    def embedding(self) -> Embedding:
-        """The network from local files."""
+    def kind(self) -> Kind:
+        """Which network it is."""
+
+    def __post_init__(self) -> None:
+        require(self.path is not None, "features.path", "null", expected_of(self.name))
 
     def check(self) -> None:
         """Load the weights, and forget them: a race would find out after its warm-up only."""
@@ -62,56 +44,16 @@ class Pretrained(FeatureSpace):
 
     def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
         """The network on that device, in fp32."""
-        embedding = self._load()
-        embedding.network.to(device)
-        mean, deviation = (torch.tensor(each, device=device).view(3, 1, 1) for each in self.colours)
+        tower = self._load().to(device)
 
         @torch.inference_mode()
         def features(images: Tensor) -> NDArray[np.float32]:
-            seen = (as_colour(batch.to(device), embedding.side) for batch in images.split(BATCH))
-            return torch.cat([embedding.embed((batch - mean) / deviation).cpu() for batch in seen]).numpy()
+            return torch.cat([tower(to_float(batch.to(device))).cpu() for batch in images.split(BATCH)]).numpy()
 
         return features
 
-    @property
-    def _expected(self) -> str:
-        return (
-            f"a folder with the config.json and model.safetensors of {self.name}, "
-            "or a name in the hub's local cache (nothing is downloaded)"
-        )
-
-    def _load(self) -> Embedding:
-        try:
-            import transformers  # pyright: ignore[reportMissingImports]
-        except ImportError as error:
-            raise ArenaError(f"features={self.name}: expected the extra `features` to be installed") from error
-        verbosity = transformers.logging.get_verbosity()
-        transformers.logging.disable_progress_bar()
-        transformers.logging.set_verbosity_error()
-        try:
-            return self.embedding()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ArenaError(f"features.path={self.path}: expected {self._expected}") from error
-        finally:
-            transformers.logging.set_verbosity(verbosity)
-
-    def _from_files(self, kind: Any) -> Any:
-        """A network of that class of transformers, refusing one whose weights are not all there.
-
-        Raises:
-            ValueError: where some are not: the library would fill them in at random.
-        """
-        path = Path(str(self.path)).expanduser()
-        network, found = kind.from_pretrained(
-            path if path.is_dir() else self.path,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-        )
-        if found["missing_keys"]:
-            raise ValueError(f"{len(found['missing_keys'])} weights are missing")
-        return network.eval().requires_grad_(False)
+    def _load(self) -> Tower:
+        return load_tower(str(self.path), "features.path", self.kind)
 
 
 class Dinov2(Pretrained):
@@ -121,31 +63,19 @@ class Dinov2(Pretrained):
     """
 
     name: ClassVar[str] = "dinov2"
-    colours = Colours((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-    def embedding(self) -> Embedding:
-        """The token after the last norm."""
-        from transformers import Dinov2Model  # pyright: ignore[reportMissingImports]
-
-        network = self._from_files(Dinov2Model)
-        return Embedding(network, 224, lambda pixels: network(pixel_values=pixels).pooler_output)
+    @property
+    def kind(self) -> Kind:
+        """DINOv2."""
+        return DINOV2
 
 
 class Clip(Pretrained):
     """Image embedding of CLIP (Radford et al. 2021), at the size its tower was trained on."""
 
     name: ClassVar[str] = "clip"
-    colours = Colours((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
-    def embedding(self) -> Embedding:
-        """The projection that meets the text's."""
-        from transformers import CLIPVisionModelWithProjection  # pyright: ignore[reportMissingImports]
-
-        network = self._from_files(CLIPVisionModelWithProjection)
-        return Embedding(network, network.config.image_size, lambda pixels: network(pixel_values=pixels).image_embeds)
-
-
-def as_colour(images: Tensor, side: int) -> Tensor:
-    """uint8 (B, C, H, W) to three channels in [0, 1] at ``side`` pixels, bicubic with antialiasing."""
-    x = to_float(images).add(1.0).div(2.0).expand(-1, 3, -1, -1)
-    return F.interpolate(x, size=(side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0.0, 1.0)
+    @property
+    def kind(self) -> Kind:
+        """CLIP."""
+        return CLIP

@@ -15,14 +15,15 @@ import io
 import logging
 import os
 import pkgutil
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from arena.errors import ArenaError
 
@@ -32,8 +33,12 @@ FOREIGN = ("opaque_obj", "custom_obj", "aotinductor")
 """In the names of what an archive of ``torch.export`` holds beside tensors: pickles, C++ objects, compiled code."""
 
 
-def load_program(path: str | Path) -> nn.Module:
+def load_program(path: str | Path, part: str) -> nn.Module:
     """The network a file holds, on the CPU: TorchScript, or an exported program.
+
+    Args:
+        path: of the file.
+        part: of the configuration that names it, ``generator`` or ``detector``.
 
     Raises:
         ArenaError: where there is no such file, or it would have to be unpickled.
@@ -46,17 +51,22 @@ def load_program(path: str | Path) -> nn.Module:
         if any(name.startswith("models/") or name == "serialized_exported_program.json" for name in held):
             return _exported(content, held)
     except ArenaError as error:
-        raise ArenaError(f"generator.path={path}: {error}") from error
+        raise ArenaError(f"{part}.path={path}: {error}") from error
     except Exception as error:  # what these parsers raise on bad bytes is not documented
-        raise ArenaError(f"generator.path={path}: expected a program that torch can load ({_line(error)})") from error
+        raise ArenaError(f"{part}.path={path}: expected a program that torch can load ({_line(error)})") from error
     raise ArenaError(
-        f"generator.path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
-        "save the weights as safetensors, and name their class in generator.name"
+        f"{part}.path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
+        f"save the weights as safetensors, and name their class in {part}.name"
     )
 
 
-def import_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
+def import_network(name: str, kwargs: Mapping[str, object], part: str) -> nn.Module:
     """What the class or function of a dotted name makes of the keywords; the user's code, run by the user's command.
+
+    Args:
+        name: package.module.Class, of something that can be imported.
+        kwargs: it is called with.
+        part: of the configuration that names it, ``generator`` or ``detector``.
 
     Raises:
         ArenaError: where there is none, it fails, or what it makes is no network.
@@ -65,17 +75,42 @@ def import_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
         factory = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ArenaError(
-            f"generator.name={name}: expected package.module.Class of something that can be imported ({_line(error)})"
+            f"{part}.name={name}: expected package.module.Class of something that can be imported ({_line(error)})"
         ) from error
     if isinstance(factory, nn.Module) or not callable(factory):
-        raise ArenaError(f"generator.name={name}: expected a class or a function, found {type(factory).__name__}")
+        raise ArenaError(f"{part}.name={name}: expected a class or a function, found {type(factory).__name__}")
     try:
         network = factory(**kwargs)
     except Exception as error:
-        raise ArenaError(f"generator.kwargs={dict(kwargs)}: {name} cannot be built ({_line(error)})") from error
+        raise ArenaError(f"{part}.kwargs={dict(kwargs)}: {name} cannot be built ({_line(error)})") from error
     if not isinstance(network, nn.Module):
-        raise ArenaError(f"generator.name={name}: expected it to make an nn.Module, found {type(network).__name__}")
+        raise ArenaError(f"{part}.name={name}: expected it to make an nn.Module, found {type(network).__name__}")
     return network
+
+
+def set_mode(network: nn.Module, training: bool) -> None:
+    """Set the mode of a network that has one to set: an exported program stays in that it was exported in."""
+    with suppress(NotImplementedError):
+        network.train(training)
+
+
+def sources(name: str, network: nn.Module) -> list[Path]:
+    """The source files of the class or function of that name, and of what it made; what they import is not followed."""
+    modules = {name.rpartition(".")[0], type(network).__module__}
+    files = [getattr(sys.modules.get(module), "__file__", None) for module in sorted(modules)]
+    return [Path(file) for file in dict.fromkeys(files) if file]
+
+
+def each_its_own(network: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
+    """Tied weights under each of their names: safetensors takes no two tensors that share memory.
+
+    A hook for ``register_state_dict_post_hook``.
+    """
+    seen: set[int] = set()
+    for name, value in state.items():
+        if (place := value.untyped_storage().data_ptr()) in seen:
+            state[name] = value.clone()
+        seen.add(place)
 
 
 def _names(content: bytes) -> set[str]:

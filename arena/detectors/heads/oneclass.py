@@ -1,0 +1,137 @@
+"""One-class heads: how far an image lies from the reals, by three measures; no fake is ever seen."""
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+from sklearn.ensemble import IsolationForest as SklearnForest
+from sklearn.svm import OneClassSVM
+from torch import Tensor
+
+from arena.detectors.heads.head import Head, Sample
+from arena.detectors.heads.trees import FEATURE, LEAF, LEFT, RIGHT, THRESHOLD, VALUE, descend
+
+FLOOR = 1e-6
+OUTLIERS = 0.1
+"""Share of the reals that a support vector machine may leave outside."""
+
+
+class OneClass(Head):
+    """Distance from the training reals, in deviations of that of the validation reals, less their mean.
+
+    It is no log odds, since nothing is known of fakes; 0 is a real as real as most. Features are standardised first.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(0, dtype=torch.float64))
+        self.register_buffer("deviation", torch.zeros(0, dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor([0.0, 1.0], dtype=torch.float64))  # mean and deviation of distances
+
+    def fit(self, train: Sample, validation: Sample, seed: int) -> None:
+        """Fit on the reals of both; their fakes, if there are any, are left out."""
+        x, x_validation = (sample.features[sample.labels == 0].double() for sample in (train, validation))
+        self.mean, self.deviation = x.mean(0), x.std(0).clamp_min(FLOOR)
+        self._enclose(((x - self.mean) / self.deviation).numpy(), seed)
+        distance = self._distance((x_validation - self.mean) / self.deviation)
+        self.scale = torch.stack([distance.mean(), distance.std().clamp_min(FLOOR)])
+
+    @abstractmethod
+    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        """Learn where reals lie, of their standardised features (N, F)."""
+
+    @abstractmethod
+    def _distance(self, x: Tensor) -> Tensor:
+        """How far (B,) standardised features (B, F) lie from there, in any unit."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B,) of features (B, F)."""
+        if not len(self.mean):
+            return features.new_zeros(len(features), dtype=torch.float32)
+        with torch.autocast(features.device.type, enabled=False):
+            mean, deviation = self.scale
+            return ((self._distance((features.double() - self.mean) / self.deviation) - mean) / deviation).float()
+
+
+class Mahalanobis(OneClass):
+    """The distance of Mahalanobis (1936) under a covariance shrunk after Ledoit & Wolf (2004)."""
+
+    whitening: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("whitening", torch.zeros(0, 0, dtype=torch.float64))
+
+    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        covariance, _ = ledoit_wolf(x, assume_centered=True)
+        self.whitening = torch.from_numpy(np.linalg.cholesky(np.linalg.inv(covariance)))
+
+    def _distance(self, x: Tensor) -> Tensor:
+        return ((x @ self.whitening).square().sum(1) + FLOOR).sqrt()
+
+
+class SupportVectors(OneClass):
+    """The one-class support vector machine (Schoelkopf et al. 2001) with a Gaussian kernel."""
+
+    vectors: Tensor
+    weights: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.zeros(0, 0, dtype=torch.float64))
+        self.register_buffer("weights", torch.zeros(0, dtype=torch.float64))
+
+    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        svm = OneClassSVM(nu=OUTLIERS, gamma=1 / x.shape[1]).fit(x)
+        self.vectors = torch.from_numpy(svm.support_vectors_)
+        self.weights = torch.from_numpy(svm.dual_coef_[0])
+
+    def _distance(self, x: Tensor) -> Tensor:
+        squared = x.square().sum(1)[:, None] + self.vectors.square().sum(1) - 2 * x @ self.vectors.T
+        return -torch.exp(-squared / x.shape[1]) @ self.weights
+
+
+def mean_cuts(n: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Random cuts it takes on the average to set one of n images apart (Liu et al., equation 1)."""
+    more = np.maximum(n, 3).astype(np.float64) - 1
+    return np.where(n > 2, 2 * (np.log(more) + np.euler_gamma) - 2 * more / (more + 1), (n == 2).astype(np.float64))
+
+
+class IsolationForest(OneClass):
+    """How few random cuts set an image apart (Liu, Ting & Zhou 2008); trees have no gradient.
+
+    Args:
+        trees: how many.
+    """
+
+    nodes: Tensor
+
+    def __init__(self, *, trees: int = 100) -> None:
+        super().__init__()
+        self.trees = trees
+        self.register_buffer("nodes", torch.zeros(0, 0, 6, dtype=torch.float64))
+
+    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        forest = SklearnForest(n_estimators=self.trees, random_state=seed % 2**32).fit(x)
+        trees = [estimator.tree_ for estimator in forest.estimators_]
+        nodes = np.zeros((len(trees), max(tree.node_count for tree in trees), 6))
+        nodes[..., LEAF] = 1
+        unit = float(mean_cuts(np.array([forest.max_samples_]))[0]) * len(trees)
+        for tree, node in zip(trees, nodes, strict=True):
+            stored = node[: tree.node_count]
+            stored[:, FEATURE], stored[:, THRESHOLD] = tree.feature.clip(0), tree.threshold
+            stored[:, LEFT], stored[:, RIGHT] = tree.children_left, tree.children_right
+            stored[:, LEAF] = tree.children_left < 0
+            cuts = tree.compute_node_depths() - 1 + mean_cuts(tree.n_node_samples)
+            stored[:, VALUE] = cuts / unit
+        self.nodes = torch.from_numpy(nodes)
+
+    @torch.no_grad()
+    def _distance(self, x: Tensor) -> Tensor:
+        return torch.exp2(-descend(self.nodes, x.float()).sum(1))  # scikit-learn's trees are grown on float32
