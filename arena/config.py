@@ -95,7 +95,7 @@ class BankConfig:
 
 @dataclass
 class BatteryConfig:
-    """The techniques in the race, each a detector's config by name, and the stack over their scores, and a bag over the stack's.
+    """The techniques in the race by name, each a detector's config, the stack over them, and a bag over the stack.
 
     ``images`` is the budget of a gradient-trained detector in one round, ``replay`` the share of its fakes drawn from
     earlier rounds.

@@ -46,7 +46,9 @@ def declared(config: Mapping[str, object]) -> Declared:
     """
     battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
     left_out = config.get("left_out") or {}
-    members = [name for name in _mapping(battery, "members") if not (isinstance(left_out, Mapping) and name in left_out)]
+    members = [
+        name for name in _mapping(battery, "members") if not (isinstance(left_out, Mapping) and name in left_out)
+    ]
     techniques = [*members, *(name for name in (STACK, BAG) if battery.get(name) is not None)]
     terms = AnswerConfig(
         **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}

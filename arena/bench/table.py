@@ -166,7 +166,8 @@ def battery_notes(costs: BatteryCosts) -> list[str]:
     alone = sum(cost.train_seconds for cost in costs.alone.values())
     separate = 1 / sum(1 / cost.scored for cost in costs.alone.values())
     return [
-        f"trained apart {alone:.1f} s, in one pass {costs.together.train_seconds:.1f} s: {costs.training_saved:.0%} saved",
+        f"trained apart {alone:.1f} s, in one pass {costs.together.train_seconds:.1f} s: "
+        f"{costs.training_saved:.0%} saved",
         f"scored apart {separate:,.0f} images/s, in one pass {costs.together.scored:,.0f}: "
         f"{costs.scoring_saved:.0%} of the time saved",
         *(f"left out: {name} {reason}" for name, reason in costs.left_out.items()),

@@ -40,5 +40,6 @@ class Bag:
                 means = part.score[:full].reshape(-1, self.n).mean(1, dtype=np.float64).astype(np.float32)
                 first = part.take(np.arange(len(part.score)) % self.n == 0)
                 count = len(means)
-                parts.append(Scores(means, *(values[:count] for values in first[1:])))
+                first = first.take(np.arange(len(first.score)) < count)
+                parts.append(first._replace(score=means))
         return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -1,6 +1,7 @@
 """A gallery: images as every detector sees them, with what the fitted techniques measure on them, computed once."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,12 +10,16 @@ from torch import Tensor
 from arena.detectors.detector import Detector, FittedDetector
 from arena.detectors.shared import share
 from arena.evidence import Evidence
-from arena.images import to_float
 from arena.training.crew import side_by_side
 
+CPU = torch.device("cpu")
 SCORE_BATCH = 512
 """Most images scored at once; of large ones fewer, so that memory does not grow with their size."""
 SCORE_VALUES = 1 << 21
+
+
+def _features(images: Tensor, detector: FittedDetector) -> Tensor:
+    return detector.features(images)
 
 
 class Labelled(NamedTuple):
@@ -33,7 +38,7 @@ class Gallery:
         device: where detectors look at them.
     """
 
-    def __init__(self, images: Tensor, evidence: Evidence, device: torch.device = torch.device("cpu")) -> None:
+    def __init__(self, images: Tensor, evidence: Evidence, device: torch.device = CPU) -> None:
         self.evidence, self.device = evidence, device
         self.seen = torch.cat([evidence.seen(chunk.to(device)).cpu() for chunk in images.split(SCORE_BATCH)])
         self._features: dict[str, Tensor] = {}
@@ -80,7 +85,7 @@ class Gallery:
         parts: dict[str, list[Tensor]] = {name: [] for name in fitted}
         for which in self.chunks(torch.arange(len(self))):
             images = share(self.images(which))
-            found = side_by_side(lambda detector: detector.features(images), list(fitted.values()), self.device)
+            found = side_by_side(partial(_features, images), list(fitted.values()), self.device)
             for name, features in zip(fitted, found, strict=True):
                 parts[name].append(features.cpu())
         self._features |= {name: torch.cat(chunks) for name, chunks in parts.items()}

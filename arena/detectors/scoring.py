@@ -1,6 +1,7 @@
 """Scores: one float32 an image, in eval mode and full precision, whatever batch it came in (rule of evidence 8)."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -36,12 +37,16 @@ def score_all(detectors: Mapping[str, Detector], gallery: Gallery, which: Tensor
         parts: dict[str, list[Tensor]] = {name: [torch.empty(0)] for name in looking}
         for chunk in gallery.chunks(which) if looking else ():
             images = share(gallery.images(chunk))
-            found = side_by_side(lambda detector: detector(images), list(looking.values()), gallery.device)
+            found = side_by_side(partial(_logits, images), list(looking.values()), gallery.device)
             for name, logits in zip(looking, found, strict=True):
                 parts[name].append(logits.float().cpu())
     for name, detector in detectors.items():
         detector.train(modes[name])
     return scores | {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+
+def _logits(images: Tensor, detector: Detector) -> Tensor:
+    return detector(images)
 
 
 def score(detector: Detector, images_uint8: Tensor, evidence: Evidence) -> Tensor:

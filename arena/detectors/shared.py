@@ -15,7 +15,7 @@ GRID = 2
 
 
 class _Memo:
-    """What was computed of one batch, by function and arguments; techniques at work side by side wait for each other."""
+    """What was computed of one batch, by function and arguments; techniques side by side wait for each other."""
 
     def __init__(self) -> None:
         self.lock, self.held = threading.RLock(), dict[tuple[object, ...], object]()

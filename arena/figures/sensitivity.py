@@ -27,7 +27,9 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         largest: amplitude that was tried, in grey levels.
     """
     values = {name: {kind: _value(limit) for kind, limit in row.items()} for name, row in limits.items()}
-    kinds = sorted(next(iter(values.values())), key=lambda kind: sum(_rank(row[kind], largest) for row in values.values()))
+    kinds = sorted(
+        next(iter(values.values())), key=lambda kind: sum(_rank(row[kind], largest) for row in values.values())
+    )
     names = sorted(values, key=lambda name: sum(_rank(value, largest) for value in values[name].values()))
     matrix = np.array([[values[name][kind] for kind in kinds] for name in names])
     colours, norm = colormaps["viridis"].with_extremes(bad=BAND), LogNorm(1, largest)

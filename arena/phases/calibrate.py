@@ -111,9 +111,7 @@ def _oracle(arena: Arena, technique: str, judgements: list[Judgement]) -> Contro
     found = fmean(summary.auc for summary in summaries)
     error = max(summary.auc_high - summary.auc_low for summary in summaries) / (2 * NormalDist().inv_cdf(0.975))
     bound = NormalDist().inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(arena.techniques))) * error
-    return _control(
-        arena, ORACLE, technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound
-    )
+    return _control(arena, ORACLE, technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound)
 
 
 def _planted(arena: Arena, technique: str, summary: Summary) -> ControlRecord:

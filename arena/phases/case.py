@@ -79,9 +79,7 @@ def labelled(reals: Places, fakes: Places) -> Labelled:
     return Labelled(torch.from_numpy(np.concatenate([reals, fakes])), labels)
 
 
-def scores_of(
-    logits: torch.Tensor, reals: Reals, fakes: NDArray[np.int64], fold: int = 0
-) -> Scores:
+def scores_of(logits: torch.Tensor, reals: Reals, fakes: NDArray[np.int64], fold: int = 0) -> Scores:
     """Logits of reals and then of fakes, as they are kept.
 
     Args:

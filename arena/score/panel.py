@@ -77,7 +77,7 @@ class Panel:
         for name, node in _mapping(battery, "members", run).items():
             if name in left_out:
                 continue
-            factory = part(OmegaConf.create(node), f"battery.members.{name}", SHAPE)
+            factory = part(OmegaConf.create({"node": node}).node, f"battery.members.{name}", SHAPE)
             detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
             if isinstance(detectors[name], Insider):
                 detectors[name].meet(*_untrained_gan(config, run, resolution, channels, levels, seen))
@@ -87,7 +87,9 @@ class Panel:
             _load(calibration, folder / f"{name}.calibration.safetensors")
         stack = None
         if battery.get(STACK) is not None:
-            stack = part(OmegaConf.create(battery[STACK]), "battery.stack", ["members"])(members=len(detectors))
+            stack = part(OmegaConf.create({"node": battery[STACK]}).node, "battery.stack", ["members"])(
+                members=len(detectors)
+            )
             _load(stack, folder / f"{STACK}.safetensors")
         return cls(detectors, calibrations, stack, evidence, resolution, channels, round)
 

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m arena.sensitivity", description=__doc__)
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where measurements, table and figure go")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="where measurements, table and figure go"
+    )
     parser.add_argument("overrides", nargs="*", help="as of python -m arena, on top of experiment=sensitivity")
     return parser
 
@@ -50,8 +52,8 @@ def run(out: Path, overrides: Sequence[str]) -> None:
     from rich.console import Console
 
     from arena.compose import arena_of
-    from arena.figures.style import png
     from arena.figures.sensitivity import sensitivity
+    from arena.figures.style import png
     from arena.figures.tables import to_csv, to_latex
     from arena.records import write_atomically
     from arena.sensitivity.study import study
@@ -64,7 +66,7 @@ def run(out: Path, overrides: Sequence[str]) -> None:
         searches = study(arena, out / "measurements.csv", console)
     limits = {name: {kind: search.limit(name) for kind, search in searches.items()} for name in arena.members}
     own = {name: detector.artefact for name, detector in arena.examples_of.items()}
-    table = [("technique", *searches), *((name, *map(str, row.values())) for name, row in limits.items())]
+    table = [["technique", *searches], *([name, *map(str, row.values())] for name, row in limits.items())]
     figure = sensitivity(limits, own, arena.data.levels >> 2)
     write_atomically(out / "sensitivity.csv", to_csv(table).encode())
     write_atomically(out / "sensitivity.tex", to_latex(table).encode())

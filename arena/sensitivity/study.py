@@ -58,9 +58,11 @@ def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
     lines = list(read(path)) if path.is_file() else []
     techniques = [*arena.members]
     largest = arena.data.levels >> OCTAVES
-    searches = {kind: Search(techniques, largest, int(arena.data.planted_amplitude)) for kind in artefacts(arena)}
+    searches: dict[Artefact, Search] = {
+        kind: Search(techniques, largest, int(arena.data.planted_amplitude)) for kind in artefacts(arena)
+    }
     for line in lines:
-        searches[line.artefact].record(line.amplitude, {line.technique: line.auc})
+        searches[_known(line.artefact, path)].record(line.amplitude, {line.technique: line.auc})
     for kind, search in searches.items():
         while (asked := search.next()) is not None:
             found = _judge(arena, kind, *asked)
@@ -69,7 +71,14 @@ def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
             write(path, lines)
             caught = sum(line.auc >= 0.75 for line in found)
             console.print(f"{kind} at {asked[0]}: {caught} of {len(found)} techniques catch it", highlight=False)
-    return searches
+    return {str(kind): search for kind, search in searches.items()}
+
+
+def _known(artefact: str, path: Path) -> Artefact:
+    for kind in get_args(Artefact):
+        if kind == artefact:
+            return kind
+    raise ArenaError(f"{path}: expected one of {', '.join(get_args(Artefact))}, found {artefact}")
 
 
 def _judge(arena: Arena, kind: Artefact, amplitude: int, techniques: list[str]) -> list[Measured]:

@@ -42,6 +42,7 @@ def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 
             torch.manual_seed(0)
             gan = DcganGenerator(resolution=resolution, channels=channels, levels=levels, width=16, z_dim=16)
             detector.meet(gan, gan.discriminator(resolution))
+        assert isinstance(detector, Detector)
         return detector
 
 
@@ -92,9 +93,7 @@ def train(
     patience: int = 12,
 ) -> int:
     """A small budget at a high rate; as many images as were shown."""
-    return train_all(
-        {"it": detector}, learned, validation, images, seed, fresh, learning_rate, batch, patience
-    )
+    return train_all({"it": detector}, learned, validation, images, seed, fresh, learning_rate, batch, patience)
 
 
 def train_all(

@@ -15,7 +15,7 @@ from arena.training.detecting import SPACING, VALIDATIONS, BatteryTraining
 from arena.training.trainer import ticks
 from tests.detectors.planted import CPU, EVIDENCE, build, digits, train, train_all
 
-EVERY = pytest.mark.parametrize("technique", ("cnn", "dct", "spectrum", "forest"))
+EVERY = pytest.mark.parametrize("technique", ["cnn", "dct", "spectrum", "forest"])
 
 
 run = partial(train, images=1280, learning_rate=1e-2, patience=10)
@@ -195,8 +195,10 @@ class RealsOnly(Watch):
 class Counting(Head):
     """Remembers the labels it was fitted on."""
 
+    labels: list[Tensor]
+
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
-        self.seen = [train.labels, validation.labels]
+        self.labels = [train.labels, validation.labels]
 
     def forward(self, features: Tensor) -> Tensor:
         return features[:, 0].float()
@@ -220,8 +222,9 @@ def test_who_needs_no_fakes_never_sees_one():
     train_all({"learned": learned, "fitted": fitted}, uneven(90, 10), uneven(30, 10), images=640)
     assert learned.prepared == 90
     assert all(bool((values == -1).all()) for values in learned.shown)
-    assert [len(labels) for labels in fitted.head.seen] == [90, 30]
-    assert not any(bool(labels.any()) for labels in fitted.head.seen)
+    assert isinstance(fitted.head, Counting)
+    assert [len(labels) for labels in fitted.head.labels] == [90, 30]
+    assert not any(bool(labels.any()) for labels in fitted.head.labels)
 
 
 def test_features_are_taken_once_whoever_asks():

@@ -1,1 +1,1 @@
-"""Networks under the techniques: (B, C, H, W) to logits (B,), small by default, at published sizes from transformers."""
+"""Networks under the techniques: (B, C, H, W) to logits (B,), small, or of published sizes by transformers."""
