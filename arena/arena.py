@@ -14,9 +14,9 @@ from arena.bank import Bank
 from arena.config import BAG, STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
 from arena.data.reals import RealData, Reals
 from arena.detectors.bag import Bag
-from arena.detectors.detector import Detector, DoesNotApply, Insider, needs
+from arena.detectors.detector import Detector, Insider
 from arena.detectors.stack import Stack
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply, needs, under
 from arena.evidence import Evidence
 from arena.generators.generator import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
@@ -135,7 +135,8 @@ class Arena:
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            detector = self.members[technique](**self.seen_shape)
+            with under(f"battery.members.{technique}"):
+                detector = self.members[technique](**self.seen_shape)
         if isinstance(detector, Insider):
             detector.meet(*self.gan_before(round))
         return detector

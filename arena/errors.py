@@ -1,11 +1,39 @@
 """The one kind of failure a user can put right."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ArenaError(Exception):
     """Bad configuration or input: one line that names the key or the file, and what was expected.
 
     The command line prints it without a traceback and ends with exit code 2.
     """
+
+
+class DoesNotApply(ArenaError):
+    """A technique cannot work on images of this shape, or in this race: what it needs, in words. It is left out."""
+
+
+def needs(condition: bool, what: str) -> None:
+    """Raise ``DoesNotApply("needs ...")`` unless ``condition`` holds."""
+    if not condition:
+        raise DoesNotApply(f"needs {what}")
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """Put a part's own key before the key its error names: a detector knows its parameters, not what a user calls it.
+
+    Raises:
+        ArenaError: with the whole key.
+    """
+    try:
+        yield
+    except DoesNotApply:
+        raise
+    except ArenaError as error:
+        raise ArenaError(f"{key}.{error}") from error
 
 
 def first_line(error: BaseException) -> str:

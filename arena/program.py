@@ -33,12 +33,12 @@ FOREIGN = ("opaque_obj", "custom_obj", "aotinductor")
 """In the names of what an archive of ``torch.export`` holds beside tensors: pickles, C++ objects, compiled code."""
 
 
-def load_program(path: str | Path, part: str) -> nn.Module:
+def load_program(path: str | Path, prefix: str) -> nn.Module:
     """The network a file holds, on the CPU: TorchScript, or an exported program.
 
     Args:
         path: of the file.
-        part: of the configuration that names it, ``generator`` or ``detector``.
+        prefix: of the keys that name it in the configuration, ``generator.`` say.
 
     Raises:
         ArenaError: where there is no such file, or it would have to be unpickled.
@@ -51,22 +51,22 @@ def load_program(path: str | Path, part: str) -> nn.Module:
         if any(name.startswith("models/") or name == "serialized_exported_program.json" for name in held):
             return _exported(content, held)
     except ArenaError as error:
-        raise ArenaError(f"{part}.path={path}: {error}") from error
+        raise ArenaError(f"{prefix}path={path}: {error}") from error
     except Exception as error:  # what these parsers raise on bad bytes is not documented
-        raise ArenaError(f"{part}.path={path}: expected a program that torch can load ({_line(error)})") from error
+        raise ArenaError(f"{prefix}path={path}: expected a program that torch can load ({_line(error)})") from error
     raise ArenaError(
-        f"{part}.path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
-        f"save the weights as safetensors, and name their class in {part}.name"
+        f"{prefix}path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
+        f"save the weights as safetensors, and name their class in {prefix}name"
     )
 
 
-def import_network(name: str, kwargs: Mapping[str, object], part: str) -> nn.Module:
+def import_network(name: str, kwargs: Mapping[str, object], prefix: str) -> nn.Module:
     """What the class or function of a dotted name makes of the keywords; the user's code, run by the user's command.
 
     Args:
         name: package.module.Class, of something that can be imported.
         kwargs: it is called with.
-        part: of the configuration that names it, ``generator`` or ``detector``.
+        prefix: of the keys that name it in the configuration, ``generator.`` say.
 
     Raises:
         ArenaError: where there is none, it fails, or what it makes is no network.
@@ -75,16 +75,16 @@ def import_network(name: str, kwargs: Mapping[str, object], part: str) -> nn.Mod
         factory = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ArenaError(
-            f"{part}.name={name}: expected package.module.Class of something that can be imported ({_line(error)})"
+            f"{prefix}name={name}: expected package.module.Class of something that can be imported ({_line(error)})"
         ) from error
     if isinstance(factory, nn.Module) or not callable(factory):
-        raise ArenaError(f"{part}.name={name}: expected a class or a function, found {type(factory).__name__}")
+        raise ArenaError(f"{prefix}name={name}: expected a class or a function, found {type(factory).__name__}")
     try:
         network = factory(**kwargs)
     except Exception as error:
-        raise ArenaError(f"{part}.kwargs={dict(kwargs)}: {name} cannot be built ({_line(error)})") from error
+        raise ArenaError(f"{prefix}kwargs={dict(kwargs)}: {name} cannot be built ({_line(error)})") from error
     if not isinstance(network, nn.Module):
-        raise ArenaError(f"{part}.name={name}: expected it to make an nn.Module, found {type(network).__name__}")
+        raise ArenaError(f"{prefix}name={name}: expected it to make an nn.Module, found {type(network).__name__}")
     return network
 
 

@@ -89,7 +89,10 @@ REFUSED = [
     (["generator=module", "generator.path=a_file", "generator.z_dim=4"], "generator.path=a_file: expected TorchScript"),
     (["generator=module", "generator.name=x.Y", "generator.z_dim=4"], "generator.name=x.Y: expected package.module"),
     (["battery.members.cnn=null"], "battery.members.cnn=null: expected a part"),
-    (["battery.members.cnn.width=0", "access=none"], "battery.members.cnn.width=0: expected at least 1"),
+    (
+        ["battery.members.cnn.network.width=0", "access=none"],
+        "battery.members.cnn.network.width=0: expected at",
+    ),
     (["trainer.precision=fp8"], "trainer.precision=fp8: expected auto, bf16 or fp32"),
     (["judge.seeds=1"], "judge.seeds=1: expected at least 3"),
     (["judge.images=640"], "judge.images=640: expected at least battery.images="),

@@ -25,9 +25,9 @@ import arena.generators
 import arena.metrics.features
 from arena.config import ArenaConfig, register
 from arena.data.reals import RealData
-from arena.detectors.detector import Detector, DoesNotApply
+from arena.detectors.detector import Detector
 from arena.detectors.stack import Stack
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply
 from arena.generators.generator import Generator
 from arena.metrics.features.space import FeatureSpace
 

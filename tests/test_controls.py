@@ -10,6 +10,7 @@ from arena.answer.equivalence import technique_estimate
 from arena.answer.finished import read_run
 from arena.answer.verdict import verdict
 from arena.phases import forge, judge, measure
+from arena.phases.judge import judges
 from arena.phases.phase import Director
 from arena.progress import Progress
 from arena.race import carry_out
@@ -18,7 +19,7 @@ from tests.building import arena_in
 SEEDS = (11, 12, 13, 14, 15)
 CONTROL = ("experiment=smoke", "battery=small", "judge.reals=null", "logger=none", "access=none", "race.rounds=0")
 # Enough for a judge to find what there is to be found, as the planted control shows.
-BUDGET = ("battery.images=4000", "judge.images=4000", "battery.batch=64", "battery.members.cnn.width=8")
+BUDGET = ("battery.images=4000", "judge.images=4000", "battery.batch=64", "battery.members.cnn.network.width=8")
 SMALL = ("battery.images=512", "judge.images=512", "battery.batch=32")
 BANK = ("bank.train=400", "bank.validation=100", "bank.test=400", "bank.cell=100")
 
@@ -33,8 +34,8 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
         with Progress(Console(quiet=True), [], 0.0) as progress:
             director = Director(arena, progress)
             director(forge)
-            for technique in arena.techniques:
-                director(judge, 0, technique)
+            for judge_seed in judges(arena):
+                director(judge, 0, judge_seed)
             director(measure)
         found = read_run(run)
         assert found.records
@@ -63,7 +64,7 @@ def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path,
 def test_a_planted_checkerboard_of_eight_grey_levels_is_caught_on_portraits(run: Path):
     """By all but perhaps the azimuthal spectrum, whose last ring leaves the corner out."""
     portraits = ("data=portraits", "data.n=900", "generator=planted", "generator.amplitude=8")
-    smaller = ("battery.images=1600", "judge.images=1600", "battery.batch=32", "battery.members.cnn.width=4")
+    smaller = ("battery.images=1600", "judge.images=1600", "battery.batch=32", "battery.members.cnn.network.width=4")
     arena = arena_in(run, *CONTROL, *BANK, *portraits, *smaller)
     carry_out(arena, Console(quiet=True))
     found = verdict([read_run(run)])

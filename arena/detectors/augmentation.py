@@ -24,7 +24,6 @@ class Augmentation:
     the crop. Their codec is OpenCV's or Pillow's by chance; here it is Pillow's.
 
     Args:
-        technique: whose it is, for the keys of its errors.
         levels: grey levels of the data, to which whatever was blurred or compressed is rounded, as a file would be.
         blur: probability of a Gaussian blur, its deviation uniform in [0, 3] pixels.
         jpeg: probability, independent of the blur's, of the real codec after it, its quality uniform in 30 to 100.
@@ -35,7 +34,6 @@ class Augmentation:
         ArenaError: for what is no probability.
     """
 
-    technique: str
     levels: int
     blur: float
     jpeg: float
@@ -44,7 +42,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for key, value in (("blur", self.blur), ("jpeg", self.jpeg)):
-            require(0 <= value <= 1, f"battery.members.{self.technique}.{key}", value, "a probability, 0 to 1")
+            require(0 <= value <= 1, key, value, "a probability, 0 to 1")
 
     @torch.no_grad()
     def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:

@@ -64,7 +64,7 @@ class Autoencoder(LearnedDetector):
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
         for key, value in {"width": width, "code": code, "hidden": hidden}.items():
-            require(value >= 1, f"battery.members.autoencoder.{key}", value, "at least 1")
+            require(value >= 1, key, value, "at least 1")
         self.autoencoder = Bottleneck(channels=channels, width=width, code=code)
         self.head = ErrorHead(side=self.side, hidden=hidden)
 

@@ -73,9 +73,9 @@ class Bayar(LearnedDetector):
         network: Network,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        require(filters >= 1, "battery.members.bayar.filters", filters, "at least 1")
+        require(filters >= 1, "filters", filters, "at least 1")
         possible = size % 2 == 1 and 3 <= size <= self.side - 3
-        require(possible, "battery.members.bayar.size", size, f"an odd number of pixels, 3 to {self.side - 3}")
+        require(possible, "size", size, f"an odd number of pixels, 3 to {self.side - 3}")
         self.constrained = ConstrainedConvolution(channels, filters, size)
         self.network = Standardised(network(channels=filters, side=self.side - size + 1), (filters, 1, 1))
 

@@ -5,7 +5,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from arena.config import require
 from arena.detectors.augmentation import Augmentation
 from arena.detectors.detector import LearnedDetector
 from arena.detectors.networks.network import Network
@@ -41,12 +40,10 @@ class Cnn(LearnedDetector):
         network: Network,
         learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        technique = type(self).__name__.lower()
-        above = learning_rate is None or learning_rate > 0
-        require(above, f"battery.members.{technique}.learning_rate", learning_rate, "above 0, or null")
-        self.learning_rate = learning_rate
-        self.augmentation = Augmentation(technique, levels, blur, jpeg, turn=self.turn)
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
+        self.augmentation = Augmentation(levels, blur, jpeg, turn=self.turn)
         self.network = network(channels=channels, side=self.side)
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:

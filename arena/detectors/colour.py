@@ -5,9 +5,10 @@ from kornia.color import rgb_to_ycbcr
 from torch import Tensor
 
 from arena.config import require
-from arena.detectors.detector import FittedDetector, needs
+from arena.detectors.detector import FittedDetector
 from arena.detectors.heads.linear import LinearSvm
 from arena.detectors.shared import shared
+from arena.errors import needs
 
 EPSILON = 1e-3
 """Added to deviations and saturations' denominators: of an intensity from 0 to 1, a quarter of a level of 256."""
@@ -83,7 +84,7 @@ class Colour(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, thresholds: list[float]) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        key, possible = "battery.members.colour.thresholds", all(0 <= threshold <= 0.5 for threshold in thresholds)
+        key, possible = "thresholds", all(0 <= threshold <= 0.5 for threshold in thresholds)
         require(len(thresholds) > 0 and possible, key, thresholds, "shares of the range, 0 to 0.5")
         needs(channels == 3, "three channels")
         self.thresholds, self.head = tuple(thresholds), LinearSvm()

@@ -53,7 +53,7 @@ class Cooccurrence(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, bins: int) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(2 <= bins <= 256, "battery.members.cooccurrence.bins", bins, "2 to 256")
+        require(2 <= bins <= 256, "bins", bins, "2 to 256")
         self.bins, self.head = bins, Ridge(standardised=False)
 
     def features(self, images: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Dct(LearnedDetector):
         crop: int | None = None,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        require(epsilon > 0, "battery.members.dct.epsilon", epsilon, "above 0")
+        require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         shape = (channels, self.side, self.side)
         self.network = Standardised(

@@ -75,7 +75,7 @@ class Dctr(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, step: float) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(step > 0, "battery.members.dctr.step", step, "above 0")
+        require(step > 0, "step", step, "above 0")
         self.step, self.head = step, Ridge(standardised=False)
 
     @torch.no_grad()

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from arena.config import require
-from arena.detectors.detector import FittedDetector, needs
+from arena.detectors.detector import FittedDetector
 from arena.detectors.heads.neighbours import Neighbours
 from arena.detectors.spectrum import grey_power
+from arena.errors import needs
 
 SMALLEST = 16
 """Pixels: below, fewer than three bins lie above three quarters of the highest frequency."""
@@ -68,8 +69,8 @@ class Decay(FittedDetector):
         self, *, resolution: int, channels: int, levels: int, threshold: float, neighbours: int, epsilon: float
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(0 < threshold < 1, "battery.members.decay.threshold", threshold, "above 0 and below 1")
-        require(epsilon > 0, "battery.members.decay.epsilon", epsilon, "above 0")
+        require(0 < threshold < 1, "threshold", threshold, "above 0 and below 1")
+        require(epsilon > 0, "epsilon", epsilon, "above 0")
         needs(resolution >= SMALLEST, f"{SMALLEST} pixels a side")
         self.epsilon, self.head = epsilon, Neighbours(neighbours=neighbours)
         rings, frequency = high_bins(resolution, threshold)

@@ -8,21 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from arena.config import require
 from arena.detectors.heads.head import Head, Sample
 from arena.detectors.shared import glimpses
-from arena.errors import ArenaError
 from arena.generators.artefacts import Artefact
 from arena.generators.generator import TrainableGenerator
-
-
-class DoesNotApply(ArenaError):
-    """A technique cannot work on images of this shape, or in this race: what it needs, in words. It is left out."""
-
-
-def needs(condition: bool, what: str) -> None:
-    """Raise ``DoesNotApply("needs ...")`` unless ``condition`` holds."""
-    if not condition:
-        raise DoesNotApply(f"needs {what}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,7 @@ class Detector(nn.Module, ABC):
         levels: grey levels of the data.
 
     Raises:
+        ArenaError: for an impossible value, by the name of the parameter; whoever builds it knows the rest of the key.
         DoesNotApply: where the technique cannot work on such images.
     """
 
@@ -81,18 +72,26 @@ class LearnedDetector(Detector):
         channels: 1 or 3.
         levels: grey levels of the data.
         crop: largest side of what it looks at; None for the whole image, whatever its size.
+        learning_rate: highest of its cycle; None for the battery's.
     """
 
     differentiable = True
-    learning_rate: float | None = None
-    """Highest of its cycle; None for the battery's."""
     draws = False
     """Whether it draws from torch's global streams after all (dropout in a foreign network): it then learns alone."""
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        crop: int | None = None,
+        learning_rate: float | None = None,
+    ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        if crop is not None and crop < 8:
-            raise ArenaError(f"{type(self).__name__}: crop={crop}: expected at least 8 pixels, or null")
+        require(crop is None or crop >= 8, "crop", crop, "at least 8 pixels, or null")
+        require(learning_rate is None or learning_rate > 0, "learning_rate", learning_rate, "above 0, or null")
+        self.learning_rate = learning_rate
         self.side = resolution if crop is None else min(crop, resolution)
 
     def prepare(self, images: Tensor) -> None:

@@ -63,7 +63,7 @@ class Fft(LearnedDetector):
         network: Network,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        require(epsilon > 0, "battery.members.fft.epsilon", epsilon, "above 0")
+        require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         self.network = network(channels=channels, side=self.side)
 

@@ -31,8 +31,8 @@ class Fingerprint(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, sigma: float, crop: int) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(0 < sigma <= 3, "battery.members.fingerprint.sigma", sigma, "above 0, at most 3 pixels")
-        require(crop >= 8, "battery.members.fingerprint.crop", crop, "at least 8 pixels")
+        require(0 < sigma <= 3, "sigma", sigma, "above 0, at most 3 pixels")
+        require(crop >= 8, "crop", crop, "at least 8 pixels")
         self.sigma, self.side, self.head = sigma, min(crop, resolution), FingerprintHead()
 
     def features(self, images: Tensor) -> Tensor:

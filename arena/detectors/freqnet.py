@@ -129,7 +129,7 @@ class FreqNet(LearnedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None, width: int) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        require(width >= 4 and width % 4 == 0, "battery.members.freqnet.width", width, "a multiple of 4 channels")
+        require(width >= 4 and width % 4 == 0, "width", width, "a multiple of 4 channels")
         half = (self.side + 1) // 2
         self.layers = nn.Sequential(
             FrequencyBlock(channels, width, self.side, across=True),

@@ -70,12 +70,11 @@ class Gram(LearnedDetector):
         trunk: TrunkFactory,
         learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        require(width >= 2, "battery.members.gram.width", width, "at least 2 channels")
-        require(hidden >= 1, "battery.members.gram.hidden", hidden, "at least 1")
-        above = learning_rate is None or learning_rate > 0
-        require(above, "battery.members.gram.learning_rate", learning_rate, "above 0, or null")
-        self.learning_rate = learning_rate
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
+        require(width >= 2, "width", width, "at least 2 channels")
+        require(hidden >= 1, "hidden", hidden, "at least 1")
         self.trunk = trunk(channels=channels, side=self.side)
         *passed, last = self.trunk.widths
         self.branches = nn.ModuleList([GramBranch(inputs, width) for inputs in (channels, *passed)])

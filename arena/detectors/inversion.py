@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.detectors.detector import Insider, LearnedDetector, needs
+from arena.detectors.detector import Insider, LearnedDetector
 from arena.detectors.networks.error import ErrorHead, log_errors
 from arena.detectors.networks.frozen import Frozen
+from arena.errors import needs
 from arena.generators.generator import TrainableGenerator
 from arena.generators.style import StyleGenerator
 
@@ -73,7 +74,7 @@ class Inversion(LearnedDetector, Insider):
     def __init__(self, *, resolution: int, channels: int, levels: int, width: int, hidden: int, made: int) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         for key, value in {"width": width, "hidden": hidden, "made": made}.items():
-            require(value >= 1, f"battery.members.inversion.{key}", value, "at least 1")
+            require(value >= 1, key, value, "at least 1")
         self.width, self.made = width, made
         self.head = ErrorHead(side=self.side, hidden=hidden)
         self.seed = int(torch.randint(2**62, ()))  # the encoder's size is known only when it meets the generator

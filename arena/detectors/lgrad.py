@@ -17,7 +17,6 @@ from arena.detectors.shared import glimpses
 from arena.generators.discriminator import MinibatchDeviation
 from arena.generators.generator import TrainableGenerator
 
-KEY = "battery.members.lgrad"
 LEAST = 1e-12
 
 
@@ -98,12 +97,10 @@ class LGrad(LearnedDetector, Insider):
         learning_rate: float | None,
         network: Network,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(crop is None or crop >= 8, f"{KEY}.crop", crop, "at least 8 pixels, or null")
-        require(sharpness > 0, f"{KEY}.sharpness", sharpness, "above 0")
-        require(learning_rate is None or learning_rate > 0, f"{KEY}.learning_rate", learning_rate, "above 0, or null")
+        super().__init__(resolution=resolution, channels=channels, levels=levels, learning_rate=learning_rate)
+        require(crop is None or crop >= 8, "crop", crop, "at least 8 pixels, or null")
+        require(sharpness > 0, "sharpness", sharpness, "above 0")
         self.glimpse, self.sharpness = min(crop or resolution, resolution), sharpness
-        self.learning_rate = learning_rate
         self.network = network(channels=channels, side=self.glimpse)
 
     def meet(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:

@@ -34,8 +34,8 @@ class TrainableModule(LearnedDetector):
     draws = True
 
     def __init__(self, foreign: Foreign, artefact: Artefact, learning_rate: float | None, **shape: int) -> None:
-        super().__init__(**shape)
-        self.foreign, self.artefact, self.learning_rate = foreign, artefact, learning_rate
+        super().__init__(**shape, learning_rate=learning_rate)
+        self.foreign, self.artefact = foreign, artefact
         self.register_state_dict_post_hook(each_its_own)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -95,14 +95,13 @@ def module(
     Raises:
         ArenaError: where there is no such network, or it makes no logits of images like the data's.
     """
-    either = "a file or folder, or null and a class in detector.name"
+    either = "a file or folder, or null and a class in name"
     require(bool(path) != bool(name), KEY, path or "null", either if name is None else f"{either}, not both")
-    require(weights is None or not path, "detector.weights", weights, "null, since detector.path brings its own")
-    require(len(range) == 2 and range[0] < range[-1], "detector.range", list(range), "black and white, as in [-1,1]")
-    require(artefact in get_args(Artefact), "detector.artefact", artefact, f"one of {', '.join(get_args(Artefact))}")
-    require(learning_rate is None or learning_rate > 0, "detector.learning_rate", learning_rate, "above 0, or null")
+    require(weights is None or not path, "weights", weights, "null, since path brings its own")
+    require(len(range) == 2 and range[0] < range[-1], "range", list(range), "black and white, as in [-1,1]")
+    require(artefact in get_args(Artefact), "artefact", artefact, f"one of {', '.join(get_args(Artefact))}")
     runs_only = trainable and str(path).endswith(".onnx")
-    require(not runs_only, "detector.trainable", True, "false of an ONNX file, which cannot be trained")
+    require(not runs_only, "trainable", True, "false of an ONNX file, which cannot be trained")
     shape = {"resolution": resolution, "channels": channels, "levels": levels}
     limits = (float(range[0]), float(range[1]))
     if path and not trainable:
@@ -111,15 +110,15 @@ def module(
     if path:
         source, foreign = f"{KEY}={path}", Foreign.of(path, limits, fake)
     else:
-        source, network = f"detector.name={name}", import_network(str(name), kwargs or {}, "detector")
+        source, network = f"name={name}", import_network(str(name), kwargs or {}, prefix="")
         if weights is not None:
-            load_weights(network, weights, "detector.weights")
+            load_weights(network, weights, "weights")
         foreign = Foreign(network, limits, fake)
     differentiable = foreign.checked(source, channels, resolution)
     if not trainable:
         return FrozenModule(Frozen(foreign), artefact, differentiable, **shape)
     some = differentiable and any(parameter.requires_grad for parameter in foreign.parameters())
-    require(some, "detector.trainable", True, "a network with parameters to train")
+    require(some, "trainable", True, "a network with parameters to train")
     return TrainableModule(foreign, artefact, learning_rate, **shape)
 
 

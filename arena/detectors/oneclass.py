@@ -40,7 +40,7 @@ class OneClass(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, of: Fitted, method: Method) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(method in HEADS, "battery.members.oneclass.method", method, f"one of {', '.join(HEADS)}")
+        require(method in HEADS, "method", method, f"one of {', '.join(HEADS)}")
         self.of = of(resolution=resolution, channels=channels, levels=levels)
         del self.of.head
         self.artefact = self.of.artefact

@@ -3,7 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.config import require
 from arena.detectors.detector import LearnedDetector
 from arena.detectors.networks.trunk import TrunkFactory
 
@@ -35,10 +34,9 @@ class Patch(LearnedDetector):
         trunk: TrunkFactory,
         learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        above = learning_rate is None or learning_rate > 0
-        require(above, "battery.members.patch.learning_rate", learning_rate, "above 0, or null")
-        self.learning_rate = learning_rate
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         self.trunk = trunk(channels=channels, side=self.side)
         self.head = nn.Conv2d(self.trunk.widths[-1], 1, 1)
 

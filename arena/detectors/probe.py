@@ -6,14 +6,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from arena.detectors.detector import FittedDetector, needs
+from arena.detectors.detector import FittedDetector
 from arena.detectors.heads.head import Head
 from arena.detectors.networks.outside import Outside
+from arena.errors import needs
 from arena.generators.generator import file_hash
 from arena.pretrained import files_of
 from arena.tower import Tower, load_tower
 
-KEY = "battery.members.probe.path"
+KEY = "path"
 BATCH = 32
 """Images that go through the tower at once: those of a gallery, enlarged, would not fit in memory."""
 
@@ -44,7 +45,7 @@ class Probe(FittedDetector):
         self, *, resolution: int, channels: int, levels: int, path: str | None, head: Callable[[], Head]
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        needs(path is not None, f"a local path of CLIP or DINOv2 weights in {KEY}")
+        needs(path is not None, f"CLIP or DINOv2 weights from a local folder ({KEY})")
         self.tower = Outside(*_tower(str(path)), KEY)
         self.head = head()
 

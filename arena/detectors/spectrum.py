@@ -52,7 +52,7 @@ class Spectrum(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, epsilon: float) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(epsilon > 0, "battery.members.spectrum.epsilon", epsilon, "above 0")
+        require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon, self.head = epsilon, LinearSvm()
         self.register_buffer("rings", ring_means(resolution).double(), persistent=False)
 

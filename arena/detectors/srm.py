@@ -97,7 +97,7 @@ class Srm(LearnedDetector):
         network: Network,
     ) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
-        require(truncation > 0, "battery.members.srm.truncation", truncation, "above 0 grey levels")
+        require(truncation > 0, "truncation", truncation, "above 0 grey levels")
         self.truncation = truncation
         self.network = network(channels=30 if channels == 1 else 32, side=self.side - 4)
 

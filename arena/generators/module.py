@@ -151,7 +151,7 @@ def module(
     require(discriminator_width >= 1, "generator.discriminator_width", discriminator_width, "at least 1")
     if z_dim is None or z_dim < 1:
         raise ArenaError(f"generator.z_dim={z_dim or 'null'}: expected the size of the z that the network takes")
-    network = load_program(path, "generator") if path else import_network(str(name), kwargs or {}, "generator")
+    network = load_program(path, "generator.") if path else import_network(str(name), kwargs or {}, "generator.")
     made_of = [Path(path).expanduser()] if path else sources(str(name), network)
     if weights is not None:
         load_weights(network, weights, "generator.weights")

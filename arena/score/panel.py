@@ -18,7 +18,7 @@ from arena.detectors.detector import Detector, Insider
 from arena.detectors.gallery import Gallery
 from arena.detectors.scoring import score_all
 from arena.detectors.stack import Stack
-from arena.errors import ArenaError, first_line
+from arena.errors import ArenaError, first_line, under
 from arena.evidence import Evidence
 from arena.generators.generator import TrainableGenerator
 from arena.parts import SHAPE, part
@@ -78,7 +78,8 @@ class Panel:
             if name in left_out:
                 continue
             factory = part(OmegaConf.create({"node": node}).node, f"battery.members.{name}", SHAPE)
-            detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
+            with under(f"battery.members.{name}"):
+                detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
             if isinstance(detectors[name], Insider):
                 detectors[name].meet(*_untrained_gan(config, run, resolution, channels, levels, seen))
             _load(detectors[name], folder / f"{name}.safetensors")

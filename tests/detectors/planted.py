@@ -12,8 +12,9 @@ from torch import Tensor
 from arena.config import BatteryConfig
 from arena.data.digits import Digits
 from arena.data.portraits import Portraits
-from arena.detectors.detector import Detector, DoesNotApply, Examples, Insider
+from arena.detectors.detector import Detector, Examples, Insider
 from arena.detectors.gallery import Gallery, Labelled
+from arena.errors import DoesNotApply
 from arena.evidence import Evidence
 from arena.generators.artefacts import Artefact, plant
 from arena.generators.dcgan import DcganGenerator

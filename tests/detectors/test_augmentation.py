@@ -16,7 +16,7 @@ def images(n=64, channels=3, side=16, levels=256):
 
 
 def altered(batch, levels=256, seed=0, **settings):
-    augmentation = Augmentation("cnn", levels, **({"blur": 0.0, "jpeg": 0.0, "flip": False} | settings))
+    augmentation = Augmentation(levels, **({"blur": 0.0, "jpeg": 0.0, "flip": False} | settings))
     return augmentation(batch, torch.Generator().manual_seed(seed))
 
 
@@ -105,5 +105,5 @@ def test_it_draws_from_its_generator_alone_and_leaves_its_input_alone():
 @pytest.mark.parametrize("wrong", [{"blur": -0.1}, {"jpeg": 1.1}], ids=str)
 def test_what_is_no_probability_names_its_key(wrong):
     ((key, value),) = wrong.items()
-    with pytest.raises(ArenaError, match=f"battery.members.cnn.{key}={value}: expected a probability"):
+    with pytest.raises(ArenaError, match=f"{key}={value}: expected a probability"):
         altered(images(), **wrong)

@@ -96,5 +96,5 @@ def test_an_error_of_nothing_is_finite():
 @pytest.mark.parametrize("key", ["width", "code", "hidden"])
 def test_bad_values_are_named(key):
     settings = {"crop": None, "width": 8, "code": 6, "hidden": 16} | {key: 0}
-    with pytest.raises(ArenaError, match=rf"^battery.members.autoencoder.{key}=0: expected at least 1"):
+    with pytest.raises(ArenaError, match=rf"^{key}=0: expected at least 1"):
         Autoencoder(resolution=8, channels=1, levels=17, **settings)

@@ -40,14 +40,14 @@ def test_of_a_large_image_it_sees_native_squares():
 def test_in_training_it_is_blurred_compressed_and_mirrored_by_the_published_probabilities():
     images, detector = torch.rand(32, 1, 8, 8).mul(16).round().div(8).sub(1), build("cnn")
     assert isinstance(detector, Cnn)
-    expected = Augmentation("cnn", 17, blur=0.1, jpeg=0.1)(images, torch.Generator().manual_seed(3))
+    expected = Augmentation(17, blur=0.1, jpeg=0.1)(images, torch.Generator().manual_seed(3))
     assert torch.equal(detector.augmented(images, torch.Generator().manual_seed(3)), expected)
 
 
 @pytest.mark.parametrize("wrong", [{"blur": 2.0}, {"jpeg": -1.0}, {"learning_rate": 0.0}], ids=str)
 def test_an_impossible_value_names_its_key(wrong):
     ((key, value),) = wrong.items()
-    with pytest.raises(ArenaError, match=f"battery.members.cnn.{key}={value}: expected"):
+    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
         cnn(**wrong)
 
 

@@ -7,8 +7,7 @@ import torch
 from PIL import Image
 
 from arena.detectors.colour import Colour, correlations, exposure, luma_chroma, moments, saturation
-from arena.detectors.detector import DoesNotApply
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply
 from arena.images import to_float
 
 
@@ -90,5 +89,5 @@ def test_grey_images_have_no_colour():
 
 @pytest.mark.parametrize("thresholds", [[], [-0.1], [0.6]], ids=str)
 def test_impossible_thresholds_name_their_key(thresholds):
-    with pytest.raises(ArenaError, match=r"battery.members.colour.thresholds="):
+    with pytest.raises(ArenaError, match=r"thresholds="):
         colour(thresholds=thresholds)

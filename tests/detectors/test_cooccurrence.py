@@ -84,5 +84,5 @@ def test_a_flat_image_has_finite_features_and_gradients(value):
 
 @pytest.mark.parametrize("bins", [1, 257])
 def test_an_impossible_number_of_bins_names_its_key(bins):
-    with pytest.raises(ArenaError, match=f"battery.members.cooccurrence.bins={bins}: expected 2 to 256"):
+    with pytest.raises(ArenaError, match=f"bins={bins}: expected 2 to 256"):
         cooccurrence(bins)

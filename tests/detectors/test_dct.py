@@ -69,5 +69,5 @@ def test_the_network_has_the_papers_size():
 
 
 def test_an_epsilon_of_0_is_refused():
-    with pytest.raises(ArenaError, match=r"battery\.members\.dct\.epsilon=0"):
+    with pytest.raises(ArenaError, match=r"^epsilon=0"):
         Dct(resolution=8, channels=1, levels=17, epsilon=0.0)

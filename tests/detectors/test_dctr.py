@@ -77,5 +77,5 @@ def test_images_beyond_those_taken_at_once_are_those_of_each_alone():
 
 
 def test_an_impossible_step_names_its_key():
-    with pytest.raises(ArenaError, match=r"battery.members.dctr.step=0: expected above 0"):
+    with pytest.raises(ArenaError, match=r"step=0: expected above 0"):
         dctr(step=0)

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from arena.detectors.decay import Decay, high_bins
-from arena.detectors.detector import DoesNotApply
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply
 
 
 def decay(resolution=64, channels=1, **keys):
@@ -100,5 +99,5 @@ def test_images_of_eight_pixels_have_too_few_frequencies():
 )
 def test_an_impossible_value_names_its_key(wrong):
     ((key, value),) = wrong.items()
-    with pytest.raises(ArenaError, match=f"battery.members.decay.{key}={value}: expected"):
+    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
         decay(**wrong)

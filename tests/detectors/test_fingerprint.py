@@ -55,5 +55,5 @@ def test_it_learns_the_pattern_that_is_always_the_same_and_misses_one_that_moves
 @pytest.mark.parametrize("wrong", [{"sigma": 0.0}, {"sigma": 3.5}, {"crop": 4}], ids=str)
 def test_an_impossible_value_names_its_key(wrong):
     ((key, value),) = wrong.items()
-    with pytest.raises(ArenaError, match=f"battery.members.fingerprint.{key}={value}: expected"):
+    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
         fingerprint(**wrong)

@@ -61,7 +61,7 @@ def test_it_draws_nothing_in_training():
 def test_an_impossible_value_names_its_key(wrong):
     ((key, value),) = wrong.items()
     settings = {"crop": None, "width": 4, "hidden": 4, "trunk": lambda **_: ResidualTrunk(**_, width=4)} | wrong
-    with pytest.raises(ArenaError, match=f"battery.members.gram.{key}={value}: expected"):
+    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
         Gram(resolution=8, channels=1, levels=17, **settings)
 
 

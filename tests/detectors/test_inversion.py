@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arena.detectors.detector import DoesNotApply
 from arena.detectors.inversion import Encoder, Inversion
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply
 from arena.generators.dcgan import DcganGenerator
 from arena.generators.gan2014 import Gan2014Generator
 from arena.generators.generator import TrainableGenerator
@@ -176,5 +175,5 @@ def test_the_encoder_takes_any_size(side):
 @pytest.mark.parametrize("key", ["width", "hidden", "made"])
 def test_bad_values_are_named(key):
     settings = {"width": 8, "hidden": 16, "made": 16} | {key: 0}
-    with pytest.raises(ArenaError, match=rf"^battery.members.inversion.{key}=0: expected at least 1"):
+    with pytest.raises(ArenaError, match=rf"^{key}=0: expected at least 1"):
         Inversion(resolution=8, channels=1, levels=17, **settings)

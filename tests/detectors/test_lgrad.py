@@ -175,7 +175,7 @@ def test_flat_images_have_finite_scores_and_gradients(level):
 @pytest.mark.parametrize(("key", "value"), [("crop", 4), ("sharpness", 0.0), ("learning_rate", 0.0)])
 def test_bad_values_are_named(key, value):
     settings = {"crop": None, "sharpness": SHARP, "learning_rate": None} | {key: value}
-    with pytest.raises(ArenaError, match=rf"^battery.members.lgrad.{key}={value}: expected"):
+    with pytest.raises(ArenaError, match=rf"^{key}={value}: expected"):
         LGrad(
             resolution=8,
             channels=1,

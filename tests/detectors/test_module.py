@@ -124,7 +124,7 @@ def test_an_onnx_file_says_the_same_and_has_no_gradient(tmp_path):
 
 
 def test_an_onnx_file_is_not_trained(tmp_path):
-    with pytest.raises(ArenaError, match=r"^detector.trainable=True: expected false of an ONNX file"):
+    with pytest.raises(ArenaError, match=r"^trainable=True: expected false of an ONNX file"):
         made(path=str(tmp_path / "net.onnx"))
 
 
@@ -132,7 +132,7 @@ def test_a_bad_onnx_file_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"nothing")
     if "onnxruntime" not in sys.modules:
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ArenaError, match=r"^detector.path=.*net.onnx: expected (a file|the extra)") as error:
+    with pytest.raises(ArenaError, match=r"^path=.*net.onnx: expected (a file|the extra)") as error:
         made(path=str(tmp_path / "net.onnx"), trainable=False)
     assert "\n" not in str(error.value)
 
@@ -199,7 +199,7 @@ def test_weights_that_would_be_unpickled_are_refused(tmp_path):
     folder = checkpoint(tmp_path / "folder")
     torch.save({}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ArenaError, match=r"^detector.path=.*: expected a folder with the config.json and model.safe"):
+    with pytest.raises(ArenaError, match=r"^path=.*: expected a folder with the config.json and model.safe"):
         made(path=str(folder), channels=3)
 
 
@@ -214,7 +214,7 @@ def test_what_learns_is_saved_and_of_a_frozen_file_the_hash(files, tmp_path):
     made(path=str(files / "Net.pt2"), trainable=False).load_state_dict(frozen.state_dict())
     torch.manual_seed(9)
     other = made(path=str(exported(Net(), tmp_path / "other.pt2")), trainable=False)
-    with pytest.raises(ArenaError, match=r"^detector.path: expected the files this detector was trained with"):
+    with pytest.raises(ArenaError, match=r"^path: expected the files this detector was trained with"):
         other.load_state_dict(frozen.state_dict())
 
 
@@ -271,25 +271,25 @@ def test_a_frozen_one_keeps_its_order_and_gets_a_scale(files):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": None, "path": None}, "detector.path=null: expected a file or folder, or null and a class in"),
-        ({"name": "a.B", "path": "b.pt"}, "detector.path=b.pt: expected .* not both"),
-        ({"path": "b.pt", "weights": "w.safetensors"}, "detector.weights=w.safetensors: expected null"),
-        ({"name": "nowhere.Net"}, "detector.name=nowhere.Net: expected package.module.Class"),
-        ({"kwargs": {"depth": 2}}, r"detector.kwargs=.*cannot be built \(TypeError"),
-        ({"weights": "no.safetensors"}, "detector.weights=no.safetensors: expected safetensors of this network"),
-        ({"channels": 3}, r"detector.name=.*Net: expected logits .* of images \(3, 3, 8, 8\), got none"),
+        ({"name": None, "path": None}, "path=null: expected a file or folder, or null and a class in"),
+        ({"name": "a.B", "path": "b.pt"}, "path=b.pt: expected .* not both"),
+        ({"path": "b.pt", "weights": "w.safetensors"}, "weights=w.safetensors: expected null"),
+        ({"name": "nowhere.Net"}, "name=nowhere.Net: expected package.module.Class"),
+        ({"kwargs": {"depth": 2}}, r"kwargs=.*cannot be built \(TypeError"),
+        ({"weights": "no.safetensors"}, "weights=no.safetensors: expected safetensors of this network"),
+        ({"channels": 3}, r"name=.*Net: expected logits .* of images \(3, 3, 8, 8\), got none"),
         ({"name": "tests.detectors.foreign.Maps"}, r"expected logits .*, found \(3, 8, 8\)"),
         ({"name": "torch.nn.LSTM", "kwargs": {"input_size": 8, "hidden_size": 3}}, "LSTM: expected logits"),
         ({"name": "tests.detectors.foreign.Endless"}, "Endless: expected logits, found values that are not finite"),
         ({"name": "tests.detectors.foreign.Ranked"}, "Ranked: expected a logit that is the image's own, found"),
         ({"name": "tests.detectors.foreign.Drawn"}, "Drawn: expected a logit that is the image's own, found"),
-        ({"name": "tests.detectors.foreign.Alternation"}, "detector.trainable=True: expected a network with param"),
-        ({"kwargs": {"classes": 2}, "fake": 2}, "detector.fake=2: expected one of 2 classes"),
-        ({"range": [1, 0]}, r"detector.range=\[1, 0\]: expected black and white"),
-        ({"range": [1]}, r"detector.range=\[1\]: expected black and white"),
-        ({"artefact": "scratches"}, "detector.artefact=scratches: expected one of checkerboard"),
-        ({"learning_rate": 0.0}, "detector.learning_rate=0.0: expected above 0"),
-        ({"path": "nothing.pt2"}, "detector.path=nothing.pt2: expected a program that torch can load"),
+        ({"name": "tests.detectors.foreign.Alternation"}, "trainable=True: expected a network with param"),
+        ({"kwargs": {"classes": 2}, "fake": 2}, "fake=2: expected one of 2 classes"),
+        ({"range": [1, 0]}, r"range=\[1, 0\]: expected black and white"),
+        ({"range": [1]}, r"range=\[1\]: expected black and white"),
+        ({"artefact": "scratches"}, "artefact=scratches: expected one of checkerboard"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: expected above 0"),
+        ({"path": "nothing.pt2"}, "path=nothing.pt2: expected a program that torch can load"),
     ],
     ids=str,
 )
@@ -301,7 +301,7 @@ def test_a_mistake_is_named(settings, message):
 
 def test_a_pickle_is_refused(tmp_path):
     torch.save(Net(), tmp_path / "net.pt")
-    with pytest.raises(ArenaError, match=r"pickles are not read: save the weights .* class in detector.name"):
+    with pytest.raises(ArenaError, match=r"pickles are not read: save the weights .* class in name"):
         made(path=str(tmp_path / "net.pt"))
 
 

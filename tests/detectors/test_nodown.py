@@ -23,12 +23,12 @@ def test_two_blocks_keep_every_pixel():
 
 def test_in_training_it_is_turned_as_well():
     images = torch.rand(32, 3, 16, 16).mul(255).round().div(127.5).sub(1)
-    expected = Augmentation("nodown", 256, blur=0.1, jpeg=0.1, turn=True)(images, torch.Generator().manual_seed(3))
+    expected = Augmentation(256, blur=0.1, jpeg=0.1, turn=True)(images, torch.Generator().manual_seed(3))
     assert torch.equal(built("nodown", 16, 3, 256).augmented(images, torch.Generator().manual_seed(3)), expected)
 
 
 def test_an_impossible_value_names_its_key():
-    with pytest.raises(ArenaError, match=r"battery.members.nodown.blur=2.0: expected a probability"):
+    with pytest.raises(ArenaError, match=r"blur=2.0: expected a probability"):
         NoDown(
             resolution=8, channels=1, levels=17, crop=None, blur=2.0, jpeg=0.1, network=lambda **_: torch.nn.Identity()
         )

@@ -5,10 +5,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from arena.detectors.colour import Colour
-from arena.detectors.detector import DoesNotApply, Examples
+from arena.detectors.detector import Examples
 from arena.detectors.oneclass import Fitted, Method, OneClass
 from arena.detectors.spectrum import Spectrum
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply
 from tests.detectors.fitted import build, fit, logits, sample
 from tests.detectors.planted import digits
 
@@ -63,6 +63,6 @@ def test_it_applies_where_the_other_technique_does():
 
 
 def test_an_unknown_method_names_its_key():
-    expected = "battery.members.oneclass.method=nearest: expected one of mahalanobis, svm, forest"
+    expected = "method=nearest: expected one of mahalanobis, svm, forest"
     with pytest.raises(ArenaError, match=expected):
         oneclass("nearest")  # type: ignore[arg-type]  # what a config may hold

@@ -52,7 +52,7 @@ def test_every_place_is_trained_on_the_label_of_its_image():
 
 
 def test_an_impossible_value_names_its_key():
-    with pytest.raises(ArenaError, match=r"battery.members.patch.learning_rate=-1.0: expected above 0"):
+    with pytest.raises(ArenaError, match=r"learning_rate=-1.0: expected above 0"):
         Patch(
             resolution=8,
             channels=1,

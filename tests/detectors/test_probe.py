@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from arena.detectors.detector import DoesNotApply
 from arena.detectors.heads.linear import Ridge
 from arena.detectors.heads.neighbours import Neighbours
 from arena.detectors.probe import Probe
 from arena.detectors.scoring import score
-from arena.errors import ArenaError
+from arena.errors import ArenaError, DoesNotApply
 from arena.evidence import Evidence
 from arena.metrics.roc import auc
 from tests.detectors.attack import drops
@@ -85,7 +84,7 @@ def test_the_tower_is_found_and_not_saved(tmp_path):
 def test_another_tower_under_the_same_key_is_refused(tmp_path):
     first, second = probe(clip(tmp_path / "a")), probe(clip(tmp_path / "b", seed=1))
     probe(clip(tmp_path / "c")).load_state_dict(first.state_dict())  # the same under another path
-    with pytest.raises(ArenaError, match=r"^battery.members.probe.path: expected the files this detector was trained"):
+    with pytest.raises(ArenaError, match=r"^path: expected the files this detector was trained"):
         second.load_state_dict(first.state_dict())
 
 
@@ -104,7 +103,7 @@ def test_it_learns_and_a_white_box_sees_through_it(head, tmp_path):
 
 
 def test_without_a_path_it_does_not_apply():
-    with pytest.raises(DoesNotApply, match=r"^needs a local path of CLIP or DINOv2 weights in battery.members.probe.p"):
+    with pytest.raises(DoesNotApply, match=r"^needs CLIP or DINOv2 weights from a local folder \(path\)"):
         probe(None)
 
 
@@ -120,14 +119,12 @@ def test_bad_paths_are_one_line(other, tmp_path):
         clip(path)
         torch.save({}, path / "pytorch_model.bin")
         (path / "model.safetensors").unlink()
-    with pytest.raises(
-        ArenaError, match=r"^battery.members.probe.path=.*: expected a folder with the config.json"
-    ) as e:
+    with pytest.raises(ArenaError, match=r"^path=.*: expected a folder with the config.json") as e:
         probe(str(path))
     assert "\n" not in str(e.value)
 
 
 def test_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ArenaError, match=r"^battery.members.probe.path=.*: expected the extra `features`"):
+    with pytest.raises(ArenaError, match=r"^path=.*: expected the extra `features`"):
         probe(str(tmp_path))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arena.detectors import scoring
+from arena.detectors import gallery
 from arena.detectors.detector import Detector
 from arena.detectors.scoring import score
 from arena.evidence import Evidence
@@ -63,7 +63,7 @@ def test_scoring_changes_no_tensor_of_a_detector_in_training(trained):
 
 
 def test_every_image_comes_down_the_evidence_path_in_chunks(monkeypatch):
-    monkeypatch.setattr(scoring, "SCORE_BATCH", 4)
+    monkeypatch.setattr(gallery, "SCORE_BATCH", 4)
     probe, evidence = Probe(), Evidence(levels=3)
     scores = score(probe, IMAGES, evidence)
     assert [len(chunk) for chunk in probe.seen] == [4, 4, 3]

@@ -72,5 +72,5 @@ def test_mixed_precision_does_not_touch_its_logit():
 
 
 def test_an_impossible_epsilon_names_its_key():
-    with pytest.raises(ArenaError, match=r"battery.members.spectrum.epsilon=-1.0: expected above 0"):
+    with pytest.raises(ArenaError, match=r"epsilon=-1.0: expected above 0"):
         Spectrum(resolution=8, channels=1, levels=17, epsilon=-1.0)

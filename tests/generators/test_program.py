@@ -15,8 +15,8 @@ from arena.errors import ArenaError
 from arena.program import TENSORS_ONLY
 from tests.generators.foreign import Z_DIM, Net
 
-load_program = functools.partial(program.load_program, part="generator")
-import_network = functools.partial(program.import_network, part="generator")
+load_program = functools.partial(program.load_program, prefix="generator.")
+import_network = functools.partial(program.import_network, prefix="generator.")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class Neighbours(Head):
 
     def __init__(self, *, neighbours: int) -> None:
         super().__init__()
-        require(neighbours >= 1, "battery.members.decay.neighbours", neighbours, "at least 1")
+        require(neighbours >= 1, "neighbours", neighbours, "at least 1")
         self.neighbours = neighbours
         for name in ("mean", "deviation", "reals", "fakes"):
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))

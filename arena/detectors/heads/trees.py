@@ -31,10 +31,10 @@ class Trees(Head):
 
     def __init__(self, *, trees: int, leaves: int, learning_rate: float, patience: int) -> None:
         super().__init__()
-        require(trees >= 1, "battery.members.forest.trees", trees, "at least 1")
-        require(leaves >= 2, "battery.members.forest.leaves", leaves, "at least 2")
-        require(learning_rate > 0, "battery.members.forest.learning_rate", learning_rate, "above 0")
-        require(patience >= 1, "battery.members.forest.patience", patience, "at least 1")
+        require(trees >= 1, "trees", trees, "at least 1")
+        require(leaves >= 2, "leaves", leaves, "at least 2")
+        require(learning_rate > 0, "learning_rate", learning_rate, "above 0")
+        require(patience >= 1, "patience", patience, "at least 1")
         self.trees, self.leaves, self.learning_rate, self.patience = trees, leaves, learning_rate, patience
         nodes = torch.zeros(trees, 2 * leaves - 1, 6, dtype=torch.float64)
         nodes[..., LEAF] = 1  # an unused tree is one leaf of value 0

@@ -13,7 +13,7 @@ from arena.detectors.networks.onnx import OnnxNetwork
 from arena.errors import ArenaError
 from arena.program import load_program, set_mode
 
-KEY = "detector.path"
+KEY = "path"
 TOLERANCE = 1e-3
 """By how much a score taken alone may differ, beside 1 or its own size: batches of other sizes are summed otherwise."""
 Range = tuple[float, float]
@@ -43,7 +43,7 @@ class Foreign(nn.Module):
             return cls(OnnxNetwork(path, KEY), range, fake)
         if Path(path).expanduser().is_dir():
             return cls(Checkpoint(path, KEY, range), (-1, 1), fake)
-        return cls(load_program(path, "detector"), range, fake)
+        return cls(load_program(path, prefix=""), range, fake)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode, of the network too where it has one to set."""
@@ -63,7 +63,7 @@ class Foreign(nn.Module):
             return found
         if found.shape[1] == 1:
             return found[:, 0]
-        require(0 <= self.fake < found.shape[1], "detector.fake", self.fake, f"one of {found.shape[1]} classes, from 0")
+        require(0 <= self.fake < found.shape[1], "fake", self.fake, f"one of {found.shape[1]} classes, from 0")
         others = torch.cat([found[:, : self.fake], found[:, self.fake + 1 :]], dim=1)
         return found[:, self.fake] - others.logsumexp(1)
 

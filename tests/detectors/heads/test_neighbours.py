@@ -84,5 +84,5 @@ def test_a_new_instance_takes_its_tensors_and_before_it_prefers_neither_class():
 
 
 def test_an_impossible_number_of_neighbours_names_its_key():
-    with pytest.raises(ArenaError, match=r"battery.members.decay.neighbours=0: expected at least 1"):
+    with pytest.raises(ArenaError, match=r"neighbours=0: expected at least 1"):
         Neighbours(neighbours=0)

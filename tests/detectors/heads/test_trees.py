@@ -59,5 +59,5 @@ def test_before_it_was_fitted_it_prefers_neither_class():
 def test_an_impossible_value_names_its_key(wrong):
     ((key, value),) = wrong.items()
     right = {"trees": 5, "leaves": 4, "learning_rate": 0.1, "patience": 2}
-    with pytest.raises(ArenaError, match=f"battery.members.forest.{key}={value}: expected"):
+    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
         Trees(**(right | wrong))
