@@ -98,9 +98,9 @@ class FrequencyBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, side: int, *, across: bool, stride: int = 1) -> None:
         super().__init__()
+        self.stride, self.high_pass = stride, PlaneHighPass(side)
         self.layers = nn.Sequential(
-            PlaneHighPass(side),
-            nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(),
             ChannelHighPass(outputs) if across else nn.Identity(),
@@ -109,7 +109,8 @@ class FrequencyBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, outputs, H / stride, W / stride), rounded up, of (B, inputs, H, W)."""
-        return self.layers(x)
+        # torch 2.13's own strided 1x1 convolution writes past its memory below 16 channels, channels last.
+        return self.layers(self.high_pass(x)[..., :: self.stride, :: self.stride])
 
 
 class FreqNet(LearnedDetector):
