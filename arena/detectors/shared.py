@@ -44,15 +44,20 @@ def shared(feature: Callable[P, T]) -> Callable[P, T]:
     return once
 
 
-@shared
 def glimpses(images: Tensor, side: int) -> tuple[Tensor, ...]:
     """Evenly spaced squares (B, C, side, side) of native pixels of images (B, C, H, W); themselves where they fit."""
     if images.shape[-1] <= side and images.shape[-2] <= side:
-        return (images,)
+        return (images,)  # kept with the images, they would keep themselves alive
+    return _squares(images, side)
+
+
+@shared
+def _squares(images: Tensor, side: int) -> tuple[Tensor, ...]:
     tops, lefts = (_spaced(extent, side) for extent in images.shape[-2:])
     squares = [images[..., top : top + side, left : left + side] for top in tops for left in lefts]
-    marked = hasattr(images, "_arena_memo")
-    return tuple(share(square) if marked else square for square in squares)
+    if not hasattr(images, "_arena_memo"):
+        return tuple(squares)
+    return tuple(share(square.clone()) for square in squares)  # a view would hold the images that hold it
 
 
 def _spaced(extent: int, side: int) -> list[int]:

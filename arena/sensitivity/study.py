@@ -21,6 +21,8 @@ from arena.sensitivity.search import Search
 
 OCTAVES = 2
 """The largest amplitude: the data's levels, halved so many times."""
+DIGITS = 4
+"""Of an AUC."""
 COLUMNS = ("artefact", "amplitude", "technique", "auc", "low", "high")
 
 
@@ -91,7 +93,9 @@ def _judge(arena: Arena, kind: Artefact, amplitude: int, techniques: list[str]) 
     lines = []
     for technique in techniques:
         its = summarise(judgements.of[technique].test, arena.margin)
-        lines.append(Measured(kind, amplitude, technique, its.auc, its.auc_low, its.auc_high))
+        # Rounded as it is kept: a study that goes on from the file must search as one that never stopped.
+        auc, low, high = (round(value, DIGITS) for value in (its.auc, its.auc_low, its.auc_high))
+        lines.append(Measured(kind, amplitude, technique, auc, low, high))
     return lines
 
 
@@ -105,8 +109,12 @@ def read(path: Path) -> Iterator[Measured]:
         reader = csv.reader(file)
         if tuple(next(reader, ())) != COLUMNS:
             raise ArenaError(f"{path}: expected the measurements of a sensitivity study, {','.join(COLUMNS)}")
-        for artefact, amplitude, technique, *figures in reader:
-            yield Measured(artefact, int(amplitude), technique, *map(float, figures))
+        for number, row in enumerate(reader, start=2):
+            try:
+                artefact, amplitude, technique, auc, low, high = row
+                yield Measured(artefact, int(amplitude), technique, float(auc), float(low), float(high))
+            except ValueError as error:
+                raise ArenaError(f"{path}: line {number}: expected {','.join(COLUMNS)}") from error
 
 
 def write(path: Path, lines: list[Measured]) -> None:
@@ -116,4 +124,4 @@ def write(path: Path, lines: list[Measured]) -> None:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.{DIGITS}f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,41 @@
+import csv
+
+import pytest
+
+from arena.sensitivity import study as module
+from arena.sensitivity.__main__ import main
+from arena.sensitivity.study import Measured
+
+FEW = ["data=digits", "~data.n", "battery=small", "battery.stack=null", "bank.test=64", "bank.cell=16"]
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    monkeypatch.setattr(
+        module,
+        "_judge",
+        lambda arena, kind, amplitude, techniques: [
+            Measured(kind, amplitude, name, 0.9 if name == "dct" else 0.5, 0.4, 0.95) for name in techniques
+        ],
+    )
+
+
+def test_table_and_figure_of_every_technique_and_artefact(judged, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ARENA_CACHE", str(tmp_path / "cache"))
+    assert main(["--out", str(tmp_path / "out"), *FEW]) == 0, capsys.readouterr().err
+    rows = list(csv.reader((tmp_path / "out" / "sensitivity.csv").read_text(encoding="utf-8").splitlines()))
+    assert rows[0][0] == "technique"
+    assert {row[0] for row in rows[1:]} == {"cnn", "dct", "spectrum", "forest"}
+    cells = {row[0]: set(row[1:]) for row in rows[1:]}
+    assert cells["dct"] == {"≤ 1.0"}
+    assert cells["cnn"] == {"> 4"}  # a quarter of seventeen grey levels
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"measurements.csv", "sensitivity.csv", "sensitivity.tex", "sensitivity.png"}
+    assert "hours" in capsys.readouterr().out
+
+
+def test_a_mistake_is_one_line_and_2(tmp_path, capsys):
+    assert main(["--out", str(tmp_path), "data=faces"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("error: ")
