@@ -19,6 +19,7 @@ from arena.records import (
     ScoreFile,
     ScoreRecord,
     Scores,
+    TechniqueRecord,
     from_json,
     read_records,
     read_scores,
@@ -26,7 +27,7 @@ from arena.records import (
     write_scores,
 )
 
-KINDS = (ScoreRecord, QualityRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
+KINDS = (TechniqueRecord, ScoreRecord, QualityRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
 st.register_type_strategy(float, st.floats(allow_nan=False))
 
 
@@ -67,7 +68,7 @@ def test_round_trip(record):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kind_comes_first_and_is_the_contract(kind):
-    assert kind.kind in ("score", "quality", "fitness", "control", "provenance", "phase")
+    assert kind.kind in ("score", "quality", "fitness", "control", "provenance", "phase", "technique")
     names = [field.name for field in dataclasses.fields(kind)]
     assert names[:2] == ["round", "seed"]
 

@@ -17,6 +17,8 @@ from arena.training.crew import side_by_side
 def score_all(detectors: Mapping[str, Detector], gallery: Gallery, which: Tensor | None = None) -> dict[str, Tensor]:
     """Every detector's logits (n,) float32, on the CPU, of images of a gallery: one pass over the images for all.
 
+    They come in the order of the detectors.
+
     Args:
         detectors: by technique; they stand on the gallery's device.
         gallery: the images.
@@ -42,7 +44,8 @@ def score_all(detectors: Mapping[str, Detector], gallery: Gallery, which: Tensor
                 parts[name].append(logits.float().cpu())
     for name, detector in detectors.items():
         detector.train(modes[name])
-    return scores | {name: torch.cat(chunks) for name, chunks in parts.items()}
+    scores |= {name: torch.cat(chunks) for name, chunks in parts.items()}
+    return {name: scores[name] for name in detectors}
 
 
 def _logits(images: Tensor, detector: Detector) -> Tensor:

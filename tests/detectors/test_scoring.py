@@ -4,10 +4,11 @@ from torch import Tensor, nn
 
 from arena.detectors import gallery
 from arena.detectors.detector import Detector
-from arena.detectors.scoring import score
+from arena.detectors.gallery import Gallery
+from arena.detectors.scoring import score, score_all
 from arena.evidence import Evidence
 from arena.images import to_float
-from tests.detectors.planted import EVIDENCE, TECHNIQUES
+from tests.detectors.planted import EVIDENCE, TECHNIQUES, build
 
 IMAGES = torch.randint(0, 256, (11, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -71,3 +72,12 @@ def test_every_image_comes_down_the_evidence_path_in_chunks(monkeypatch):
     assert torch.equal(seen, evidence(to_float(IMAGES)))
     assert len(seen.unique()) == 3
     assert scores.shape == (11,)
+
+
+def test_scores_of_several_come_in_their_order():
+    """Fitted and learned ones are scored apart; whoever pairs scores with names must not have to know."""
+    names = ["cnn", "spectrum", "dct", "wavelet"]
+    found = score_all({name: build(name) for name in names}, Gallery(IMAGES, EVIDENCE))
+    assert [*found] == names
+    for name, logits in found.items():
+        torch.testing.assert_close(logits, score(build(name), IMAGES, EVIDENCE))

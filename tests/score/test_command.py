@@ -1,0 +1,117 @@
+"""Any folder of images before a run's detectors, as a user would call it."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from arena.detectors.scoring import score
+from arena.phases.testing import load_battery
+from arena.race import carry_out
+from arena.score.__main__ import main
+from arena.score.panel import Panel
+from tests.building import tiny_arena
+
+BAD = {"empty.png": b"", "text.jpg": b"no image", "torn.png": None, "page.gif": b"GIF89a"}
+
+
+@pytest.fixture
+def folder(tmp_path, finished):
+    """Twenty images, half of them below, and bad files of several kinds."""
+    (tmp_path / "images" / "below").mkdir(parents=True)
+    for k, image in enumerate(finished.judge_reals.images[:20, 0].numpy()):
+        place = tmp_path / "images" / ("below" if k % 2 else "") / f"{k:02d}.png"
+        Image.fromarray(image).save(place)
+    for name, content in BAD.items():
+        torn = (tmp_path / "images" / "00.png").read_bytes()[:40]
+        (tmp_path / "images" / name).write_bytes(torn if content is None else content)
+    return tmp_path / "images"
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_row_an_image_and_a_line_a_bad_file(finished, folder, capsys):
+    assert main([str(finished.run), str(folder)]) == 0
+    printed = capsys.readouterr()
+    found = rows(printed.out)
+    assert len(found) == 20
+    assert [*found[0]] == ["path", *finished.techniques]
+    assert {row["path"] for row in found} >= {"00.png", "below/01.png"}
+    assert all(0 <= float(row[name]) <= 1 for row in found for name in finished.techniques)
+    skipped = [line for line in printed.err.splitlines() if line.startswith("skipped ")]
+    assert {line.split()[1].rstrip(":") for line in skipped} == set(BAD)
+    assert "20 images scored by the detectors of round 2, 4 files skipped" in printed.err
+    assert "as many are fake as real" in printed.err
+
+
+def test_probabilities_are_those_of_the_detectors_in_the_loop(finished):
+    """Ranked as the logits are; of reals and fakes the run was made of, fakes higher."""
+    panel = Panel.of(finished.run)
+    reals, fakes = finished.judge_reals.images[:60], finished.forged(2).test[:60]
+    found = {name: panel.probabilities(its) for name, its in (("real", reals), ("fake", fakes))}
+    detectors, _ = load_battery(finished, 2)
+    for k, technique in enumerate(finished.members):
+        logits = score(detectors[technique], reals, finished.evidence)
+        order = torch.argsort(logits)
+        assert (found["real"][order, k].diff() >= 0).all()
+    stack = panel.columns.index("stack")
+    assert found["fake"][:, stack].mean() > found["real"][:, stack].mean()
+
+
+def test_an_earlier_rounds_detectors_are_others(finished, folder, capsys):
+    texts = []
+    for arguments in ([], ["--round", "0"], ["--round", "2"]):
+        assert main([str(finished.run), str(folder), *arguments]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[2] != texts[1]
+
+
+def test_what_was_left_out_is_no_column_and_insiders_look_through_the_runs_own_gan(run, folder, capsys):
+    insiders = ("+detector@battery.members.lgrad=lgrad", "+detector@battery.members.colour=colour")
+    one = ("~battery.members.cnn", "~battery.members.spectrum", "~battery.members.forest")
+    arena = tiny_arena(run, *insiders, *one, "race.rounds=0", "access=none")
+    carry_out(arena, Console(quiet=True))
+    assert main([str(run), str(folder)]) == 0
+    found = rows(capsys.readouterr().out)
+    assert [*found[0]] == ["path", "dct", "lgrad", "stack"]
+    assert len({row["lgrad"] for row in found}) > 5
+
+
+def test_what_is_smaller_than_the_runs_images_is_told(finished, tmp_path, capsys):
+    Image.fromarray(np.full((5, 5), 99, dtype=np.uint8)).save(tmp_path / "small.png")
+    assert main([str(finished.run), str(tmp_path)]) == 0
+    assert "1 images are smaller than 8 pixels and were enlarged" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_line_and_2(finished, folder, tmp_path, capsys):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"")
+    (tmp_path / "nothing").mkdir()
+    for arguments, said in (
+        ([tmp_path, folder], "expected"),
+        ([finished.run, tmp_path / "missing"], "missing: expected a folder of images, found nothing"),
+        ([finished.run, tmp_path / "nothing"], "expected images, found none"),
+        ([finished.run, tmp_path / "bad"], "expected images, found none that could be read among 1 files"),
+        ([finished.run, folder, "--round", "7"], "--round=7: expected a round of"),
+    ):
+        assert main([*map(str, arguments)]) == 2
+        line = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("skipped ")]
+        assert len(line) == 1
+        assert line[0].startswith("error: ")
+        assert said in line[0]
+
+
+def test_a_torn_checkpoint_is_refused(run, finished, capsys, folder):
+    arena = tiny_arena(run, "race.rounds=0", "access=none", "battery.stack=null", generator="oracle")
+    carry_out(arena, Console(quiet=True))
+    path = run / "checkpoints" / "round_00" / "detectors" / "dct.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    assert main([str(run), str(folder)]) == 2
+    assert "dct.safetensors: expected the tensors of this technique" in capsys.readouterr().err
+    assert torch.is_grad_enabled()
