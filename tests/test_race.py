@@ -1,16 +1,21 @@
+import io
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
 from arena.answer.verdict import read_verdict
 from arena.arena import Arena
+from arena.errors import ArenaError
+from arena.figures.series import techniques
 from arena.phases import PHASES
 from arena.race import carry_out, is_done, race, run_race
-from arena.records import PhaseRecord, QualityRecord, ScoreRecord, read_records, read_scores
+from arena.records import PhaseRecord, QualityRecord, ScoreRecord, TechniqueRecord, read_records, read_scores
 from tests.building import tiny_arena
 
 
@@ -114,3 +119,53 @@ def test_evidence_of_another_size_is_what_the_gans_own_discriminator_sees(run: P
     carry_out(arena, Console(quiet=True))
     assert is_done(arena)
     assert arena.forged(1).test.shape[-1] == 8
+
+
+def test_a_technique_that_does_not_apply_is_left_out_listed_and_recorded(run: Path):
+    """On grey digits of 8 pixels: before anything starts, with the reason, and without a trace in the verdict."""
+    extra = ("+detector@battery.members.decay=decay", "+detector@battery.members.colour=colour")
+    arena = tiny_arena(run, "race.rounds=0", "access=none", *extra, generator="oracle")
+    assert arena.left_out == {"decay": "needs 16 pixels a side", "colour": "needs three channels"}
+    console = Console(record=True, quiet=False, file=io.StringIO(), width=200)
+    run_race(arena, console)
+    said = console.export_text()
+    assert said.index("left out: decay needs 16 pixels a side") < said.index("[1/")
+    found = {record.technique: record for record in read_records(run) if isinstance(record, TechniqueRecord)}
+    assert [*found] == ["cnn", "dct", "spectrum", "forest", "decay", "colour"]
+    assert found["decay"].reason == "needs 16 pixels a side"
+    assert found["cnn"].reason == ""
+    assert found["cnn"].parameters == sum(p.numel() for p in arena.examples_of["cnn"].parameters())
+    assert set(read_verdict(run).techniques) == {"cnn", "dct", "spectrum", "forest", "stack"}
+
+
+def test_insiders_look_through_the_gan_of_the_round_before(run: Path):
+    members = ("cnn", "spectrum", "forest")
+    insiders = ("+detector@battery.members.lgrad=lgrad", "+detector@battery.members.inversion=inversion")
+    arena = tiny_arena(run, "race.rounds=1", *insiders, *(f"~battery.members.{name}" for name in members))
+    carry_out(arena, Console(quiet=True))
+    assert is_done(arena)
+    state = load_file(arena.folder(1) / "detectors" / "inversion.safetensors")
+    before, after = (load_file(arena.folder(r) / "gan" / "generator.safetensors") for r in (0, 1))
+    held = {
+        name.removeprefix("generator.network."): value for name, value in state.items() if name.startswith("generator.")
+    }
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert all(torch.equal(before[name], held[name]) for name in before if name in held)
+    assert set(held) & set(before)
+
+
+def test_a_bag_judges_many_images_at_once(run: Path):
+    arena = tiny_arena(run, "+detector@battery.bag=bag", "battery.bag.n=4", "race.rounds=1")
+    run_race(arena, Console(quiet=True))
+    assert arena.techniques[-2:] == ["stack", "bag"]
+    found = read_verdict(run).techniques
+    assert {"stack", "bag"} <= set(found)
+    scores = [record for record in read_records(run) if isinstance(record, ScoreRecord) and record.regime == "fresh"]
+    sizes = {record.technique: record.n_real for record in scores if record.technique in ("stack", "bag")}
+    assert sizes["stack"] / 4 - arena.judge.folds <= sizes["bag"] <= sizes["stack"] / 4
+    assert techniques(read_records(run))[-1] == "bag"
+
+
+def test_a_bag_larger_than_half_a_fold_is_refused(run: Path):
+    with pytest.raises(ArenaError, match=r"battery.bag.n=40: expected at most half of the images of a fold or cell"):
+        tiny_arena(run, "+detector@battery.bag=bag", "battery.bag.n=40")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.answer.estimate import estimate
-from arena.config import STACK
+from arena.config import BAG, STACK
 from arena.errors import ArenaError
 from arena.metrics.delong import influence
 from arena.records import Record, Regime, ScoreRecord, read_scores
@@ -58,9 +58,9 @@ def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
 
 
 def techniques(records: Sequence[Record]) -> list[str]:
-    """The techniques in the order of their first record, the stack over them last."""
+    """The techniques in the order of their first record; the stack over them, and a bag over the stack, last."""
     names = dict.fromkeys(record.technique for record in score_records(records))
-    return sorted(names, key=lambda name: name == STACK)
+    return sorted(names, key=lambda name: (name == BAG, name == STACK))
 
 
 def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round: int) -> list[ScoreRecord]:

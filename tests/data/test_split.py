@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.data.split import FEWEST, SHARES, cut, folds, sources_of, split_reals
+from arena.data.split import FEWEST, SHARES, cut, folds, sources_of, split_for_judging, split_reals
 from arena.errors import ArenaError
 
 
@@ -98,3 +98,27 @@ def test_folds_are_of_nearly_equal_size(n, k, seed):
     assert len(sizes) == k
     assert sizes.max() - sizes.min() <= 1
     assert np.array_equal(dealt, folds(np.arange(n), k, seed))
+
+
+@given(n=st.integers(92, 2000), seed=st.integers(0, 2**40))
+@settings(max_examples=30, deadline=None)
+def test_where_no_generator_learns_no_real_is_set_aside_for_one(n, seed):
+    split = split_for_judging(n, seed)
+    assert sorted(np.concatenate([split.detector, split.judge])) == list(range(n))
+    assert abs(len(split.judge) - 0.7 * n) <= 1
+    assert set(split.reference) < set(split.judge)
+    assert len(split.reference) >= FEWEST["reference"]
+    assert abs(len(split.reference) - len(split.judge) / 2) <= 1
+    assert len(split.detector) >= FEWEST["detector"]
+    assert sorted(split.generator) == sorted(split.detector)
+
+
+def test_where_no_generator_learns_nobody_is_learned_from_and_tested():
+    persons = np.repeat(np.arange(40), 10)
+    split = split_for_judging(400, 0, persons)
+    assert not set(persons[split.detector]) & set(persons[split.judge])
+
+
+def test_too_few_images_beside_images_made_outside_says_both_numbers():
+    with pytest.raises(ArenaError, match=r"91 usable images.* at least 92"):
+        split_for_judging(91, 0)
