@@ -16,7 +16,7 @@ from arena.detectors.detector import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled
 from arena.detectors.heads.head import Sample
 from arena.detectors.scoring import score_all
-from arena.detectors.shared import share
+from arena.detectors.shared import GRID, share
 from arena.metrics.roc import auc
 from arena.progress import Progress
 from arena.seeding import derive_seed
@@ -26,6 +26,8 @@ from arena.training.trainer import Machine, ticks
 VALIDATIONS = 20
 """In a whole budget; in a small one fewer, ``SPACING`` steps apart: looking must not cost more than learning."""
 SPACING = 4
+LEARNING_COST = 3
+"""Of an image learned from, in images only looked at: a backward pass costs two forward ones."""
 PREPARED = 2048
 """Most images a detector looks at before its first step."""
 
@@ -211,7 +213,8 @@ def train_battery(
     for detector in learned.values():
         detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = images // settings.batch
-    every = max(1, steps // max(1, min(VALIDATIONS, steps // SPACING)))
+    most = [VALIDATIONS, steps // SPACING, int(images * LEARNING_COST / _looked_at(learned, validation))]
+    every = max(1, steps // max(1, min(most)))
     taken = machine.fit(
         BatteryTraining(learned, gallery, train, validation, settings, seed),
         ticks(0, steps),
@@ -223,6 +226,12 @@ def train_battery(
     for detector in learned.values():  # as a saved one is loaded, so that both score alike to the last bit
         detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return taken * settings.batch
+
+
+def _looked_at(detectors: Mapping[str, LearnedDetector], validation: Labelled) -> int:
+    """Most squares that one of them looks at in a validation."""
+    large = any(detector.side < detector.resolution for detector in detectors.values())
+    return len(validation.which) * (GRID**2 if large else 1)
 
 
 def _sample(detector: FittedDetector, name: str, gallery: Gallery, labelled: Labelled) -> Sample:
