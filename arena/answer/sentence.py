@@ -6,6 +6,9 @@ from arena.answer.declared import Declared
 from arena.answer.equivalence import TechniqueFinding
 from arena.answer.guards import Guards
 
+NAMED = 5
+"""Most techniques the sentence names that caught, the highest AUC first; the table has all."""
+
 
 def sentence(
     answer: str, found: Sequence[TechniqueFinding], held: Guards, terms: Declared, runs: int, one_origin: bool = False
@@ -26,7 +29,8 @@ def sentence(
         return f"Invalid {where}: {_broken(held)}."
     if answer == "caught":
         caught = sorted((its for its in found if its.finding == "caught"), key=_auc, reverse=True)
-        named = ", ".join(_with_interval(its) for its in caught)
+        named = ", ".join(_with_interval(its) for its in caught[:NAMED])
+        named += f" and {len(caught) - NAMED} more" if len(caught) > NAMED else ""
         return (
             f"Caught {where}: fresh judges of {len(caught)} of {len(found)} techniques in this battery, with this data "
             f"and budget, told the fakes from real images: {named}."

@@ -50,7 +50,16 @@ def payoff_map(records: Sequence[Record], series: Sequence[Series], columns: int
                 axes.set_xlabel("detector of round")
         for axes in panels[len(series) :]:
             axes.set_axis_off()
-        figure.colorbar(ScalarMappable(_NORM, _COLOURS), ax=list(panels), shrink=0.7, aspect=30, pad=0.02, label="AUC")
+        tall = min(0.7, 2 * columns / len(panels))  # of many rows the two upper ones, not a stripe down the page
+        figure.colorbar(
+            ScalarMappable(_NORM, _COLOURS),
+            ax=list(panels),
+            shrink=tall,
+            aspect=22,
+            anchor=(0.0, 0.5 if tall == 0.7 else 1.0),
+            pad=0.02,
+            label="AUC",
+        )
     return figure
 
 

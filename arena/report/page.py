@@ -27,6 +27,7 @@ from arena.records import (
     PhaseRecord,
     QualityRecord,
     Record,
+    TechniqueRecord,
     read_records,
     write_atomically,
 )
@@ -105,6 +106,7 @@ def page(run: Path) -> str:
         frechet=frechet_name(quality[-1].features) if quality else "",
         with_error=_with_error,
         controls=[record for record in records if isinstance(record, ControlRecord)],
+        battery=[record for record in records if isinstance(record, TechniqueRecord)],
         planted=[record for record in fitness if record.artefact is not None],
         shares=[record for record in fitness if record.artefact is None],
         cost=_cost([record for record in records if isinstance(record, PhaseRecord)]),

@@ -185,3 +185,12 @@ def test_runs_that_all_branched_from_one_are_said_to(passed, origins, said):
     runs = [dataclasses.replace(run, config={**run.config, "start_seed": seed}) for seed in origins]
     assert ("of 3 runs that all branched from one:" in verdict(runs).sentence) == said
     assert "branched" not in verdict(runs[:1]).sentence
+
+
+def test_of_many_that_caught_the_sentence_names_the_highest_and_counts_the_others(tmp_path):
+    techniques = {f"technique_{k}": 0.7 + 0.03 * k for k in range(8)}
+    found = read_verdict(quick(tmp_path / "run", techniques=techniques))
+    assert "8 of 8 techniques" in found.sentence
+    assert found.sentence.endswith(" and 3 more.")
+    assert found.sentence.index("technique_7)") < found.sentence.index("technique_3)")
+    assert "technique_2)" not in found.sentence
