@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from arena.bank import Bank
-from arena.config import BAG, STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
+from arena.config import BAG, STACK, VALIDATION_SHARE, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig, require
 from arena.data.reals import RealData, Reals
 from arena.detectors.bag import Bag
 from arena.detectors.detector import Detector, Insider
@@ -272,8 +272,10 @@ class Arena:
             raise ArenaError(f"race.rounds={self.rounds}: expected 0, since generator={name} does not train")
         generator.check(self.bank.counts)
         if self.bag is not None:
-            fewest = min(min(len(self.judge_reals), self.bank.test) // self.judge.folds, self.bank.cell)
-            expected = f"at most half of the images of a fold or cell, {fewest // 2}"
+            tested = min(len(self.judge_reals), self.bank.test) // self.judge.folds
+            stopped_on = int((len(self.judge_reals) - len(self.judge_reals) // self.judge.folds) * VALIDATION_SHARE)
+            fewest = min(tested, self.bank.cell, stopped_on, self.bank.validation)
+            expected = f"at most half of the images of a fold, its validation or a cell, {fewest // 2}"
             require(2 * self.bag.n <= fewest, "battery.bag.n", self.bag.n, expected)
         if self.rounds and self.access.gradients and not any(map(self.told, self.members)):
             raise ArenaError(

@@ -17,6 +17,8 @@ from arena.errors import ArenaError
 
 STACK, BAG = "stack", "bag"
 """The techniques over all others: their names in every record, and their keys in a battery."""
+VALIDATION_SHARE = 0.2
+"""Of the reals a judge may learn from, those that stop it."""
 
 
 def require(condition: bool, key: str, value: object, expected: str) -> None:

@@ -81,7 +81,7 @@ def battery_costs(arena: Arena) -> BatteryCosts:
 def _cost(arena: Arena, bank: Bank, techniques: list[str]) -> Cost:
     detectors = {technique: arena.new_detector(technique, 0) for technique in techniques}
     start = time.perf_counter()
-    case = Case.of(arena, bank, 0)
+    case = Case.of(arena, bank, 0, control=True)
     fold = cut_fold(arena, case, 0, share=1.0)
     train_battery(
         detectors,

@@ -54,6 +54,7 @@ class Bayar(LearnedDetector):
     Args:
         resolution, channels, levels: of the images.
         crop: largest side of what it looks at.
+        learning_rate: highest of its cycle; None for the battery's.
         filters: constrained kernels.
         size: side of a kernel in pixels, odd.
         network: on the prediction errors.
@@ -71,8 +72,11 @@ class Bayar(LearnedDetector):
         filters: int,
         size: int,
         network: Network,
+        learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         require(filters >= 1, "filters", filters, "at least 1")
         possible = size % 2 == 1 and 3 <= size <= self.side - 3
         require(possible, "size", size, f"an odd number of pixels, 3 to {self.side - 3}")

@@ -22,11 +22,17 @@ def dct_matrix(n: int) -> Tensor:
 
 
 @shared
-def log_dct(images: Tensor, epsilon: float) -> Tensor:
-    """Log magnitude (B, C, H, W) of the DCT of images (B, C, H, W), fp32."""
-    with torch.autocast(images.device.type, enabled=False):  # a logarithm near 0 has no meaning in bf16
+def dct(images: Tensor) -> Tensor:
+    """The orthonormal DCT (B, C, H, W) of images (B, C, H, W), fp32."""
+    with torch.autocast(images.device.type, enabled=False):
         down, across = (_matrix_on(extent, images.device) for extent in images.shape[-2:])
-        return torch.log((down @ images.float() @ across.T).abs() + epsilon)
+        return down @ images.float() @ across.T
+
+
+def log_dct(images: Tensor, epsilon: float) -> Tensor:
+    """Log magnitude (B, C, H, W) of the DCT of images (B, C, H, W), fp32: near 0 it has no meaning in bf16."""
+    with torch.autocast(images.device.type, enabled=False):
+        return torch.log(dct(images).abs() + epsilon)
 
 
 @functools.lru_cache(maxsize=16)
@@ -37,8 +43,8 @@ def _matrix_on(n: int, device: torch.device) -> Tensor:
 class Dct(LearnedDetector):
     """A classifier on the log magnitude of every DCT coefficient of every channel, standardised over the training set.
 
-    Without a network it is linear, and the penalty on its weights is the optimizer's weight decay: the ridge
-    regression of the paper. With one it is the paper's small convolutional network.
+    Without a network it is linear, a logistic regression whose penalty is the optimizer's weight decay, where
+    the paper has a ridge regression. With one it is the paper's small convolutional network.
 
     Args:
         resolution, channels, levels: of the images.
@@ -46,6 +52,7 @@ class Dct(LearnedDetector):
             exact zeros of images with few grey levels; 1e-3 is far below one grey level of 256.
         network: on the coefficients, None for a linear classifier.
         crop: largest side of what it looks at; None: the whole image, as in the paper.
+        learning_rate: highest of its cycle; None for the battery's.
     """
 
     artefact = "checkerboard"
@@ -59,8 +66,11 @@ class Dct(LearnedDetector):
         epsilon: float,
         network: Network | None = None,
         crop: int | None = None,
+        learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         shape = (channels, self.side, self.side)

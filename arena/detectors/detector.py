@@ -50,7 +50,7 @@ class Detector(nn.Module, ABC):
     artefact: Artefact
     """The planted artefact a fit judge of this technique must catch: a kind of ``generator=planted``."""
     needs_fakes: ClassVar[bool] = True
-    """Whether it learns from fakes; one that does not is handed reals alone."""
+    """Whether it learns from fakes; one that does not is a ``FittedDetector``, and is handed reals alone."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class LearnedDetector(Detector):
         """Set what is computed from data before the first step (a standardisation, say).
 
         Args:
-            images: (N, C, side, side) in [-1, 1], of both classes unless it needs no fakes.
+            images: (N, C, side, side) in [-1, 1], of both classes.
         """
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:

@@ -46,6 +46,7 @@ class Fft(LearnedDetector):
     Args:
         resolution, channels, levels: of the images.
         crop: largest side of what it looks at.
+        learning_rate: highest of its cycle; None for the battery's.
         epsilon: added to a magnitude before its logarithm; the authors' 1e-3 of images in [0, 1] is 2e-3 here.
         network: on the spectrum.
     """
@@ -61,8 +62,11 @@ class Fft(LearnedDetector):
         crop: int | None,
         epsilon: float,
         network: Network,
+        learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         self.network = network(channels=channels, side=self.side)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from arena.detectors.detector import FittedDetector
 from arena.detectors.heads.trees import Trees
+from arena.detectors.shared import shared
 
 TRUNCATION = 2
 SHARES = 2 * TRUNCATION + 1
@@ -12,6 +13,7 @@ SHARES = 2 * TRUNCATION + 1
 AT_ONCE = 1 << 17
 
 
+@shared
 def statistics(images: Tensor, levels: int) -> Tensor:
     """Statistics (B, F) of images (B, C, H, W), in grey levels of the data.
 

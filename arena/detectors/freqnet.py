@@ -123,13 +123,25 @@ class FreqNet(LearnedDetector):
     Args:
         resolution, channels, levels: of the images.
         crop: largest side of what it looks at.
+        learning_rate: highest of its cycle; None for the battery's.
         width: channels of the first two blocks; the others have twice as many. A multiple of 4.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None, width: int) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        crop: int | None,
+        width: int,
+        learning_rate: float | None = None,
+    ) -> None:
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         require(width >= 4 and width % 4 == 0, "width", width, "a multiple of 4 channels")
         half = (self.side + 1) // 2
         self.layers = nn.Sequential(

@@ -75,11 +75,12 @@ class Gallery:
     @torch.no_grad()
     def measure(self, detectors: Mapping[str, Detector]) -> None:
         """Take the features of every image for every fitted technique that has not taken them yet."""
-        fitted = {
-            name: detector.to(self.device)
-            for name, detector in detectors.items()
-            if isinstance(detector, FittedDetector) and name not in self._features
-        }
+        fitted: dict[str, FittedDetector] = {}
+        for name, detector in detectors.items():
+            if isinstance(detector, FittedDetector):
+                detector.to(self.device)  # its head scores there, whoever took the features
+                if name not in self._features:
+                    fitted[name] = detector
         if not fitted:
             return
         parts: dict[str, list[Tensor]] = {name: [] for name in fitted}

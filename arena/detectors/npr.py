@@ -31,13 +31,25 @@ class Npr(LearnedDetector):
     Args:
         resolution, channels, levels: of the images.
         crop: largest side of what it looks at.
+        learning_rate: highest of its cycle; None for the battery's.
         network: on the relationships.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None, network: Network) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        crop: int | None,
+        network: Network,
+        learning_rate: float | None = None,
+    ) -> None:
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         self.network = Standardised(network(channels=channels, side=self.side), (channels, 1, 1))
 
     def prepare(self, images: Tensor) -> None:

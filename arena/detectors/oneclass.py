@@ -7,6 +7,7 @@ from torch import Tensor
 from arena.config import require
 from arena.detectors.detector import FittedDetector
 from arena.detectors.heads.oneclass import IsolationForest, Mahalanobis, SupportVectors
+from arena.errors import ArenaError, first_line, under
 
 Method = Literal["mahalanobis", "svm", "forest"]
 HEADS = {"mahalanobis": Mahalanobis, "svm": SupportVectors, "forest": IsolationForest}
@@ -33,6 +34,7 @@ class OneClass(FittedDetector):
         method: ``mahalanobis``, ``svm`` or ``forest``.
 
     Raises:
+        ArenaError: for an unknown method, or a technique that has no features: a network that learns by gradient.
         DoesNotApply: where the features' technique does not.
     """
 
@@ -41,7 +43,13 @@ class OneClass(FittedDetector):
     def __init__(self, *, resolution: int, channels: int, levels: int, of: Fitted, method: Method) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         require(method in HEADS, "method", method, f"one of {', '.join(HEADS)}")
-        self.of = of(resolution=resolution, channels=channels, levels=levels)
+        with under("of"):
+            try:
+                self.of = of(resolution=resolution, channels=channels, levels=levels)
+            except TypeError as error:
+                raise ArenaError(f"_target_: cannot be built ({first_line(error)})") from error
+        fitted = isinstance(self.of, FittedDetector)
+        require(fitted, "of", type(self.of).__name__, "a technique of features under a head, such as forest")
         del self.of.head
         self.artefact = self.of.artefact
         self.differentiable = self.of.differentiable and method != "forest"

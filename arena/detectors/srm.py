@@ -80,6 +80,7 @@ class Srm(LearnedDetector):
     Args:
         resolution, channels, levels: of the images.
         crop: largest side of what it looks at.
+        learning_rate: highest of its cycle; None for the battery's.
         truncation: largest magnitude of a residual, in grey levels of the data.
         network: on the residuals, which it sees divided by ``truncation``.
     """
@@ -95,8 +96,11 @@ class Srm(LearnedDetector):
         crop: int | None,
         truncation: float,
         network: Network,
+        learning_rate: float | None = None,
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
         require(truncation > 0, "truncation", truncation, "above 0 grey levels")
         self.truncation = truncation
         self.network = network(channels=30 if channels == 1 else 32, side=self.side - 4)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from arena.detectors.augmentation import Augmentation
 from arena.detectors.detector import LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.networks.standardised import Standardised
@@ -37,13 +38,26 @@ class Wavelet(LearnedDetector):
     Args:
         resolution, channels, levels: of the images.
         crop: largest side of what it looks at.
+        learning_rate: highest of its cycle; None for the battery's.
         network: on the sub-band.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, crop: int | None, network: Network) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        crop: int | None,
+        network: Network,
+        learning_rate: float | None = None,
+    ) -> None:
+        super().__init__(
+            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
+        )
+        self.augmentation = Augmentation(levels, blur=0.0, jpeg=0.0, turn=True)
         self.network = Standardised(network(channels=channels, side=self.side), (channels, 1, 1))
 
     def prepare(self, images: Tensor) -> None:
@@ -52,15 +66,7 @@ class Wavelet(LearnedDetector):
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Each image (B, C, side, side) in one of the eight positions of a square, all as likely."""
-        flipped, turns = (
-            torch.randint(2, (len(images),), generator=rng),
-            torch.randint(4, (len(images),), generator=rng),
-        )
-        images = torch.where(_of_images(flipped == 1, images), images.flip(-1), images)
-        turned = images
-        for quarter in (1, 2, 3):
-            turned = torch.where(_of_images(turns == quarter, images), images.rot90(quarter, (-2, -1)), turned)
-        return turned
+        return self.augmentation(images, rng)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, side, side)."""
@@ -69,7 +75,3 @@ class Wavelet(LearnedDetector):
     def _resized(self, band: Tensor) -> Tensor:
         """The sub-band (B, C, side, side)."""
         return F.interpolate(band, size=(self.side, self.side), mode="bilinear", align_corners=False)
-
-
-def _of_images(which: Tensor, images: Tensor) -> Tensor:
-    return which.to(images.device)[:, None, None, None]

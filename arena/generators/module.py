@@ -90,8 +90,6 @@ class TrainableModule(TrainableGenerator):
 class Module(Generator):
     """The same, frozen."""
 
-    outside = True
-
     def __init__(self, network: TrainableModule) -> None:
         super().__init__(resolution=network.resolution, channels=network.channels, levels=network.levels)
         self.network = network.eval().requires_grad_(False)

@@ -100,7 +100,7 @@ def own_artefact(arena: Arena, technique: str) -> Artefact:
 def _case(arena: Arena, control: Generator) -> Case:
     """A control's bank, forged anew: it is drawn from the reals in no time."""
     forged = control.forge(arena.bank.counts, arena.seed_of("forge", player="control"), arena.generator_reals)
-    return Case.of(arena, Bank.of(forged, arena.data.levels), round=0)
+    return Case.of(arena, Bank.of(forged, arena.data.levels), round=0, control=True)
 
 
 def _oracle(arena: Arena, technique: str, judgements: list[Judgement]) -> ControlRecord:

@@ -42,11 +42,18 @@ class Case:
         object.__setattr__(self, "_starts", tuple(np.cumsum(counts).tolist()))
 
     @classmethod
-    def of(cls, arena: Arena, bank: Bank, round: int) -> "Case":
-        """The judge reals and a bank; where no generator learns, the detectors' reals are free to be learned from."""
+    def of(cls, arena: Arena, bank: Bank, round: int, control: bool = False) -> "Case":
+        """The judge reals and a bank; where no generator learns, the detectors' reals are free to be learned from.
+
+        Args:
+            arena: the race.
+            bank: of fakes.
+            round: theirs.
+            control: whether the bank is a control's, which is made of those very reals: then nobody learns from them.
+        """
         tested = arena.judge_reals
         reals = tested
-        if arena.outside:
+        if arena.outside and not control:
             reals = arena.data.reals[np.concatenate([tested.ids, arena.data.part("detector").ids])]
         images = torch.cat([reals.images, *bank])
         gallery = Gallery(images, arena.evidence, arena.machine.device)

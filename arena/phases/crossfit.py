@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from arena.arena import Arena
-from arena.config import BAG, STACK
+from arena.config import BAG, STACK, VALIDATION_SHARE
 from arena.data.split import cut, folds
 from arena.detectors.scoring import score_all
 from arena.detectors.stack import Stack
@@ -18,8 +18,6 @@ from arena.progress import Progress
 from arena.records import Scores
 from arena.seeding import derive_seed
 from arena.training.detecting import train_battery
-
-VALIDATION_SHARE = 0.2
 
 
 class Judgement(NamedTuple):

@@ -111,11 +111,11 @@ def begin(arena: Arena, technique: str, round: int) -> tuple[Detector, bool]:
     detector, new = arena.new_detector(technique, seed, round), round == 0
     if round:
         detector = load_detector(arena, technique, round - 1)
-        if isinstance(detector, Insider):
-            detector.meet(*arena.gan_before(round))
     elif arena.start and (origin := arena.start.detector(technique, arena.access.reals)):
         detector.load_state_dict(load_file(origin))
         new = False
+    if isinstance(detector, Insider):  # what was loaded looked through an earlier GAN
+        detector.meet(*arena.gan_before(round))
     return detector.to(arena.machine.device), new
 
 

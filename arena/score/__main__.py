@@ -6,6 +6,7 @@ for images like those, and for as many fakes as reals among them.
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,16 @@ BATCH = 256
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Score, summarise on stderr, and return the exit code: 0, or 2 with one line on stderr."""
+    """Score, summarise on stderr, and return the exit code: 0, or 2 with one line on stderr, or 130."""
     options = _parser().parse_args(arguments)
     try:
         _score(options.run, options.folder, options.round)
+    except BrokenPipeError:  # whoever read the rows has enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at its end
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except (ArenaError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -68,7 +68,9 @@ class Panel:
             raise ArenaError(f"--round={round}: expected a round of {run}, which has {rounds[0]} to {rounds[-1]}")
         images = _mapping(config, "images", run)
         resolution, channels, levels = (int(str(images[key])) for key in SHAPE)
-        evidence = part(OmegaConf.create(dict(_mapping(config, "evidence", run))), "evidence", levels=levels)
+        path = dict(_mapping(config, "evidence", run))
+        own = path.get("levels")  # as the race built it: the data's, unless the path has its own
+        evidence = part(OmegaConf.create(path), "evidence", levels=levels if own is None else own)
         battery, folder = _mapping(config, "battery", run), run / "checkpoints" / f"round_{round:02d}" / "detectors"
         left_out = config.get("left_out") or {}
         assert isinstance(left_out, Mapping)
@@ -113,7 +115,8 @@ def _untrained_gan(
     config: Mapping[str, object], run: Path, resolution: int, channels: int, levels: int, seen: int
 ) -> tuple[TrainableGenerator, nn.Module]:
     """Networks of the run's sizes for an insider, whose own tensors hold the weights."""
-    node = OmegaConf.create({**_mapping(config, "generator", run), "weights": None})
+    settings = dict(_mapping(config, "generator", run))
+    node = OmegaConf.create(settings | ({"weights": None} if "weights" in settings else {}))
     generator = part(node, "generator", SHAPE)(resolution=resolution, channels=channels, levels=levels)
     return generator, generator.discriminator(seen)
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -12,12 +13,13 @@ from arena.bank import Bank
 from arena.errors import ArenaError
 from arena.generators.artefacts import Artefact, check
 from arena.generators.controls import Planted
+from arena.generators.generator import TrainableGenerator
 from arena.metrics.roc import summarise
 from arena.phases.case import Case
 from arena.phases.crossfit import judge_case
 from arena.progress import Progress
 from arena.records import write_atomically
-from arena.sensitivity.search import Search
+from arena.sensitivity.search import CAUGHT, Search
 
 OCTAVES = 2
 """The largest amplitude: the data's levels, halved so many times."""
@@ -56,7 +58,13 @@ def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
         arena: data, battery and budgets of the judges.
         path: of the CSV.
         console: is told of every amplitude.
+
+    Raises:
+        ArenaError: for a generator that would have to be trained, or a file that holds no measurements.
     """
+    if isinstance(arena.new_generator(), TrainableGenerator):
+        raise ArenaError("generator: expected oracle, as a study plants its artefacts in reals and trains no generator")
+    arena = replace(arena, stack=None, bag=None)  # limits are each technique's own
     lines = list(read(path)) if path.is_file() else []
     techniques = [*arena.members]
     largest = arena.data.levels >> OCTAVES
@@ -71,7 +79,7 @@ def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
             search.record(asked[0], {line.technique: line.auc for line in found})
             lines += found
             write(path, lines)
-            caught = sum(line.auc >= 0.75 for line in found)
+            caught = sum(line.auc >= CAUGHT for line in found)
             console.print(f"{kind} at {asked[0]}: {caught} of {len(found)} techniques catch it", highlight=False)
     return {str(kind): search for kind, search in searches.items()}
 
@@ -86,7 +94,7 @@ def _known(artefact: str, path: Path) -> Artefact:
 def _judge(arena: Arena, kind: Artefact, amplitude: int, techniques: list[str]) -> list[Measured]:
     planted = Planted(**arena.shape, kind=kind, amplitude=amplitude)
     forged = planted.forge(arena.bank.counts, arena.seed_of("sensitivity"), arena.generator_reals)
-    case = Case.of(arena, Bank.of(forged, arena.data.levels), round=0)
+    case = Case.of(arena, Bank.of(forged, arena.data.levels), round=0, control=True)
     quiet = Progress(Console(quiet=True), [], 0.0)
     seed = arena.seed_of("sensitivity", player=f"{kind}/{amplitude}")
     judgements = judge_case(arena, quiet, case, techniques, seed, 0, share=1.0)

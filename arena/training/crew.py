@@ -15,7 +15,8 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.devic
     """``work`` on every item, in order; on a processor as many at once as there are threads.
 
     Networks so small keep one thread busy and not two; side by side they keep all. What is computed does not depend on
-    how many there are: each item's arithmetic runs in one thread, in its own order. Autocasting is that of the caller.
+    how many there are, but for the last digits of one that is alone and has all threads: each item's arithmetic runs in
+    its own order. Autocasting is that of the caller.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1 or len(items) == 1:

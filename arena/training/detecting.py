@@ -28,8 +28,8 @@ VALIDATIONS = 20
 SPACING = 4
 LEARNING_COST = 3
 """Of an image learned from, in images only looked at: a backward pass costs two forward ones."""
-PREPARED = 2048
-"""Most images a detector looks at before its first step."""
+PREPARED, PREPARED_VALUES = 2048, 1 << 26
+"""Most images, and of large ones fewer, that a detector looks at before its first step."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class BatteryTraining(pl.LightningModule):
 
     Their parameters are disjoint, so that the sum of their losses is minimised by each minimising its own: every one
     goes backward as soon as it has gone forward, and what it held is freed. A detector's outcome does not depend on who
-    learns beside it.
+    learns beside it (but for last digits, see ``side_by_side``).
 
     Args:
         detectors: by technique, trained in place; each ends in the state whose validation AUC was highest.
@@ -112,18 +112,15 @@ class BatteryTraining(pl.LightningModule):
         def learn(name: str) -> None:
             """Forward and backward of one detector; Lightning's own backward is not made for several threads."""
             detector = learning[name]
-            images, aim = seen[detector.side], labels
-            if not detector.needs_fakes:
-                images, aim = images[labels == 0], labels[labels == 0]
             stream = derive_seed(self.seed, "augment", step, name)
-            images = detector.augmented(images, torch.Generator().manual_seed(stream))
+            images = detector.augmented(seen[detector.side], torch.Generator().manual_seed(stream))
             if detector.draws:
                 with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
                     torch.manual_seed(stream)
-                    loss = detector.loss(images, aim)
+                    loss = detector.loss(images, labels)
                     loss.backward()
             else:
-                loss = detector.loss(images, aim)
+                loss = detector.loss(images, labels)
                 loss.backward()
             self.pupils[name].loss = loss.detach()
 
@@ -186,7 +183,7 @@ def train_battery(
         detectors: by technique; new or, unless ``fresh``, as an earlier round left them.
         gallery: the images.
         train: those to learn from.
-        validation: those to stop on; a technique that needs no fakes sees the reals of either alone.
+        validation: those to stop on; a fitted technique that needs no fakes sees the reals of either alone.
         settings: batch, learning rate, patience.
         images: most images shown to a detector that learns by gradient; a fitted one sees each example once.
         fresh: whether ``prepare`` must look at the data first.
@@ -245,7 +242,7 @@ def _prepare(detectors: Mapping[str, LearnedDetector], gallery: Gallery, train: 
     """Let each look at some of the training images, as it will see them."""
     for detector in detectors.values():
         rng = torch.Generator().manual_seed(derive_seed(seed, "prepare"))
-        which = train.which if detector.needs_fakes else train.which[train.labels == 0]
-        which = which[torch.randperm(len(which), generator=rng)[:PREPARED]]
+        most = min(PREPARED, PREPARED_VALUES // (detector.channels * detector.side**2))
+        which = train.which[torch.randperm(len(train.which), generator=rng)[:most]]
         detector.to(gallery.device)
         detector.prepare(gallery.glimpses(which, detector.side, torch.rand(len(which), 2, generator=rng)))

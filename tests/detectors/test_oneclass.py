@@ -5,6 +5,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from arena.detectors.colour import Colour
+from arena.detectors.dct import Dct
 from arena.detectors.detector import Examples
 from arena.detectors.oneclass import Fitted, Method, OneClass
 from arena.detectors.spectrum import Spectrum
@@ -66,3 +67,11 @@ def test_an_unknown_method_names_its_key():
     expected = "method=nearest: expected one of mahalanobis, svm, forest"
     with pytest.raises(ArenaError, match=expected):
         oneclass("nearest")  # type: ignore[arg-type]  # what a config may hold
+
+
+def test_a_technique_without_features_or_not_fully_described_is_refused():
+    learned = functools.partial(Dct, epsilon=1e-3)
+    with pytest.raises(ArenaError, match=r"^of=Dct: expected a technique of features under a head"):
+        oneclass(of=learned)  # type: ignore[arg-type]  # what a config may hold
+    with pytest.raises(ArenaError, match=r"^of\._target_: cannot be built \(.*epsilon"):
+        oneclass(of=Spectrum)  # type: ignore[arg-type]

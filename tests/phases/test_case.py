@@ -5,6 +5,7 @@ from PIL import Image
 
 from arena.arena import Arena
 from arena.bank import Bank
+from arena.generators.controls import Oracle
 from arena.phases.case import Case, labelled, scores_of
 from arena.phases.crossfit import cut_fold
 from tests.building import tiny_arena
@@ -79,3 +80,12 @@ def test_labels_stand_beside_their_places():
     which, labels = labelled(np.array([4, 2]), np.array([9]))
     assert which.tolist() == [4, 2, 9]
     assert labels.tolist() == [0, 0, 1]
+
+
+def test_a_control_made_of_reals_meets_none_of_them_as_reals(outside: Arena):
+    """The oracle calls detectors' reals fake: whoever had learned them as reals would be at less than chance."""
+    forged = Oracle(**outside.shape).forge(outside.bank.counts, 0, outside.generator_reals)
+    case = Case.of(outside, Bank.of(forged, outside.data.levels), 0, control=True)
+    reals = {image.numpy().tobytes() for image in case.reals.images}
+    assert {image.numpy().tobytes() for bank in case.bank for image in bank}.isdisjoint(reals)
+    assert len(case.reals) == len(outside.judge_reals)

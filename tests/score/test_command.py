@@ -115,3 +115,17 @@ def test_a_torn_checkpoint_is_refused(run, finished, capsys, folder):
     assert main([str(run), str(folder)]) == 2
     assert "dct.safetensors: expected the tensors of this technique" in capsys.readouterr().err
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("generator", ["dcgan", "style"])
+def test_of_any_trainable_generator_down_the_runs_own_evidence_path(run, folder, capsys, generator):
+    insider = "+detector@battery.members.inversion=inversion"
+    one = ("~battery.members.cnn", "~battery.members.spectrum", "~battery.members.forest")
+    arena = tiny_arena(run, insider, *one, "race.rounds=0", "access=none", "evidence.levels=5", generator=generator)
+    carry_out(arena, Console(quiet=True))
+    panel = Panel.of(run)
+    assert panel.evidence.levels == 5
+    assert main([str(run), str(folder)]) == 0
+    found = rows(capsys.readouterr().out)
+    expected = panel.probabilities(arena.judge_reals.images[:1])[0].tolist()
+    assert [float(found[0][name]) for name in panel.columns] == pytest.approx(expected, abs=1e-4)

@@ -30,7 +30,7 @@ def test_table_and_figure_of_every_technique_and_artefact(judged, tmp_path, caps
     assert cells["dct"] == {"≤ 1.0"}
     assert cells["cnn"] == {"> 4"}  # a quarter of seventeen grey levels
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"measurements.csv", "sensitivity.csv", "sensitivity.tex", "sensitivity.png"}
+    assert names == {"config.yaml", "measurements.csv", "sensitivity.csv", "sensitivity.tex", "sensitivity.png"}
     assert "hours" in capsys.readouterr().out
 
 
@@ -39,3 +39,20 @@ def test_a_mistake_is_one_line_and_2(tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("error: ")
+
+
+def test_it_goes_on_with_the_same_settings_alone(judged, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ARENA_CACHE", str(tmp_path / "cache"))
+    out = ["--out", str(tmp_path / "out"), *FEW]
+    assert main(out) == main(out) == 0
+    capsys.readouterr()
+    assert main([*out, "judge.folds=3"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "found another, with judge.folds=2" in said
+
+
+def test_a_generator_that_would_have_to_be_trained_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ARENA_CACHE", str(tmp_path / "cache"))
+    assert main(["--out", str(tmp_path / "out"), *FEW, "generator=style"]) == 2
+    assert capsys.readouterr().err.startswith("error: generator: expected oracle")
