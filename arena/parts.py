@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
@@ -61,16 +61,30 @@ def check_keys(found: Iterable[str], known: Collection[str], key: str) -> None:
             raise ArenaError(f"{whole}: no such key, expected one of {', '.join(known)}")
 
 
+def _parameters(target: Callable[..., object]) -> tuple[dict[str, Any], bool]:
+    """What each parameter of a constructor is declared as, and whether it takes any others."""
+    declared: dict[str, Any] = {}
+    more = False
+    for name, parameter in inspect.signature(target, eval_str=True).parameters.items():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            declared[name] = parameter.annotation
+        elif get_origin(parameter.annotation) is Unpack:  # keywords that several constructors have in common
+            declared |= get_type_hints(*get_args(parameter.annotation))
+        else:
+            more = True
+    return declared, more
+
+
 def _check(
     target: Callable[..., object], settings: Mapping[str, object], key: str, race_decides: Collection[str]
 ) -> None:
     """Hold keys and values against the parameters of a constructor; those that begin with _ are Hydra's own."""
-    parameters = inspect.signature(target, eval_str=True).parameters
+    parameters, more = _parameters(target)
     given = {name: value for name, value in settings.items() if not name.startswith("_")}
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    if not more:
         check_keys(given, [name for name in parameters if name not in race_decides], key)
     for name, value in given.items():
-        if name not in parameters or (declared := parameters[name].annotation) is inspect.Parameter.empty:
+        if name not in parameters or (declared := parameters[name]) is inspect.Parameter.empty:
             continue
         if isinstance(value, Mapping) and "_target_" in value:
             continue  # a part of the part

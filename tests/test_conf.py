@@ -9,6 +9,7 @@ import pkgutil
 import tempfile
 import typing
 from pathlib import Path
+from typing import Unpack, get_args, get_origin
 
 import pytest
 import yaml
@@ -72,11 +73,14 @@ def node(leaf):
 
 def parameters(target, needed=False):
     """The names of a constructor's parameters, or of those among them without a default."""
-    return {
-        name
-        for name, parameter in inspect.signature(target).parameters.items()
-        if name != "self" and not (needed and parameter.default is not inspect.Parameter.empty)
-    }
+    found = set()
+    for name, parameter in inspect.signature(target).parameters.items():
+        if get_origin(parameter.annotation) is Unpack:
+            (common,) = get_args(parameter.annotation)
+            found |= set(common.__required_keys__ if needed else common.__annotations__)
+        elif name != "self" and not (needed and parameter.default is not inspect.Parameter.empty):
+            found.add(name)
+    return found
 
 
 def test_the_groups_are_those_of_the_schema():

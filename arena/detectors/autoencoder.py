@@ -1,10 +1,12 @@
 """The error of an autoencoder that knows photographs alone (novelty detection: Japkowicz, Myers & Gluck 1995)."""
 
+from typing import Unpack
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.error import ErrorHead
 
 
@@ -50,22 +52,19 @@ class Autoencoder(LearnedDetector):
     round: they make fakes better than photographs. What a GAN makes smoother than a photograph errs less here too.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
         width: channels of the autoencoder's first layer.
         code: channels of its code.
         hidden: units of the head.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self, *, resolution: int, channels: int, levels: int, crop: int | None, width: int, code: int, hidden: int
-    ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, crop=crop)
+    def __init__(self, *, width: int, code: int, hidden: int, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         for key, value in {"width": width, "code": code, "hidden": hidden}.items():
             require(value >= 1, key, value, "at least 1")
-        self.autoencoder = Bottleneck(channels=channels, width=width, code=code)
+        self.autoencoder = Bottleneck(channels=self.channels, width=width, code=code)
         self.head = ErrorHead(side=self.side, hidden=hidden)
 
     def logits(self, images: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """A constrained first convolution, which can only learn to predict a pixel's error (Bayar & Stamm 2016, 2018)."""
 
+from typing import Unpack
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.networks.standardised import Standardised
 
@@ -52,35 +54,20 @@ class Bayar(LearnedDetector):
     first step.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
-        learning_rate: highest of its cycle; None for the battery's.
         filters: constrained kernels.
         size: side of a kernel in pixels, odd.
         network: on the prediction errors.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        filters: int,
-        size: int,
-        network: Network,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
+    def __init__(self, *, filters: int, size: int, network: Network, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         require(filters >= 1, "filters", filters, "at least 1")
         possible = size % 2 == 1 and 3 <= size <= self.side - 3
         require(possible, "size", size, f"an odd number of pixels, 3 to {self.side - 3}")
-        self.constrained = ConstrainedConvolution(channels, filters, size)
+        self.constrained = ConstrainedConvolution(self.channels, filters, size)
         self.network = Standardised(network(channels=filters, side=self.side - size + 1), (filters, 1, 1))
 
     def prepare(self, images: Tensor) -> None:

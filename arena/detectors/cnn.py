@@ -1,12 +1,12 @@
 """A convolutional network learned on pixels (CNNDetection: Wang, Wang, Zhang, Owens & Efros 2020)."""
 
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from arena.detectors.augmentation import Augmentation
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 
 
@@ -17,34 +17,19 @@ class Cnn(LearnedDetector):
     probabilities are those of the paper's weaker variant, "Blur+JPEG (0.1)".
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at; None for the whole image.
         blur, jpeg: probabilities of either in training.
         network: under it.
-        learning_rate: highest of its cycle; None for the battery's.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
     turn: ClassVar[bool] = False
     """Whether training images are turned as well."""
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        blur: float,
-        jpeg: float,
-        network: Network,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
-        self.augmentation = Augmentation(levels, blur, jpeg, turn=self.turn)
-        self.network = network(channels=channels, side=self.side)
+    def __init__(self, *, blur: float, jpeg: float, network: Network, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
+        self.augmentation = Augmentation(self.levels, blur, jpeg, turn=self.turn)
+        self.network = network(channels=self.channels, side=self.side)
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Blurred, compressed and mirrored by chance."""

@@ -2,12 +2,13 @@
 
 import functools
 import math
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.networks.standardised import Standardised
 from arena.detectors.shared import shared
@@ -47,35 +48,21 @@ class Dct(LearnedDetector):
     the paper has a ridge regression. With one it is the paper's small convolutional network.
 
     Args:
-        resolution, channels, levels: of the images.
         epsilon: added to the magnitude before the logarithm. Frank et al. use 1e-12, whose gradient explodes on the
             exact zeros of images with few grey levels; 1e-3 is far below one grey level of 256.
         network: on the coefficients, None for a linear classifier.
-        crop: largest side of what it looks at; None: the whole image, as in the paper.
-        learning_rate: highest of its cycle; None for the battery's.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        epsilon: float,
-        network: Network | None = None,
-        crop: int | None = None,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
+    def __init__(self, *, epsilon: float, network: Network | None = None, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
-        shape = (channels, self.side, self.side)
+        shape = (self.channels, self.side, self.side)
         self.network = Standardised(
-            _linear(shape) if network is None else network(channels=channels, side=self.side), shape
+            _linear(shape) if network is None else network(channels=self.channels, side=self.side), shape
         )
 
     def prepare(self, images: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, NotRequired, Self, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,16 @@ class Detector(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W) in [-1, 1] that came down the evidence path."""
+
+
+class Keywords(TypedDict):
+    """What every ``LearnedDetector`` is built with, beside what is its own."""
+
+    resolution: int
+    channels: int
+    levels: int
+    crop: NotRequired[int | None]
+    learning_rate: NotRequired[float | None]
 
 
 class LearnedDetector(Detector):

@@ -1,10 +1,12 @@
 """The log spectrum as an image (AutoGAN: Zhang, Karaman & Chang 2019)."""
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.shared import spectrum
 
@@ -44,32 +46,18 @@ class Fft(LearnedDetector):
     own. Its planted artefact is therefore ``checkerboard``, a peak where images have least.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
-        learning_rate: highest of its cycle; None for the battery's.
         epsilon: added to a magnitude before its logarithm; the authors' 1e-3 of images in [0, 1] is 2e-3 here.
         network: on the spectrum.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        epsilon: float,
-        network: Network,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
+    def __init__(self, *, epsilon: float, network: Network, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
-        self.network = network(channels=channels, side=self.side)
+        self.network = network(channels=self.channels, side=self.side)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, side, side)."""

@@ -1,11 +1,13 @@
 """Learning in the frequency space (FreqNet: Tan, Zhao, Wei, Gu, Liu & Wei 2024)."""
 
+from typing import Unpack
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.residual import ResidualBlock
 
 
@@ -121,31 +123,18 @@ class FreqNet(LearnedDetector):
     are batch-normalised, the authors' scale being that of their random weights.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
-        learning_rate: highest of its cycle; None for the battery's.
         width: channels of the first two blocks; the others have twice as many. A multiple of 4.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        width: int,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
+    def __init__(self, *, width: int, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         require(width >= 4 and width % 4 == 0, "width", width, "a multiple of 4 channels")
         half = (self.side + 1) // 2
         self.layers = nn.Sequential(
-            FrequencyBlock(channels, width, self.side, across=True),
+            FrequencyBlock(self.channels, width, self.side, across=True),
             FrequencyBlock(width, width, self.side, across=True, stride=2),
             ResidualBlock(width, 2 * width, down=False),
             FrequencyBlock(2 * width, 2 * width, half, across=False),

@@ -1,10 +1,12 @@
 """Global texture: Gram matrices of features at several depths (Gram-Net: Liu, Qi & Torr 2020)."""
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.trunk import TrunkFactory
 
 SUMMARY = 32
@@ -48,36 +50,21 @@ class Gram(LearnedDetector):
     that detectors share.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at; None for the whole image.
         width: channels of each Gram matrix.
         hidden: of the layer on all summaries.
         trunk: the residual network.
-        learning_rate: highest of its cycle; None for the battery's.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        width: int,
-        hidden: int,
-        trunk: TrunkFactory,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
+    def __init__(self, *, width: int, hidden: int, trunk: TrunkFactory, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         require(width >= 2, "width", width, "at least 2 channels")
         require(hidden >= 1, "hidden", hidden, "at least 1")
-        self.trunk = trunk(channels=channels, side=self.side)
+        self.trunk = trunk(channels=self.channels, side=self.side)
         *passed, last = self.trunk.widths
-        self.branches = nn.ModuleList([GramBranch(inputs, width) for inputs in (channels, *passed)])
+        self.branches = nn.ModuleList([GramBranch(inputs, width) for inputs in (self.channels, *passed)])
         self.scale = nn.Parameter(torch.ones(()))
         self.head = nn.Sequential(
             nn.Linear(last + SUMMARY * len(self.branches), hidden), nn.ReLU(), nn.Linear(hidden, 1), nn.Flatten(0)

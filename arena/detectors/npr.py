@@ -1,9 +1,11 @@
 """Neighbouring pixel relationships (NPR: Tan, Zhao, Wei, Gu, Liu & Wei 2024)."""
 
+from typing import Unpack
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.networks.standardised import Standardised
 
@@ -29,28 +31,15 @@ class Npr(LearnedDetector):
     squares by a tenth, it stays near chance; its own planted artefact is therefore ``checkerboard``.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
-        learning_rate: highest of its cycle; None for the battery's.
         network: on the relationships.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        network: Network,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
-        self.network = Standardised(network(channels=channels, side=self.side), (channels, 1, 1))
+    def __init__(self, *, network: Network, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
+        self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
     def prepare(self, images: Tensor) -> None:
         """Mean and deviation of the relationships over the training images."""

@@ -1,9 +1,11 @@
 """A verdict on each small patch, and their mean (Patch-forensics: Chai, Bau, Lim & Isola 2020)."""
 
+from typing import Unpack
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.trunk import TrunkFactory
 
 
@@ -16,28 +18,15 @@ class Patch(LearnedDetector):
     published ones are the first blocks of Xception or of a ResNet-18.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at; None for the whole image.
         trunk: the truncated network; its last map has a vector for every place.
-        learning_rate: highest of its cycle; None for the battery's.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        trunk: TrunkFactory,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
-        self.trunk = trunk(channels=channels, side=self.side)
+    def __init__(self, *, trunk: TrunkFactory, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
+        self.trunk = trunk(channels=self.channels, side=self.side)
         self.head = nn.Conv2d(self.trunk.widths[-1], 1, 1)
 
     def verdicts(self, images: Tensor) -> Tensor:

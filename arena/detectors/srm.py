@@ -1,13 +1,14 @@
 """The high-pass filters of the rich models before a network (SRM: Fridrich & Kodovsky 2012; Ye, Ni & Yi 2017)."""
 
 import functools
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from arena.config import require
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.shared import shared
 
@@ -78,32 +79,18 @@ class Srm(LearnedDetector):
     They learn the kernels further and have a deeper network; here the kernels stay fixed.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
-        learning_rate: highest of its cycle; None for the battery's.
         truncation: largest magnitude of a residual, in grey levels of the data.
         network: on the residuals, which it sees divided by ``truncation``.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        truncation: float,
-        network: Network,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
+    def __init__(self, *, truncation: float, network: Network, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
         require(truncation > 0, "truncation", truncation, "above 0 grey levels")
         self.truncation = truncation
-        self.network = network(channels=30 if channels == 1 else 32, side=self.side - 4)
+        self.network = network(channels=30 if self.channels == 1 else 32, side=self.side - 4)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, side, side)."""

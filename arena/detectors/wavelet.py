@@ -1,13 +1,14 @@
 """The diagonal sub-band of a wavelet transform (SAFE: Li, Cai, Hao, Jiang, Hu & Feng 2025)."""
 
 import math
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from arena.detectors.augmentation import Augmentation
-from arena.detectors.detector import LearnedDetector
+from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
 from arena.detectors.networks.standardised import Standardised
 
@@ -36,29 +37,16 @@ class Wavelet(LearnedDetector):
     colours and masks patches of 16 pixels; it has the first two stages of a ResNet-50, the default network is smaller.
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at.
-        learning_rate: highest of its cycle; None for the battery's.
         network: on the sub-band.
+        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        network: Network,
-        learning_rate: float | None = None,
-    ) -> None:
-        super().__init__(
-            resolution=resolution, channels=channels, levels=levels, crop=crop, learning_rate=learning_rate
-        )
-        self.augmentation = Augmentation(levels, blur=0.0, jpeg=0.0, turn=True)
-        self.network = Standardised(network(channels=channels, side=self.side), (channels, 1, 1))
+    def __init__(self, *, network: Network, **keywords: Unpack[Keywords]) -> None:
+        super().__init__(**keywords)
+        self.augmentation = Augmentation(self.levels, blur=0.0, jpeg=0.0, turn=True)
+        self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
     def prepare(self, images: Tensor) -> None:
         """Mean and deviation of the sub-band over the training images."""
