@@ -89,6 +89,10 @@ REFUSED = [
     (["generator=module", "generator.path=a_file", "generator.z_dim=4"], "generator.path=a_file: expected TorchScript"),
     (["generator=module", "generator.name=x.Y", "generator.z_dim=4"], "generator.name=x.Y: expected package.module"),
     (["battery.members.cnn=null"], "battery.members.cnn=null: expected a part"),
+    (["battery.members.cnn.crop=many"], "battery.members.cnn.crop=many: expected a valid integer"),
+    (["battery.members.cnn.crop=4"], "battery.members.cnn.crop=4: expected at least 8 pixels, or null"),
+    (["+battery.members.dct.learning_rate=0.0"], "battery.members.dct.learning_rate=0.0: expected above 0, or null"),
+    (["+battery.members.cnn.typo=1"], "battery.members.cnn.typo: no such key, expected one of blur, jpeg, network"),
     (
         ["battery.members.cnn.network.width=0", "access=none"],
         "battery.members.cnn.network.width=0: expected at",
