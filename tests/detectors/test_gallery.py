@@ -45,6 +45,16 @@ def test_features_are_taken_once_whoever_asks(gallery):
     assert torch.equal(gallery.features("corner", which), gallery.images(which)[:, :, 0, 0])
 
 
+def test_every_judge_stands_where_the_gallery_is_even_if_its_features_were_taken(gallery, monkeypatch):
+    """Its head scores there: on an accelerator the second fold's judge would else stay on the processor."""
+    moved = []
+    monkeypatch.setattr(Corner, "to", lambda self, device: moved.append((self, device)) or self)
+    one, other = Corner(), Corner()
+    gallery.measure({"corner": one})
+    gallery.measure({"corner": other})
+    assert moved == [(one, gallery.device), (other, gallery.device)]
+
+
 @pytest.mark.parametrize("side", [4, 12, 40])
 def test_a_glimpse_is_a_square_of_native_pixels_where_it_was_asked_for(gallery, side):
     which, at = torch.tensor([3, 0, 3]), torch.tensor([[0.0, 0.0], [1.0, 0.5], [0.49, 1.0]])
