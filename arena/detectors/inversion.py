@@ -81,7 +81,7 @@ class Inversion(LearnedDetector, Insider):
 
     @torch.no_grad()
     def meet(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:
-        """Keep a copy of the generator, measure the space of its codes, and make an encoder for them.
+        """Keep a copy of the generator, measure the space of its codes, and make an encoder for them if there is none.
 
         Raises:
             DoesNotApply: where one code has many images: a network from outside that draws more at random than z.
@@ -94,7 +94,8 @@ class Inversion(LearnedDetector, Insider):
         self.register_buffer("z", torch.randn(self.made, generator.z_dim, generator=rng), persistent=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.encoder = Encoder(channels=self.channels, side=self.side, width=self.width, size=codes.shape[1])
+            if not hasattr(self, "encoder"):  # at a later meeting it goes on from where it stood
+                self.encoder = Encoder(channels=self.channels, side=self.side, width=self.width, size=codes.shape[1])
             once, twice = self._images(codes[:1]), self._images(codes[:1])
         needs(torch.equal(once, twice), "a generator that draws nothing at random beside z")
 

@@ -177,3 +177,19 @@ def test_bad_values_are_named(key):
     settings = {"width": 8, "hidden": 16, "made": 16} | {key: 0}
     with pytest.raises(ArenaError, match=rf"^{key}=0: expected at least 1"):
         Inversion(resolution=8, channels=1, levels=17, **settings)
+
+
+def test_before_the_next_rounds_generator_its_encoder_goes_on_from_where_it_stood():
+    detector = insider()
+    with torch.no_grad():
+        for parameter in detector.encoder.parameters():
+            parameter.add_(0.1)
+    stood = {name: value.clone() for name, value in detector.encoder.state_dict().items()}
+    later = generator(StyleGenerator)
+    with torch.no_grad():
+        for parameter in later.parameters():
+            parameter.mul_(1.1)
+    before = detector.centre.clone()
+    detector.meet(later, nn.Identity())
+    assert all(torch.equal(value, stood[name]) for name, value in detector.encoder.state_dict().items())
+    assert not torch.equal(detector.centre, before)
