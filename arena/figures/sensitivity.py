@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from arena.figures.style import BAND, INK, look
 from arena.sensitivity.search import Limit
 
+LIGHT = 0.5
+"""Share of the colour scale above which it is light, and what is written on it dark."""
 Limits = Mapping[str, Mapping[str, Limit]]
 """Technique -> artefact -> limit."""
 
@@ -18,8 +20,8 @@ Limits = Mapping[str, Mapping[str, Limit]]
 def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
     """A matrix of limits in grey levels: dark is sharp-eyed, and where nothing was caught the cell is grey.
 
-    Techniques are sorted by how much they catch, artefacts by how many catch them; a frame marks a technique's own
-    artefact, which its judges must catch to be fit.
+    Techniques are sorted by how much they catch, artefacts by how many catch them; bold is a technique's own artefact,
+    which its judges must catch to be fit.
 
     Args:
         limits: of every technique and artefact.
@@ -44,12 +46,16 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         axes.xaxis.tick_top()
         for (row, column), value in np.ndenumerate(matrix):
             name, kind = names[row], kinds[column]
-            ink = INK if math.isnan(value) or value > 0.35 * largest else "white"
+            ink = INK if math.isnan(value) or norm(value) > LIGHT else "white"
             weight = "bold" if own.get(name) == kind else "normal"
             axes.text(
                 column, row, str(limits[name][kind]), ha="center", va="center", color=ink, fontsize=7, weight=weight
             )
-        figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02, label="limit of detection, grey levels")
+        octaves = [2**k for k in range(int(math.log2(largest)) + 1)]
+        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02, ticks=octaves)
+        bar.ax.set_yticklabels([str(octave) for octave in octaves])
+        bar.ax.minorticks_off()
+        bar.set_label("limit of detection, grey levels (bold: its own artefact)")
     return figure
 
 

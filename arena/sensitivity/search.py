@@ -29,7 +29,9 @@ class Limit:
     def __str__(self) -> str:
         if self.amplitude is None:
             return f"> {self.below}"
-        return f"{'≤ ' if self.below == 0 else ''}{self.amplitude:.{0 if self.amplitude >= 9.95 else 1}f}"
+        if self.below == 0:
+            return f"≤ {self.amplitude:.0f}"
+        return f"{self.amplitude:.{0 if self.amplitude >= 9.95 else 1}f}"
 
 
 @dataclass

@@ -27,7 +27,7 @@ def test_table_and_figure_of_every_technique_and_artefact(judged, tmp_path, caps
     assert rows[0][0] == "technique"
     assert {row[0] for row in rows[1:]} == {"cnn", "dct", "spectrum", "forest"}
     cells = {row[0]: set(row[1:]) for row in rows[1:]}
-    assert cells["dct"] == {"≤ 1.0"}
+    assert cells["dct"] == {"≤ 1"}
     assert cells["cnn"] == {"> 4"}  # a quarter of seventeen grey levels
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"config.yaml", "measurements.csv", "sensitivity.csv", "sensitivity.tex", "sensitivity.png"}

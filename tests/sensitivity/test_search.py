@@ -53,7 +53,7 @@ def test_who_catches_all_is_tried_down_to_one_grey_level():
     search, asked = searched({"sharp": lambda _: 1.0})
     assert asked[-1] == 1
     assert search.limit("sharp") == Limit(0, 1, 1.0)
-    assert str(search.limit("sharp")) == "≤ 1.0"
+    assert str(search.limit("sharp")) == "≤ 1"
 
 
 def test_where_more_is_caught_less_the_limit_lies_above_the_last_miss():
