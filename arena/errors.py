@@ -26,7 +26,7 @@ def under(key: str) -> Iterator[None]:
     """Put a part's own key before the key its error names: a detector knows its parameters, not what a user calls it.
 
     Raises:
-        ArenaError: with the whole key.
+        ArenaError: with the whole key; also where a part, or a part of it, was not given what its constructor needs.
     """
     try:
         yield
@@ -34,6 +34,8 @@ def under(key: str) -> Iterator[None]:
         raise
     except ArenaError as error:
         raise ArenaError(f"{key}.{error}") from error
+    except TypeError as error:
+        raise ArenaError(f"{key}._target_: cannot be built ({first_line(error)})") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -31,12 +31,7 @@ def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), 
     settings = None if node is None else OmegaConf.to_container(node, resolve=True)
     if not isinstance(settings, dict) or "_target_" not in settings:
         raise ArenaError(f"{key}={'null' if settings is None else settings}: expected a part, with a _target_")
-    try:
-        target = get_object(settings["_target_"])
-    except Exception as error:
-        raise ArenaError(
-            f"{key}._target_={settings['_target_']}: expected the name of a class that is there"
-        ) from error
+    target = _target(settings, key)
     try:
         _check(target, {str(name): value for name, value in (settings | values).items()}, key, race_decides)
         return instantiate(settings, _convert_="all", **values)
@@ -47,6 +42,16 @@ def part(node: DictConfig | None, key: str, race_decides: Collection[str] = (), 
         if isinstance(cause, ArenaError):
             raise ArenaError(str(cause)) from error
         raise ArenaError(f"{key}: cannot be built ({first_line(cause)})") from error
+
+
+def _target(settings: Mapping[Any, Any], key: str) -> Callable[..., object]:
+    """The class or function that a part's settings name."""
+    try:
+        return get_object(settings["_target_"])
+    except Exception as error:
+        raise ArenaError(
+            f"{key}._target_={settings['_target_']}: expected the name of a class that is there"
+        ) from error
 
 
 def check_keys(found: Iterable[str], known: Collection[str], key: str) -> None:
@@ -86,8 +91,10 @@ def _check(
     for name, value in given.items():
         if name not in parameters or (declared := parameters[name]) is inspect.Parameter.empty:
             continue
-        if isinstance(value, Mapping) and "_target_" in value:
-            continue  # a part of the part
+        if isinstance(value, Mapping) and "_target_" in value:  # a part of the part, which decides what stays open
+            part_of_it = {str(its): given for its, given in value.items()}
+            _check(_target(part_of_it, f"{key}.{name}"), part_of_it, f"{key}.{name}", ())
+            continue
         try:
             TypeAdapter(declared, config=ConfigDict(arbitrary_types_allowed=True, strict=True)).validate_python(value)
         except ValidationError as error:

@@ -45,11 +45,7 @@ def declared(config: Mapping[str, object]) -> Declared:
         ArenaError: naming the key that is missing or no mapping.
     """
     battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
-    left_out = config.get("left_out") or {}
-    members = [
-        name for name in _mapping(battery, "members") if not (isinstance(left_out, Mapping) and name in left_out)
-    ]
-    techniques = [*members, *(name for name in (STACK, BAG) if battery.get(name) is not None)]
+    techniques = [*members(config), *(name for name in (STACK, BAG) if battery.get(name) is not None)]
     terms = AnswerConfig(
         **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}
     )
@@ -61,6 +57,16 @@ def declared(config: Mapping[str, object]) -> Declared:
         judge_folds=int(_number(judge, "folds")),
         data_seed=int(_number(_mapping(config, "data"), "seed")),
     )
+
+
+def members(config: Mapping[str, object]) -> list[str]:
+    """The techniques of a resolved config's battery that apply to its images and its generator, in their order.
+
+    Raises:
+        ArenaError: naming the key that is missing or no mapping.
+    """
+    named, left_out = _mapping(_mapping(config, "battery"), "members"), config.get("left_out")
+    return [name for name in named if not (isinstance(left_out, Mapping) and name in left_out)]
 
 
 def declared_hash(declaration: Declared) -> str:

@@ -84,8 +84,8 @@ class Colour(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, thresholds: list[float]) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        key, possible = "thresholds", all(0 <= threshold <= 0.5 for threshold in thresholds)
-        require(len(thresholds) > 0 and possible, key, thresholds, "shares of the range, 0 to 0.5")
+        possible = len(thresholds) > 0 and all(0 <= threshold <= 0.5 for threshold in thresholds)
+        require(possible, "thresholds", thresholds, "shares of the range, 0 to 0.5")
         needs(channels == 3, "three channels")
         self.thresholds, self.head = tuple(thresholds), LinearSvm()
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from arena.config import require
 from arena.detectors.detector import FittedDetector
 from arena.detectors.heads.oneclass import IsolationForest, Mahalanobis, SupportVectors
-from arena.errors import ArenaError, first_line, under
+from arena.errors import under
 
 Method = Literal["mahalanobis", "svm", "forest"]
 HEADS = {"mahalanobis": Mahalanobis, "svm": SupportVectors, "forest": IsolationForest}
@@ -44,10 +44,7 @@ class OneClass(FittedDetector):
         super().__init__(resolution=resolution, channels=channels, levels=levels)
         require(method in HEADS, "method", method, f"one of {', '.join(HEADS)}")
         with under("of"):
-            try:
-                self.of = of(resolution=resolution, channels=channels, levels=levels)
-            except TypeError as error:
-                raise ArenaError(f"_target_: cannot be built ({first_line(error)})") from error
+            self.of = of(resolution=resolution, channels=channels, levels=levels)
         fitted = isinstance(self.of, FittedDetector)
         require(fitted, "of", type(self.of).__name__, "a technique of features under a head, such as forest")
         del self.of.head

@@ -72,8 +72,7 @@ class Rich(FittedDetector):
 
     def __init__(self, *, resolution: int, channels: int, levels: int, steps: list[float], chroma_step: float) -> None:
         super().__init__(resolution=resolution, channels=channels, levels=levels)
-        key = "steps"
-        require(len(steps) > 0 and all(step > 0 for step in steps), key, steps, "grey levels above 0")
+        require(len(steps) > 0 and all(step > 0 for step in steps), "steps", steps, "grey levels above 0")
         require(chroma_step > 0, "chroma_step", chroma_step, "above 0")
         self.steps, self.chroma_step, self.head = steps, chroma_step, Ridge(standardised=False)
         self.register_buffer("mirror", mirrored(), persistent=False)

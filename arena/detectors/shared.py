@@ -66,7 +66,6 @@ def _spaced(extent: int, side: int) -> list[int]:
     return sorted({round(free * (k + 0.5) / GRID) for k in range(GRID)})
 
 
-@shared
 def spectrum(images: Tensor) -> Tensor:
     """Unshifted 2-D FFT (B, C, H, W), complex128, of each channel: the FFT knows no bf16, and phases want digits."""
     with torch.autocast(images.device.type, enabled=False):

@@ -10,7 +10,6 @@ from torch import Tensor
 from arena.config import require
 from arena.detectors.detector import Keywords, LearnedDetector
 from arena.detectors.networks.network import Network
-from arena.detectors.shared import shared
 
 DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 """Steps down and across, from the right anticlockwise."""
@@ -54,7 +53,6 @@ def _kernels_on(device: torch.device) -> Tensor:
     return rich_kernels()[:, None].to(device)
 
 
-@shared
 def rich_residuals(images: Tensor, levels: int) -> Tensor:
     """Residuals (B, 30, H - 4, W - 4), or (B, 32, ...) of three channels, in grey levels of the data.
 

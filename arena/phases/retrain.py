@@ -108,13 +108,15 @@ def begin(arena: Arena, technique: str, round: int) -> tuple[Detector, bool]:
     An insider meets the GAN of the round before.
     """
     seed = derive_seed(arena.seed_of("retrain", round, technique), "initialise")
-    detector, new = arena.new_detector(technique, seed, round), round == 0
+    origin = arena.start.detector(technique, arena.access.reals) if arena.start and not round else None
     if round:
         detector = load_detector(arena, technique, round - 1)
-    elif arena.start and (origin := arena.start.detector(technique, arena.access.reals)):
-        detector.load_state_dict(load_file(origin))
-        new = False
-    if isinstance(detector, Insider):  # what was loaded looked through an earlier GAN
+    else:
+        detector = arena.new_detector(technique, seed, round)
+        if origin:
+            detector.load_state_dict(load_file(origin))
+    new = not round and not origin
+    if isinstance(detector, Insider) and not new:  # what was loaded looked through an earlier GAN
         detector.meet(*arena.gan_before(round))
     return detector.to(arena.machine.device), new
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from arena.answer.declared import read_config
+from arena.answer.declared import members, read_config
 from arena.config import STACK
 from arena.detectors.calibration import Calibration
 from arena.detectors.detector import Detector, Insider
@@ -72,13 +72,10 @@ class Panel:
         own = path.get("levels")  # as the race built it: the data's, unless the path has its own
         evidence = part(OmegaConf.create(path), "evidence", levels=levels if own is None else own)
         battery, folder = _mapping(config, "battery", run), run / "checkpoints" / f"round_{round:02d}" / "detectors"
-        left_out = config.get("left_out") or {}
-        assert isinstance(left_out, Mapping)
         seen = evidence.resolution(resolution)
         detectors = {}
-        for name, node in _mapping(battery, "members", run).items():
-            if name in left_out:
-                continue
+        for name in members(config):
+            node = _mapping(battery, "members", run)[name]
             factory = part(OmegaConf.create({"node": node}).node, f"battery.members.{name}", SHAPE)
             with under(f"battery.members.{name}"):
                 detectors[name] = factory(resolution=seen, channels=channels, levels=levels)

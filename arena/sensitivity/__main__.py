@@ -55,7 +55,7 @@ def run(out: Path, overrides: Sequence[str]) -> None:
     from arena.figures.style import png
     from arena.figures.tables import to_csv, to_latex
     from arena.records import write_atomically
-    from arena.sensitivity.study import study
+    from arena.sensitivity.study import largest, study
 
     console, start = Console(), time.monotonic()
     arena = arena_of([*STUDY, *overrides], out)  # whose config.yaml refuses to go on with other settings
@@ -65,7 +65,7 @@ def run(out: Path, overrides: Sequence[str]) -> None:
     limits = {name: {kind: search.limit(name) for kind, search in searches.items()} for name in arena.members}
     own = {name: detector.artefact for name, detector in arena.examples_of.items()}
     table = [["technique", *searches], *([name, *map(str, row.values())] for name, row in limits.items())]
-    figure = sensitivity(limits, own, arena.data.levels >> 2)
+    figure = sensitivity(limits, own, largest(arena))
     write_atomically(out / "sensitivity.csv", to_csv(table).encode())
     write_atomically(out / "sensitivity.tex", to_latex(table).encode())
     write_atomically(out / "sensitivity.png", png(figure))

@@ -51,6 +51,11 @@ def artefacts(arena: Arena) -> list[Artefact]:
     return possible
 
 
+def largest(arena: Arena) -> int:
+    """The largest amplitude there is, in grey levels of the arena's data."""
+    return arena.data.levels >> OCTAVES
+
+
 def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
     """Search for every limit; what is measured is kept in a CSV, from which an interrupted study goes on.
 
@@ -66,14 +71,14 @@ def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
         raise ArenaError("generator: expected oracle, as a study plants its artefacts in reals and trains no generator")
     arena = replace(arena, stack=None, bag=None)  # limits are each technique's own
     lines = list(read(path)) if path.is_file() else []
-    techniques = [*arena.members]
-    largest = arena.data.levels >> OCTAVES
-    searches: dict[Artefact, Search] = {
-        kind: Search(techniques, largest, int(arena.data.planted_amplitude)) for kind in artefacts(arena)
-    }
+    kinds, start = artefacts(arena), int(arena.data.planted_amplitude)
+    searches: dict[str, Search] = {kind: Search([*arena.members], largest(arena), start) for kind in kinds}
     for line in lines:
-        searches[_known(line.artefact, path)].record(line.amplitude, {line.technique: line.auc})
-    for kind, search in searches.items():
+        if line.artefact not in searches:
+            raise ArenaError(f"{path}: expected one of {', '.join(searches)}, found {line.artefact}")
+        searches[line.artefact].record(line.amplitude, {line.technique: line.auc})
+    for kind in kinds:
+        search = searches[kind]
         while (asked := search.next()) is not None:
             found = _judge(arena, kind, *asked)
             search.record(asked[0], {line.technique: line.auc for line in found})
@@ -81,14 +86,7 @@ def study(arena: Arena, path: Path, console: Console) -> dict[str, Search]:
             write(path, lines)
             caught = sum(line.auc >= CAUGHT for line in found)
             console.print(f"{kind} at {asked[0]}: {caught} of {len(found)} techniques catch it", highlight=False)
-    return {str(kind): search for kind, search in searches.items()}
-
-
-def _known(artefact: str, path: Path) -> Artefact:
-    for kind in get_args(Artefact):
-        if kind == artefact:
-            return kind
-    raise ArenaError(f"{path}: expected one of {', '.join(get_args(Artefact))}, found {artefact}")
+    return searches
 
 
 def _judge(arena: Arena, kind: Artefact, amplitude: int, techniques: list[str]) -> list[Measured]:
