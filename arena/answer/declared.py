@@ -44,18 +44,18 @@ def declared(config: Mapping[str, object]) -> Declared:
     Raises:
         ArenaError: naming the key that is missing or no mapping.
     """
-    battery, judge, answer = (_mapping(config, key) for key in ("battery", "judge", "answer"))
+    battery, judge, answer = (section(config, key) for key in ("battery", "judge", "answer"))
     techniques = [*members(config), *(name for name in (STACK, BAG) if battery.get(name) is not None)]
     terms = AnswerConfig(
         **{field.name: float(_number(answer, field.name)) for field in dataclasses.fields(AnswerConfig)}
     )
     return Declared(
         answer=terms,
-        last_round=int(_number(_mapping(config, "race"), "rounds")),
+        last_round=int(_number(section(config, "race"), "rounds")),
         techniques=tuple(sorted(techniques)),
         judge_seeds=int(_number(judge, "seeds")),
         judge_folds=int(_number(judge, "folds")),
-        data_seed=int(_number(_mapping(config, "data"), "seed")),
+        data_seed=int(_number(section(config, "data"), "seed")),
     )
 
 
@@ -65,8 +65,20 @@ def members(config: Mapping[str, object]) -> list[str]:
     Raises:
         ArenaError: naming the key that is missing or no mapping.
     """
-    named, left_out = _mapping(_mapping(config, "battery"), "members"), config.get("left_out")
+    named, left_out = section(section(config, "battery"), "members"), config.get("left_out")
     return [name for name in named if not (isinstance(left_out, Mapping) and name in left_out)]
+
+
+def section(config: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """A group of a resolved config.
+
+    Raises:
+        ArenaError: where there is none, as in runs of earlier versions.
+    """
+    value = config.get(key)
+    if not isinstance(value, Mapping):
+        raise ArenaError(f"{key}={value}: missing from the config of the run")
+    return value
 
 
 def declared_hash(declaration: Declared) -> str:
@@ -104,13 +116,6 @@ def check_declared(config: Mapping[str, object], run: Path) -> Declared:
             f"{run / 'config.yaml'}: what it declares is not what was hashed before the race (key declared)"
         )
     return declaration
-
-
-def _mapping(config: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = config.get(key)
-    if not isinstance(value, Mapping):
-        raise ArenaError(f"{key}={value}: missing from the config of the run")
-    return value
 
 
 def _number(config: Mapping[str, object], key: str) -> float:

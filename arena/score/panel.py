@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from arena.answer.declared import members, read_config
+from arena.answer.declared import members, read_config, section
 from arena.config import STACK
 from arena.detectors.calibration import Calibration
 from arena.detectors.detector import Detector, Insider
@@ -66,21 +66,21 @@ class Panel:
         round = rounds[-1] if round is None else round
         if round not in rounds:
             raise ArenaError(f"--round={round}: expected a round of {run}, which has {rounds[0]} to {rounds[-1]}")
-        images = _mapping(config, "images", run)
+        images = section(config, "images")
         resolution, channels, levels = (int(str(images[key])) for key in SHAPE)
-        path = dict(_mapping(config, "evidence", run))
+        path = dict(section(config, "evidence"))
         own = path.get("levels")  # as the race built it: the data's, unless the path has its own
         evidence = part(OmegaConf.create(path), "evidence", levels=levels if own is None else own)
-        battery, folder = _mapping(config, "battery", run), run / "checkpoints" / f"round_{round:02d}" / "detectors"
+        battery, folder = section(config, "battery"), run / "checkpoints" / f"round_{round:02d}" / "detectors"
         seen = evidence.resolution(resolution)
         detectors = {}
         for name in members(config):
-            node = _mapping(battery, "members", run)[name]
+            node = section(battery, "members")[name]
             factory = part(OmegaConf.create({"node": node}).node, f"battery.members.{name}", SHAPE)
             with under(f"battery.members.{name}"):
                 detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
             if isinstance(detectors[name], Insider):
-                detectors[name].meet(*_untrained_gan(config, run, resolution, channels, levels, seen))
+                detectors[name].meet(*_untrained_gan(config, resolution, channels, levels, seen))
             _load(detectors[name], folder / f"{name}.safetensors")
         calibrations = {name: Calibration() for name in detectors}
         for name, calibration in calibrations.items():
@@ -109,10 +109,10 @@ class Panel:
 
 
 def _untrained_gan(
-    config: Mapping[str, object], run: Path, resolution: int, channels: int, levels: int, seen: int
+    config: Mapping[str, object], resolution: int, channels: int, levels: int, seen: int
 ) -> tuple[TrainableGenerator, nn.Module]:
     """Networks of the run's sizes for an insider, whose own tensors hold the weights."""
-    settings = dict(_mapping(config, "generator", run))
+    settings = dict(section(config, "generator"))
     node = OmegaConf.create(settings | ({"weights": None} if "weights" in settings else {}))
     generator = part(node, "generator", SHAPE)(resolution=resolution, channels=channels, levels=levels)
     return generator, generator.discriminator(seen)
@@ -123,10 +123,3 @@ def _load(module: nn.Module, path: Path) -> None:
         module.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ArenaError(f"{path}: expected the tensors of this technique ({first_line(error)})") from error
-
-
-def _mapping(config: Mapping[str, object], key: str, run: Path) -> Mapping[str, object]:
-    value = config.get(key)
-    if not isinstance(value, Mapping):
-        raise ArenaError(f"{run / 'config.yaml'}: expected {key}, which runs of earlier versions did not write down")
-    return value

@@ -2,7 +2,6 @@
 
 import functools
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,33 +16,10 @@ from arena.evidence import Evidence
 from arena.metrics.roc import auc
 from tests.detectors.attack import drops
 from tests.detectors.planted import PLANTED, digits, train_all
+from tests.towers import clip, dinov2
 
 transformers = pytest.importorskip("transformers")
 EVIDENCE = Evidence(levels=17)
-
-
-def clip(folder: Path, seed: int = 0) -> str:
-    torch.manual_seed(seed)
-    config = transformers.CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=16,
-        patch_size=4,
-        projection_dim=24,
-    )
-    transformers.CLIPVisionModelWithProjection(config).save_pretrained(folder)
-    return str(folder)
-
-
-def dinov2(folder: Path) -> str:
-    torch.manual_seed(0)
-    config = transformers.Dinov2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=28
-    )
-    transformers.Dinov2Model(config).save_pretrained(folder)
-    return str(folder)
 
 
 def probe(path: str | None, channels: int = 1, head: object = Ridge) -> Probe:

@@ -10,30 +10,9 @@ from arena.errors import ArenaError
 from arena.images import to_float
 from arena.metrics.features.pretrained import Clip, Dinov2
 from arena.tower import as_colour
+from tests.towers import clip, dinov2
 
 transformers = pytest.importorskip("transformers")
-
-
-def dinov2(folder):
-    config = transformers.Dinov2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
-    )
-    transformers.Dinov2Model(config).save_pretrained(folder)
-    return Dinov2(str(folder))
-
-
-def clip(folder):
-    config = transformers.CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=32,
-        projection_dim=8,
-    )
-    transformers.CLIPVisionModelWithProjection(config).save_pretrained(folder)
-    return Clip(str(folder))
 
 
 @pytest.fixture
@@ -41,9 +20,9 @@ def images():
     return torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(("make", "d"), [(dinov2, 16), (clip, 8)])
-def test_features_come_from_local_weights(make, d, images, tmp_path, capfd):
-    space = make(tmp_path)
+@pytest.mark.parametrize(("make", "space", "d"), [(dinov2, Dinov2, 16), (clip, Clip, 24)])
+def test_features_come_from_local_weights(make, space, d, images, tmp_path, capfd):
+    space = space(make(tmp_path))
     capfd.readouterr()
     space.check()
     features = space.fit(images)
