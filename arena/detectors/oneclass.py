@@ -26,7 +26,8 @@ class OneClass(FittedDetector):
 
     The features are another technique's, whose own head is dropped; the distance is that of Mahalanobis, of a one-class
     support vector machine, or of an isolation forest. It has a gradient where the features have one, but never through
-    the forest. Its own planted artefact is that of the features' technique.
+    the forest. Its own planted artefact is that of the features' technique. That one is a ``FittedDetector``, since
+    what a network looks at was learned from fakes.
 
     Args:
         resolution, channels, levels: of the images.
