@@ -9,31 +9,24 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from arena.figures.style import BAND, INK, look
-from arena.sensitivity.search import Limit
+from arena.sensitivity.search import CAUGHT, Limit, Limits
 
 LIGHT = 0.5
 """Share of the colour scale above which it is light, and what is written on it dark."""
-Limits = Mapping[str, Mapping[str, Limit]]
-"""Technique -> artefact -> limit."""
 
 
 def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
     """A matrix of limits in grey levels: dark is sharp-eyed, and where nothing was caught the cell is grey.
 
-    Techniques are sorted by how much they catch, artefacts by how many catch them; bold is a technique's own artefact,
-    which its judges must catch to be fit.
+    Bold is a technique's own artefact, which its judges must catch to be fit.
 
     Args:
-        limits: of every technique and artefact.
+        limits: of every technique and artefact, in the order of rows and columns.
         own: technique -> its own artefact.
         largest: amplitude that was tried, in grey levels.
     """
-    values = {name: {kind: _value(limit) for kind, limit in row.items()} for name, row in limits.items()}
-    kinds = sorted(
-        next(iter(values.values())), key=lambda kind: sum(_rank(row[kind], largest) for row in values.values())
-    )
-    names = sorted(values, key=lambda name: sum(_rank(value, largest) for value in values[name].values()))
-    matrix = np.array([[values[name][kind] for kind in kinds] for name in names])
+    names, kinds = list(limits), list(next(iter(limits.values())))
+    matrix = np.array([[_value(limits[name][kind]) for kind in kinds] for name in names])
     colours, norm = colormaps["viridis"].with_extremes(bad=BAND), LogNorm(1, largest)
     with look():
         figure = Figure(figsize=(1.5 + 0.78 * len(kinds), 0.9 + 0.235 * len(names)), layout="constrained")
@@ -55,13 +48,9 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02, ticks=octaves)
         bar.ax.set_yticklabels([str(octave) for octave in octaves])
         bar.ax.minorticks_off()
-        bar.set_label("limit of detection, grey levels (bold: its own artefact)")
+        bar.set_label(f"grey levels at which a fresh judge reaches AUC {CAUGHT} (bold: its own artefact)")
     return figure
 
 
 def _value(limit: Limit) -> float:
     return math.nan if limit.amplitude is None else max(limit.amplitude, 1.0)
-
-
-def _rank(value: float, largest: int) -> float:
-    return math.log(2 * largest if math.isnan(value) else value)

@@ -84,11 +84,12 @@ def to_latex(table: Table) -> str:
 
 
 def _numeric(cells: Sequence[str]) -> bool:
-    return all(cell.replace(".", "", 1).replace("-", "", 1).isdigit() for cell in cells if cell)
+    return all(cell.lstrip("≤> ").replace(".", "", 1).replace("-", "", 1).isdigit() for cell in cells if cell)
 
 
 _SPECIAL = {character: "\\" + character for character in "&%$#_{}"}
 _SPECIAL |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SPECIAL |= {"≤": r"$\le$", ">": "$>$"}
 
 
 def _escaped(cell: str) -> str:

@@ -34,6 +34,26 @@ class Limit:
         return f"{self.amplitude:.{0 if self.amplitude >= 9.95 else 1}f}"
 
 
+Limits = Mapping[str, Mapping[str, Limit]]
+"""Technique -> artefact -> limit."""
+
+
+def sharpest_first(limits: Limits, largest: int) -> Limits:
+    """Techniques by how much they catch, artefacts by how many catch them; nothing caught counts twice the largest.
+
+    Args:
+        limits: of every technique and artefact.
+        largest: amplitude that was tried, in grey levels.
+    """
+    octaves = {
+        name: {kind: math.log2(limit.amplitude or 2 * largest) for kind, limit in row.items()}
+        for name, row in limits.items()
+    }
+    names = sorted(limits, key=lambda name: sum(octaves[name].values()))
+    kinds = sorted(octaves[names[0]], key=lambda kind: sum(row[kind] for row in octaves.values()))
+    return {name: {kind: limits[name][kind] for kind in kinds} for name in names}
+
+
 @dataclass
 class Search:
     """All techniques' searches for one artefact, which share what they try: one stream judges an amplitude for all.

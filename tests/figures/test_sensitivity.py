@@ -21,14 +21,14 @@ def axes():
     return sensitivity(LIMITS, {"sharp": "stripes"}, 64).axes
 
 
-def test_the_sharpest_technique_and_what_most_catch_come_first(axes):
-    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["sharp", "dull", "blind"]
-    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["checkerboard", "stripes"]
+def test_rows_and_columns_are_as_given(axes):
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["blind", "dull", "sharp"]
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["stripes", "checkerboard"]
 
 
 def test_every_cell_says_its_limit_and_its_own_artefact_is_bold(axes):
-    assert [text.get_text() for text in axes[0].texts] == ["≤ 1", "≤ 1", "33", "> 64", "> 64", "> 64"]
-    assert [text.get_weight() == "bold" for text in axes[0].texts] == [False, True, False, False, False, False]
+    assert [text.get_text() for text in axes[0].texts] == ["> 64", "> 64", "> 64", "33", "≤ 1", "≤ 1"]
+    assert [text.get_weight() == "bold" for text in axes[0].texts] == [False, False, False, False, True, False]
 
 
 def test_what_is_written_can_be_read_on_its_colour(axes):
@@ -48,6 +48,10 @@ def luminance(colour):
 
 def test_the_scale_is_in_octaves_of_grey_levels(axes):
     assert [label.get_text() for label in axes[1].get_yticklabels()] == ["1", "2", "4", "8", "16", "32", "64"]
+
+
+def test_the_scale_says_what_is_told(axes):
+    assert "AUC 0.75" in axes[1].get_ylabel()
 
 
 def test_equal_limits_are_equal_bytes():

@@ -27,6 +27,14 @@ def test_verdict_table_is_the_verdict(run):
     assert {row[0]: row[-1] for row in rows} == {name: its.finding for name, its in verdict.techniques.items()}
 
 
+def test_latex_sets_bounds_as_numbers_and_in_mathematics():
+    text = to_latex([["name", "limit", "word"], ["a", "≤ 1", "b"], ["c", "> 64", "1"], ["d", "4.4", "2"]])
+    assert text.startswith(r"\begin{tabular}{lrl}")
+    assert r"a & $\le$ 1 & b \\" in text
+    assert r"c & $>$ 64 & 1 \\" in text
+    assert text.isascii()
+
+
 def test_latex_escapes_what_is_special_and_sets_numbers_right():
     text = to_latex([["name", "auc"], ["a_b & 50%", "0.5"], ["c\\d", ""]])
     assert r"\begin{tabular}{lr}" in text

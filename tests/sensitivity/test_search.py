@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.sensitivity.search import CAUGHT, FINE, Limit, Search
+from arena.sensitivity.search import CAUGHT, FINE, Limit, Search, sharpest_first
 
 
 def searched(curves, largest=64, start=8):
@@ -77,3 +77,16 @@ def test_the_auc_runs_straight_over_the_logarithm_between_two_amplitudes():
 )
 def test_a_limit_says_as_much_as_is_known(limit, said):
     assert str(limit) == said
+
+
+def test_the_sharpest_technique_and_what_most_catch_come_first():
+    none, sharp, dull = Limit(64, None, None), Limit(0, 1, 1.0), Limit(30, 37, 33.0)
+    limits = {
+        "blind": {"stripes": none, "checkerboard": none},
+        "dull": {"stripes": none, "checkerboard": dull},
+        "sharp": {"stripes": sharp, "checkerboard": sharp},
+    }
+    found = sharpest_first(limits, 64)
+    assert list(found) == ["sharp", "dull", "blind"]
+    assert [list(row) for row in found.values()] == [["checkerboard", "stripes"]] * 3
+    assert found == limits
