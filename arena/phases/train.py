@@ -13,6 +13,7 @@ from arena.metrics.precision_recall import precision_recall
 from arena.metrics.quality import Quality, QualityMeter
 from arena.progress import Progress
 from arena.records import TrainingRecord, from_line, to_json, write_atomically
+from arena.threads import as_many_as_pay
 from arena.training.gan import DivergedError, GanTraining, Pressure
 from arena.training.trainer import ticks
 
@@ -83,7 +84,8 @@ def train_gan(
     while gan.step < steps:
         stop = min(gan.step + every, steps)
         try:
-            arena.machine.fit(gan, ticks(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
+            with as_many_as_pay(arena.data.resolution):
+                arena.machine.fit(gan, ticks(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
             seen = watch(gan, [*before, *curve])
         except DivergedError as diverged:
             seen = watch.diverged(gan, diverged)

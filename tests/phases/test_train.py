@@ -59,6 +59,18 @@ def collapse_at(monkeypatch: pytest.MonkeyPatch, at: Collection[int]) -> None:
     monkeypatch.setattr(Watch, "_fakes", fakes)
 
 
+def test_how_many_threads_a_machine_has_changes_nothing_of_a_tiny_generator(run: Path):
+    threads, states = torch.get_num_threads(), []
+    for there_are in (1, 2):
+        torch.set_num_threads(there_are)
+        try:
+            _, target = train(tiny_arena(run / str(there_are), *KEYS), 2)
+        finally:
+            torch.set_num_threads(threads)
+        states.append(state(target)[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 def test_a_sound_training_is_looked_at_after_each_interval_and_never_rolled_back(run: Path):
     curve, target = train(tiny_arena(run, *KEYS), 3)
     assert [seen.images_seen for seen in curve] == [64, 128, 192]
