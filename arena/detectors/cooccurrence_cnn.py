@@ -26,7 +26,7 @@ class CooccurrenceCnn(LearnedDetector):
 
     def __init__(self, *, bins: int, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
-        require(2 <= bins <= 256, "bins", bins, "2 to 256")
+        require(8 <= bins <= 256, "bins", bins, "8 to 256")
         self.bins = bins
         planes = self.channels + (len(PAIRS) if self.channels == 3 else 0)
         self.network = network(channels=planes, side=bins)

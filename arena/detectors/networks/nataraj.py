@@ -2,8 +2,6 @@
 
 from torch import Tensor, nn
 
-from arena.config import require
-
 WIDTHS = (32, 64, 128)
 HIDDEN = 256
 
@@ -14,14 +12,10 @@ class NatarajNetwork(nn.Module):
     Args:
         channels: of what it looks at.
         side: of it, in cells, at least 8.
-
-    Raises:
-        ArenaError: for a smaller side.
     """
 
     def __init__(self, *, channels: int, side: int) -> None:
         super().__init__()
-        require(side >= 8, "side", side, "at least 8 cells, which are halved three times")
         convolutions: list[nn.Module] = []
         for before, width in zip((channels, *WIDTHS), WIDTHS, strict=False):
             convolutions += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
