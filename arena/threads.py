@@ -19,13 +19,18 @@ def wait_shortly() -> None:
 
 
 @contextlib.contextmanager
-def as_many_as_pay(resolution: int) -> Iterator[None]:
-    """Train a generator of images of that side on one thread where they are tiny, on all there are where not."""
+def on_threads(count: int) -> Iterator[None]:
+    """Let torch run on that many threads for a while."""
     import torch  # not before wait_shortly was called
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if resolution < TINY else threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+def as_many_as_pay(resolution: int) -> contextlib.AbstractContextManager[None]:
+    """Train a generator of images of that side on one thread where they are tiny, on all there are where not."""
+    return on_threads(1) if resolution < TINY else contextlib.nullcontext()

@@ -1,15 +1,13 @@
 import pytest
 import torch
 
-from arena.threads import as_many_as_pay
+from arena.threads import as_many_as_pay, on_threads
 
 
 @pytest.fixture(autouse=True)
 def two():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with on_threads(2):
+        yield
 
 
 @pytest.mark.parametrize(("resolution", "threads"), [(8, 1), (15, 1), (16, 2), (64, 2)])
@@ -20,6 +18,6 @@ def test_tiny_images_get_one_thread_and_others_all(resolution, threads):
 
 
 def test_an_error_gives_them_back():
-    with pytest.raises(ZeroDivisionError), as_many_as_pay(8):
+    with pytest.raises(ZeroDivisionError), on_threads(1):
         _ = 1 / 0
     assert torch.get_num_threads() == 2

@@ -1,8 +1,6 @@
 """Parametric faces through a simulated camera: unlimited reals whose every attribute is known."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from arena.data.reals import RealData, Reals
 from arena.data.sitters import Sitters
 from arena.errors import ArenaError
 from arena.seeding import derive_seed
+from arena.threads import on_threads
 
 # Part of the cache's name: raise it whenever the same seed would give other pixels.
 RENDER_VERSION = 1
@@ -93,16 +92,6 @@ def render(resolution: int, block: int, render_seed: int) -> tuple[torch.Tensor,
     sitters = Sitters.draw(BLOCK, who)
     scale = 4 if resolution <= 16 else 2
     camera = Camera(resolution, seed=render_seed)
-    with _one_thread():
+    # Drawing is hundreds of short operations: on a busy machine, threads that wait for each other are far slower.
+    with on_threads(1):
         return camera.photograph(paint(sitters, scale * resolution, how), how), sitters
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Drawing is hundreds of short operations: on a busy machine, threads that wait for each other are far slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from arena.figures.style import BAND, INK, look
-from arena.sensitivity.search import CAUGHT, Limit, Limits
+from arena.sensitivity.search import CAUGHT, Limits
 
 LIGHT = 0.5
 """Share of the colour scale above which it is light, and what is written on it dark."""
@@ -26,7 +26,7 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         largest: amplitude that was tried, in grey levels.
     """
     names, kinds = list(limits), list(next(iter(limits.values())))
-    matrix = np.array([[_value(limits[name][kind]) for kind in kinds] for name in names])
+    matrix = np.array([[limits[name][kind].amplitude for kind in kinds] for name in names], dtype=float)  # None: nan
     colours, norm = colormaps["viridis"].with_extremes(bad=BAND), LogNorm(1, largest)
     with look():
         figure = Figure(figsize=(1.5 + 0.78 * len(kinds), 0.9 + 0.235 * len(names)), layout="constrained")
@@ -50,7 +50,3 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         bar.ax.minorticks_off()
         bar.set_label(f"grey levels at which a fresh judge reaches AUC {CAUGHT} (bold: its own artefact)")
     return figure
-
-
-def _value(limit: Limit) -> float:
-    return math.nan if limit.amplitude is None else max(limit.amplitude, 1.0)

@@ -71,12 +71,12 @@ class Panel:
         path = dict(section(config, "evidence"))
         own = path.get("levels")  # as the race built it: the data's, unless the path has its own
         evidence = part(OmegaConf.create(path), "evidence", levels=levels if own is None else own)
-        battery, folder = section(config, "battery"), run / "checkpoints" / f"round_{round:02d}" / "detectors"
+        battery = section(config, "battery")
+        nodes, folder = section(battery, "members"), run / "checkpoints" / f"round_{round:02d}" / "detectors"
         seen = evidence.resolution(resolution)
         detectors = {}
         for name in members(config):
-            node = section(battery, "members")[name]
-            factory = part(OmegaConf.create({"node": node}).node, f"battery.members.{name}", SHAPE)
+            factory = part(OmegaConf.create({"node": nodes[name]}).node, f"battery.members.{name}", SHAPE)
             with under(f"battery.members.{name}"):
                 detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
             if isinstance(detectors[name], Insider):

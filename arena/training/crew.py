@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import torch
 
+from arena.threads import on_threads
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -33,11 +35,8 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], device: torch.devic
             return work(item)
 
     pool = _pool(threads)
-    torch.set_num_threads(1)  # of matrix products, whose number of threads is the process's
-    try:
+    with on_threads(1):  # of matrix products, whose number of threads is the process's
         return list(pool.map(as_the_caller, items))
-    finally:
-        torch.set_num_threads(threads)
 
 
 @functools.lru_cache(maxsize=1)

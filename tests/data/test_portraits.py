@@ -10,14 +10,13 @@ from arena.data.painting import paint
 from arena.data.portraits import Portraits, render
 from arena.data.sitters import Sitters
 from arena.errors import ArenaError
+from arena.threads import on_threads
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with on_threads(1):
+        yield
 
 
 def portraits(cache_dir, **changed):

@@ -14,6 +14,7 @@ from arena.errors import ArenaError
 from arena.phases.train import Watch, train_gan
 from arena.progress import Progress
 from arena.records import TrainingRecord
+from arena.threads import on_threads
 from arena.training.gan import GanTraining
 from tests.building import tiny_arena
 
@@ -60,13 +61,10 @@ def collapse_at(monkeypatch: pytest.MonkeyPatch, at: Collection[int]) -> None:
 
 
 def test_how_many_threads_a_machine_has_changes_nothing_of_a_tiny_generator(run: Path):
-    threads, states = torch.get_num_threads(), []
-    for there_are in (1, 2):
-        torch.set_num_threads(there_are)
-        try:
-            _, target = train(tiny_arena(run / str(there_are), *KEYS), 2)
-        finally:
-            torch.set_num_threads(threads)
+    states = []
+    for threads in (1, 2):
+        with on_threads(threads):
+            _, target = train(tiny_arena(run / str(threads), *KEYS), 2)
         states.append(state(target)[0])
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 

@@ -10,6 +10,7 @@ from arena.detectors.detector import Detector, Examples, FittedDetector, Learned
 from arena.detectors.gallery import Gallery, Labelled
 from arena.detectors.heads.head import Head, Sample
 from arena.detectors.scoring import score, score_all
+from arena.threads import on_threads
 from arena.training.crew import side_by_side
 from arena.training.detecting import SPACING, VALIDATIONS, BatteryTraining
 from arena.training.trainer import ticks
@@ -232,8 +233,7 @@ def test_features_are_taken_once_whoever_asks():
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_side_by_side_is_in_order_and_in_the_mode_of_the_caller(threads):
-    torch.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             found = side_by_side(
                 lambda k: (k, torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_num_threads()),
@@ -242,20 +242,15 @@ def test_side_by_side_is_in_order_and_in_the_mode_of_the_caller(threads):
             )
         assert found == [(k, False, True, 1) for k in range(6)]
         assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(1)
 
 
 def test_threads_change_nothing():
     learned, validation, _ = digits("cnn")
     states = []
     for threads in (1, 2):
-        torch.set_num_threads(threads)
-        try:
+        with on_threads(threads):
             pair = {"one": build("cnn"), "two": build("dct")}
             train_all(pair, learned, validation, images=640)
-        finally:
-            torch.set_num_threads(1)
         states.append(pair["one"].state_dict() | pair["two"].state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
