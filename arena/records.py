@@ -19,6 +19,7 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.degradation import Degradation
 from arena.errors import ArenaError
 
 Regime = Literal["frozen", "retrained", "fresh"]
@@ -179,6 +180,27 @@ class FitnessRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MarginRecord:
+    """What fresh judges reach once reals and fakes alike are degraded: of interest where their AUC is pinned at 1.
+
+    The judges learned from images degraded in the same way, so that what falls is what there is to be seen and not
+    their being used to it. ``level`` is in the unit of ``arena.degradation``.
+    """
+
+    kind: ClassVar[str] = "margin"
+    round: int
+    seed: int
+    technique: str
+    degradation: Degradation
+    level: float
+    judge_seed: int
+    auc: float
+    auc_low: float
+    auc_high: float
+    scores: ScoreFile
+
+
+@dataclass(frozen=True, kw_only=True)
 class ControlRecord:
     """A control whose outcome is known beforehand: what was expected, what was found, and whether it holds."""
 
@@ -227,6 +249,7 @@ Record = (
     | TrainingRecord
     | TechniqueRecord
     | FitnessRecord
+    | MarginRecord
     | ControlRecord
     | ProvenanceRecord
     | PhaseRecord

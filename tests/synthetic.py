@@ -15,10 +15,12 @@ from scipy.stats import norm
 
 from arena.answer.declared import declared, declared_hash
 from arena.config import AnswerConfig
+from arena.degradation import Degradation
 from arena.metrics.roc import Summary, summarise
 from arena.records import (
     ControlRecord,
     FitnessRecord,
+    MarginRecord,
     PhaseRecord,
     ProvenanceRecord,
     QualityRecord,
@@ -115,6 +117,7 @@ def synthetic_run(
     quality: Mapping[str, float] | None = None,
     differences: tuple[str, ...] = (),
     unrecorded: tuple[str, ...] = (),
+    margins: Mapping[Degradation, Mapping[float, float]] | None = None,
     finished: bool = True,
 ) -> Path:
     """Write a run directory: ``config.yaml``, ``records.jsonl`` and ``scores/``.
@@ -138,6 +141,7 @@ def synthetic_run(
         quality: figures of the last round's ``QualityRecord`` that differ from ``QUALITY``.
         differences: what differs between the files of reals and of fakes.
         unrecorded: techniques of the battery whose judges left no record at the last round.
+        margins: degradation -> level -> AUC expected there, of every technique at the last round.
         finished: whether the last round was measured.
 
     Returns:
@@ -180,6 +184,14 @@ def synthetic_run(
                 halved = expected - half_loss
                 judged += [bench.fitness(round, name, judge, halved, artefact=None) for judge in range(judge_seeds)]
             bench.close("judge", round, name, judged)
+        if round == rounds:
+            for degradation, aucs in (margins or {}).items():
+                found = [
+                    bench.withstood(round, name, degradation, level, auc)
+                    for level, auc in aucs.items()
+                    for name in techniques
+                ]
+                bench.close("margin", round, degradation, found)
         if round == rounds and not finished:
             return run
         figures = QUALITY | (dict(quality or {}) if round == rounds else {})
@@ -244,6 +256,21 @@ class _Bench:
             amplitude=None if artefact is None else 2.0,
             share=0.5 if artefact is None else 1.0,
             judge_seed=judge,
+            auc=summary.auc,
+            auc_low=summary.auc_low,
+            auc_high=summary.auc_high,
+            scores=file,
+        )
+
+    def withstood(self, round: int, technique: str, degradation: Degradation, level: float, auc: float) -> MarginRecord:
+        summary, file = self._scored(f"margin-{degradation}-{level:g}-{technique}", technique, auc, round, self.folds)
+        return MarginRecord(
+            round=round,
+            seed=self.seed,
+            technique=technique,
+            degradation=degradation,
+            level=level,
+            judge_seed=0,
             auc=summary.auc,
             auc_low=summary.auc_low,
             auc_high=summary.auc_high,
