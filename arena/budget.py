@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from arena.arena import Arena
+from arena.degradation import LADDERS
 from arena.detectors.detector import Detector, FittedDetector
 from arena.detectors.gallery import Gallery
 from arena.generators.generator import TrainableGenerator
@@ -33,8 +34,10 @@ class Forecast:
 def foresee(arena: Arena) -> Forecast:
     """Measure a few steps of each player on this machine, and count."""
     judges, rounds = arena.judge.seeds, arena.rounds + 1
-    # Judgements of a technique: each round, half of one more at the last, the oracle's, its artefact's and the stack's.
-    judgements = arena.judge.folds * (judges * (rounds + 0.5 + 1) + 2)
+    # Judgements of a technique: each round, half of one more at the last, the oracle's, its artefact's and the stack's,
+    # and those of every rung that is tried of a degradation.
+    rungs = sum(len(ladder.levels).bit_length() for kind, ladder in LADDERS.items() if kind in arena.judge.degradations)
+    judgements = arena.judge.folds * (judges * (rounds + 0.5 + 1) + 2 + rungs)
     fitted = {name: its for name, its in arena.examples_of.items() if isinstance(its, FittedDetector)}
     learned = {name: its for name, its in arena.examples_of.items() if name not in fitted}
     seconds = 0.0

@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from arena.answer.conditions import leaves
-from arena.answer.declared import declared, declared_hash, read_config
+from arena.answer.declared import declared, declared_hash, hash_of_reals, read_config
 from arena.arena import Arena
 from arena.config import ArenaConfig
 from arena.data.reals import RealData
@@ -98,7 +98,7 @@ def build(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = 
     arena.check()
     _make(arena.cache, "cache_dir")
     made_of |= {"fingerprint": arena.fingerprint} if arena.fingerprint else {}
-    made_of |= {"images": dict(arena.shape)}
+    made_of |= {"images": dict(arena.shape), "judge_reals": hash_of_reals(arena.judge_reals.ids)}
     made_of |= {"left_out": arena.left_out} if arena.left_out else {}
     made_of |= {"start": arena.start.key, "start_seed": arena.start.seed} if arena.start else {}
     _claim(run, settings(composed) | made_of, _environment(machine, overrides))

@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from arena.data.split import FEWEST
+from arena.degradation import LADDERS
 from arena.errors import ArenaError
 
 STACK, BAG = "stack", "bag"
@@ -127,15 +128,22 @@ class BatteryConfig:
 class JudgeConfig:
     """Fresh judges: ``seeds`` of each technique, ``folds`` of the judge reals, ``images`` of training budget each.
 
-    ``reals`` is the most judge reals to use, drawn by the data seed; None: the judge's whole part.
+    ``reals`` is the most judge reals to use, drawn by the data seed; None: the judge's whole part. ``degradations``
+    are applied to reals and fakes alike at the last round, where AUC is pinned at 1, to find what detection withstands.
     """
 
     seeds: int = 3
     folds: int = 3
     images: int = 12_000
     reals: int | None = None
+    degradations: list[str] = field(default_factory=lambda: [*LADDERS])
 
     def __post_init__(self) -> None:
+        known = ", ".join(LADDERS)
+        for kind in self.degradations:
+            require(kind in LADDERS, "judge.degradations", kind, f"some of {known}, each once")
+        once = len(set(self.degradations)) == len(self.degradations)
+        require(once, "judge.degradations", self.degradations, f"some of {known}, each once")
         require(self.seeds >= 3, "judge.seeds", self.seeds, "at least 3, or their spread has no meaning")
         require(2 <= self.folds <= 20, "judge.folds", self.folds, "2 to 20")
         enough = self.reals is None or self.reals >= FEWEST["judge"]

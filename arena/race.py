@@ -10,7 +10,7 @@ from arena.answer.verdict import Verdict, verdict
 from arena.arena import Arena
 from arena.budget import foresee
 from arena.figures.draw import draw_all
-from arena.phases import calibrate, confront, forge, judge, measure, respond, retrain, warm_up
+from arena.phases import calibrate, confront, forge, judge, margin, measure, respond, retrain, warm_up
 from arena.phases.calibrate import controls
 from arena.phases.judge import judges
 from arena.phases.phase import Director, Phase
@@ -37,6 +37,9 @@ def race(arena: Arena) -> Iterator[Step]:
         yield retrain, r, BATTERY  # 3 from where they stood, old fakes replayed: "retrained"
         for seed in judges(arena):
             yield judge, r, seed  # 4 from scratch, never attacked: "fresh"
+        if r == arena.rounds:
+            for degradation in arena.judge.degradations:
+                yield margin, r, degradation  # where the AUC is pinned: how far from the edge?
         yield measure, r, GENERATOR  # 5 quality, variety, memorisation
         if r < arena.rounds:
             yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from scipy.stats import norm
 
-from arena.answer.declared import declared, declared_hash
+from arena.answer.declared import declared, declared_hash, hash_of_reals
 from arena.config import AnswerConfig
 from arena.degradation import Degradation
 from arena.metrics.roc import Summary, summarise
@@ -59,6 +60,12 @@ QUALITY = {
 }
 
 
+def judge_reals(n_real: int, data_seed: int) -> NDArray[np.int64]:
+    """Ids of the reals that test."""
+    order = np.random.default_rng(derive_seed(data_seed, "synthetic split")).permutation(3 * n_real)
+    return np.sort(order[:n_real]).astype(np.int64)
+
+
 def synthetic_config(
     *,
     seed: int = 0,
@@ -68,6 +75,7 @@ def synthetic_config(
     techniques: Mapping[str, float] = BATTERY,
     judge_seeds: int = 3,
     folds: int = 3,
+    n_real: int = 1000,
     answer: AnswerConfig | None = None,
 ) -> dict[str, object]:
     """A resolved config with every key the right wing reads, its declaration hashed."""
@@ -90,6 +98,7 @@ def synthetic_config(
         "trainer": {"precision": "auto", "accelerator": "auto"},
         "logger": {"mode": "none"},
         "seed": seed,
+        "judge_reals": hash_of_reals(judge_reals(n_real, data_seed)),
         "run_dir": f"runs/{access}-{seed}",
         "cache_dir": "cache",
         "environment": {"python": "3.11"},
@@ -155,6 +164,7 @@ def synthetic_run(
         techniques=techniques,
         judge_seeds=judge_seeds,
         folds=folds,
+        n_real=n_real,
         answer=answer,
     )
     run.mkdir(parents=True)
@@ -176,7 +186,11 @@ def synthetic_run(
             expected = float(norm.cdf((1 - share) * norm.ppf(start) + share * norm.ppf(np.clip(end, 1e-4, 1 - 1e-4))))
             past = [bench.cell(round, name, round, detector, frozen) for detector in range(round)]
             bench.close("confront", round, name, past)
-            bench.close("retrain", round, name, [bench.cell(round, name, g, round, 0.9) for g in range(round + 1)])
+            # On this round's fakes a little behind its fresh judges.
+            trained = [
+                bench.cell(round, name, g, round, 0.9 if g < round else expected - 0.01) for g in range(round + 1)
+            ]
+            bench.close("retrain", round, name, trained)
             if round == rounds and name in unrecorded:
                 continue
             judged: list[Record] = [bench.fresh(round, name, judge, expected) for judge in range(judge_seeds)]
@@ -220,8 +234,7 @@ class _Bench:
         self.run, self.seed, self.access = run, seed, access
         self.folds, self.margin, self.told = folds, margin, told
         self.n_real, self.n_fake, self.book = n_real, n_fake, RecordBook(run)
-        order = np.random.default_rng(derive_seed(data_seed, "synthetic split")).permutation(3 * n_real)
-        self.real_ids = np.sort(order[:n_real]).astype(np.int64)
+        self.real_ids = judge_reals(n_real, data_seed)
 
     def close(self, phase: str, round: int, player: str, records: Sequence[Record]) -> None:
         closing = PhaseRecord(

@@ -10,8 +10,9 @@ from arena.answer.finished import FinishedRun, read_run
 from arena.errors import ArenaError
 
 CONTROLS = ("none", "placebo")
-# What may differ within a condition: seeds, places, and the machine; and ``data.seed``.
-_WITHIN = ("seed", "start_seed", "reals", "run_dir", "cache_dir", "logger", "trainer", "declared", "environment")
+# What may differ within a condition: seeds, places, and the machine; and ``data.seed`` with the reals it deals out.
+_WITHIN = ("seed", "start_seed", "reals", "judge_reals", "run_dir", "cache_dir", "logger", "trainer", "declared")
+_WITHIN += ("environment",)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from arena.config import BAG, STACK, AnswerConfig
 from arena.errors import ArenaError, first_line
@@ -25,6 +27,7 @@ class Declared:
         judge_seeds: fresh judges of each technique.
         judge_folds: cross-fitting folds.
         data_seed: of the split.
+        judge_reals: SHA-256 of the reals that test, as ``hash_of_reals`` makes it.
     """
 
     answer: AnswerConfig
@@ -33,6 +36,12 @@ class Declared:
     judge_seeds: int
     judge_folds: int
     data_seed: int
+    judge_reals: str
+
+
+def hash_of_reals(ids: NDArray[np.int64]) -> str:
+    """SHA-256 (hex) of which reals these are: their indices in the data set, in whatever order."""
+    return hashlib.sha256(np.sort(ids).astype("<i8").tobytes()).hexdigest()
 
 
 def declared(config: Mapping[str, object]) -> Declared:
@@ -56,6 +65,7 @@ def declared(config: Mapping[str, object]) -> Declared:
         judge_seeds=int(_number(judge, "seeds")),
         judge_folds=int(_number(judge, "folds")),
         data_seed=int(_number(section(config, "data"), "seed")),
+        judge_reals=str(config.get("judge_reals")),
     )
 
 

@@ -1,6 +1,6 @@
 """What each technique found: passes, caught, undecided or unfit (a one-sided test each way; Schuirmann 1987)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,7 +42,9 @@ def findings(runs: Sequence[FinishedRun]) -> list[TechniqueFinding]:
     estimates = {name: technique_estimate(runs, name) for name in terms.techniques}
     gains = {name: gain_from_data(runs, name) for name in terms.techniques}
     caught = holm({name: 1.0 if found is None else found.p_above(bound) for name, found in estimates.items()}, alpha)
-    gained = holm({name: 1.0 if gain is None else gain.p_above(0.0) for name, gain in gains.items()}, alpha)
+    gained = _clear(gains, alpha)
+    behind = {name: lag_behind_the_loop(runs, name) for name in terms.techniques}
+    behind = {name: behind[name] if clear else None for name, clear in _clear(behind, alpha).items()}
     found = []
     for name, its in estimates.items():
         told = any(record.told for run in runs for record in run.fresh(name).values())
@@ -52,7 +54,7 @@ def findings(runs: Sequence[FinishedRun]) -> list[TechniqueFinding]:
         elif caught[name]:
             found.append(TechniqueFinding(name, told, its, "caught"))
         else:
-            reason = _open(its, gains[name], gained[name], bound, alpha)
+            reason = _open(its, gains[name], gained[name], behind[name], bound, alpha)
             found.append(TechniqueFinding(name, told, its, "undecided" if reason else "passes", reason))
     return found
 
@@ -81,6 +83,29 @@ def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | No
         with_half = run.influences([half[seed] for seed in seeds], bank)
         pairs.append([combine(pair, (1.0, -1.0)) for pair in zip(with_all, with_half, strict=True)])
     return estimate(pairs)
+
+
+def lag_behind_the_loop(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
+    """AUC of the detector in the loop, retrained on the same fakes, less that of fresh judges; paired by image.
+
+    Both are tested on images that neither met. Where the former sees more, the latter are short of data or images.
+
+    Returns:
+        None where a run recorded no such pair.
+    """
+    pairs: list[list[Influence]] = []
+    for bank, run in enumerate(runs):
+        fresh, record = run.fresh(technique), run.in_loop(technique)
+        if not fresh or record is None:
+            return None
+        (loop,) = run.influences([record], bank)
+        pairs.append([combine((loop, judge), (1.0, -1.0)) for judge in run.influences([*fresh.values()], bank)])
+    return estimate(pairs)
+
+
+def _clear(estimates: Mapping[str, Estimate | None], alpha: float) -> dict[str, bool]:
+    """Which differences are above 0 beyond their error, jointly over the battery."""
+    return holm({name: 1.0 if found is None else found.p_above(0.0) for name, found in estimates.items()}, alpha)
 
 
 def holm(p_values: dict[str, float], alpha: float) -> dict[str, bool]:
@@ -112,7 +137,9 @@ def _unfit(runs: Sequence[FinishedRun], technique: str, found: Estimate | None) 
     return ""
 
 
-def _open(found: Estimate, gain: Estimate | None, gained: bool, bound: float, alpha: float) -> str:
+def _open(
+    found: Estimate, gain: Estimate | None, gained: bool, behind: Estimate | None, bound: float, alpha: float
+) -> str:
     """What keeps a technique from passing, and the number that would decide; "" if it passes."""
     if found.high(alpha) >= bound:
         return f"AUC {found.value:.3f}, needs {in_words(needed(found, bound, alpha), found.runs)}"
@@ -120,4 +147,9 @@ def _open(found: Estimate, gain: Estimate | None, gained: bool, bound: float, al
         return "judges never compared with judges of half their data, which must be on record to clear anything"
     if gained:
         return "judges still gain from twice the data, needs 2 times their data and images or more"
+    if behind is not None:
+        return (
+            f"fresh judges are {behind.value:.3f} in AUC behind the detector in the loop, needs 2 times their data and "
+            "images or more"
+        )
     return ""

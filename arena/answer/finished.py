@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from arena.answer.declared import Declared, check_declared, read_config
+from arena.answer.declared import Declared, check_declared, hash_of_reals, read_config
+from arena.config import BAG
 from arena.errors import ArenaError
 from arena.metrics.delong import Influence, influence
 from arena.records import (
@@ -96,16 +97,34 @@ class FinishedRun:
             if isinstance(record, ControlRecord) and (record.control, record.technique) == ("oracle", technique)
         ]
 
+    def in_loop(self, technique: str) -> ScoreRecord | None:
+        """The test of the technique's detector in the loop, retrained on the last round's fakes."""
+        wanted = (technique, "retrained", self.declared.last_round, self.declared.last_round)
+        for record in self.records:
+            if isinstance(record, ScoreRecord) and wanted == (
+                record.technique,
+                record.regime,
+                record.generator_round,
+                record.detector_round,
+            ):
+                return record
+        return None
+
     def influences(self, records: Sequence[ScoreRecord | FitnessRecord], bank: int = 0) -> list[Influence]:
         """The influences behind the scores of some records; ``bank`` numbers the fakes of this run.
 
         Raises:
-            ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
+            ArenaError: if a score file is missing, not the one of its record, or cannot be scored, or if a fresh judge
+                was tested on other reals than those declared.
         """
         found = []
         for record in records:
+            scores = read_scores(self.path, record.scores)
+            judges = isinstance(record, ScoreRecord) and record.regime == "fresh" and record.technique != BAG
+            if judges and hash_of_reals(scores.image[scores.label == 0]) != self.declared.judge_reals:
+                raise ArenaError(f"{self.path / record.scores.file}: not tested on the reals declared beforehand")
             try:
-                found.append(influence(read_scores(self.path, record.scores), bank))
+                found.append(influence(scores, bank))
             except ValueError as error:
                 raise ArenaError(f"{self.path / record.scores.file}: {error}") from error
         return found

@@ -1,10 +1,12 @@
 """A case: the reals and the fakes of one judgement in one gallery, each image and each feature computed once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from arena.arena import Arena
 from arena.bank import Bank
@@ -42,7 +44,14 @@ class Case:
         object.__setattr__(self, "_starts", tuple(np.cumsum(counts).tolist()))
 
     @classmethod
-    def of(cls, arena: Arena, bank: Bank, round: int, control: bool = False) -> "Case":
+    def of(
+        cls,
+        arena: Arena,
+        bank: Bank,
+        round: int,
+        control: bool = False,
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> "Case":
         """The judge reals and a bank; where no generator learns, the detectors' reals are free to be learned from.
 
         Args:
@@ -50,13 +59,14 @@ class Case:
             bank: of fakes.
             round: theirs.
             control: whether the bank is a control's, which is made of those very reals: then nobody learns from them.
+            change: what is done to all images, uint8 (N, C, H, W), before they come down the evidence path.
         """
         tested = arena.judge_reals
         reals = tested
         if arena.outside and not control:
             reals = arena.data.reals[np.concatenate([tested.ids, arena.data.part("detector").ids])]
         images = torch.cat([reals.images, *bank])
-        gallery = Gallery(images, arena.evidence, arena.machine.device)
+        gallery = Gallery(images if change is None else change(images), arena.evidence, arena.machine.device)
         return cls(gallery, reals, len(tested), bank, round, arena.outside)
 
     @property
