@@ -123,6 +123,7 @@ def synthetic_run(
     frozen: float = 0.05,
     planted: Mapping[str, float] | float = 0.98,
     half_loss: float = 0.0,
+    loop_gain: float = -0.01,
     quality: Mapping[str, float] | None = None,
     differences: tuple[str, ...] = (),
     unrecorded: tuple[str, ...] = (),
@@ -147,6 +148,7 @@ def synthetic_run(
         frozen: AUC expected of every frozen detector.
         planted: AUC expected of a judge on its planted artefact, for all or by technique.
         half_loss: what half the data and images cost a judge, in AUC.
+        loop_gain: AUC expected of the retrained detector in the loop less that of fresh judges.
         quality: figures of the last round's ``QualityRecord`` that differ from ``QUALITY``.
         differences: what differs between the files of reals and of fakes.
         unrecorded: techniques of the battery whose judges left no record at the last round.
@@ -186,10 +188,8 @@ def synthetic_run(
             expected = float(norm.cdf((1 - share) * norm.ppf(start) + share * norm.ppf(np.clip(end, 1e-4, 1 - 1e-4))))
             past = [bench.cell(round, name, round, detector, frozen) for detector in range(round)]
             bench.close("confront", round, name, past)
-            # On this round's fakes a little behind its fresh judges.
-            trained = [
-                bench.cell(round, name, g, round, 0.9 if g < round else expected - 0.01) for g in range(round + 1)
-            ]
+            now = bench.cell(round, name, round, round, expected + loop_gain)
+            trained = [*(bench.cell(round, name, g, round, 0.9) for g in range(round)), now]
             bench.close("retrain", round, name, trained)
             if round == rounds and name in unrecorded:
                 continue

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from arena.answer.declared import declared, declared_hash
+from arena.answer.declared import declared, declared_hash, hash_of_reals
 from arena.answer.finished import read_run
 from arena.answer.verdict import read_verdict, verdict
 from arena.errors import ArenaError
@@ -47,6 +47,8 @@ def quick(run: Path, **settings: Any) -> Path:
         ({"techniques": TWO | {"cnn": 0.55}}, "undecided", "undecided passes", "test images of each class"),
         ({"n_real": 60, "n_fake": 60, "folds": 2}, "undecided", "undecided undecided", "test images of each class"),
         ({"half_loss": 0.08}, "undecided", "undecided undecided", "needs 2 times their data"),
+        ({"loop_gain": 0.08}, "undecided", "undecided undecided", "in AUC behind the detector in the loop"),
+        ({"techniques": TWO | {"cnn": 0.85}, "loop_gain": 0.08}, "caught", "caught undecided", "cnn"),
         ({"unrecorded": ("cnn",)}, "undecided", "unfit passes", "cnn: unfit, fewer than 3 fresh judges"),
         ({"planted": {"forest": 0.53}}, "undecided", "passes unfit", "forest: unfit, did not catch the planted"),
         ({"techniques": TWO | {"cnn": 0.3}}, "undecided", "unfit passes", "below 1/2 - 0.05"),
@@ -149,6 +151,17 @@ def test_declaration_hash_covers_the_terms(passed, group, key, value):
     before = declared_hash(declared(config))
     config[group][key] = value
     assert declared_hash(declared(config)) != before
+
+
+def test_tested_on_other_reals_than_declared(tmp_path):
+    """The hash of which reals test is part of what is declared; the scores must be of those."""
+    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["judge_reals"] = hash_of_reals(np.arange(60))
+    config["declared"] = declared_hash(declared(config))
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ArenaError, match=r"fresh-cnn-0-0-0\.npz: not tested on the reals declared beforehand"):
+        read_verdict(run)
 
 
 def test_tampered_scores(tmp_path):
