@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from arena.config import BAG, STACK, AnswerConfig
 from arena.errors import ArenaError, first_line
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Both are safe; the one in C is ten times as fast where there is one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
@@ -104,7 +107,7 @@ def read_config(run: Path) -> dict[str, object]:
     """
     path = run / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except OSError as error:
         raise ArenaError(f"{run}: expected the directory of a run, with a config.yaml in it") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
 """A finished run as the verdict reads it: what was declared, and the records of the round it was declared for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,7 @@ class FinishedRun:
     seed: int
     quality: QualityRecord
     records: tuple[Record, ...]
+    _known: dict[str, Influence] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -117,16 +118,22 @@ class FinishedRun:
             ArenaError: if a score file is missing, not the one of its record, or cannot be scored, or if a fresh judge
                 was tested on other reals than those declared.
         """
-        found = []
-        for record in records:
-            scores = read_scores(self.path, record.scores)
-            judges = isinstance(record, ScoreRecord) and record.regime == "fresh" and record.technique != BAG
-            if judges and hash_of_reals(scores.image[scores.label == 0]) != self.declared.judge_reals:
-                raise ArenaError(f"{self.path / record.scores.file}: not tested on the reals declared beforehand")
-            try:
-                found.append(influence(scores, bank))
-            except ValueError as error:
-                raise ArenaError(f"{self.path / record.scores.file}: {error}") from error
+        return [self._influence(record).of_bank(bank) for record in records]
+
+    def _influence(self, record: ScoreRecord | FitnessRecord) -> Influence:
+        """Read once, however often it is asked for."""
+        known = self._known.get(record.scores.file)
+        if known is not None:
+            return known
+        scores = read_scores(self.path, record.scores)
+        judges = isinstance(record, ScoreRecord) and record.regime == "fresh" and record.technique != BAG
+        if judges and hash_of_reals(scores.image[scores.label == 0]) != self.declared.judge_reals:
+            raise ArenaError(f"{self.path / record.scores.file}: not tested on the reals declared beforehand")
+        try:
+            found = influence(scores)
+        except ValueError as error:
+            raise ArenaError(f"{self.path / record.scores.file}: {error}") from error
+        self._known[record.scores.file] = found
         return found
 
     def validation_auc(self, technique: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The AUC and its error, image by image (DeLong, DeLong & Clarke-Pearson 1988; ranks as in Sun & Xu 2014).
+"""The AUC and its error, image by image (DeLong, DeLong & Clarke-Pearson 1988; by sorting, as Sun & Xu 2014).
 
 Every interval and contrast of the arena is made from one object, the *influence* of each image on an AUC: to first
 order the error of the AUC is the sum of the influences of the images tested, each independent of the others. Averages
@@ -6,11 +6,10 @@ over judges and differences between runs so need no formulas of their own: add t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from arena.records import Scores
 
@@ -45,6 +44,10 @@ class Influence:
         """Variance of ``value`` over draws of the test images; for one AUC DeLong's, not below the floor."""
         return float(self.real @ self.real + self.fake @ self.fake) + self.floor
 
+    def of_bank(self, bank: int) -> "Influence":
+        """The same of fakes that count as those of another bank, where influences of several banks will meet."""
+        return replace(self, fake_id=self.fake_id % BANK_STRIDE + bank * BANK_STRIDE)
+
 
 def placements(
     real: NDArray[np.floating], fake: NDArray[np.floating]
@@ -60,10 +63,13 @@ def placements(
     Returns:
         Placements of the reals (n,) and of the fakes (m,), in [0, 1].
     """
-    rank = rankdata(np.concatenate([real, fake]))
-    of_real = 1.0 - (rank[: len(real)] - rankdata(real)) / len(fake)
-    of_fake = (rank[len(real) :] - rankdata(fake)) / len(real)
-    return of_real, of_fake
+    return 1.0 - _share_below(real, fake), _share_below(fake, real)
+
+
+def _share_below(scores: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of each score the share of the others that lie below it, ties counting half."""
+    ordered = np.sort(others)
+    return (ordered.searchsorted(scores, "left") + ordered.searchsorted(scores, "right")) / (2.0 * len(others))
 
 
 def influence(scores: Scores, bank: int = 0) -> Influence:
@@ -96,9 +102,10 @@ def influence(scores: Scores, bank: int = 0) -> Influence:
         if len(np.unique(image)) < len(image):
             raise ValueError("an image occurs twice among the scores")
     real_id, real = _added([scores.source[is_real]], [values[is_real]])
-    fake_id, fake = _added([scores.source[~is_real] + bank * BANK_STRIDE], [values[~is_real]])
+    fake_id, fake = _added([scores.source[~is_real]], [values[~is_real]])
     seen = float(real @ real + fake @ fake)
-    return Influence(auc, real_id, real, fake_id, fake, floor_variance(auc, seen, len(real), len(fake)))
+    found = Influence(auc, real_id, real, fake_id, fake, floor_variance(auc, seen, len(real), len(fake)))
+    return found.of_bank(bank)
 
 
 def floor_variance(auc: float, seen: float, n_real: int, n_fake: int) -> float:
