@@ -1,0 +1,75 @@
+"""The game of a run, technique by technique: who holds whom, and does the race go anywhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from arena.game.equilibrium import Equilibrium, equilibrium
+from arena.game.exploitability import Exploitability, live_pairs
+from arena.game.memory import Memory, memory
+from arena.game.payoff import Matrix, Measured, Payoff, read_payoff
+from arena.game.ratings import Ratings, ratings
+from arena.game.reversals import RankReversals, rank_reversals
+from arena.game.transitivity import Transitivity, transitivity
+from arena.records import Record, ScoreRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """What one technique's payoff matrix says.
+
+    Args:
+        technique: its name.
+        auc: (R, R) payoffs [generator, detector].
+        value: AUC at equilibrium. The interval holds the equilibrium's strategies fast, to first order the right thing
+            where it is the only one (Mills 1956).
+        equilibrium: of the whole archive.
+        live: exploitability of the pair alive in each round.
+        memory: of each round but the first.
+        transitivity: shares of ranking, interaction and rotation.
+        reversals: rank reversals.
+        ratings: of the players.
+    """
+
+    technique: str
+    auc: Matrix
+    value: Measured
+    equilibrium: Equilibrium
+    live: tuple[Exploitability, ...]
+    memory: tuple[Memory, ...]
+    transitivity: Transitivity
+    reversals: RankReversals
+    ratings: Ratings
+
+
+def game(run: Path, records: Sequence[Record]) -> dict[str, Game]:
+    """Technique -> its game, in the order in which they first appear; left out where no round was played to its end.
+
+    Args:
+        run: the run directory, whose ``scores/`` are read once.
+        records: its records.
+
+    Raises:
+        ArenaError: if scores are missing, altered, or no test.
+    """
+    names = dict.fromkeys(record.technique for record in records if isinstance(record, ScoreRecord))
+    read = (read_payoff(run, records, name) for name in names)
+    return {its.technique: solve(its) for its in read if its is not None}
+
+
+def solve(payoff: Payoff) -> Game:
+    """Everything the game of one technique says."""
+    solved = equilibrium(payoff.values)
+    return Game(
+        technique=payoff.technique,
+        auc=payoff.values,
+        value=payoff.linear(np.outer(solved.generators, solved.detectors), low=0.0),
+        equilibrium=solved,
+        live=live_pairs(payoff),
+        memory=memory(payoff),
+        transitivity=transitivity(payoff),
+        reversals=rank_reversals(payoff),
+        ratings=ratings(payoff, solved),
+    )
