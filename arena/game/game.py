@@ -1,6 +1,6 @@
 """The game of a run, technique by technique: who holds whom, and does the race go anywhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from arena.game.exploitability import Exploitability, live_pairs
 from arena.game.memory import Memory, memory
 from arena.game.payoff import Matrix, Measured, Payoff, read_payoff
 from arena.game.ratings import Ratings, ratings
-from arena.game.reversals import RankReversals, rank_reversals
+from arena.game.reversals import Count, circular_triads, rank_reversals
 from arena.game.transitivity import Transitivity, transitivity
 from arena.records import Record, ScoreRecord
 
@@ -30,6 +30,7 @@ class Game:
         memory: of each round but the first.
         transitivity: shares of ranking, interaction and rotation.
         reversals: rank reversals.
+        circles: circular triads.
         ratings: of the players.
     """
 
@@ -40,7 +41,8 @@ class Game:
     live: tuple[Exploitability, ...]
     memory: tuple[Memory, ...]
     transitivity: Transitivity
-    reversals: RankReversals
+    reversals: Count
+    circles: Count
     ratings: Ratings
 
 
@@ -71,5 +73,6 @@ def solve(payoff: Payoff) -> Game:
         memory=memory(payoff),
         transitivity=transitivity(payoff),
         reversals=rank_reversals(payoff),
+        circles=circular_triads(payoff),
         ratings=ratings(payoff, solved),
     )

@@ -19,6 +19,7 @@ Matrix = NDArray[np.float64]
 DRAWS = 2_000
 ALPHA = 0.05
 """Of every interval and test of the game, two-sided."""
+_REACH = float(norm.isf(ALPHA / 2))
 
 
 class Measured(NamedTuple):
@@ -41,7 +42,7 @@ class Payoff:
         technique: its name.
         values: (R, R) AUC [g, d] of the detector of round d on the fakes of the generator of round g.
         covariance: (R * R, R * R) of the cells in C order, over draws of the test images (DeLong).
-        floor: (R, R) variance that no image seen can show (``Influence.floor``): cells at an AUC of 0 or 1 have no other.
+        floor: (R, R) variance that no image seen can show (``Influence.floor``); at an AUC of 0 or 1 there is no other.
         images: (R, R) images of the smaller class.
     """
 
@@ -71,7 +72,7 @@ class Payoff:
         a difference.
         """
         value = float((weights * self.values).sum())
-        reach = float(norm.isf(ALPHA / 2) * np.sqrt(self.variance(weights)))
+        reach = _REACH * float(np.sqrt(self.variance(weights)))
         return Measured(value, max(low, value - reach), min(high, value + reach))
 
     def variance(self, weights: Matrix) -> float:

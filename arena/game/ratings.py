@@ -72,7 +72,7 @@ def ratings(payoff: Payoff, solved: Equilibrium) -> Ratings:
     # At the optimum slope = 0, so d strength / d wins = curvature^-1 design^T.
     moved = ELO * back @ np.linalg.solve(curvature(strength), design.T) * shrink.ravel()
     covariance = moved @ (payoff.covariance + np.diag(payoff.floor.ravel())) @ moved.T
-    elo, error = ELO * back @ strength, np.sqrt(np.diag(covariance))
+    elo, error = ELO * back @ strength, np.sqrt(np.clip(np.diag(covariance), 0.0, None))
     return Ratings(
         generators=elo[:size],
         generators_error=error[:size],

@@ -7,13 +7,16 @@ import numpy as np
 
 from arena.game.payoff import Matrix, Payoff
 
+_ROUNDING = 1e-12
+
 
 class Share(NamedTuple):
     """A share of a sum of squares, beside what noise puts there.
 
     Args:
         value: the share as measured, NaN where there is nothing to share.
-        floor: the share expected there of the images' errors alone, were the true one 0.
+        floor: the share expected there of the images' errors alone, were the true one 0; at most 1, where they alone
+            would make all the squares there are.
         p: how often those errors would make it as large.
     """
 
@@ -46,8 +49,10 @@ class Transitivity:
         generators: share of the squares that one rating of the generators explains: some are harder for all detectors.
         detectors: share that one rating of the detectors explains.
         interaction: the rest: certain detectors on certain generators. 1 less this is the transitive share. It says
-            specialisation, not yet cycles, and AUCs pressed against 1 make some of it; a rank reversal is not made so.
-        cyclic: share of rotation in the game of whole pairs: see ``pairs``.
+            specialisation, not yet cycles: detectors that know just what came up to their round, at AUC 1, and nothing
+            later, at 0, make a third of it. A rank reversal is not made so.
+        cyclic: share of rotation in the game of whole pairs (see ``pairs``). Where every later pair beats every earlier
+            one by as much no rating fits exactly, and rotation is (R - 2) / 3R; circular triads are then 0.
     """
 
     generators: float
@@ -105,9 +110,9 @@ def hodge(game: Matrix) -> Hodge:
 def pairs(auc: Matrix) -> Matrix:
     """The game between the pairs (G_s, D_s): [s, t] = P[t, s] - P[s, t], antisymmetric.
 
-    What the detector of round s makes of the fakes of t, less what that of t makes of the fakes of s (Olsson et al. 2018
-    let snapshots of one training play such tournaments). In a race in which both sides get better at everything later
-    pairs win, and its rotation is 0; rotation is rounds that beat each other in a circle.
+    What the detector of round s makes of the fakes of t, less what that of t makes of the fakes of s. Snapshots of one
+    training were let play such tournaments by Olsson et al. (2018). Where each side gets better at everything, later
+    pairs win.
 
     Args:
         auc: (..., R, R) payoffs [generator, detector].
@@ -116,8 +121,9 @@ def pairs(auc: Matrix) -> Matrix:
 
 
 def _share(part: float, total: float, of_noise: Matrix) -> Share:
+    part = part if part > _ROUNDING * total else 0.0
     p = (float((of_noise >= part).sum()) + 1.0) / (len(of_noise) + 1.0)
-    return Share(_over(part, total), _over(float(of_noise.mean()), total), p)
+    return Share(_over(part, total), min(1.0, _over(float(of_noise.mean()), total)), p)
 
 
 def _over(part: float, total: float) -> float:
