@@ -1,12 +1,24 @@
+import dataclasses
+from io import BytesIO
+
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from arena.figures.payoff import payoff_map
-from arena.figures.series import read_series
+from arena.figures.series import Series, read_series
+from arena.figures.style import NARROW, png
 from arena.game.payoff import payoff
 from arena.records import ScoreRecord, read_records
 from tests.figures.drawable import drawable_run
+
+
+def corners(axes):
+    (found,) = [artist for artist in axes.collections if isinstance(artist, PolyCollection)]
+    return {tuple(np.floor(path.vertices[0] + 0.5).astype(int)[::-1].tolist()) for path in found.get_paths()}
 
 
 def test_cells_hold_the_payoff_matrix_and_its_numbers(run):
@@ -16,23 +28,50 @@ def test_cells_hold_the_payoff_matrix_and_its_numbers(run):
         matrix = payoff(records, technique)
         np.testing.assert_array_equal(axes.images[0].get_array(), matrix)
         assert axes.get_title(loc="left").startswith(technique)
-        assert [text.get_text() for text in axes.texts] == [f"{value:.2f}" for value in matrix.ravel()]
+        numbers = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
+        assert numbers == {cell: f"{matrix[cell]:.2f}" for cell in np.ndindex(matrix.shape)}
 
 
-def test_the_diagonal_is_framed(run):
+def test_the_diagonal_is_framed_in_ink_over_white(run):
     records = read_records(run)
     axes = payoff_map(records, read_series(run, records)).axes[0]
-    framed = [patch.get_xy() for patch in axes.patches if isinstance(patch, Rectangle)]
-    assert framed == [(k - 0.5, k - 0.5) for k in range(3)]
+    framed = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert [patch.get_xy() for patch in framed] == [(k - 0.5, k - 0.5) for k in range(3)] * 2
+    assert framed[0].get_edgecolor() == to_rgba("white")
+    assert framed[0].get_linewidth() > framed[-1].get_linewidth()
 
 
-def test_chance_is_the_colour_without_colour(tmp_path):
-    run = drawable_run(tmp_path / "run", rounds=0)
+def test_lightness_rises_with_the_auc_in_colour_in_grey_and_to_a_deuteranope(run):
     records = read_records(run)
     image = payoff_map(records, read_series(run, records)).axes[0].images[0]
-    red, green, blue, _ = image.to_rgba(np.array([[0.5]]))[0, 0]
-    assert max(red, green, blue) - min(red, green, blue) < 0.02
-    assert min(red, green, blue) > 0.9
+    colours = image.to_rgba(np.linspace(0.0, 1.0, 101)[None])[0, :, :3]
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    # Machado, Oliveira & Fernandes (2009), full deuteranomaly.
+    deuteranope = np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    )
+    luminance = np.array([0.2126, 0.7152, 0.0722])
+    for seen in (linear @ luminance, np.clip(linear @ deuteranope.T, 0, 1) @ luminance):
+        assert (np.diff(seen) > 0).all()
+        assert seen[-1] - seen[0] > 0.6
+    greys = np.asarray(Image.fromarray((colours[None] * 255).astype(np.uint8)).convert("L")).astype(int)[0]
+    assert (np.diff(greys) >= 0).all()
+
+
+def test_a_corner_marks_the_wrong_sign_and_only_beyond_error(run):
+    records = [
+        dataclasses.replace(r, auc=0.45, auc_low=0.4, auc_high=0.4999 if r.detector_round else 0.5001)
+        if isinstance(r, ScoreRecord) and (r.technique, r.regime) == ("cnn", "frozen")
+        else r
+        for r in read_records(run)
+    ]
+    cnn, forest, *_ = payoff_map(records, read_series(run, records)).axes
+    assert corners(cnn) == {(2, 1)}
+    assert corners(forest) == {
+        (r.generator_round, r.detector_round)
+        for r in records
+        if isinstance(r, ScoreRecord) and r.technique == "forest" and r.regime != "fresh" and r.auc_high < 0.5
+    }
 
 
 @pytest.mark.parametrize("rounds", [1, 8])
@@ -43,7 +82,53 @@ def test_a_cell_nobody_scored_is_left_empty(tmp_path, rounds):
         for record in read_records(run)
         if not (isinstance(record, ScoreRecord) and record.generator_round > record.detector_round)
     ]
-    axes = payoff_map(records, read_series(run, records)).axes[0]
+    figure = payoff_map(records, read_series(run, records))
+    axes = figure.axes[0]
     numbers = 3 if rounds == 1 else 0  # nine rounds leave no room for numbers
     assert len(axes.texts) == numbers
     assert np.isnan(np.ma.filled(np.ma.asarray(axes.images[0].get_array()), np.nan)).sum() == rounds * (rounds + 1) / 2
+    assert axes.images[0].to_rgba(np.array([[np.nan]]))[0, 0, 3] == 0.0  # the hatch behind shows through
+    assert axes.patch.get_hatch()
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "not scored"
+
+
+def many(records, count, size):
+    """One cell again and again, as a battery of that many techniques over that many rounds."""
+    cell = next(r for r in records if isinstance(r, ScoreRecord) and r.regime == "retrained")
+    names = [f"cooccurrence{k}" for k in range(count)]
+    cells = [
+        dataclasses.replace(cell, technique=name, generator_round=g, detector_round=d)
+        for name in names
+        for g, d in np.ndindex(size, size)
+    ]
+    return cells, [Series(name, False, (0,), {}) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "wide", "tall"),
+    [(1, 2, 3, 5), (4, 20, 8, 6), (12, 2, 8, 11), (25, 2, 8, 9.7)],
+)
+def test_fits_a_page(run, count, size, wide, tall):
+    figure = payoff_map(*many(read_records(run), count, size))
+    width, height = figure.get_size_inches()
+    assert width <= wide
+    assert height <= tall
+
+
+def test_two_abreast_fit_a_phone_and_no_title_reaches_its_neighbour(run):
+    figure = payoff_map(*many(read_records(run), 5, 3), columns=2, panel=NARROW)
+    assert figure.get_size_inches()[0] < 3.7
+    figure.draw_without_rendering()
+    right = figure.axes[0]._left_title.get_window_extent().x1
+    assert right < figure.axes[1].get_tightbbox().x0 + 2
+
+
+def test_equal_records_make_equal_bytes(run):
+    records = read_records(run)
+    first, second = (png(payoff_map(records, read_series(run, records))) for _ in range(2))
+    assert first == second
+    assert Image.open(BytesIO(first)).size[0] > 1000
+
+
+def test_without_a_technique_there_is_an_empty_figure():
+    assert payoff_map([], []).get_size_inches()[0] > 0

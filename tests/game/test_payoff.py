@@ -88,7 +88,9 @@ def test_noise_has_the_covariance_of_the_cells_and_their_floors(run, records):
     expected = found.covariance + np.diag(found.floor.ravel())
     error = np.sqrt(np.diag(expected))
     np.testing.assert_allclose(drawn / np.outer(error, error), expected / np.outer(error, error), atol=0.12)
-    np.testing.assert_array_equal(found.noise, read_payoff(run, records, "dct").noise)
+    again = read_payoff(run, records, "dct")
+    assert again is not None
+    np.testing.assert_array_equal(found.noise, again.noise)
 
 
 def test_a_game_without_a_single_error_still_has_its_floor():
