@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -42,6 +42,7 @@ def test_copies_share_what_one_would_play():
     np.testing.assert_allclose(found.detectors, [0.5, 0.5], atol=1e-6)
 
 
+@settings(max_examples=60)
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 2**32 - 1), st.sampled_from([2, 10, 10_000]))
 def test_nobody_gains_by_leaving_and_the_value_is_that_of_the_textbook(rows, columns, seed, levels):
     payoffs = np.random.default_rng(seed).integers(0, levels + 1, (rows, columns)) / levels
@@ -63,6 +64,7 @@ def test_nobody_gains_by_leaving_and_the_value_is_that_of_the_textbook(rows, col
     assert found.value == pytest.approx(textbook.fun, abs=1e-8)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_no_equilibrium_is_more_even(seed):
     # Few levels make many equilibria: against points of the same set, found at random by linear programme.
