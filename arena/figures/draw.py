@@ -4,6 +4,7 @@ from pathlib import Path
 
 from arena.answer.declared import declared, read_config
 from arena.answer.verdict import read_verdict
+from arena.figures.game import game_table
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
 from arena.figures.rounds import read_rounds, rounds_of_images
@@ -12,6 +13,7 @@ from arena.figures.style import save
 from arena.figures.tables import quality_table, scores_table, to_csv, to_latex, verdict_table
 from arena.figures.timeline import timeline
 from arena.figures.training import training_curves, training_records
+from arena.game.game import game
 from arena.records import read_records, write_atomically
 
 
@@ -43,6 +45,8 @@ def draw_all(run: Path, out: Path) -> list[Path]:
     tables = {"scores": scores_table(series)}
     if quality := quality_table(records):
         tables["quality"] = quality
+    if games := game(run, records):
+        tables["game"] = game_table(games)
     if (run / "verdict.json").is_file():
         tables["verdict"] = verdict_table(read_verdict(run))
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]

@@ -141,7 +141,7 @@ def _payoff(records: Sequence[Record], series: Sequence[Series]) -> Picture | No
         payoff_map(records, series, columns=2, panel=NARROW),
         alt="Matrices of AUC, one a technique: rows are rounds of fakes, columns rounds of detectors.",
         caption="Left of the framed diagonal, detectors meet fakes made after them; right of it, fakes made before. "
-        "Orange: the fakes are told from reals. Violet: below 1/2, the detector's sign is wrong.",
+        "The lighter, the more fakes are told from reals. A white corner: below 1/2 beyond error, a wrong sign.",
     )
 
 

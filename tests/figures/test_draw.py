@@ -10,7 +10,16 @@ from arena.figures.__main__ import main
 from tests.figures.drawable import drawable_run
 
 FIGURES = {"timeline.png", "timeline.pdf", "payoff.png", "payoff.pdf", "rounds.png", "rounds.pdf"}
-TABLES = {"scores.csv", "scores.tex", "quality.csv", "quality.tex", "verdict.csv", "verdict.tex"}
+TABLES = {
+    "scores.csv",
+    "scores.tex",
+    "game.csv",
+    "game.tex",
+    "quality.csv",
+    "quality.tex",
+    "verdict.csv",
+    "verdict.tex",
+}
 
 
 def test_equal_records_make_equal_files(run, tmp_path):
