@@ -11,7 +11,9 @@ from tests.synthetic import synthetic_run
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     run = tmp_path_factory.mktemp("game") / "run"
-    return synthetic_run(run, techniques={"cnn": 0.6, "dct": 0.7}, rounds=3, n_real=80, n_fake=160, frozen=0.1)
+    return synthetic_run(
+        run, techniques={"cnn": 0.91, "dct": 0.91}, start=0.91, rounds=3, n_real=80, n_fake=160, frozen=0.1
+    )
 
 
 def test_of_a_race_that_goes_on_and_on(run):

@@ -34,7 +34,7 @@ def test_frozen_below_retrained_above_the_diagonal(records):
     matrix = payoff(records, "cnn")
     assert matrix.shape == (3, 3)
     assert (matrix[np.tril_indices(3, -1)] < 0.3).all()
-    assert (matrix[np.triu_indices(3)] > 0.7).all()
+    assert (matrix[np.triu_indices(3)] > 0.6).all()
     entries = [r for r in records if isinstance(r, ScoreRecord) and (r.technique, r.regime) == ("cnn", "frozen")]
     for record in entries:
         assert matrix[record.generator_round, record.detector_round] == record.auc
