@@ -1,4 +1,7 @@
-"""``python -m arena.answer RUN... [--json]``: one verdict per condition, and the paired contrasts with its controls."""
+"""``python -m arena.answer RUN... [--json]``: one verdict per condition, and the paired contrasts with its controls.
+
+``--human FILE...`` takes in answers to the quiz of report.html as the technique "human", for this call alone.
+"""
 
 import argparse
 import dataclasses
@@ -12,6 +15,7 @@ from rich.console import Console
 
 from arena.answer.conditions import Condition, conditions, find_runs
 from arena.answer.contrasts import Contrast, contrasts, control_difference
+from arena.answer.human import people, sort_answers
 from arena.answer.table import contrasts_table, techniques_table
 from arena.answer.verdict import Verdict, verdict
 from arena.console import for_stdout
@@ -27,26 +31,30 @@ class ConditionAnswer:
     contrasts: dict[str, list[Contrast]]
 
 
-def answers(places: Sequence[Path]) -> tuple[list[ConditionAnswer], list[str]]:
+def answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[ConditionAnswer], list[str]]:
     """Read, group, judge and compare.
+
+    Args:
+        places: run directories, or folders that hold some.
+        human: files of answers to the quizzes of these runs.
 
     Returns:
         One answer per condition, and a line for each run passed over.
 
     Raises:
-        ArenaError: one line, if there is no finished run or one of them is altered.
+        ArenaError: one line, if there is no finished run, one of them is altered, or a file of answers is not of them.
     """
     runs, passed_over = find_runs(places)
     groups = conditions(runs)
+    answered = sort_answers(human, runs) if human else {}
     found = []
     for condition in groups:
         compared = {name: contrasts(condition, control) for name, control in condition.controls(groups).items()}
         differences = {name: control_difference(compared.get(name, [])) for name in ("none", "placebo")}
-        found.append(
-            ConditionAnswer(
-                condition, verdict(condition.runs, differences if any(differences.values()) else None), compared
-            )
+        its = verdict(
+            condition.runs, differences if any(differences.values()) else None, people(condition.runs, answered)
         )
+        found.append(ConditionAnswer(condition, its, compared))
     return found, passed_over
 
 
@@ -57,9 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "runs", nargs="+", type=Path, metavar="RUN", help="a run directory, or a folder that holds some"
     )
     parser.add_argument("--json", action="store_true", help="JSON on stdout and nothing else")
+    parser.add_argument(
+        "--human",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="answers to the quiz in report.html, as its page saved them",
+    )
     options = parser.parse_args(arguments)
     try:
-        found, passed_over = answers(options.runs)
+        found, passed_over = answers(options.runs, options.human)
     except ArenaError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,7 +6,9 @@ from typing import Literal
 
 from arena.answer.estimate import Estimate, estimate
 from arena.answer.finished import FinishedRun
+from arena.answer.human import HUMAN, People
 from arena.answer.power import in_words, needed
+from arena.errors import ArenaError
 from arena.metrics.delong import Influence, combine
 
 Finding = Literal["passes", "caught", "undecided", "unfit"]
@@ -21,7 +23,8 @@ class TechniqueFinding:
         told: whether the generator was told of it.
         estimate: AUC of its fresh judges on the last round's fakes; None where they left no full record.
         finding: passes, caught, undecided or unfit.
-        reason: of "undecided" and "unfit", in words; otherwise empty.
+        reason: of "undecided" and "unfit", in words; of people also how many they were; otherwise empty.
+        people: whether people judged, and no technique of the battery.
     """
 
     technique: str
@@ -29,19 +32,29 @@ class TechniqueFinding:
     estimate: Estimate | None
     finding: Finding
     reason: str = ""
+    people: bool = False
 
 
-def findings(runs: Sequence[FinishedRun]) -> list[TechniqueFinding]:
-    """The finding of every technique the battery declares, in order of name.
+def findings(runs: Sequence[FinishedRun], people: People | None = None) -> list[TechniqueFinding]:
+    """The finding of every technique the battery declares, in order of name; last of people, where some were asked.
 
     Args:
         runs: one run, or the runs of one condition over its seeds.
+        people: what people said of the images of the quiz.
+
+    Raises:
+        ArenaError: if people were asked and the battery has a technique called human.
     """
     terms = runs[0].declared
     bound, alpha = 0.5 + terms.answer.margin, terms.answer.alpha
     estimates = {name: technique_estimate(runs, name) for name in terms.techniques}
     gains = {name: gain_from_data(runs, name) for name in terms.techniques}
-    caught = holm({name: 1.0 if found is None else found.p_above(bound) for name, found in estimates.items()}, alpha)
+    p_values = {name: 1.0 if found is None else found.p_above(bound) for name, found in estimates.items()}
+    if people is not None:
+        if HUMAN in p_values:
+            raise ArenaError(f"battery.members.{HUMAN}: the answers of people need this name for themselves")
+        p_values[HUMAN] = people.estimate.p_above(bound)
+    caught = holm(p_values, alpha)
     gained = _clear(gains, alpha)
     behind = {name: lag_behind_the_loop(runs, name) for name in terms.techniques}
     behind = {name: behind[name] if clear else None for name, clear in _clear(behind, alpha).items()}
@@ -56,6 +69,8 @@ def findings(runs: Sequence[FinishedRun]) -> list[TechniqueFinding]:
         else:
             reason = _open(its, gains[name], gained[name], behind[name], bound, alpha)
             found.append(TechniqueFinding(name, told, its, "undecided" if reason else "passes", reason))
+    if people is not None:
+        found.append(_of_people(people, caught[HUMAN], bound, alpha))
     return found
 
 
@@ -116,6 +131,19 @@ def holm(p_values: dict[str, float], alpha: float) -> dict[str, bool]:
             break
         rejected[name] = True
     return rejected
+
+
+def _of_people(people: People, caught: bool, bound: float, alpha: float) -> TechniqueFinding:
+    """Caught or undecided, never passed: nobody checked that these people are fit to judge."""
+    its = people.estimate
+    persons = "1 person" if people.persons == 1 else f"{people.persons} people"
+    reason = f"{persons} on {people.images} images"
+    if not caught:
+        if its.high(alpha) >= bound:
+            numbers = in_words(needed(its, bound, alpha), its.runs, judges="people")
+            reason += f", AUC {its.value:.3f}, needs {numbers}"
+        reason += "; never shown a planted artefact, so not known to be fit to judge: what people miss clears nothing"
+    return TechniqueFinding(HUMAN, False, its, "caught" if caught else "undecided", reason, people=True)
 
 
 def _unfit(runs: Sequence[FinishedRun], technique: str, found: Estimate | None) -> str:

@@ -60,11 +60,11 @@ def images_for_margin(margin: float, alpha: float) -> int:
     return ceil((float(norm.isf(alpha) + norm.ppf(POWER)) / margin) ** 2 / 6.0)
 
 
-def in_words(numbers: Needed, runs: int) -> str:
-    """Such as "about 2,400 test images of each class or 12 judge seeds"."""
+def in_words(numbers: Needed, runs: int, judges: str = "judge seeds") -> str:
+    """Such as "about 2,400 test images of each class or 12 judge seeds"; ``judges`` is what repeats within a run."""
     images = None if numbers.images is None else f"{_rounded(numbers.images)} test images of each class"
     repeats = (
-        None if numbers.repeats is None else f"{_rounded(numbers.repeats)} {'runs' if runs > 1 else 'judge seeds'}"
+        None if numbers.repeats is None else f"{_rounded(numbers.repeats)} {'runs' if runs > 1 else judges}"
     )
     return (" and " if numbers.together else " or ").join(part for part in (images, repeats) if part is not None)
 

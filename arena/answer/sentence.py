@@ -23,12 +23,21 @@ def sentence(
         runs: runs the finding rests on.
         one_origin: whether they all branched from one run, so that their errors leave its own luck out.
     """
+    battery = [its for its in found if not its.people]
+    people = next((its for its in found if its.people), None)
+    said = _of_battery(answer, battery, held, terms, runs, one_origin)
+    return said if people is None else f"{said} {_of_people(people)}"
+
+
+def _of_battery(
+    answer: str, found: Sequence[TechniqueFinding], held: Guards, terms: Declared, runs: int, one_origin: bool
+) -> str:
     where = f"at round {terms.last_round}" + (f" of {runs} runs" if runs > 1 else "")
     where += " that all branched from one" if runs > 1 and one_origin else ""
     if answer == "invalid":
         return f"Invalid {where}: {_broken(held)}."
-    if answer == "caught":
-        caught = sorted((its for its in found if its.finding == "caught"), key=_auc, reverse=True)
+    caught = sorted((its for its in found if its.finding == "caught"), key=_auc, reverse=True)
+    if caught:
         named = ", ".join(_with_interval(its) for its in caught[:NAMED])
         named += f" and {len(caught) - NAMED} more" if len(caught) > NAMED else ""
         return (
@@ -44,16 +53,25 @@ def sentence(
             f"Passes all {where}: {no_more}, and fresh judges of all {len(found)} are below {bound:g} at one-sided "
             f"{1 - terms.answer.alpha:.0%} confidence, while quality, variety, memorisation and provenance held."
         )
+    if answer == "caught":
+        return f"Caught {where}, by people alone: {no_more}."
     reasons: dict[str, list[str]] = {}
     for its in found:
         if its.finding in ("undecided", "unfit"):
             reasons.setdefault(its.reason, []).append(its.technique)
     open_cases = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
     cleared = sum(its.finding == "passes" for its in found)
+    if cleared == len(found):
+        return f"Undecided {where}: {no_more}, and all {cleared} are shown to be below {bound:g}, but people are not."
     return (
         f"Undecided {where}: {no_more}, but only {cleared} of {len(found)} are shown to be below {bound:g}. Open are "
         f"{open_cases}."
     )
+
+
+def _of_people(its: TechniqueFinding) -> str:
+    told = "told the fakes from real images" if its.finding == "caught" else "did not clearly tell them apart"
+    return f"People {told}: {_with_interval(its)}; {its.reason}."
 
 
 def _broken(held: Guards) -> str:

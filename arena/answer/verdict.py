@@ -19,6 +19,7 @@ from arena.answer.equivalence import Finding, TechniqueFinding, findings
 from arena.answer.estimate import Estimate
 from arena.answer.finished import FinishedRun, read_run
 from arena.answer.guards import Guards, guards
+from arena.answer.human import People
 from arena.answer.sentence import sentence
 from arena.records import write_atomically
 
@@ -112,16 +113,21 @@ def read_verdict(run: Path) -> Verdict:
     return verdict([read_run(run)])
 
 
-def verdict(runs: Sequence[FinishedRun], control: Mapping[str, ControlDifference | None] | None = None) -> Verdict:
+def verdict(
+    runs: Sequence[FinishedRun],
+    control: Mapping[str, ControlDifference | None] | None = None,
+    people: People | None = None,
+) -> Verdict:
     """The verdict on one run, or on the runs of one condition over its seeds.
 
     Args:
         runs: finished runs, with equal configs but for their seeds.
         control: paired differences from the matched controls ``none`` and ``placebo``, where they were run.
+        people: what people said of the images of the quiz, as a technique beside the battery.
     """
     terms = runs[0].declared
-    found = findings(runs)
-    held = guards(runs, found)
+    found = findings(runs, people)
+    held = guards(runs, [its for its in found if not its.people])
     answer = decide(found, held)
     return Verdict(
         answer=answer,

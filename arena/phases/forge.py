@@ -13,8 +13,10 @@ from arena.mix.grid import MixingGrid
 from arena.phases.phase import Finding
 from arena.progress import Progress
 from arena.records import RecordBook, write_atomically
+from arena.seeding import derive_seed
 
 SHOWN = 64
+JUDGED = 64
 
 
 def forge(arena: Arena, book: RecordBook, progress: Progress, round: int, player: str) -> Finding:
@@ -22,7 +24,7 @@ def forge(arena: Arena, book: RecordBook, progress: Progress, round: int, player
 
     The streams do not depend on the round: image i of every round's test bank comes from the same z, so that the rounds
     can be compared column by column. The judges of a round see that round's banks alone. Beside the banks of a style
-    generator lies a grid of mixed styles, to look at.
+    generator lies a grid of mixed styles, to look at; beside the last round's, some of what its judges will test.
     """
     generator = load_generator(arena, round)
     forged = generator.forge(arena.bank.counts, arena.seed_of("forge"), arena.generator_reals)
@@ -35,7 +37,33 @@ def forge(arena: Arena, book: RecordBook, progress: Progress, round: int, player
         buffer = BytesIO()
         np.savez(buffer, sample=arena.data.part("reference").images[:SHOWN].numpy())
         write_atomically(arena.run / "banks" / "reals.npz", buffer.getvalue())
+    if round == arena.rounds:
+        keep_judged(arena, bank)
     return Finding([], sum(map(len, bank)))
+
+
+def keep_judged(arena: Arena, bank: Bank) -> None:
+    """Keep, for people to judge, images of both classes that the last round's judges test, as the judges see them.
+
+    ``banks/judged.npz`` holds uint8 ``reals`` and ``fakes``, which came down the evidence path (rule of evidence 1),
+    and ``real_ids`` and ``fake_ids``, by which their scores are found. The reals are drawn by the data seed alone.
+    """
+    reals = arena.judge_reals
+    seeds = derive_seed(arena.data.seed, "judged"), arena.seed_of("judged")
+    drawn, forged = (
+        np.random.default_rng(seed).permutation(n)[:JUDGED]
+        for seed, n in zip(seeds, (len(reals), len(bank.test)), strict=True)
+    )
+    kept = reals[drawn]
+    buffer = BytesIO()
+    np.savez(
+        buffer,
+        reals=arena.evidence.seen(kept.images).numpy(),
+        real_ids=kept.ids,
+        fakes=arena.evidence.seen(bank.test[forged]).numpy(),
+        fake_ids=forged,
+    )
+    write_atomically(arena.run / "banks" / "judged.npz", buffer.getvalue())
 
 
 def load_generator(arena: Arena, round: int) -> Generator:

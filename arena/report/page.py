@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from arena.answer.declared import read_config
+from arena.answer.finished import read_run
 from arena.answer.guards import Guards
 from arena.answer.verdict import Verdict, read_verdict
 from arena.figures.mixing import mixing, read_mixing
@@ -32,6 +33,7 @@ from arena.records import (
     write_atomically,
 )
 from arena.report.outcome import in_words, outcome
+from arena.report.quiz import quiz_section
 from arena.report.settings import command, environment, settings
 
 ANSWERS = {"passes_all": "Passes all", "caught": "Caught", "undecided": "Undecided", "invalid": "Invalid"}
@@ -100,6 +102,7 @@ def page(run: Path) -> str:
         timeline=_timeline(series, verdict),
         images=_images(run),
         mixing=_mixing(run),
+        quiz=quiz_section(read_run(run)),
         payoff=_payoff(records, series),
         guards=_guards(verdict.guards),
         quality=quality,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from arena.answer.finished import read_run
 from arena.answer.verdict import read_verdict
+from arena.records import read_scores
 from tests.synthetic import synthetic_run
 
 FEW = {"cnn": 0.8, "forest": 0.5, "stack": 0.85}
@@ -19,5 +21,19 @@ def drawable_run(run: Path, *, rounds: int = 2, techniques: dict[str, float] | N
     np.savez(run / "banks" / "reals.npz", sample=rng.integers(0, 256, shape, dtype=np.uint8))
     for round in range(rounds + 1):
         np.savez(run / "banks" / f"round_{round:02d}.npz", test=rng.integers(0, 256, shape, dtype=np.uint8))
+    keep_judged(run, channels)
     read_verdict(run).write(run)
     return run
+
+
+def keep_judged(run: Path, channels: int = 1, side: int = 8) -> None:
+    """Images for the quiz: dark reals and light fakes, of ids that the judges of a synthetic run tested."""
+    terms = read_run(run)
+    tested = read_scores(run, terms.fresh(terms.declared.techniques[0])[0].scores)
+    rng = np.random.default_rng(1)
+    kept: dict[str, np.ndarray] = {}
+    for label, name in enumerate(("real", "fake")):
+        ids = rng.permutation(tested.image[tested.label == label])[:50]
+        kept[f"{name}s"] = rng.integers(128 * label, 128 * label + 128, (50, channels, side, side), dtype=np.uint8)
+        kept[f"{name}_ids"] = ids
+    np.savez(run / "banks" / "judged.npz", allow_pickle=False, **kept)

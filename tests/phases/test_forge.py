@@ -37,4 +37,4 @@ def test_other_generators_have_no_styles_to_mix(run, generator):
         (arena.folder(0) / "gan").mkdir(parents=True)
         save_file(arena.new_generator().state_dict(), arena.folder(0) / "gan" / "generator.safetensors")
     forge(arena, RecordBook(run), Progress(Console(quiet=True), [], 0.0), 0, "generator")
-    assert {path.name for path in (run / "banks").iterdir()} == {"round_00.npz", "reals.npz"}
+    assert {path.name for path in (run / "banks").iterdir()} == {"round_00.npz", "reals.npz", "judged.npz"}

@@ -1,0 +1,98 @@
+"""The quiz as a part of the page: its images as PNG, and what its script needs to score them beside the detectors."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from arena.answer.finished import FinishedRun
+from arena.answer.quiz import FORMAT, ROWS, SMALL, Quiz, judged_by, read_quiz
+
+# Sides in pixels of the page to which images are shown: small ones enlarged by a whole factor, to at most ENLARGED.
+ENLARGED, LARGE = 140, 300
+# From twice its size on an image is enlarged pixel by pixel; below that, on a narrow window, pixels would be lost.
+PIXELATED = 2
+
+
+class Section(NamedTuple):
+    """The parts of the page: the section itself, the style for its head, and the script's hash for its policy."""
+
+    html: Markup
+    style: Markup
+    script_hash: str
+
+
+class Panelist(NamedTuple):
+    """A technique on the quiz's images: the mean logit of its judges, and the fold whose judges tested the image."""
+
+    name: str
+    logit: list[float]
+    fold: list[int]
+
+
+def quiz_section(run: FinishedRun) -> Section | None:
+    """The quiz of a run; None where it kept no images for one.
+
+    Args:
+        run: a finished run.
+
+    Raises:
+        ArenaError: if what it kept cannot be read.
+    """
+    quiz = read_quiz(run)
+    if quiz is None:
+        return None
+    here = files("arena.report")
+    markup, script, style = (here.joinpath(f"quiz.{end}").read_text(encoding="utf-8") for end in ("html", "js", "css"))
+    side = quiz.images.shape[-1]
+    tile = max(1, ENLARGED // side) * side if side <= SMALL else min(side, LARGE)
+    screen = ROWS * quiz.across
+    uris = [_png(image) for image in quiz.images]
+    html = (
+        Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        .from_string(markup)
+        .render(
+            screens=[uris[start : start + screen] for start in range(0, len(uris), screen)],
+            n=len(uris),
+            across=quiz.across,
+            side=side,
+            tile=tile,
+            pixelated=tile >= PIXELATED * side,
+            data={
+                "format": FORMAT,
+                "quiz": quiz.id,
+                "label": quiz.label.tolist(),
+                "techniques": [its._asdict() for its in panel(run, quiz)],
+            },
+            script=Markup(script),
+        )
+    )
+    # A browser hashes the text between the tags.
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    return Section(Markup(html), Markup(style), f"sha256-{digest}")
+
+
+def panel(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
+    """Every technique whose fresh judges tested these images, each image once a judge seed."""
+    return [
+        Panelist(
+            technique,
+            np.mean([scores.score for scores in judges], axis=0, dtype=np.float64).tolist(),
+            judges[0].fold.tolist(),
+        )
+        for technique, judges in judged_by(run, quiz).items()
+    ]
+
+
+def _png(image: NDArray[np.uint8]) -> str:
+    """A data URI; every image is written the same way, without metadata."""
+    buffer = BytesIO()
+    Image.fromarray(image.transpose(1, 2, 0).squeeze()).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
