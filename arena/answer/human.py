@@ -111,7 +111,9 @@ def sort_answers(files: Sequence[Path], runs: Sequence[FinishedRun]) -> dict[Pat
         for other in given[:number]:
             same_person = its.name == other.name if its.name else not other.name and its.said == other.said
             if its.quiz == other.quiz and same_person:
-                raise ArenaError(f"{its.path} and {other.path}: the same person answers the same quiz: name one of them")
+                raise ArenaError(
+                    f"{its.path} and {other.path}: the same person answers the same quiz: name one of them"
+                )
         run, quiz = quizzes[its.quiz]
         found.setdefault(run.path, []).append(_scores(its, quiz, _sources(run, quiz)))
     return found

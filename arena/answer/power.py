@@ -63,9 +63,7 @@ def images_for_margin(margin: float, alpha: float) -> int:
 def in_words(numbers: Needed, runs: int, judges: str = "judge seeds") -> str:
     """Such as "about 2,400 test images of each class or 12 judge seeds"; ``judges`` is what repeats within a run."""
     images = None if numbers.images is None else f"{_rounded(numbers.images)} test images of each class"
-    repeats = (
-        None if numbers.repeats is None else f"{_rounded(numbers.repeats)} {'runs' if runs > 1 else judges}"
-    )
+    repeats = None if numbers.repeats is None else f"{_rounded(numbers.repeats)} {'runs' if runs > 1 else judges}"
     return (" and " if numbers.together else " or ").join(part for part in (images, repeats) if part is not None)
 
 

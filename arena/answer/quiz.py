@@ -100,7 +100,7 @@ def judged_by(run: FinishedRun, quiz: Quiz) -> dict[str, list[Scores]]:
 
 
 def _tossed(seed: int, n: int) -> NDArray[np.uint8]:
-    """n tosses, again where one class has next to none."""
+    """So many tosses, again where one class has next to none."""
     for attempt in count():
         label = np.array([derive_seed(seed, "quiz coin", k, str(attempt)) & 1 for k in range(n)], dtype=np.uint8)
         if FEWEST <= label.sum() <= n - FEWEST:

@@ -19,8 +19,12 @@ from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 60.0
+KEYS = {"Tab": 9, "Enter": 13, " ": 32, "End": 35, "Home": 36}
+KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 # Chromium reads requests from descriptor 3 and writes to 4.
-LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
+LAUNCH = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
+)
 FLAGS = (
     "--headless=new",
     "--remote-debugging-pipe",
@@ -52,8 +56,7 @@ class Browser:
     def __init__(self, command: str, folder: Path) -> None:
         self.downloads = folder / "downloads"
         self.downloads.mkdir(parents=True)
-        to_read, self._to = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in os.pipe())
-        self._from, to_write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in os.pipe())
+        (to_read, self._to), (self._from, to_write) = _pipe(), _pipe()
         launch = [sys.executable, "-c", LAUNCH, str(to_read), str(to_write), command]
         self._process = subprocess.Popen(
             [*launch, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
@@ -76,7 +79,11 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(SECONDS)
+        try:
+            self._process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         os.close(self._to)
         os.close(self._from)
 
@@ -118,13 +125,10 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def press(self, key: str, text: str = "") -> None:
-        """Press and release a key, by its name in the DOM; ``text`` is what it types."""
-        code = {"Tab": 9, "Enter": 13, " ": 32, "End": 35, "Home": 36}.get(key, 0)
-        code = code or {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}.get(key, 0)
-        name = "Space" if key == " " else key
-        text = text or {"Enter": "\r", " ": " "}.get(key, "")
-        press = {"key": key, "code": name, "windowsVirtualKeyCode": code}
+    def press(self, key: str) -> None:
+        """Press and release a key, by its name in the DOM; a letter types itself."""
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        press = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": KEYS.get(key, 0)}
         self("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **press)
         self("Input.dispatchKeyEvent", type="keyUp", **press)
 
@@ -151,3 +155,12 @@ class Browser:
             self._buffer += read
         message, self._buffer = self._buffer.split(b"\0", 1)
         return json.loads(message)
+
+
+def _pipe() -> tuple[int, int]:
+    """Both ends at descriptors that the launch does not overwrite."""
+    low = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low]
+    for end in low:
+        os.close(end)
+    return high[0], high[1]
