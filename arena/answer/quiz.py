@@ -46,11 +46,14 @@ class Quiz:
     image: NDArray[np.int64]
     across: int
 
-    def among(self, scores: Scores) -> NDArray[np.int64] | None:
-        """Where the images stand in a judge's scores, (N,); None if it did not test all of them."""
+    def among(self, scores: Scores) -> Scores | None:
+        """What a judge said of these images, in their order; None if it did not test all of them."""
         place = {key: k for k, key in enumerate(zip(scores.label.tolist(), scores.image.tolist(), strict=True))}
         keys = list(zip(self.label.tolist(), self.image.tolist(), strict=True))
-        return np.array([place[key] for key in keys]) if all(key in place for key in keys) else None
+        if not all(key in place for key in keys):
+            return None
+        at = np.array([place[key] for key in keys])
+        return Scores(scores.score[at], scores.label[at], scores.image[at], scores.fold[at], scores.source[at])
 
 
 def read_quiz(run: FinishedRun) -> Quiz | None:
@@ -90,12 +93,9 @@ def judged_by(run: FinishedRun, quiz: Quiz) -> dict[str, list[Scores]]:
     found: dict[str, list[Scores]] = {}
     for technique in run.declared.techniques:
         of_judges = [read_scores(run.path, record.scores) for record in run.fresh(technique).values()]
-        places = [quiz.among(scores) for scores in of_judges]
-        if technique == BAG or not places or any(where is None for where in places):
-            continue
-        found[technique] = [
-            Scores(*(column[where] for column in scores)) for scores, where in zip(of_judges, places, strict=True)
-        ]
+        these = [its for scores in of_judges if (its := quiz.among(scores)) is not None]
+        if these and len(these) == len(of_judges) and technique != BAG:
+            found[technique] = these
     return found
 
 

@@ -83,11 +83,11 @@ def panel(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
     """Every technique whose fresh judges tested these images, each image once a judge seed."""
     return [
         Panelist(
-            technique,
-            np.mean([scores.score for scores in judges], axis=0, dtype=np.float64).tolist(),
+            name,
+            np.stack([its.score for its in judges]).mean(axis=0, dtype=np.float64).tolist(),
             judges[0].fold.tolist(),
         )
-        for technique, judges in judged_by(run, quiz).items()
+        for name, judges in judged_by(run, quiz).items()
     ]
 
 

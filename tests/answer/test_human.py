@@ -8,7 +8,7 @@ from arena.answer.__main__ import main
 from arena.answer.equivalence import findings
 from arena.answer.finished import read_run
 from arena.answer.human import people, sort_answers
-from arena.answer.quiz import FORMAT, read_quiz
+from arena.answer.quiz import FORMAT, judged_by, read_quiz
 from arena.answer.verdict import verdict
 from arena.metrics.delong import floor_variance, influence
 from tests.figures.drawable import drawable_run, keep_judged
@@ -80,6 +80,17 @@ def test_several_people_are_like_several_judges(run, quiz, tmp_path):
     assert (together.persons, together.images, together.estimate.repeats) == (3, 48, 3)
     assert together.estimate.value == pytest.approx(np.mean(alone))
     assert together.estimate.of_repeats == pytest.approx(np.var(alone, ddof=1) / 3)
+
+
+def test_images_of_one_person_err_together(run, quiz, tmp_path, monkeypatch):
+    """Where the data knows who is shown, the judges' scores say so, and the error is of persons."""
+    apart = of_people(run, saved(tmp_path / "a.json", quiz, wrong_on(quiz.label, 8, 8))).estimate
+    real = judged_by(read_run(run), quiz)["cnn"][0]
+    shown = np.where(real.label == 0, real.image % 5, real.source)
+    monkeypatch.setattr("arena.answer.human.judged_by", lambda *_: {"cnn": [real._replace(source=shown)]})
+    together = of_people(run, saved(tmp_path / "a.json", quiz, wrong_on(quiz.label, 8, 8))).estimate
+    assert together.value == apart.value
+    assert together.images == 5
 
 
 def finding(run, *files):

@@ -3,6 +3,8 @@ import pytest
 from rich.console import Console
 from safetensors.torch import save_file
 
+from arena.answer.finished import read_run
+from arena.answer.quiz import judged_by, read_quiz
 from arena.bank import Bank
 from arena.phases.forge import forge, load_generator
 from arena.progress import Progress
@@ -28,6 +30,46 @@ def test_every_round_mixes_the_same_z(finished):
     first, last = (grid["destinations"].astype(float) for grid in (grids[0], grids[-1]))
     assert np.abs(first - last).mean() < np.abs(first - first[::-1]).mean()
     assert not any((grids[0]["sources"][k] == banks[0]).all((1, 2, 3)).any() for k in range(5))
+
+
+def test_images_are_kept_for_people_as_the_judges_see_them(finished):
+    """Of both classes, by the ids of their scores: so the quiz can set the judges' scores beside theirs."""
+    with np.load(finished.run / "banks" / "judged.npz") as arrays:
+        kept = dict(arrays)
+    assert len(kept["reals"]) == len(kept["fakes"]) == 64
+    assert set(kept["real_ids"]) <= set(finished.judge_reals.ids)
+    for images, raw in (
+        (kept["reals"], finished.data.reals[kept["real_ids"]].images),
+        (kept["fakes"], finished.forged(finished.rounds).test[kept["fake_ids"]]),
+    ):
+        np.testing.assert_array_equal(images, finished.evidence.seen(raw).numpy())
+    run = read_run(finished.run)
+    quiz = read_quiz(run)
+    assert quiz is not None
+    assert set(judged_by(run, quiz)) == set(finished.techniques) - {"bag"}
+
+
+def test_what_people_see_came_down_the_evidence_path(run):
+    """Reals of a codec against fakes of none would be told apart by the codec."""
+    arena = tiny_arena(run, "race.rounds=0", "access=none", "evidence=jpeg", generator="oracle")
+    forge(arena, RecordBook(run), Progress(Console(quiet=True), [], 0.0), 0, "generator")
+    with np.load(run / "banks" / "judged.npz") as arrays:
+        kept = dict(arrays)
+    bank = arena.forged(0)
+    for images, raw in (
+        (kept["reals"], arena.data.reals[kept["real_ids"]].images),
+        (kept["fakes"], bank.test[kept["fake_ids"]]),
+    ):
+        assert (images != raw.numpy()).any()
+        np.testing.assert_array_equal(images, arena.evidence.seen(raw).numpy())
+
+
+def test_only_the_last_rounds_images_are_kept_for_people(run):
+    arena = tiny_arena(run, "race.rounds=1")
+    (arena.folder(0) / "gan").mkdir(parents=True)
+    save_file(arena.new_generator().state_dict(), arena.folder(0) / "gan" / "generator.safetensors")
+    forge(arena, RecordBook(run), Progress(Console(quiet=True), [], 0.0), 0, "generator")
+    assert not (run / "banks" / "judged.npz").exists()
 
 
 @pytest.mark.parametrize("generator", ["oracle", "dcgan"])

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import re
+import shutil
 import struct
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from arena.answer.__main__ import main
 from arena.answer.finished import read_run
 from arena.answer.quiz import Quiz, judged_by, read_quiz
 from arena.report import write_report
-from arena.report.quiz import panel
+from arena.report.quiz import panel, quiz_section
 from tests.figures.drawable import drawable_run, keep_judged
 from tests.report.browser import NAMES, Browser, find_browser
 from tests.report.test_page import Page
@@ -306,10 +307,12 @@ def test_the_page_is_the_same_each_time_and_without_images_has_no_quiz(tmp_path)
     ("side", "n", "across", "tile"),
     [(8, 48, 6, 136), (32, 48, 6, 128), (128, 48, 6, 128), (256, 24, 3, 256), (512, 24, 3, 300)],
 )
-def test_small_images_are_enlarged_by_whole_pixels_and_large_ones_given_room(tmp_path, side, n, across, tile):
-    run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
+def test_small_images_are_enlarged_by_whole_pixels_and_large_ones_given_room(quizzed, tmp_path, side, n, across, tile):
+    run = shutil.copytree(quizzed, tmp_path / "run")
     keep_judged(run, side=side)
-    html = write_report(run).read_text(encoding="utf-8")
+    section = quiz_section(read_run(run))
+    assert section is not None
+    html = section.html
     assert f"--across: {across}; --narrow: {(across + 1) // 2}; --tile: {tile}px" in html
     assert html.count('class="image"') == n
     assert ('class="pixelated"' in html) == (side <= 32)
