@@ -95,7 +95,7 @@ def test_a_race_outside_the_checkout(installed, tmp_path):
     done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *shape, "run_dir=race", str(CHECKOUT))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
-    assert (tmp_path / "race" / "report.html").is_file()
+    assert "Can you tell which are real?" in (tmp_path / "race" / "report.html").read_text(encoding="utf-8")
     written = (tmp_path / "race" / "config.yaml").read_text()
     assert "git_commit: null" in written  # the user's repository, should this be in one, is not the arena's
 

@@ -141,7 +141,7 @@ def _of_people(people: People, caught: bool, bound: float, alpha: float) -> Tech
     if not caught:
         if its.high(alpha) >= bound:
             numbers = in_words(needed(its, bound, alpha), its.runs, judges="people")
-            reason += f", AUC {its.value:.3f}, needs {numbers}"
+            reason += f", needs {numbers}"
         reason += "; never shown a planted artefact, so not known to be fit to judge: what people miss clears nothing"
     return TechniqueFinding(HUMAN, False, its, "caught" if caught else "undecided", reason, people=True)
 
