@@ -1,0 +1,270 @@
+"""How many images from one source it takes to be 99% sure: who makes one fake makes many.
+
+Independent images of one source are judged by the sum of their log-likelihood ratios, so that whatever tells a little
+of one image tells a lot of many: unless the laws are equal the error falls exponentially (Chernoff 1952; Chakraborty
+et al. 2024 for generated content).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, norm
+
+from arena.answer.limit.panel import Panel
+from arena.metrics.delong import influence, mean
+from arena.records import Scores
+
+SURE = 0.99
+"""Share of right decisions at equal priors that is asked for."""
+FEWEST_BAGS = 4
+"""Disjoint bags that the largest bag leaves of each class in half a fold."""
+PARTITIONS = 16
+"""Times the images are dealt into bags anew."""
+DRAWS = 400
+"""Of the bootstrap."""
+MOST_IMAGES = 10_000_000
+"""Beyond this a number of images says no more than that there is nothing to be seen."""
+_TAIL = 0.025
+_TILTS = np.linspace(0.05, 1.0, 20)
+
+
+@dataclass(frozen=True)
+class Bags:
+    """What bags of ``n`` held-out images of one class show, with 95% intervals.
+
+    Args:
+        n: images of a bag.
+        disjoint: bags of the smaller class that share no image. Images are dealt into bags several times over, which
+            steadies the figures; the intervals count only these.
+        sure: share of right decisions at equal priors: sum of recalibrated logits above 0 or not.
+        low: lower end of its interval.
+        high: upper end.
+        auc: of the sums, within the images of one judge.
+        auc_low: lower end of its interval.
+        auc_high: upper end.
+    """
+
+    n: int
+    disjoint: int
+    sure: float
+    low: float
+    high: float
+    auc: float
+    auc_low: float
+    auc_high: float
+
+
+@dataclass(frozen=True)
+class BagCurve:
+    """Bags of growing size, and Chernoff's bound on what more images would do.
+
+    Args:
+        bags: in order of n.
+        moments: of each run M_real = min_a E_real[exp(a s)] and M_fake = min_a E_fake[exp(-a s)], 0 <= a <= 1, for the
+            recalibrated logit s of one image, scored by a judge drawn at random: 1 where s carries nothing.
+    """
+
+    bags: tuple[Bags, ...]
+    moments: tuple[tuple[float, float], ...]
+
+    def bound(self, n: float) -> float:
+        """The share of right decisions that n images reach at least: 1 - (M_real^n + M_fake^n) / 2 (Chernoff 1952)."""
+        return 1.0 - float(np.mean([0.5 * (real**n + fake**n) for real, fake in self.moments]))
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of images with a 95% interval; None where no number tried, or none at all, would do."""
+
+    n: int | None
+    low: int | None
+    high: int | None
+
+
+@dataclass(frozen=True)
+class ImagesNeeded:
+    """Images from one source for decisions that are right 99 times in 100, real and fake sources being as likely.
+
+    Args:
+        measured: the least bag measured to be right so often; its ``low`` and ``high`` are the least bags whose upper
+            and lower bounds are.
+        chernoff: images that suffice by Chernoff's bound, which may be several times too many.
+        most: images of the largest bag that could be measured.
+    """
+
+    measured: Count
+    chernoff: Count
+    most: int
+
+    @property
+    def reason(self) -> str:
+        """What cannot be said, in words; "" where nothing is wanting."""
+        missing = []
+        if self.measured.n is None:
+            missing.append(f"more than the {self.most} images of the largest bag the test images allow")
+        elif self.measured.high is None:
+            missing.append("too few disjoint bags to bound the measured number from above")
+        if self.chernoff.n is None:
+            missing.append("no number of images would do: the scores carry nothing")
+        elif self.chernoff.high is None:
+            missing.append("the scores are not shown to carry anything: the number has no upper bound")
+        return "; ".join(missing)
+
+
+def bag_curve(runs: Sequence[Panel]) -> BagCurve:
+    """Bags of 1, 2, 4, ... images, up to a quarter of half a fold's smaller class, and those around the 99% mark.
+
+    A bag's images are of one half of a fold: none of them trained its judge or calibrated another. Bags of several runs
+    are averaged; the interval is then from the lowest end of any run to the highest, since runs share their reals.
+    """
+    largest = min(_smallest(run) for run in runs) // FEWEST_BAGS
+    found = {n: _bags(runs, n) for n in _sizes(largest)}
+    short = max((n for n, its in found.items() if its.sure < SURE), default=0)
+    long = min((n for n, its in found.items() if its.sure >= SURE and n > short), default=None)
+    while long is not None and long - short > 1:  # the least n that will do lies between
+        middle = (short + long) // 2
+        found[middle] = _bags(runs, middle)
+        short, long = (short, middle) if found[middle].sure >= SURE else (middle, long)
+    return BagCurve(tuple(found[n] for n in sorted(found)), tuple(_moments(run)[0] for run in runs))
+
+
+def images_needed(runs: Sequence[Panel], curve: BagCurve) -> ImagesNeeded:
+    """Read the numbers off a curve, and bootstrap Chernoff's over sources (Rubin 1981).
+
+    For the upper end each class is given one wholly wrong image more, with a random weight like the others': so rare
+    errors that nobody has seen yet are allowed for (Gaffke 2005).
+    """
+
+    def least(value: str) -> int | None:
+        return min((its.n for its in curve.bags if getattr(its, value) >= SURE), default=None)
+
+    point = _least_images(np.array([curve.moments]))
+    low, high = [], []
+    for run in runs:
+        _, seen, unseen = _moments(run, draws=DRAWS)
+        low.append(np.quantile(_least_images(seen[:, None]), _TAIL, method="lower"))
+        high.append(np.quantile(_least_images(unseen[:, None]), 1.0 - _TAIL, method="higher"))
+    chernoff = Count(*(_whole(n) for n in (point[0], min(low), max(high))))
+    return ImagesNeeded(Count(least("sure"), least("high"), least("low")), chernoff, curve.bags[-1].n)
+
+
+def _sizes(largest: int) -> list[int]:
+    """1, 2, 4, ... and the largest."""
+    return sorted({1 << k for k in range(largest.bit_length())} | {max(1, largest)})
+
+
+def _smallest(run: Panel) -> int:
+    """Sources of the smaller class in the smallest half of a fold."""
+    return min(_count(run, cell, label) for cell in run.cells() for label in (0, 1))
+
+
+def _count(run: Panel, cell: NDArray[np.bool_], label: int) -> int:
+    return len(np.unique(run.images.source[cell & (run.images.label == label)]))
+
+
+def _bags(runs: Sequence[Panel], n: int) -> Bags:
+    """Bags of n images of every run, averaged."""
+    every = [_of_run(run, n) for run in runs]
+    sure, auc = np.mean([(its.sure, its.auc) for its in every], axis=0)
+    return Bags(
+        n=n,
+        disjoint=min(its.disjoint for its in every),
+        sure=float(sure),
+        low=min(its.low for its in every),
+        high=max(its.high for its in every),
+        auc=float(auc),
+        auc_low=min(its.auc_low for its in every),
+        auc_high=max(its.auc_high for its in every),
+    )
+
+
+def _of_run(run: Panel, n: int) -> Bags:
+    rng = np.random.default_rng(n)
+    cells = run.cells()
+    right, area, once = [], [], []
+    for number, cell in enumerate(cells):
+        sums = [_sums(run.evidence[:, cell & (run.images.label == label)], n, rng) for label in (0, 1)]
+        right += [0.5 + 0.5 * np.sign(-sums[0]).mean(), 0.5 + 0.5 * np.sign(sums[1]).mean()]
+        area += [_auc(real.ravel(), fake.ravel()) for real, fake in zip(*sums, strict=True)]
+        once.append(_one_dealing(sums, number))
+    disjoint = min(sum(_count(run, cell, label) // n for cell in cells) for label in (0, 1))
+    share, auc = float(np.mean(right)), float(np.mean(area))
+    # DeLong's error for bags dealt once: that of the mean over dealings is no larger (Hoeffding 1948).
+    bags = [Scores(*(np.concatenate(column) for column in zip(*parts, strict=True))) for parts in zip(*once, strict=True)]
+    width = float(norm.isf(_TAIL) * np.sqrt(mean([influence(scores) for scores in bags]).variance))
+    # Clopper-Pearson with the decisions on disjoint bags, both classes having at least so many.
+    k = 2 * disjoint
+    low = float(beta.ppf(_TAIL, share * k, k - share * k + 1)) if share > 0 else 0.0
+    high = float(beta.isf(_TAIL, share * k + 1, k - share * k)) if share < 1 else 1.0
+    return Bags(n, disjoint, share, low, high, auc, max(0.0, auc - width), min(1.0, auc + width))
+
+
+def _sums(evidence: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Sums (J, dealings, bags) of the evidence (J, N) in disjoint bags of n images, dealt again and again."""
+    count = evidence.shape[1]
+    bags = count // n
+    deals = rng.permuted(np.tile(np.arange(count), (PARTITIONS if n > 1 else 1, 1)), axis=1)[:, : bags * n]
+    return evidence[:, deals].reshape(len(evidence), len(deals), bags, n).sum(axis=3)
+
+
+def _auc(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float:
+    ordered = np.sort(real)
+    below = np.searchsorted(ordered, fake, "left") + np.searchsorted(ordered, fake, "right")
+    return float(below.mean()) / (2.0 * len(real))
+
+
+def _one_dealing(sums: Sequence[NDArray[np.float64]], cell: int) -> list[Scores]:
+    """The first dealing's bags as scores of each judge, the cell being the fold."""
+    real, fake = (each[:, 0] for each in sums)
+    label = np.repeat([0, 1], [real.shape[1], fake.shape[1]]).astype(np.uint8)
+    ids = np.concatenate([np.arange(real.shape[1]), np.arange(fake.shape[1])]) + (cell << 32)
+    fold = np.full(len(label), cell, dtype=np.uint8)
+    return [
+        Scores(np.concatenate(pair).astype(np.float32), label, ids, fold, ids) for pair in zip(real, fake, strict=True)
+    ]
+
+
+Moments = tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _moments(run: Panel, draws: int = 0) -> Moments:
+    """M_real and M_fake of a run, and their bootstrap draws (draws, 2) without and with a wholly wrong image more."""
+    rng = np.random.default_rng(0)
+    found, seen, unseen = np.ones(2), np.ones((draws, 2)), np.ones((draws, 2))
+    worst = np.exp(np.outer(run.most.max(axis=1), _TILTS)).mean(axis=0)
+    for label in (0, 1):
+        which = run.images.label == label
+        wrong = run.evidence[:, which] * (1.0 - 2.0 * label)  # what speaks for the other class
+        powers = np.exp(wrong[:, :, None] * _TILTS).mean(axis=0)
+        _, source, size = np.unique(run.images.source[which], return_inverse=True, return_counts=True)
+        by_source = np.zeros((len(size), len(_TILTS)))
+        np.add.at(by_source, source, powers)
+        found[label] = min(1.0, powers.mean(axis=0).min())
+        weight = rng.standard_exponential((draws, len(size)))
+        total, count = weight @ by_source, weight @ size
+        extra = rng.standard_exponential(draws) * size.mean()
+        seen[:, label] = np.minimum(1.0, (total / count[:, None]).min(axis=1))
+        with_worst = (total + extra[:, None] * worst) / (count + extra)[:, None]
+        unseen[:, label] = np.minimum(1.0, with_worst.min(axis=1))
+    return (float(found[0]), float(found[1])), seen, unseen
+
+
+def _least_images(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The n at which the mean over runs of (M_real^n + M_fake^n) / 2 is 1%: (draws,), inf where none is.
+
+    Args:
+        moments: (draws, runs, 2).
+    """
+    # Bisect log n: the error falls as n grows, unless a moment is 1.
+    low, high = np.zeros(len(moments)), np.full(len(moments), np.log(MOST_IMAGES))
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        wrong = (moments ** np.exp(middle)[:, None, None]).mean(axis=(1, 2)) > 1.0 - SURE
+        low, high = np.where(wrong, middle, low), np.where(wrong, high, middle)
+    return np.where(high >= np.log(MOST_IMAGES), np.inf, np.exp(high))
+
+
+def _whole(n: float) -> int | None:
+    return int(np.ceil(n - 1e-9)) if np.isfinite(n) else None
