@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, norm
+from scipy.special import betaincinv
+from scipy.stats import norm
 
 from arena.answer.limit.panel import Panel
-from arena.metrics.delong import influence, mean
-from arena.records import Scores
+from arena.metrics.delong import floor_variance
 
 SURE = 0.99
 """Share of right decisions at equal priors that is asked for."""
@@ -105,11 +105,11 @@ class ImagesNeeded:
         if self.measured.n is None:
             missing.append(f"more than the {self.most} images of the largest bag the test images allow")
         elif self.measured.high is None:
-            missing.append("too few disjoint bags to bound the measured number from above")
+            missing.append("too few disjoint bags to bound the number measured")
         if self.chernoff.n is None:
-            missing.append("no number of images would do: the scores carry nothing")
+            missing.append("no number is known to do, the evidence of one image being too weak")
         elif self.chernoff.high is None:
-            missing.append("the scores are not shown to carry anything: the number has no upper bound")
+            missing.append("the evidence of one image is too weak to bound the number that will do")
         return "; ".join(missing)
 
 
@@ -183,22 +183,20 @@ def _bags(runs: Sequence[Panel], n: int) -> Bags:
 def _of_run(run: Panel, n: int) -> Bags:
     rng = np.random.default_rng(n)
     cells = run.cells()
-    right, area, once = [], [], []
-    for number, cell in enumerate(cells):
+    right, area = [], []
+    for cell in cells:
         sums = [_sums(run.evidence[:, cell & (run.images.label == label)], n, rng) for label in (0, 1)]
         right += [0.5 + 0.5 * np.sign(-sums[0]).mean(), 0.5 + 0.5 * np.sign(sums[1]).mean()]
         area += [_auc(real.ravel(), fake.ravel()) for real, fake in zip(*sums, strict=True)]
-        once.append(_one_dealing(sums, number))
-    disjoint = min(sum(_count(run, cell, label) // n for cell in cells) for label in (0, 1))
+    real, fake = (sum(_count(run, cell, label) // n for cell in cells) for label in (0, 1))
     share, auc = float(np.mean(right)), float(np.mean(area))
-    # DeLong's error for bags dealt once: that of the mean over dealings is no larger (Hoeffding 1948).
-    bags = [Scores(*(np.concatenate(column) for column in zip(*parts, strict=True))) for parts in zip(*once, strict=True)]
-    width = float(norm.isf(_TAIL) * np.sqrt(mean([influence(scores) for scores in bags]).variance))
-    # Clopper-Pearson with the decisions on disjoint bags, both classes having at least so many.
-    k = 2 * disjoint
-    low = float(beta.ppf(_TAIL, share * k, k - share * k + 1)) if share > 0 else 0.0
-    high = float(beta.isf(_TAIL, share * k + 1, k - share * k)) if share < 1 else 1.0
-    return Bags(n, disjoint, share, low, high, auc, max(0.0, auc - width), min(1.0, auc + width))
+    # Clopper-Pearson with the decisions on disjoint bags, both classes having at least so many. The error of a mean
+    # over dealings, and over judges, is no larger than that of one (Hoeffding 1948).
+    k = 2 * min(real, fake)
+    low = float(betaincinv(share * k, k - share * k + 1, _TAIL)) if share > 0 else 0.0
+    high = float(betaincinv(share * k + 1, k - share * k, 1.0 - _TAIL)) if share < 1 else 1.0
+    width = float(norm.isf(_TAIL)) * _auc_error(auc, real, fake)
+    return Bags(n, min(real, fake), share, low, high, auc, max(0.0, auc - width), min(1.0, auc + width))
 
 
 def _sums(evidence: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -215,15 +213,11 @@ def _auc(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float:
     return float(below.mean()) / (2.0 * len(real))
 
 
-def _one_dealing(sums: Sequence[NDArray[np.float64]], cell: int) -> list[Scores]:
-    """The first dealing's bags as scores of each judge, the cell being the fold."""
-    real, fake = (each[:, 0] for each in sums)
-    label = np.repeat([0, 1], [real.shape[1], fake.shape[1]]).astype(np.uint8)
-    ids = np.concatenate([np.arange(real.shape[1]), np.arange(fake.shape[1])]) + (cell << 32)
-    fold = np.full(len(label), cell, dtype=np.uint8)
-    return [
-        Scores(np.concatenate(pair).astype(np.float32), label, ids, fold, ids) for pair in zip(real, fake, strict=True)
-    ]
+def _auc_error(auc: float, n_real: int, n_fake: int) -> float:
+    """Standard error of an AUC (Hanley & McNeil 1982), with the floor that every AUC of the arena has."""
+    real_pairs, fake_pairs = auc / (2.0 - auc) - auc**2, 2.0 * auc**2 / (1.0 + auc) - auc**2
+    seen = (auc * (1.0 - auc) + (n_fake - 1) * real_pairs + (n_real - 1) * fake_pairs) / (n_real * n_fake)
+    return float(np.sqrt(seen + floor_variance(auc, seen, n_real, n_fake)))
 
 
 Moments = tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]
@@ -238,9 +232,9 @@ def _moments(run: Panel, draws: int = 0) -> Moments:
         which = run.images.label == label
         wrong = run.evidence[:, which] * (1.0 - 2.0 * label)  # what speaks for the other class
         powers = np.exp(wrong[:, :, None] * _TILTS).mean(axis=0)
-        _, source, size = np.unique(run.images.source[which], return_inverse=True, return_counts=True)
-        by_source = np.zeros((len(size), len(_TILTS)))
-        np.add.at(by_source, source, powers)
+        order = np.argsort(run.images.source[which], kind="stable")
+        _, first, size = np.unique(run.images.source[which][order], return_index=True, return_counts=True)
+        by_source = np.add.reduceat(powers[order], first)
         found[label] = min(1.0, powers.mean(axis=0).min())
         weight = rng.standard_exponential((draws, len(size)))
         total, count = weight @ by_source, weight @ size

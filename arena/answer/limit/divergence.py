@@ -123,12 +123,14 @@ def _unseen(alpha: float) -> float:
 
 def _sign(run: Panel) -> NDArray[np.float64]:
     """(N,) -1 for real, 1 for fake."""
-    return 2.0 * run.images.label - 1.0
+    return 2.0 * run.images.label.astype(np.float64) - 1.0
 
 
 def _by_source(keys: NDArray[np.int64], error: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     unique, position = np.unique(keys, return_inverse=True)
-    return unique, np.bincount(position, weights=error, minlength=len(unique))
+    total = np.zeros(len(unique))
+    np.add.at(total, position, error)
+    return unique, total
 
 
 def _within(found: float, low: float) -> LowerBound:

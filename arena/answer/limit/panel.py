@@ -120,8 +120,10 @@ def platt(score: NDArray[np.floating], label: NDArray[np.integer]) -> tuple[floa
 
 
 def _in_order(scores: Scores) -> Scores:
+    """Reals, then fakes, by id."""
     order = np.lexsort((scores.image, scores.label))
-    return Scores(*(column[order] for column in scores))
+    score, label, image, fold, source = scores
+    return Scores(score[order], label[order], image[order], fold[order], source[order])
 
 
 def _halves(images: Scores) -> NDArray[np.intp]:

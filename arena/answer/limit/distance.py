@@ -1,0 +1,83 @@
+"""How far apart real and fake are, as far as one technique's fresh judges can say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from arena.answer.finished import FinishedRun
+from arena.answer.limit.bags import BagCurve, ImagesNeeded, bag_curve, images_needed
+from arena.answer.limit.divergence import LowerBound, jensen_shannon, total_variation
+from arena.answer.limit.margins import Margin, margins
+from arena.answer.limit.panel import Panel, panel
+from arena.config import BAG
+from arena.degradation import Degradation
+from arena.records import read_scores
+
+
+@dataclass(frozen=True)
+class Distance:
+    """What a technique's fresh judges of the last round say about the distance between the laws of real and fake.
+
+    Args:
+        technique: its name.
+        total_variation: how far apart the probabilities of one event are at least, the event chosen to tell real from
+            fake: a judge is possible that is right in (1 + TV) / 2 of cases, or more, at equal priors.
+        jensen_shannon_bits: at least so many bits an image tells, on average, about its being real or fake.
+        bags: share of right decisions and AUC by number of images judged together.
+        images: how many images from one source make decisions right 99 times in 100.
+        margins: degradation -> the level at which AUC falls to 3/4; empty where none was tried.
+        reasons: what cannot be said, and why, in words.
+    """
+
+    technique: str
+    total_variation: LowerBound | None
+    jensen_shannon_bits: LowerBound | None
+    bags: BagCurve | None
+    images: ImagesNeeded | None
+    margins: Mapping[Degradation, Margin]
+    reasons: tuple[str, ...]
+
+
+def distance(runs: FinishedRun | Sequence[FinishedRun], technique: str) -> Distance:
+    """Read the distance off the held-out scores of a technique.
+
+    Every figure is of images after the evidence path, as every judge sees them, and none of them corrects for the
+    choice of a technique: choose it on validation.
+
+    Args:
+        runs: one run, or the runs of one condition over its seeds: then divergences are of the mean over such runs.
+        technique: its name.
+
+    Raises:
+        ArenaError: if a score file is missing, altered or cannot be scored.
+    """
+    runs = [runs] if isinstance(runs, FinishedRun) else list(runs)
+    withstood = margins(runs, technique)
+    reasons = [f"{name}: {its.reason}" for name, its in withstood.items() if its.reason]
+    if not withstood:
+        reasons.append("margins: no degradation was tried")
+    lacking = _lacking(runs, technique)
+    if lacking:
+        return Distance(technique, None, None, None, None, withstood, (lacking, *reasons))
+    try:
+        panels = [_panel(run, technique) for run in runs]
+    except ValueError as error:
+        return Distance(technique, None, None, None, None, withstood, (f"{technique}: {error}", *reasons))
+    curve = bag_curve(panels)
+    needed = images_needed(panels, curve)
+    if needed.reason:
+        reasons.insert(0, f"images for 99%: {needed.reason}")
+    return Distance(
+        technique, total_variation(panels), jensen_shannon(panels), curve, needed, withstood, tuple(reasons)
+    )
+
+
+def _lacking(runs: Sequence[FinishedRun], technique: str) -> str:
+    if technique == BAG:
+        return "bag: its scores are of many images together, not of one"
+    if any(len(run.fresh(technique)) < run.declared.judge_seeds for run in runs):
+        return f"{technique}: fewer than {runs[0].declared.judge_seeds} fresh judges on record"
+    return ""
+
+
+def _panel(run: FinishedRun, technique: str) -> Panel:
+    return panel([read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())])
