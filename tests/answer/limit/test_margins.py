@@ -81,7 +81,7 @@ MARGINS = {"noise": {4: 0.99, 16: 0.9, 64: 0.6}, "jpeg": {90: 0.97, 50: 0.93}}
 
 
 def test_a_run_is_read(tmp_path):
-    run = read_run(synthetic_run(tmp_path / "run", techniques={"cnn": 0.995, "stack": 0.5}, margins=MARGINS))
+    run = read_run(synthetic_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.995, "stack": 0.5}, margins=MARGINS))
     found = margins([run], "cnn")
     assert set(found) == {"noise", "jpeg"}
     assert [its.level for its in found["noise"].tried] == [0, 4, 16, 64]
@@ -94,14 +94,16 @@ def test_a_run_is_read(tmp_path):
 
 
 def test_without_records_there_is_no_margin(tmp_path):
-    assert margins([read_run(synthetic_run(tmp_path / "run"))], "cnn") == {}
+    assert margins([read_run(synthetic_run(tmp_path / "run", rounds=0, n_real=60, n_fake=60))], "cnn") == {}
 
 
 def test_of_several_runs_the_median(tmp_path):
     """Whatever levels each bisection tried; a run where it never fell is the harshest."""
     tries = [{16: 0.9, 64: 0.6}, {8: 0.9, 32: 0.6}, {64: 0.97, 128: 0.9}]
     runs = [
-        read_run(synthetic_run(tmp_path / str(k), seed=k, techniques={"cnn": 0.995}, margins={"noise": levels}))
+        read_run(
+            synthetic_run(tmp_path / str(k), seed=k, rounds=0, techniques={"cnn": 0.995}, margins={"noise": levels})
+        )
         for k, levels in enumerate(tries)
     ]
     each = [margins([run], "cnn")["noise"] for run in runs]
