@@ -1,6 +1,7 @@
 """What detection withstands: AUC of fresh judges as reals and fakes alike are degraded more and more."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from arena.answer.limit.distance import Distance
 from arena.answer.limit.margins import LevelTried, Margin, position
-from arena.degradation import LADDERS, THRESHOLD, Degradation
+from arena.degradation import THRESHOLD, Degradation
 from arena.figures.highlight import PALE, Mark, in_full, in_grey, line, others
 from arena.figures.style import COLUMN, FAINT, INK, look
 
@@ -22,7 +23,9 @@ _UNITS: dict[Degradation, str] = {
 _DASHED = (0, (4, 2))
 
 
-def margin_curves(distances: Sequence[Distance], highlighted: Sequence[str], panel: float = 1.3 * COLUMN) -> Figure:
+def margin_curves(
+    distances: Sequence[Distance], highlighted: Sequence[str], columns: int = 2, panel: float = 1.3 * COLUMN
+) -> Figure:
     """One panel a degradation, from the undegraded images on the left to the harshest; 95% intervals.
 
     Where a technique's line falls to the threshold its level is read off, with the interval below.
@@ -30,10 +33,11 @@ def margin_curves(distances: Sequence[Distance], highlighted: Sequence[str], pan
     Args:
         distances: of the techniques of a run; those never degraded are left out.
         highlighted: the techniques drawn in full, such as the strongest and the stack; the others are thin and grey.
+        columns: panels a row.
         panel: inches a panel is wide.
     """
-    kinds = [kind for kind in LADDERS if any(kind in its.margins for its in distances)]
-    columns = min(2, max(1, len(kinds)))
+    kinds = [kind for kind in get_args(Degradation) if any(kind in its.margins for its in distances)]
+    columns = max(1, min(columns, len(kinds)))
     rows = max(1, -(-len(kinds) // columns))
     with look():
         figure = Figure(figsize=(panel * columns, 2.2 * rows + 0.35), layout="constrained")
@@ -49,7 +53,7 @@ def margin_curves(distances: Sequence[Distance], highlighted: Sequence[str], pan
         if in_grey(distances, highlighted):
             keys.append(others())
         keys.append(Line2D([], [], color=FAINT, linestyle=_DASHED, linewidth=0.9, label=f"AUC {THRESHOLD:g}"))
-        figure.legend(handles=keys, loc="outside upper left", ncols=len(keys), handlelength=2.4)
+        figure.legend(handles=keys, loc="outside upper left", ncols=len(keys) if columns > 1 else 2, handlelength=2.4)
     return figure
 
 
@@ -92,7 +96,7 @@ def _panel(axes: Axes, kind: Degradation, distances: Sequence[Distance], highlig
         _read_off(axes, its.margins[kind], mark, 0.47 - 0.03 * number, (start, places[-1]))
         said = axes.text(
             0.03,
-            0.38 - 0.08 * number,
+            0.30 - 0.075 * number,
             f"{its.technique}: {_said(its.margins[kind])}",
             transform=axes.transAxes,
             color=mark.colour,

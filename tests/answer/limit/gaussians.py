@@ -1,5 +1,7 @@
 """Two Gaussians, N(0, 1) for real and N(d, 1) for fake: what every measure of the distance should be, to the digit."""
 
+import math
+
 import numpy as np
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -29,9 +31,9 @@ def true_jensen_shannon(d: float) -> float:
     """In bits, integrated."""
 
     def integrand(x: float) -> float:
-        p, q = norm.pdf(x), norm.pdf(x, d)
+        p, q = float(norm.pdf(x)), float(norm.pdf(x, d))
         m = 0.5 * (p + q)
-        return 0.5 * sum(f * np.log2(f / m) for f in (p, q) if f > 0)
+        return 0.5 * sum(f * math.log2(f / m) for f in (p, q) if f > 0)
 
     return float(quad(integrand, -12.0, 12.0 + d, limit=200)[0])
 

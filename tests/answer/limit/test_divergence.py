@@ -95,9 +95,10 @@ def test_judges_that_agree_are_no_more_images():
 
 def test_images_of_one_person_are_no_more_persons():
     judge = gaussians(np.random.default_rng(5), 1.0, 40, 40, 1, 1)[0]
-    many = Scores(*(np.tile(column, 4) for column in judge))
     ids = np.concatenate([judge.image + 1000 * k for k in range(4)])
-    copies = many._replace(image=ids, source=np.tile(judge.image, 4))
+    copies = Scores(
+        np.tile(judge.score, 4), np.tile(judge.label, 4), ids, np.tile(judge.fold, 4), np.tile(judge.image, 4)
+    )
     for found, _ in BOUNDS.values():
         alone, copied = found([panel([judge])]), found([panel([copies])])
         assert copied.found == pytest.approx(alone.found, abs=0.03)

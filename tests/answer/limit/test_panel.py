@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from arena.answer.limit.panel import panel, platt
+from arena.records import Scores
 from tests.answer.limit.gaussians import gaussians
 from tests.metrics.test_roc import scores_of
 
@@ -85,8 +86,9 @@ def test_images_of_one_source_stay_in_one_half():
 def test_the_order_of_the_images_does_not_matter():
     judges = gaussians(np.random.default_rng(5), 1.0, 60, 60)
     order = np.random.default_rng(6).permutation(120)
-    shuffled = [type(judge)(*(column[order] for column in judge)) for judge in judges]
-    assert np.array_equal(panel(judges).evidence, panel([judges[0], shuffled[1], judges[2]]).evidence)
+    score, label, image, fold, source = judges[1]
+    shuffled = Scores(score[order], label[order], image[order], fold[order], source[order])
+    assert np.array_equal(panel(judges).evidence, panel([judges[0], shuffled, judges[2]]).evidence)
 
 
 @pytest.mark.parametrize(

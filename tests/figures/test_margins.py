@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from arena.answer.finished import read_run
+from arena.answer.limit.distance import distance
+from arena.degradation import Degradation
+from arena.figures.margins import margin_curves
+from arena.figures.style import png
+from tests.synthetic import synthetic_run
+
+MARGINS: dict[Degradation, dict[float, float]] = {
+    "noise": {4: 0.99, 16: 0.9, 64: 0.6},
+    "jpeg": {90: 0.97, 50: 0.93, 10: 0.88},
+    "blur": {2: 0.6},
+}
+
+
+@pytest.fixture(scope="module")
+def distances(tmp_path_factory):
+    techniques = {"cnn": 0.995, "dct": 0.9, "forest": 0.7, "stack": 0.99}
+    path = tmp_path_factory.mktemp("margins") / "run"
+    run = read_run(synthetic_run(path, techniques=techniques, rounds=0, n_real=200, n_fake=200, margins=MARGINS))
+    return [distance(run, technique) for technique in techniques]
+
+
+def drawn(axes, name):
+    (line,) = [line for line in axes.lines if line.get_gid() == name]
+    return np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+
+
+def test_one_panel_a_degradation_that_was_tried(distances):
+    titles = [axes.get_title(loc="left") for axes in margin_curves(distances, ["stack"]).axes]
+    assert [title.split(":")[0] for title in titles if title] == ["noise", "blur", "JPEG"]
+
+
+def test_what_is_drawn_is_what_was_recorded(distances):
+    figure = margin_curves(distances, ["stack", "cnn"])
+    noise, blur, jpeg, _ = figure.axes
+    for axes, kind in ((noise, "noise"), (blur, "blur"), (jpeg, "jpeg")):
+        x, auc = drawn(axes, f"stack/{kind}")
+        assert auc == pytest.approx([found.auc for found in distances[3].margins[kind].tried[1:]])
+        assert (np.diff(x) > 0).all()  # harsher to the right, also where the quality falls
+        assert drawn(axes, "stack/undegraded")[0][0] < x[0]
+    assert [label.get_text() for label in jpeg.get_xticklabels()] == ["none", "90", "50", "10"]
+    assert [label.get_text() for label in noise.get_xticklabels()] == ["none", "4", "16", "64"]
+
+
+def test_the_level_is_read_off_in_words(distances):
+    said = [[text.get_text() for text in axes.texts] for axes in margin_curves(distances, ["stack", "forest"]).axes]
+    margin = distances[3].margins["noise"]
+    assert said[0][0] == f"stack: {margin.level:.3g} ({margin.mild:.3g} to {margin.harsh:.3g})"
+    assert said[0][1] == "forest: 0.75 or less without"
+    assert said[1][0] == "stack: before 2"
+    assert said[2][0] == "stack: beyond 10"
+
+
+def test_marks_differ_and_the_rest_is_grey(distances):
+    axes = margin_curves(distances, ["stack", "cnn"]).axes[0]
+    marked = [line for line in axes.lines if (line.get_gid() or "").endswith("/noise")]
+    assert len({(line.get_marker(), line.get_markerfacecolor()) for line in marked}) == 2
+
+
+def test_drawn_twice_it_is_the_same(distances):
+    assert png(margin_curves(distances, ["stack"])) == png(margin_curves(distances, ["stack"]))
+
+
+def test_nothing_tried_is_drawn_as_nothing():
+    assert margin_curves([], ["stack"]).axes
