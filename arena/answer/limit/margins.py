@@ -129,7 +129,7 @@ def margin(degradation: Degradation, tried: Sequence[LevelTried]) -> Margin:
         else "beyond the worst tried"
     )
     mild = ordered[-1].level if low[0] == worst else low[1]
-    harsh = ordered[high[0]].level if high[0] <= 1 else high[1]
+    harsh = ordered[1].level if high[0] <= 1 else high[1]
     return Margin(degradation, ordered, fall, at[1], mild, harsh)
 
 
@@ -187,6 +187,10 @@ def _median(of_runs: Sequence[Margin]) -> Margin:
     mild, harsh = [its.mild for its in ordered], [its.harsh for its in ordered]
     return replace(
         ordered[(len(ordered) - 1) // 2],
-        mild=min((x for x in mild if x is not None), key=lambda x: position(degradation, x)) if all(mild) else None,
-        harsh=max((x for x in harsh if x is not None), key=lambda x: position(degradation, x)) if all(harsh) else None,
+        mild=min((x for x in mild if x is not None), key=lambda x: position(degradation, x))
+        if None not in mild
+        else None,
+        harsh=max((x for x in harsh if x is not None), key=lambda x: position(degradation, x))
+        if None not in harsh
+        else None,
     )

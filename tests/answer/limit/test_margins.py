@@ -48,6 +48,7 @@ def test_where_detection_falls(degradation, levels, expected):
         ([(0, 1.0), (16, 0.9), (64, 0.77)], 0.04, (16 * 4 ** (11 / 13), None)),  # beyond, but hardly below this
         ([(0, 1.0), (16, 0.9), (64, 0.85)], 0.04, (64, None)),  # beyond the worst
         ([(0, 1.0), (16, 0.6), (64, 0.5)], 0.04, (None, 16)),  # below the mildest
+        ([(0, 0.6), (16, 0.6), (64, 0.5)], 0.04, (None, 16)),  # not seen undegraded either
     ],
 )
 def test_the_interval_is_that_of_the_auc(levels, width, expected):
@@ -113,3 +114,14 @@ def test_of_several_runs_the_median(tmp_path):
     assert found.level == each[0].level
     assert found.mild == each[1].mild
     assert (each[2].fall, found.harsh) == ("beyond the worst tried", None)
+
+
+def test_of_runs_that_see_nothing_the_margin_is_none(tmp_path):
+    runs = [
+        read_run(
+            synthetic_run(tmp_path / str(k), seed=k, rounds=0, techniques={"cnn": 0.6}, margins={"noise": {4: 0.5}})
+        )
+        for k in range(2)
+    ]
+    found = margins(runs, "cnn")["noise"]
+    assert (found.fall, found.level, found.mild, found.harsh) == ("undegraded", None, None, 4)
