@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+from arena.answer.conditions import conditions
 from arena.answer.declared import declared, read_config
-from arena.answer.verdict import read_verdict
+from arena.answer.finished import read_run
+from arena.answer.verdict import verdict
 from arena.figures.game import game_table
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
+from arena.figures.quality import quality, way
 from arena.figures.rounds import read_rounds, rounds_of_images
 from arena.figures.series import read_series
 from arena.figures.style import save
-from arena.figures.tables import quality_table, scores_table, to_csv, to_latex, verdict_table
+from arena.figures.tables import quality_table, scores_table, verdict_table, write_table
 from arena.figures.timeline import timeline
 from arena.figures.training import training_curves, training_records
 from arena.game.game import game
-from arena.records import read_records, write_atomically
+from arena.records import read_records
 
 
 def draw_all(run: Path, out: Path) -> list[Path]:
@@ -43,15 +46,14 @@ def draw_all(run: Path, out: Path) -> list[Path]:
     if grid := read_mixing(run):
         figures["mixing"] = mixing(grid)
     tables = {"scores": scores_table(series)}
-    if quality := quality_table(records):
-        tables["quality"] = quality
+    if measured := quality_table(records):
+        tables["quality"] = measured
     if games := game(run, records):
         tables["game"] = game_table(games)
     if (run / "verdict.json").is_file():
-        tables["verdict"] = verdict_table(read_verdict(run))
+        finished = read_run(run)
+        tables["verdict"] = verdict_table(verdict([finished]))
+        if (its := way(conditions([finished])[0])).steps:
+            figures["quality"] = quality([its])
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]
-    for name, table in tables.items():
-        for kind, text in (("csv", to_csv(table)), ("tex", to_latex(table))):
-            written.append(out / f"{name}.{kind}")
-            write_atomically(written[-1], text.encode())
-    return written
+    return written + [path for name, table in tables.items() for path in write_table(table, out / name)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena.answer.estimate import estimate
+from arena.answer.estimate import Estimate, estimate
 from arena.config import BAG, STACK
 from arena.errors import ArenaError
 from arena.metrics.delong import influence
@@ -104,5 +104,9 @@ def _point(run: Path, tests: Sequence[ScoreRecord]) -> Point:
         found = estimate([[influence(read_scores(run, test.scores)) for test in tests]])
     except ValueError as error:
         raise ArenaError(f"{run / tests[0].scores.file}: {error}") from error
-    low, high = max(0.0, found.low(0.025)), min(1.0, found.high(0.025))
-    return Point(found.value, low, high, tuple(test.auc for test in tests))
+    return point_of(found, tuple(test.auc for test in tests))
+
+
+def point_of(found: Estimate, seeds: tuple[float, ...] = ()) -> Point:
+    """An estimate with its 95% interval, which ends where AUC does."""
+    return Point(found.value, max(0.0, found.low(0.025)), min(1.0, found.high(0.025)), seeds)

@@ -4,11 +4,13 @@ import csv
 import math
 from collections.abc import Sequence
 from io import StringIO
+from pathlib import Path
 
 from arena.answer.verdict import Verdict
+from arena.figures.quality import Way
 from arena.figures.series import Series
 from arena.metrics.frechet import frechet_name
-from arena.records import QualityRecord, Record
+from arena.records import QualityRecord, Record, write_atomically
 
 Table = list[list[str]]
 """A header row, then rows of as many cells."""
@@ -55,6 +57,26 @@ def quality_table(records: Sequence[Record]) -> Table:
     of_reals = [number(getattr(last, f"real_{name}")) for name in compared]
     table.append(["reals", last.features, str(last.n), *of_reals, number(0.5), "", ""])
     return table
+
+
+def ways_table(ways: Sequence[Way]) -> Table:
+    """One row a condition and round: AUC of its strongest technique with the 95% interval, and what its guards read."""
+    guarded = ["quality", "variety", "memorisation_low"]
+    table = [["condition", "runs", "round", "strongest", "auc", "auc_low", "auc_high", *guarded]]
+    for its in ways:
+        for step in its.steps:
+            figures = (step.point.auc, step.point.low, step.point.high, *step.guarded.values())
+            words = [its.name, str(len(its.seeds) or 1), str(step.round), step.technique]
+            table.append([*words, *map(number, figures)])
+    return table
+
+
+def write_table(table: Table, stem: Path) -> list[Path]:
+    """Write ``<stem>.csv`` and ``<stem>.tex``."""
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "tex")]
+    for path, text in zip(paths, (to_csv(table), to_latex(table)), strict=True):
+        write_atomically(path, text.encode())
+    return paths
 
 
 def number(value: float | None) -> str:
