@@ -9,6 +9,9 @@ from arena.figures.quality import quality, way
 from arena.figures.style import save
 from arena.figures.tables import ways_table, write_table
 
+LONGEST = 44
+"""Letters of a name that a legend has room for."""
+
 
 def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
     """Draw what compares conditions: quality against detectability, and the ladder where generators differ.
@@ -23,14 +26,32 @@ def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
     Raises:
         ArenaError: if the scores of a run are missing or altered.
     """
-    ways = [its for its in map(way, groups) if its.steps]
-    written = save(quality(ways), out / "quality") + write_table(ways_table(ways), out / "comparison") if ways else []
+    named = short_names(groups)
+    ways = [its for its in map(way, groups, named) if its.steps]
+    written = [save(quality(ways), out / "quality"), write_table(ways_table(ways), out / "comparison")] if ways else []
+    if groups:
+        table = [
+            ["name", "condition", "runs"],
+            *([name, its.name, str(len(its.runs))] for name, its in zip(named, groups, strict=True)),
+        ]
+        written.append(write_table(table, out / "conditions"))
     for access, alike in _by_access(groups).items():
-        if len({generator_of(its) for its in alike}) > 1:
+        if len({generator_of(its)[0] for its in alike}) > 1:
             name = "ladder" if len(_by_access(groups)) == 1 else f"ladder_{access}"
             margin = alike[0].runs[0].declared.answer.margin
-            written += save(ladder([rung(its) for its in alike], margin), out / name)
-    return written
+            written.append(save(ladder([rung(its) for its in alike], margin), out / name))
+    return [path for paths in written for path in paths]
+
+
+def short_names(groups: Sequence[Condition]) -> list[str]:
+    """Names for a legend: the conditions' own, or access and generator where those are too long.
+
+    What sets two conditions apart may be a dozen settings; what is then called alike is numbered.
+    """
+    if all(len(its.name) <= LONGEST for its in groups):
+        return [its.name for its in groups]
+    names = [f"access={its.access}, {generator_of(its)[0]}" for its in groups]
+    return [f"{name} #{names[:k].count(name) + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
 def _by_access(groups: Sequence[Condition]) -> dict[str, list[Condition]]:

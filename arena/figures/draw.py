@@ -53,7 +53,8 @@ def draw_all(run: Path, out: Path) -> list[Path]:
     if (run / "verdict.json").is_file():
         finished = read_run(run)
         tables["verdict"] = verdict_table(verdict([finished]))
-        if (its := way(conditions([finished])[0])).steps:
+        its = way(conditions([finished])[0], f"access={finished.access}")
+        if its.steps:
             figures["quality"] = quality([its])
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]
     return written + [path for name, table in tables.items() for path in write_table(table, out / name)]

@@ -26,7 +26,7 @@ from arena.figures.style import BAND, COLUMN, FAINT, INK, line, look
 YEARS: Mapping[str, int] = {
     "arena.generators.gan2014.Gan2014Generator": 2014,  # Goodfellow et al., NIPS
     "arena.generators.dcgan.DcganGenerator": 2016,  # Radford, Metz & Chintala, ICLR
-    "arena.generators.style.StyleGenerator": 2020,  # Karras et al., CVPR: styles of 2019, demodulation and skips of 2020
+    "arena.generators.style.StyleGenerator": 2020,  # Karras et al., CVPR (its styles are of 2019)
     "arena.generators.r3gan.R3ganGenerator": 2024,  # Huang et al., NeurIPS
 }
 """The year in which what a generator implements was published, by its ``_target_``."""
@@ -166,12 +166,11 @@ def _line(
 
 
 def _distances(axes: Axes, rungs: Sequence[Rung], x: Sequence[float]) -> Line2D:
-    """On a logarithmic axis nothing lies at 0 or below, where an unbiased distance of good fakes may: that is its foot."""
+    """An unbiased distance of good fakes may be 0 or less, where a logarithmic axis has no place: that is its foot."""
     ends = [value for its in rungs for value in (its.distance.auc, its.distance.low, its.reals) if value > 0]
     foot = min(ends, default=1.0) / 1.5
-    raised = [
-        Point(*(max(value, foot) for value in (its.distance.auc, its.distance.low, its.distance.high))) for its in rungs
-    ]
+    found = [(its.distance.auc, its.distance.low, its.distance.high) for its in rungs]
+    raised = [Point(max(value, foot), max(low, foot), max(high, foot)) for value, low, high in found]
     axes.set_yscale("log")
     _line(axes, rungs, x, raised, 0, "kernel distance")
     axes.plot(x, [max(its.reals, foot) for its in rungs], **_REALS)

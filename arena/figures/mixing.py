@@ -11,7 +11,7 @@ from arena.errors import ArenaError
 from arena.figures.canvas import Canvas
 from arena.figures.rounds import CELL, GAP, Images
 
-RIM = 3 * GAP
+RIM = 5 * GAP
 """Pixels between sources or destinations and their mixtures."""
 BETWEEN, TITLE, MARGIN, FOOT = 40, 88, 30, 36
 """Pixels between blocks, above each for its titles, left of each for the word of its sources, and below all."""
@@ -81,7 +81,7 @@ def mixing(grid: Grid, across: int = 3) -> Figure:
     step, first = side + GAP, side + RIM
     wide, high = first + len(grid.destinations) * step - GAP, first + len(grid.sources) * step - GAP
     rows = -(-len(grid.levels) // across)
-    canvas = Canvas(across * (MARGIN + wide) + (across - 1) * BETWEEN, rows * (TITLE + high) + FOOT)
+    canvas = Canvas(across * (MARGIN + wide) + (across - 1) * BETWEEN + GAP, rows * (TITLE + high) + FOOT)
     for number, (level, mixed) in enumerate(grid.levels.items()):
         left = MARGIN + (number % across) * (wide + BETWEEN + MARGIN)
         top = TITLE + (number // across) * (high + TITLE)

@@ -50,7 +50,7 @@ class Way:
     """A condition's way over its rounds.
 
     Args:
-        name: of the condition.
+        name: what it is called in the figure.
         terms: the margin and the limits of the guards.
         steps: of all its runs together, one a round that was judged and measured.
         seeds: the same of each run alone, where there are several: with the techniques of ``steps``.
@@ -71,8 +71,8 @@ class Guarded(NamedTuple):
     above: bool
 
 
-def way(condition: Condition) -> Way:
-    """Read the rounds of a condition.
+def way(condition: Condition, name: str) -> Way:
+    """Read the rounds of a condition, which the figure calls ``name``.
 
     Raises:
         ArenaError: if the scores of a judge are missing or altered.
@@ -91,7 +91,7 @@ def way(condition: Condition) -> Way:
         steps.append(step)
         for seed, run in zip(alone, runs, strict=True):
             seed.extend(filter(None, [_step([run], found, step.technique)]))
-    return Way(condition.name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
+    return Way(name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
 
 
 def as_of(run: FinishedRun, round: int) -> FinishedRun | None:
@@ -181,13 +181,13 @@ def _path(axes: Axes, its: Way, stroke: Line, x: Sequence[float], y: Sequence[fl
         x, y, color=stroke.colour, linestyle=stroke.dashes, marker=stroke.marker, markersize=3.5, zorder=3
     )
     drawn.set_gid(its.name)
-    axes.plot(x[:1], y[:1], stroke.marker, color=stroke.colour, markersize=5, markerfacecolor="white", zorder=4)
     if len(x) > 1:
+        axes.plot(x[:1], y[:1], stroke.marker, color=stroke.colour, markersize=5, markerfacecolor="white", zorder=4)
         arrow = {"arrowstyle": "-|>", "color": stroke.colour, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
         axes.annotate("", (x[-1], y[-1]), (x[-2], y[-2]), arrowprops=arrow, zorder=4)
-    for end, place in ((0, (4, 4)), (len(x) - 1, (3, -8)))[: len(x)]:
-        words = str(its.steps[end].round)
-        axes.annotate(words, (x[end], y[end]), place, textcoords="offset points", fontsize=6.5, zorder=5)
+        for end, place in ((0, (4, 4)), (-1, (3, -8))):
+            words = str(its.steps[end].round)
+            axes.annotate(words, (x[end], y[end]), place, textcoords="offset points", fontsize=6.5, zorder=5)
 
 
 def _clipped(path: Sequence[Step], guarded: Guarded, low: float, high: float) -> tuple[list[float], list[float]]:
@@ -214,7 +214,7 @@ def _legend(ways: Sequence[Way]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = []
     for number, its in enumerate(ways):
         colour, marker, dashes = line(number)
-        label = f"{its.name} (mean of {len(its.seeds)} seeds, each faint)" if its.seeds else its.name
+        label = f"{its.name} ({len(its.seeds)} runs, each faint)" if its.seeds else its.name
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle=dashes, label=label))
     return [
         *handles,

@@ -12,9 +12,10 @@ from arena.figures.canvas import Canvas
 
 CELL = 72
 """Side in pixels an image is enlarged to, or the next whole multiple of its own."""
-GAP, LABEL = 4, 124
-"""Pixels between the images, and left of them for the name of the row."""
+GAP, LABEL, APART = 4, 124, 16
+"""Pixels between the images, left of them for the name of the row, and below the reals, which share no column's z."""
 
+REALS = "reals"
 Images = NDArray[np.uint8]
 
 
@@ -22,17 +23,19 @@ def rounds_of_images(rows: Sequence[tuple[str, Images]], columns: int = 12) -> F
     """One row a round, every pixel of an image a square of whole pixels in the picture.
 
     Args:
-        rows: name of the row and its images, uint8 (N, C, H, W), top to bottom, all of one size. Where they come from
-            the same z, a column shows what became of one z.
+        rows: name of the row and its images, uint8 (N, C, H, W), top to bottom, all of one size. Those named
+            ``reals`` stand apart from what is below: where fakes come from one z, a column shows what became of it.
         columns: images shown of each row.
     """
     scale = max(1, round(CELL / rows[0][1].shape[-1]))
     step = scale * rows[0][1].shape[-1] + GAP
-    canvas = Canvas(LABEL + columns * step - GAP, len(rows) * step)
+    apart = APART if rows[0][0] == REALS else 0
+    canvas = Canvas(LABEL + columns * step - GAP, len(rows) * step + apart)
     for row, (name, images) in enumerate(rows):
-        canvas.say(name, LABEL - 10, row * step + (step - GAP) / 2, size=8.0, bold=row == 0, align="right")
+        top = row * step + (row > 0) * apart
+        canvas.say(name, LABEL - 10, top + (step - GAP) / 2, size=8.0, bold=name == REALS, align="right")
         for column, image in enumerate(images[:columns]):
-            canvas.put(image, LABEL + column * step, row * step, scale)
+            canvas.put(image, LABEL + column * step, top, scale)
     return canvas.figure()
 
 
@@ -43,7 +46,7 @@ def read_rounds(run: Path) -> list[tuple[str, Images]]:
         ArenaError: if a bank is no bank of uint8 images.
     """
     banks = run / "banks"
-    rows = [("reals", _read(banks / "reals.npz", "sample"))] if (banks / "reals.npz").is_file() else []
+    rows = [(REALS, _read(banks / "reals.npz", "sample"))] if (banks / "reals.npz").is_file() else []
     for path in sorted(banks.glob("round_*.npz")):
         rows.append((f"round {int(path.stem.removeprefix('round_'))}", _read(path, "test")))
     return rows

@@ -7,16 +7,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from arena.figures.style import BAND, INK, look
+from arena.figures.style import INK, ink_on, look
 from arena.sensitivity.search import CAUGHT, Limits
-
-LIGHT = 0.5
-"""Share of the colour scale above which it is light, and what is written on it dark."""
 
 
 def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
-    """A matrix of limits in grey levels: dark is sharp-eyed, and where nothing was caught the cell is grey.
+    """A matrix of limits in grey levels: dark is sharp-eyed, and where nothing was caught the cell is hatched.
 
     Bold is a technique's own artefact, which its judges must catch to be fit.
 
@@ -27,7 +25,7 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
     """
     names, kinds = list(limits), list(next(iter(limits.values())))
     matrix = np.array([[limits[name][kind].amplitude for kind in kinds] for name in names], dtype=float)  # None: nan
-    colours, norm = colormaps["viridis"].with_extremes(bad=BAND), LogNorm(1, largest)
+    colours, norm = colormaps["viridis"].with_extremes(bad="white"), LogNorm(1, largest)
     with look():
         figure = Figure(figsize=(1.5 + 0.78 * len(kinds), 0.9 + 0.235 * len(names)), layout="constrained")
         axes = figure.subplots()
@@ -39,10 +37,20 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         axes.xaxis.tick_top()
         for (row, column), value in np.ndenumerate(matrix):
             name, kind = names[row], kinds[column]
-            ink = INK if math.isnan(value) or norm(value) > LIGHT else "white"
+            if blind := math.isnan(value):  # not by its colour alone, which a grey print cannot tell from light yellow
+                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_BLIND))
+            ink = INK if blind else ink_on(colours(norm(value)))
             weight = "bold" if own.get(name) == kind else "normal"
             axes.text(
-                column, row, str(limits[name][kind]), ha="center", va="center", color=ink, fontsize=7, weight=weight
+                column,
+                row,
+                str(limits[name][kind]),
+                ha="center",
+                va="center",
+                color=ink,
+                fontsize=7,
+                weight=weight,
+                bbox=_PLATE if blind else None,
             )
         octaves = [2**k for k in range(int(math.log2(largest)) + 1)]
         bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02, ticks=octaves)
@@ -50,3 +58,7 @@ def sensitivity(limits: Limits, own: Mapping[str, str], largest: int) -> Figure:
         bar.ax.minorticks_off()
         bar.set_label(f"grey levels at which a fresh judge reaches AUC {CAUGHT} (bold: its own artefact)")
     return figure
+
+
+_BLIND = {"facecolor": "none", "edgecolor": "#b4b4b4", "hatch": "////", "linewidth": 0}
+_PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}

@@ -52,11 +52,18 @@ class Line(NamedTuple):
 
 _COLOURS = ("#5b1a45", "#008060", "#c86ba0", "#00446b", "#b34a00", "#767676")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_DASHES: "tuple[LineStyleType, ...]" = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+_DASHES: "tuple[LineStyleType, ...]" = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1, 1)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (9, 2)),
+    (0, (4, 1, 1, 1, 1, 1)),
+)
 
 
 def line(number: int) -> Line:
-    """The line of condition or technique ``number``, from 0; with the 25th they begin again."""
+    """The line of condition or technique ``number``, from 0; with the 37th they begin again."""
     turn, place = divmod(number, len(_MARKERS))
     return Line(_COLOURS[place], _MARKERS[place], _DASHES[(number + turn) % len(_DASHES)])
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,6 +16,10 @@ from arena.records import Regime
 
 # Within a round, left to right, in the order of the race: confront, retrain, judge.
 OFFSET: dict[Regime, float] = {"frozen": -0.18, "retrained": 0.0, "fresh": 0.18}
+SEEDS = 0.25
+"""Rounds right of the fresh judges' mean at which each seed stands."""
+MANY, LONG = 12, 10
+"""Techniques beyond which panels are small, to fit a page, and rounds beyond which they are wide."""
 _SAW = (0, (3, 2))
 
 
@@ -24,14 +29,19 @@ def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: f
     Args:
         series: of one run.
         margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
-        columns: panels a row.
-        panel: inches a panel is wide.
+        columns: panels a row, for a race of few rounds and techniques: more of those are put one more in a row, more
+            of these one less.
+        panel: inches a panel is wide, where there are so many.
     """
-    columns = max(1, min(columns, len(series)))
+    many, long = len(series) > MANY and panel >= COLUMN, max((len(its.rounds) for its in series), default=0) > LONG
+    page, columns = panel * columns, max(1, columns + many - long)
+    panel, columns = page / columns, max(1, min(columns, len(series)))
     rows = max(1, math.ceil(len(series) / columns))
     with look():
+        if long:
+            rcParams["lines.markersize"] *= 0.65
         legend, beside = _legend(margin), 1 if panel * columns < 2 * COLUMN else 2
-        height = 1.7 * rows + 0.2 + 0.17 * math.ceil(len(legend) / beside)
+        height = (1.25 if many else 1.6) * rows + 0.3 + 0.17 * math.ceil(len(legend) / beside)
         figure = Figure(figsize=(panel * columns, height), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for number, (axes, its) in enumerate(zip(panels, series, strict=False)):
@@ -39,8 +49,9 @@ def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: f
             if number % columns == 0:
                 axes.set_ylabel("AUC")
             if number >= len(series) - columns:
-                axes.set_xlabel("round of the generator")
                 axes.tick_params(labelbottom=True)
+            if number >= columns * (rows - 1):
+                axes.set_xlabel("round of the generator")
         for axes in panels[len(series) :]:
             axes.set_axis_off()
         _frame(panels[0], series)
@@ -62,8 +73,9 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
         if regime == "fresh":
             axes.vlines(x, [point.low for point in points], [point.high for point in points], color=stroke.colour)
             for left, point in zip(x, points, strict=True):
-                seeds = [left + 0.17] * len(point.seeds)
-                axes.plot(seeds, point.seeds, "_", color=stroke.colour, markersize=3.5, markeredgewidth=0.7)
+                seeds = [left + SEEDS] * len(point.seeds)
+                size = 0.8 * line.get_markersize()
+                axes.plot(seeds, point.seeds, "_", color=stroke.colour, markersize=size, markeredgewidth=0.7)
 
 
 def _sawtooth(axes: Axes, series: Series) -> None:
@@ -91,10 +103,10 @@ def _frame(axes: Axes, series: Sequence[Series]) -> None:
     """Shared by every panel: whole rounds, and AUC from the lowest there is (but no higher than 0.4) to 1."""
     rounds = sorted({round for its in series for round in its.rounds} or {0})
     lows = [point.low for its in series for regime in its.points.values() for point in regime.values()]
-    around = 0.5 if len(rounds) > 1 else 1.5
+    around = 0.6 if len(rounds) > 1 else 1.5
     axes.set_xlim(rounds[0] - around, rounds[-1] + around)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8) if len(rounds) > 1 else FixedLocator(rounds))
-    axes.set_ylim(min(0.4, min((low for low in lows if not math.isnan(low)), default=0.4) - 0.03), 1.03)
+    axes.set_ylim(min(0.4, min((low for low in lows if not math.isnan(low)), default=0.4) - 0.06), 1.06)
 
 
 def _legend(margin: float) -> list[Line2D | Patch]:

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from arena.figures.style import BAND, COLUMN, FAINT, INK, look
+from arena.figures.style import COLUMN, FAINT, INK, look
 from arena.records import Record, TrainingRecord
 
-COLOUR, FAULT = "#00324e", "#d55e00"
+COLOUR, SHADE, FAULT = "#00324e", "#c9c9c9", "#a84600"
 
 
 def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
@@ -20,32 +23,58 @@ def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
 
 
 def training_curves(curve: Sequence[TrainingRecord]) -> Figure:
-    """Panels side by side over the real images shown in the generator's life; a cross marks what was rolled back.
+    """Panels side by side over the real images shown in the generator's life: distance, memorisation, augmentation.
+
+    Shaded are two standard errors of the distance and the 95% interval of memorisation; a cross marks what was rolled
+    back, a dotted line where the generator began to respond to the detectors of a round.
 
     Args:
         curve: of one run, at least one.
     """
     augmented = any(seen.augmentation for seen in curve)
     with look():
-        figure = Figure(figsize=(COLUMN * (2 + augmented), 2.0), layout="constrained")
+        figure = Figure(figsize=(COLUMN * (2 + augmented), 2.4), layout="constrained")
         panels = figure.subplots(1, 2 + augmented, sharex=True)
         _interval(panels[0], curve, "kernel_distance")
-        panels[0].set_title("kernel distance ± 2 s.e.", color=INK)
+        panels[0].set_title("kernel distance", color=INK)
         panels[0].set_yscale("log")
+        panels[0].yaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{distance:g}"))
+        panels[0].yaxis.set_minor_formatter(FuncFormatter(_one_figure))
         _interval(panels[1], curve, "memorisation")
-        panels[1].axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
-        panels[1].set_title("memorisation [95%], chance 1/2", color=INK)
+        panels[1].axhline(0.5, zorder=1, **_CHANCE)
+        panels[1].set_title("memorisation", color=INK)
         panels[1].set_ylim(0, 1)
         if augmented:
             x, y = [seen.images_seen for seen in curve], [seen.augmentation for seen in curve]
             panels[2].plot(x, y, color=COLOUR)
-            panels[2].set_title("augmentation probability", color=INK)
+            panels[2].set_title("augmentation", color=INK)
             panels[2].set_ylim(0, max(0.05, *y) * 1.1)
         for axes in panels:
             _rounds(axes, curve)
             axes.set_xlabel("real images shown")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x else "0"))
+        figure.legend(handles=_legend(curve), loc="outside upper left", ncols=4, handlelength=2.0)
     return figure
+
+
+def _legend(curve: Sequence[TrainingRecord]) -> list[Artist]:
+    """Of what there is to be seen."""
+    handles: list[Artist] = [Patch(color=SHADE, label="± 2 s.e., or 95%"), Line2D([], [], label="chance", **_CHANCE)]
+    if any(_begins(*pair) for pair in pairwise(curve)):
+        handles.append(Line2D([], [], label="a response begins", **_BEGINS))
+    if any(seen.fault for seen in curve):
+        handles.append(Line2D([], [], color=FAULT, marker="x", linewidth=0.8, label="rolled back"))
+    return handles
+
+
+_CHANCE = {"color": FAINT, "linewidth": 0.8}
+_BEGINS = {"color": FAINT, "linewidth": 0.9, "linestyle": ":"}
+
+
+def _one_figure(distance: float, _: int | None) -> str:
+    """A label between two powers of ten, at 2 and at 5."""
+    leading = f"{distance:e}"[0]
+    return f"{distance:g}" if leading in "25" else ""
 
 
 def _interval(axes: Axes, curve: Sequence[TrainingRecord], figure: str) -> None:
@@ -60,7 +89,7 @@ def _interval(axes: Axes, curve: Sequence[TrainingRecord], figure: str) -> None:
         y, low, high = (np.maximum(values, floor) for values in (y, low, high))
     else:
         low, high = (np.array([getattr(seen, f"{figure}_{end}") for seen in sound], float) for end in ("low", "high"))
-    axes.fill_between(x, low, high, color=BAND, linewidth=0)
+    axes.fill_between(x, low, high, color=SHADE, linewidth=0)
     axes.plot(x, y, color=COLOUR, marker="o", markersize=2.5)
     for seen in curve:
         if seen.fault:
@@ -71,5 +100,9 @@ def _interval(axes: Axes, curve: Sequence[TrainingRecord], figure: str) -> None:
 def _rounds(axes: Axes, curve: Sequence[TrainingRecord]) -> None:
     """A dotted line where a round's response began."""
     for before, after in pairwise(curve):
-        if (before.purpose, before.round) != (after.purpose, after.round):
-            axes.axvline(before.images_seen, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
+        if _begins(before, after):
+            axes.axvline(before.images_seen, zorder=0, **_BEGINS)
+
+
+def _begins(before: TrainingRecord, after: TrainingRecord) -> bool:
+    return (before.purpose, before.round) != (after.purpose, after.round)

@@ -12,9 +12,11 @@ from tests.synthetic import synthetic_run
 FEW = {"cnn": 0.8, "forest": 0.5, "stack": 0.85}
 
 
-def drawable_run(run: Path, *, rounds: int = 2, techniques: dict[str, float] | None = None, channels: int = 1) -> Path:
+def drawable_run(
+    run: Path, *, rounds: int = 2, techniques: dict[str, float] | None = None, channels: int = 1, seed: int = 0
+) -> Path:
     """A finished run of few images."""
-    synthetic_run(run, rounds=rounds, techniques=techniques or FEW, n_real=60, n_fake=60)
+    synthetic_run(run, rounds=rounds, techniques=techniques or FEW, n_real=60, n_fake=60, seed=seed)
     rng = np.random.default_rng(0)
     shape = (16, channels, 8, 8)
     (run / "banks").mkdir()

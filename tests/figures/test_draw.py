@@ -9,17 +9,9 @@ from arena.figures import draw_all
 from arena.figures.__main__ import main
 from tests.figures.drawable import drawable_run
 
-FIGURES = {"timeline.png", "timeline.pdf", "payoff.png", "payoff.pdf", "rounds.png", "rounds.pdf"}
-TABLES = {
-    "scores.csv",
-    "scores.tex",
-    "game.csv",
-    "game.tex",
-    "quality.csv",
-    "quality.tex",
-    "verdict.csv",
-    "verdict.tex",
-}
+FIGURES = {f"{name}.{kind}" for name in ("timeline", "payoff", "rounds", "quality") for kind in ("png", "pdf")}
+COMPARED = {"quality.png", "quality.pdf", "comparison.csv", "comparison.tex", "conditions.csv", "conditions.tex"}
+TABLES = {f"{name}.{kind}" for name in ("scores", "game", "quality", "verdict") for kind in ("csv", "tex")}
 
 
 def test_equal_records_make_equal_files(run, tmp_path):
@@ -36,13 +28,34 @@ def test_what_a_run_does_not_have_is_not_drawn(tmp_path):
     for path in [*(run / "banks").iterdir(), run / "verdict.json"]:
         path.unlink()
     written = {path.name for path in draw_all(run, tmp_path / "out")}
-    assert written == {name for name in FIGURES | TABLES if not name.startswith(("rounds", "verdict"))}
+    left_out = ("rounds", "verdict", "quality.p")
+    assert written == {name for name in FIGURES | TABLES if not name.startswith(left_out)}
 
 
 def test_several_runs_get_a_folder_each(tmp_path, capsys):
-    runs = [drawable_run(tmp_path / "sweep" / name, rounds=0, techniques={"cnn": 0.5}) for name in ("0", "1")]
+    runs = [drawable_run(tmp_path / "sweep" / str(k), rounds=0, techniques={"cnn": 0.5}, seed=k) for k in (0, 1)]
     assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 0
-    assert {path.parent.name for path in map(Path, capsys.readouterr().out.split())} == {"0", "1"}
+    written = [path.relative_to(tmp_path / "out") for path in map(Path, capsys.readouterr().out.split())]
+    assert {path.parent.name for path in written} == {"0", "1", ""}
+    compared = {str(path) for path in written if not path.parent.name}
+    assert compared == {f"{name}" for name in COMPARED}
+
+
+def test_a_run_under_way_is_drawn_but_not_compared(tmp_path, capsys):
+    runs = [drawable_run(tmp_path / "sweep" / str(k), rounds=0, techniques={"cnn": 0.5}, seed=k) for k in (0, 1)]
+    (runs[0] / "verdict.json").unlink()
+    assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert "0/timeline.png" in out
+    assert err == f"not compared, since it is not finished: {runs[0]}\n"
+
+
+def test_a_run_counts_once(tmp_path, capsys):
+    runs = [drawable_run(tmp_path / "sweep" / name, rounds=0, techniques={"cnn": 0.5}) for name in ("a", "b")]
+    assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "equal config, seed and data.seed" in err
 
 
 @pytest.mark.parametrize("content", [None, "no record\n" + '{"kind": "phase"}\n'])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from arena.errors import ArenaError
-from arena.figures.rounds import CELL, GAP, LABEL, read_rounds, rounds_of_images
+from arena.figures.rounds import APART, CELL, GAP, LABEL, read_rounds, rounds_of_images
 from arena.figures.style import png
 from tests.figures.drawable import drawable_run
 
@@ -19,7 +19,7 @@ def test_every_pixel_is_a_square_of_whole_pixels(channels, side):
     step = scale * side + GAP
     for row, (_, images) in enumerate(rows):
         for column in range(3):
-            top, left = row * step, LABEL + column * step
+            top, left = row * (step + APART), LABEL + column * step
             found = picture[top : top + scale * side, left : left + scale * side]
             expected = np.kron(images[column].transpose(1, 2, 0), np.ones((scale, scale, 1), np.uint8))
             np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))

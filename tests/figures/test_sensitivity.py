@@ -2,10 +2,9 @@ import math
 
 import pytest
 from matplotlib import colormaps
-from matplotlib.colors import to_rgb
 
 from arena.figures.sensitivity import sensitivity
-from arena.figures.style import png
+from arena.figures.style import contrast, png
 from arena.sensitivity.search import Limit
 
 NONE, SHARP, DULL = Limit(64, None, None), Limit(0, 1, 1.0), Limit(30, 37, 33.0)
@@ -37,13 +36,13 @@ def test_what_is_written_can_be_read_on_its_colour(axes):
     panel = sensitivity({"it": {str(k): Limit(k, k + 1, float(k)) for k in amplitudes}}, {}, 64).axes[0]
     for amplitude, text in zip(amplitudes, panel.texts, strict=True):
         ground = colormaps["viridis"](math.log(amplitude, 64))[:3]
-        light, dark = sorted(map(luminance, (ground, to_rgb(text.get_color()))), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 3, amplitude
+        assert contrast(ground, text.get_color()) >= 3, amplitude
 
 
-def luminance(colour):
-    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
-    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+def test_what_nothing_caught_is_hatched_and_nothing_else_is(axes):
+    """Light yellow is as light as any grey: a grey print tells them apart by the hatching."""
+    hatched = {patch.get_xy() for patch in axes[0].patches if patch.get_hatch()}
+    assert hatched == {(-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5)}
 
 
 def test_the_scale_is_in_octaves_of_grey_levels(axes):
