@@ -50,7 +50,7 @@ class Line(NamedTuple):
     dashes: "LineStyleType"
 
 
-_COLOURS = ("#5b1a45", "#008060", "#c86ba0", "#00446b", "#b34a00", "#767676")
+_COLOURS = ("#5b1a45", "#006b4f", "#c86ba0", "#00446b", "#b34a00", "#767676")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES: "tuple[LineStyleType, ...]" = (
     "-",

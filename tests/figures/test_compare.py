@@ -59,9 +59,9 @@ def test_marks_are_what_was_judged_and_measured(groups):
     left, right = ladder(rungs, 0.05).axes
     for name in TECHNIQUES:
         (marks,) = [line for line in left.lines if line.get_gid() == name]
-        np.testing.assert_allclose(marks.get_ydata(), [min(its.points[name].auc, 0.999) for its in rungs])
+        np.testing.assert_allclose(np.asarray(marks.get_ydata()), [min(its.points[name].auc, 0.999) for its in rungs])
     (marks,) = [line for line in right.lines if line.get_gid() == "kernel distance"]
-    np.testing.assert_allclose(marks.get_ydata(), [0.01] * 4)
+    np.testing.assert_allclose(np.asarray(marks.get_ydata()), [0.01] * 4)
 
 
 def test_of_many_techniques_the_strongest_and_the_stack_are_drawn(tmp_path):

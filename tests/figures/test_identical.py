@@ -16,7 +16,7 @@ from pathlib import Path
 from arena.figures.sensitivity import sensitivity
 from arena.figures.style import save
 from arena.sensitivity.search import Limit
-limits = {"blind": {"a": Limit(64, None, None), "b": Limit(3, 4, 3.5)}, "sharp": {"a": Limit(0, 1, 1.0), "b": Limit(8, 9, 8.5)}}
+limits = {"blind": {"a": Limit(64, None, None)}, "dull": {"a": Limit(3, 4, 3.5)}, "sharp": {"a": Limit(0, 1, 1.0)}}
 save(sensitivity(limits, {"sharp": "a"}, 64), Path("sensitivity"))
 """
 

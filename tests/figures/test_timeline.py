@@ -5,7 +5,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from arena.answer.verdict import read_verdict
-from arena.figures.series import Series, read_series
+from arena.figures.series import Point, Series, read_series
 from arena.figures.timeline import OFFSET, timeline
 from arena.records import Regime, ScoreRecord, read_records
 from tests.figures.drawable import drawable_run
@@ -66,3 +66,31 @@ def test_nothing_recorded_is_drawn_as_nothing():
     assert timeline([], margin=0.05).axes
     empty = Series("cnn", told=False, rounds=(0,), points={"frozen": {}, "retrained": {}, "fresh": {}})
     assert drawn(timeline([empty], margin=0.05).axes[0], "cnn", "fresh") == {}
+
+
+def series_of(techniques: int, rounds: int, auc: float = 0.9) -> list[Series]:
+    points: dict[Regime, dict[int, Point]] = {
+        regime: {k: Point(auc, auc - 0.02, min(1.0, auc + 0.02)) for k in range(rounds)} for regime in OFFSET
+    }
+    return [Series(f"technique {k}", True, tuple(range(rounds)), points) for k in range(techniques)]
+
+
+@pytest.mark.parametrize(("techniques", "rounds", "across"), [(5, 5, 3), (25, 5, 4), (4, 21, 2), (25, 21, 3)])
+def test_a_timeline_fits_a_page_and_a_long_race_has_wide_panels(techniques, rounds, across):
+    figure = timeline(series_of(techniques, rounds), margin=0.05)
+    width, height = figure.get_size_inches()
+    assert width == pytest.approx(7.35)
+    assert height < 12.5
+    assert figure.axes[0].get_gridspec().ncols == across
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 21])
+@pytest.mark.parametrize("auc", [0.02, 1.0])
+def test_no_mark_is_cut_by_the_frame(rounds, auc):
+    axes = timeline(series_of(1, rounds, auc), margin=0.05).axes[0]
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for line in axes.lines:
+        if line.get_gid() or line.get_marker() == "_":
+            x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+            assert left + 0.1 < x.min() <= x.max() < right - 0.1
+            assert bottom + 0.02 < y.min() <= y.max() < top - 0.02

@@ -61,3 +61,10 @@ def test_an_unbiased_distance_below_zero_is_drawn_at_the_foot_of_the_axis() -> N
 
 def test_records_of_other_kinds_are_not_the_curve() -> None:
     assert training_records([*CURVE]) == CURVE
+
+
+def test_the_legend_names_what_there_is_to_be_seen() -> None:
+    said = [text.get_text() for text in training_curves(CURVE).legends[0].get_texts()]
+    assert said == ["± 2 s.e., or 95%", "chance", "a response begins", "rolled back"]
+    said = [text.get_text() for text in training_curves(CURVE[:2]).legends[0].get_texts()]
+    assert said == ["± 2 s.e., or 95%", "chance"]
