@@ -20,7 +20,7 @@ TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8}
 def run_of(path, target, *, seed=0, generator=None, **settings):
     """A synthetic run whose config names that generator."""
     synthetic_run(
-        path, **({"techniques": TECHNIQUES, "rounds": 0, "n_real": 80, "n_fake": 80, "seed": seed} | settings)
+        path, **({"techniques": TECHNIQUES, "rounds": 0, "n_real": 40, "n_fake": 40, "seed": seed} | settings)
     )
     config = yaml.safe_load((path / "config.yaml").read_text())
     config["generator"] = {"_target_": target} | (generator or {})

@@ -11,27 +11,33 @@ from tests.figures.drawable import drawable_run
 from tests.figures.test_mixing import write_grid
 from tests.figures.test_training import CURVE
 
-TABLE = """
+EVERYTHING = """
+import sys
 from pathlib import Path
+from arena.answer.conditions import conditions, find_runs
+from arena.figures import draw_all
+from arena.figures.compare import compare
 from arena.figures.sensitivity import sensitivity
 from arena.figures.style import save
 from arena.sensitivity.search import Limit
+runs, out = [Path(run) for run in sys.argv[2:]], Path(sys.argv[1])
+draw_all(runs[0], out / "run")
+compare(conditions(find_runs(runs)[0]), out)
 limits = {"blind": {"a": Limit(64, None, None)}, "dull": {"a": Limit(3, 4, 3.5)}, "sharp": {"a": Limit(0, 1, 1.0)}}
-save(sensitivity(limits, {"sharp": "a"}, 64), Path("sensitivity"))
+save(sensitivity(limits, {"sharp": "a"}, 64), out / "sensitivity")
 """
 
 
 def runs_with_everything(folder: Path) -> list[Path]:
-    """Two runs of one condition with all that there is to draw."""
+    """Two runs of one condition, the first with all that there is to draw."""
     runs = [
         drawable_run(folder / str(seed), rounds=1, techniques={"cnn": 0.8, "stack": 0.85}, seed=seed) for seed in (0, 1)
     ]
-    for run in runs:
-        write_grid(run, 1)
-        book = RecordBook(run)
-        closing = next(record for record in book.records if isinstance(record, PhaseRecord))
-        book.append([*CURVE, closing])
-        assert training_records(book.records)
+    write_grid(runs[0], 1)
+    book = RecordBook(runs[0])
+    closing = next(record for record in book.records if isinstance(record, PhaseRecord))
+    book.append([*CURVE, closing])
+    assert training_records(book.records)
     return runs
 
 
@@ -40,10 +46,8 @@ def test_two_processes_write_the_same_bytes(tmp_path):
     files = []
     for hashing in ("1", "2"):
         out = tmp_path / hashing
-        out.mkdir()
         environment = os.environ | {"PYTHONHASHSEED": hashing, "PYTHONPATH": os.pathsep.join(sys.path)}
-        for code in (["-m", "arena.figures", *runs, "--out", str(out)], ["-c", TABLE]):
-            subprocess.run([sys.executable, *code], check=True, cwd=out, env=environment, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-c", EVERYTHING, str(out), *runs], check=True, env=environment)
         files.append({str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()})
     one, other = files
     drawn = {Path(name).stem for name in one}

@@ -70,7 +70,8 @@ def test_nothing_recorded_is_drawn_as_nothing():
 
 def series_of(techniques: int, rounds: int, auc: float = 0.9) -> list[Series]:
     points: dict[Regime, dict[int, Point]] = {
-        regime: {k: Point(auc, auc - 0.02, min(1.0, auc + 0.02)) for k in range(rounds)} for regime in OFFSET
+        regime: {k: Point(auc, auc - 0.02, min(1.0, auc + 0.02), (auc,) * 3) for k in range(rounds)}
+        for regime in OFFSET
     }
     return [Series(f"technique {k}", True, tuple(range(rounds)), points) for k in range(techniques)]
 
@@ -81,7 +82,7 @@ def test_a_timeline_fits_a_page_and_a_long_race_has_wide_panels(techniques, roun
     width, height = figure.get_size_inches()
     assert width == pytest.approx(7.35)
     assert height < 12.5
-    assert figure.axes[0].get_gridspec().ncols == across
+    assert len({axes.get_position().x0 for axes in figure.axes}) == across
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 21])
@@ -91,6 +92,6 @@ def test_no_mark_is_cut_by_the_frame(rounds, auc):
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for line in axes.lines:
         if line.get_gid() or line.get_marker() == "_":
-            x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+            x, y = (np.asarray(values) for values in line.get_data())
             assert left + 0.1 < x.min() <= x.max() < right - 0.1
             assert bottom + 0.02 < y.min() <= y.max() < top - 0.02
