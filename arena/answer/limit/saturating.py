@@ -1,0 +1,237 @@
+"""Where a curve levels off: two saturating laws, and the interval of asymptotes that either of them allows.
+
+A law is y(x) = a + b f(x), with b of either sign and f from 1 at the first point to 0 at infinity: the exponential
+exp(-x / c), or the power law (1 + x)^(-c). Both have one shape parameter, here stated as the share of the whole change
+that lies within the points observed, 1 - f(last x). For a given shape a and b are linear, so that shapes are tried on a
+grid and everything else is closed form (generalised least squares; Seber & Wild 1989, on partially linear models).
+
+The error of the points is not all known. Judges and images are in the covariance of the curve, but a generator's
+responses differ too: a wobble, equal and independent in all points, is raised until the best law misses the points by
+no more than it should (Paule & Mandel 1982). The interval is that of the profile likelihood (Venzon & Moolgavkar 1988)
+with a quantile of Student's t for so few points: every asymptote some shape allows. So a family that fits
+significantly worse drops out, and one that does not widens the interval.
+
+No data tell a flat curve from one about to move, or a long way from a longer one. Hence the terms under which a number
+is given, fixed here beforehand; else the limit is "not identifiable".
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import root_scalar
+from scipy.stats import t
+
+Family = Literal["exponential", "power law"]
+FAMILIES: tuple[Family, ...] = ("exponential", "power law")
+
+FEWEST = 6
+"""Points that it takes: three parameters, and as many again to say how well they are known."""
+LEAST_SEEN = 1 / 3
+"""Least share of the whole change that the points must hold. Shapes of less are not tried; where the curve moves and
+this one is not refuted, those are not either, and there is no limit to name."""
+WIDEST = 0.2
+"""Widest interval that says where the limit is."""
+LEAST_WOBBLE = 0.003
+"""Standard deviation, in AUC, between rounds that no test image shows. A few points often show none by luck."""
+ALPHA = 0.05
+
+_SHAPES = 40
+# The fastest shape has 2% of its change left at the second point: beyond, only the first point would tell.
+_FASTEST = 4.0
+_PARAMETERS = 3
+
+
+class Grid(NamedTuple):
+    """The shapes tried of one family with the fit of each, arrays (K,): from the slowest shape to the fastest.
+
+    ``decay`` is the rate of f in 1/x, or the exponent; then a, b, their variances and covariance, and the squared error
+    of the points in units of theirs.
+    """
+
+    family: Family
+    decay: NDArray[np.float64]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    var_a: NDArray[np.float64]
+    var_b: NDArray[np.float64]
+    cov_ab: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+    def allowed(
+        self, x: NDArray[np.float64], most: float, within: tuple[float, float]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Least and greatest value at each x that a shape allows with that squared error; inf, -inf if none does."""
+        f = shape(self.family, self.decay, x)
+        room = np.sqrt(np.maximum(most - self.error, 0.0))[:, None]
+        half = room * np.sqrt(self.var_a[:, None] + 2 * f * self.cov_ab[:, None] + f**2 * self.var_b[:, None])
+        value, fits = self.a[:, None] + self.b[:, None] * f, (self.bounded(within) <= most)[:, None]
+        low = np.where(fits, np.clip(value - half, *within), np.inf).min(axis=0)
+        high = np.where(fits, np.clip(value + half, *within), -np.inf).max(axis=0)
+        return low, high
+
+    def bounded(self, within: tuple[float, float]) -> NDArray[np.float64]:
+        """Squared error of each shape with the asymptote held to what a value can be."""
+        return self.error + (self.a - np.clip(self.a, *within)) ** 2 / self.var_a
+
+
+@dataclass(frozen=True)
+class Law:
+    """The best fit of one family: ``a + b * f(x)``, f = exp(-decay * x) or (1 + x) ** -decay.
+
+    ``drops_out`` says that it fits significantly worse than the other family, and has no part in the interval.
+    """
+
+    family: Family
+    a: float
+    b: float
+    decay: float
+    drops_out: bool
+
+    def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The law at x, counted from the first point."""
+        return self.a + self.b * shape(self.family, np.array([self.decay]), x)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Saturation:
+    """The laws fitted to a curve, and where it levels off.
+
+    Args:
+        asymptote: of the law that fits best, or of a curve that shows no trend its mean; None, as are the bounds, where
+            it is not identifiable.
+        low: lower end of the 95% interval.
+        high: upper end of the 95% interval.
+        reason: why it is not identifiable, in words; otherwise empty.
+        wobble: standard deviation between points, beyond the covariance of the curve.
+        laws: the best of each family; empty where there are too few points.
+        grids: the shapes tried of each family.
+        most: largest squared error that the interval allows.
+        within: what a value can be.
+    """
+
+    asymptote: float | None
+    low: float | None
+    high: float | None
+    reason: str
+    wobble: float = 0.0
+    laws: tuple[Law, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    most: float = 0.0
+    within: tuple[float, float] = (0.0, 1.0)
+
+    def band(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Least and greatest value that a law allows at each x, counted from the first point (95%, for each x)."""
+        ends = [grid.allowed(x, self.most, self.within) for grid in self.grids]
+        return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+
+
+def saturation(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    within: tuple[float, float] = (0.0, 1.0),
+) -> Saturation:
+    """Fit both families, and say where the curve levels off or why that is not identifiable.
+
+    Args:
+        x: (R,) increasing; only distances from the first count, and limit means x without end.
+        y: (R,) values.
+        covariance: (R, R) of what is known of their errors.
+        within: the least and greatest value there can be: (0, 1) for an AUC, (-1, 1) for a difference of two.
+    """
+    if len(x) < FEWEST:
+        return Saturation(None, None, None, f"{len(x)} points, where it takes {FEWEST}", within=within)
+    x = x - x[0]
+    wobble = _wobble(x, y, covariance)
+    grids, runaway = _fit(x, y, covariance, wobble)
+    errors = [grid.bounded(within) for grid in grids]
+    # A curve that speeds up has no asymptote to speak of, but what it fits better is still a trend.
+    least = float(min(error.min() for error in errors))
+    most = least + _quantile(len(x))
+    ends = [grid.allowed(np.array([np.inf]), most, within) for grid in grids]
+    low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
+    laws = tuple(_best(grid, error, most) for grid, error in zip(grids, errors, strict=True))
+    mean, flat = _mean(y, covariance, wobble)
+    moves = flat > min(least, runaway) + _quantile(len(x))
+    unsettled = min(error[0] for error in errors) <= most or runaway <= least
+    reason = ""
+    if moves and unsettled:
+        way = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
+        reason = f"still {way} at the last point: less than a third of its way may have been seen"
+    elif high - low > WIDEST:
+        reason = f"any limit from {low:.2f} to {high:.2f} fits: wider than {WIDEST:g} says nothing"
+    best = laws[int(np.argmin([error.min() for error in errors]))]
+    asymptote = float(np.clip(best.a if moves else mean, low, high))
+    found = (None, None, None) if reason else (asymptote, low, high)
+    return Saturation(*found, reason, wobble, laws, grids, most, within)
+
+
+def shape(family: Family, decay: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F at each x for each decay: (K, X), from 1 at x = 0 to 0 at infinity."""
+    along = x if family == "exponential" else np.log1p(x)
+    return np.exp(-decay[:, None] * along)
+
+
+def _fit(
+    x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
+) -> tuple[tuple[Grid, ...], float]:
+    """Every shape of both families; and the squared error of the best that speeds up: an exponential run backwards."""
+    white = _whitening(covariance, wobble)
+    grids = []
+    for family in FAMILIES:
+        along = x if family == "exponential" else np.log1p(x)
+        decay = np.geomspace(-np.log1p(-LEAST_SEEN) / along[-1], _FASTEST / along[1], _SHAPES)
+        grids.append(Grid(family, decay, *_linear(shape(family, decay, x), y, white)))
+    backwards = shape("exponential", grids[0].decay, x[-1] - x)
+    return tuple(grids), float(_linear(backwards, y, white)[-1].min())
+
+
+def _linear(
+    f: NDArray[np.float64], y: NDArray[np.float64], white: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Generalised least squares of y on (1, f), for each f (K, R): a, b, var a, var b, cov ab and the squared error."""
+    ones, target, slopes = white.sum(axis=1), white @ y, f @ white.T
+    oo, of, ff = ones @ ones, slopes @ ones, (slopes**2).sum(axis=1)
+    oy, fy = ones @ target, slopes @ target
+    det = oo * ff - of**2
+    a, b = (ff * oy - of * fy) / det, (oo * fy - of * oy) / det
+    error = ((target - a[:, None] * ones - b[:, None] * slopes) ** 2).sum(axis=1)
+    return a, b, ff / det, oo / det, -of / det, error
+
+
+def _mean(y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float) -> tuple[float, float]:
+    """The mean of a curve without any trend, and its squared error."""
+    white = _whitening(covariance, wobble)
+    ones, target = white.sum(axis=1), white @ y
+    mean = float(ones @ target / (ones @ ones))
+    return mean, float(((target - mean * ones) ** 2).sum())
+
+
+def _wobble(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """The least with which the best shape, speeding up or levelling off, is no further off than it should be."""
+
+    def excess(wobble: float) -> float:
+        grids, runaway = _fit(x, y, covariance, wobble)
+        return min(runaway, *(float(grid.error.min()) for grid in grids)) - (len(x) - _PARAMETERS)
+
+    if excess(LEAST_WOBBLE) <= 0:
+        return LEAST_WOBBLE
+    most = LEAST_WOBBLE + float(np.ptp(y)) * len(y)
+    return float(root_scalar(excess, bracket=(LEAST_WOBBLE, most), method="brentq", xtol=1e-5).root)
+
+
+def _whitening(covariance: NDArray[np.float64], wobble: float) -> NDArray[np.float64]:
+    whole: NDArray[np.float64] = covariance + wobble**2 * np.eye(len(covariance))
+    return np.linalg.inv(np.linalg.cholesky(whole)).astype(np.float64, copy=False)
+
+
+def _quantile(points: int) -> float:
+    """How much more squared error than the best has what is still allowed, at 95%: the F quantile of 1 and n - 3."""
+    return float(t.isf(ALPHA / 2, points - _PARAMETERS)) ** 2
+
+
+def _best(grid: Grid, error: NDArray[np.float64], most: float) -> Law:
+    k = int(error.argmin())
+    return Law(grid.family, float(grid.a[k]), float(grid.b[k]), float(grid.decay[k]), bool(error[k] > most))
