@@ -70,6 +70,11 @@ class RunCurve:
             self.fake + other.fake,
         )
 
+    def take(self, points: Sequence[int]) -> "RunCurve":
+        """Those points."""
+        which = list(points)
+        return RunCurve(self.judges[:, which], self.real_id, self.real[which], self.fake[which])
+
     def on(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """The influences of those reals (R, N), which include all of the curve's own."""
         spread = np.zeros((len(self.real), len(ids)))

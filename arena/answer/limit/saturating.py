@@ -37,7 +37,7 @@ LEAST_WOBBLE = 0.003
 """Standard deviation, in AUC, between rounds that no test image shows. A few points often show none by luck."""
 ALPHA = 0.05
 
-_SHAPES = 40
+_SHAPES = 96
 # The fastest shape has 2% of its change left at the second point: beyond, only the first point would tell.
 _FASTEST = 4.0
 _PARAMETERS = 3
@@ -143,9 +143,9 @@ def saturation(
     """
     if len(x) < FEWEST:
         return Saturation(None, None, None, f"{len(x)} points, where it takes {FEWEST}", within=within)
-    x = x - x[0]
-    wobble = _wobble(x, y, covariance)
-    grids, runaway = _fit(x, y, covariance, wobble)
+    tried = _shapes(x - x[0])
+    wobble = _wobble(tried, y, covariance)
+    grids, runaway = _fit(tried, y, covariance, wobble)
     errors = [grid.bounded(within) for grid in grids]
     # A curve that speeds up has no asymptote to speak of, but what it fits better is still a trend.
     least = float(min(error.min() for error in errors))
@@ -174,18 +174,34 @@ def shape(family: Family, decay: NDArray[np.float64], x: NDArray[np.float64]) ->
     return np.exp(-decay[:, None] * along)
 
 
+class _Shapes(NamedTuple):
+    """The decays (K,) of each family; and f (3 K, R) of both families and of an exponential run backwards.
+
+    The last speeds up as it goes: it has no asymptote, but where it fits best the others have none to name.
+    """
+
+    decays: tuple[NDArray[np.float64], ...]
+    f: NDArray[np.float64]
+
+
+def _shapes(x: NDArray[np.float64]) -> _Shapes:
+    """From ``LEAST_SEEN`` of the change within the points to ``_FASTEST``."""
+    along = [x if family == "exponential" else np.log1p(x) for family in FAMILIES]
+    decays = tuple(np.geomspace(-np.log1p(-LEAST_SEEN) / it[-1], _FASTEST / it[1], _SHAPES) for it in along)
+    forwards = [shape(family, decay, x) for family, decay in zip(FAMILIES, decays, strict=True)]
+    return _Shapes(decays, np.concatenate([*forwards, shape("exponential", decays[0], x[-1] - x)]))
+
+
 def _fit(
-    x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
+    tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
 ) -> tuple[tuple[Grid, ...], float]:
-    """Every shape of both families; and the squared error of the best that speeds up: an exponential run backwards."""
-    white = _whitening(covariance, wobble)
-    grids = []
-    for family in FAMILIES:
-        along = x if family == "exponential" else np.log1p(x)
-        decay = np.geomspace(-np.log1p(-LEAST_SEEN) / along[-1], _FASTEST / along[1], _SHAPES)
-        grids.append(Grid(family, decay, *_linear(shape(family, decay, x), y, white)))
-    backwards = shape("exponential", grids[0].decay, x[-1] - x)
-    return tuple(grids), float(_linear(backwards, y, white)[-1].min())
+    """The fit of every shape of both families; and the squared error of the best that speeds up."""
+    fits = [np.split(part, 3) for part in _linear(tried.f, y, _whitening(covariance, wobble))]
+    grids = tuple(
+        Grid(family, decay, *(part[number] for part in fits))
+        for number, (family, decay) in enumerate(zip(FAMILIES, tried.decays, strict=True))
+    )
+    return grids, float(fits[-1][2].min())
 
 
 def _linear(
@@ -209,12 +225,12 @@ def _mean(y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
     return mean, float(((target - mean * ones) ** 2).sum())
 
 
-def _wobble(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+def _wobble(tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
     """The least with which the best shape, speeding up or levelling off, is no further off than it should be."""
+    due = len(y) - _PARAMETERS
 
     def excess(wobble: float) -> float:
-        grids, runaway = _fit(x, y, covariance, wobble)
-        return min(runaway, *(float(grid.error.min()) for grid in grids)) - (len(x) - _PARAMETERS)
+        return float(_linear(tried.f, y, _whitening(covariance, wobble))[-1].min()) - due
 
     if excess(LEAST_WOBBLE) <= 0:
         return LEAST_WOBBLE

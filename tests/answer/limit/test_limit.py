@@ -1,0 +1,139 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from arena.answer.conditions import conditions
+from arena.answer.limit.curve import Point, curve, run_curve
+from arena.answer.limit.limit import limits, of_verdict, pairs, run_limits
+from arena.answer.limit.saturating import saturation
+from arena.metrics.delong import influence, mean
+from arena.records import Scores, read_scores
+from tests.answer.limit.curved import curved_run
+
+POINTS = 7
+END = {"white_box": 0.97, "none": 0.99}
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """A generator that is told and one that is not, both standing still."""
+    folder = tmp_path_factory.mktemp("limit")
+    return conditions(
+        curved_run(folder, {"cnn": [end - 0.01] * POINTS, "stack": [end] * POINTS}, seed=seed, access=access)
+        for access, end in END.items()
+        for seed in (0, 1)
+    )
+
+
+@pytest.fixture(scope="module")
+def found(groups):
+    return limits(groups)
+
+
+def test_every_condition_has_the_limits_of_the_stack_and_of_the_strongest(found):
+    assert {name: list(kinds) for name, kinds in found.items()} == {
+        "access=white_box": ["stack", "strongest"],
+        "access=none": ["stack", "strongest"],
+    }
+    assert list(found["access=white_box"]["stack"].controls) == ["none"]
+    assert found["access=none"]["stack"].controls == {}
+
+
+@pytest.mark.parametrize(("name", "truth"), [("access=white_box", 0.97), ("access=none", 0.99)])
+def test_the_limit_of_curves_that_stay_where_they_are(found, name, truth):
+    its = found[name]["stack"].its
+    assert its.reason == ""
+    assert its.limit.low < truth < its.limit.high
+    assert its.limit.asymptote == pytest.approx(truth, abs=0.01)
+    assert of_verdict(found[name]) == found[name]["strongest"].its.limit
+
+
+def test_the_difference_from_the_control(found):
+    control = found["access=white_box"]["stack"].controls["none"]
+    assert control.its is not found["access=white_box"]["stack"].its
+    assert control.its.limit == found["access=none"]["stack"].its.limit
+    difference = control.difference
+    assert difference.limit.low < -0.02 < difference.limit.high
+    assert difference.limit.asymptote == pytest.approx(-0.02, abs=0.01)
+    assert difference.curve.runs == 2
+
+
+def test_the_floor_is_the_oracles(found, groups):
+    floor = found["access=white_box"]["stack"].floor
+    records = [record for run in groups[0].runs for record in run.oracle("stack")]
+    assert floor.auc == pytest.approx(np.mean([record.found for record in records]))
+    assert floor.low < 0.5 < floor.high
+
+
+def test_one_run_by_itself(groups):
+    its = run_limits(groups[0].runs[0])["stack"]
+    assert its.its.curve.runs == 1
+    assert its.controls == {}
+    limit = its.its.limit
+    assert limit is not None
+    assert limit.low < 0.97 < limit.high
+
+
+def test_a_falling_curve_falls_to_its_limit(tmp_path):
+    aucs = list(0.9 + 0.095 * np.exp(-1.5 * np.arange(9)))
+    its = run_limits(curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000))["stack"].its
+    assert its.limit is not None
+    assert its.limit.low < 0.9 < its.limit.high
+    assert its.limit.asymptote == pytest.approx(0.9, abs=0.02)
+
+
+def test_five_rounds_are_too_few(tmp_path):
+    run = curved_run(tmp_path, {"cnn": [0.9, 0.8, 0.7, 0.6, 0.6], "stack": [0.95, 0.9, 0.85, 0.8, 0.8]}, n=60)
+    found = run_limits(run)
+    assert of_verdict(found) is None
+    assert found["stack"].its.reason == "5 points, where it takes 6"
+
+
+def test_runs_that_do_not_pair_have_no_difference(groups):
+    moved = [dataclasses.replace(run, seed=run.seed + 10) for run in groups[1].runs]
+    assert pairs(groups[0].runs, moved) == []
+    lone = limits([groups[0], dataclasses.replace(groups[1], runs=tuple(moved))])
+    assert lone["access=white_box"]["stack"].controls["none"].difference is None
+
+
+def test_every_score_file_is_read_once(groups, monkeypatch):
+    read = []
+
+    def counted(path, scores):
+        read.append((path, scores.file))
+        return read_scores(path, scores)
+
+    monkeypatch.setattr("arena.answer.finished.read_scores", counted)
+    limits(groups)
+    assert len(read) == len(set(read))
+    assert len(read) >= 2 * 2 * POINTS * 3
+
+
+def test_from_scores_to_limit_the_interval_holds_the_truth():
+    """Of many runs of eight rounds, judged by three judges on the same reals, whose generator stands still."""
+    rng = np.random.default_rng(0)
+    truth, n = 0.9, 500
+    fits = []
+    for _ in range(30):
+        reals = rng.normal(size=n)
+        points = []
+        for _ in range(8):
+            image = np.sqrt(0.5) * np.concatenate([reals, rng.normal(size=n) + 2 * norm.ppf(truth)])
+            judges = [influence(scored(image + np.sqrt(0.5) * rng.normal(size=2 * n))) for _ in range(3)]
+            its = mean(judges)
+            fake = float(its.fake @ its.fake) + its.floor
+            points.append(Point(np.array([judge.value for judge in judges]), its.real_id, its.real, fake))
+        its = curve(range(8), [run_curve(points)], ["stack"] * 8)
+        fits.append(saturation(its.x, its.values, its.covariance))
+    held = [fit.low <= truth <= fit.high for fit in fits if fit.low is not None and fit.high is not None]
+    assert len(held) >= 20
+    assert np.mean(held) >= 0.9
+
+
+def scored(score):
+    n = len(score) // 2
+    ids = np.tile(np.arange(n), 2)
+    label = np.repeat([0, 1], n).astype(np.uint8)
+    return Scores(score.astype(np.float32), label, ids, np.zeros(2 * n, dtype=np.uint8), ids)
