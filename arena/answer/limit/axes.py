@@ -15,9 +15,8 @@ import numpy as np
 
 from arena.answer.conditions import Condition, canonical, leaves
 from arena.answer.finished import FinishedRun
-from arena.answer.limit.curve import Curve, Judged, by_round, curve, judged, point, run_curve
-from arena.answer.limit.limit import CurveLimit
-from arena.answer.limit.saturating import saturation
+from arena.answer.limit.curve import Judged, by_round, curve, judged, point, run_curve
+from arena.answer.limit.limit import CurveLimit, fitted
 
 FEWEST_CONDITIONS = 3
 """Fewer make no curve."""
@@ -115,10 +114,9 @@ def _along(key: str, whose: Whose, line: Mapping[float, Condition]) -> list[Axis
         if not all(kind in column for column in columns):
             continue
         runs = [run_curve([point(*column[kind][1][number]) for column in columns]) for number in range(len(seeds))]
-        its: Curve = curve(list(x), runs, [column[kind][0] for column in columns])
-        fit = saturation(its.x, its.values, its.covariance)
+        its = fitted(curve(list(x), runs, [column[kind][0] for column in columns]))
         among = tuple(group.name for group in line.values())
-        found.append(Axis(key, whose, among, tuple(line), kind, CurveLimit(its, fit)))
+        found.append(Axis(key, whose, among, tuple(line), kind, its))
     return found
 
 

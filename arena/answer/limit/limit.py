@@ -1,7 +1,8 @@
 """The limit of a condition: where detectability levels off as rounds go on, beside its matched controls and the oracle.
 
-Most of a fall by round is mere longer training, which the controls have too. So the limit alone says little: its
-difference from a control's is fitted to the paired curve, whose points have seed, test reals and judges in common.
+Most of a fall by round is mere longer training, which the controls have too: so the limit stands beside theirs, and
+their difference beside the paired curve, whose points have seed, test reals and judges in common. The difference of two
+curves that level off need not follow a law of its own (it may fall and rise again), so no law is fitted to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,28 +36,24 @@ class Floor:
 
 @dataclass(frozen=True, eq=False)
 class CurveLimit:
-    """A curve and its limit; ``limit`` is None where that is not identifiable, and ``reason`` then says why."""
+    """A curve and its limit.
+
+    Args:
+        curve: its points.
+        limit: where they level off; None where that is not identifiable.
+        reason: why it is not, in words; otherwise empty.
+        fit: the laws; None of a difference, which need not follow one.
+    """
 
     curve: Curve
-    fit: Saturation
-
-    @property
-    def limit(self) -> Limit | None:
-        """The asymptote with its interval."""
-        fit = self.fit
-        if fit.asymptote is None or fit.low is None or fit.high is None:
-            return None
-        return Limit(fit.asymptote, fit.low, fit.high)
-
-    @property
-    def reason(self) -> str:
-        """Why there is no limit; "" where there is."""
-        return self.fit.reason
+    limit: Limit | None
+    reason: str
+    fit: Saturation | None
 
 
 @dataclass(frozen=True, eq=False)
 class ControlLimit:
-    """A matched control's curve, and that of the condition less the control, over the pairs of runs they have.
+    """A matched control's curve, and the condition's less the control's over the pairs of runs they have.
 
     ``difference`` is None where no two runs have their seeds in common.
     """
@@ -153,12 +150,30 @@ def _measure(runs: Sequence[FinishedRun]) -> dict[str, _Measured]:
     found = {}
     for kind, points in passing.items():
         of_runs = tuple(run_curve([of_run[t, round] for round, t in points.items()]) for of_run in tested)
-        found[kind] = _Measured(tuple(points), of_runs, _limit(curve(list(points), of_runs, list(points.values()))))
+        found[kind] = _Measured(tuple(points), of_runs, fitted(curve(list(points), of_runs, list(points.values()))))
     return found
 
 
-def _limit(its: Curve, within: tuple[float, float] = (0.0, 1.0)) -> CurveLimit:
-    return CurveLimit(its, saturation(its.x, its.values, its.covariance, within))
+def fitted(its: Curve) -> CurveLimit:
+    """A curve with the laws that fit it, and its limit where they agree on one."""
+    fit = saturation(its.x, its.values, its.covariance)
+    if fit.asymptote is None or fit.low is None or fit.high is None:
+        return CurveLimit(its, None, fit.reason, fit)
+    return CurveLimit(its, Limit(fit.asymptote, fit.low, fit.high), "", fit)
+
+
+def less(ours: Limit, theirs: Limit) -> Limit:
+    """The difference of two limits, each end's distances squared and added (Zou & Donner 2008).
+
+    They are taken as independent. The reals that both owe to make their errors go together, so that the interval is
+    rather too wide.
+    """
+    difference = ours.asymptote - theirs.asymptote
+    return Limit(
+        difference,
+        difference - float(np.hypot(ours.asymptote - ours.low, theirs.high - theirs.asymptote)),
+        difference + float(np.hypot(ours.high - ours.asymptote, theirs.asymptote - theirs.low)),
+    )
 
 
 def _difference(
@@ -180,7 +195,11 @@ def _difference(
             strict=True,
         )
     ]
-    return _limit(curve(rounds, paired, names), (-1.0, 1.0))
+    its = curve(rounds, paired, names)
+    one, other = here.limit, there.limit
+    if one.limit is None or other.limit is None:
+        return CurveLimit(its, None, f"{'its own' if one.limit is None else 'the control’s'} limit is not", None)
+    return CurveLimit(its, less(one.limit, other.limit), "", None)
 
 
 def _floor(runs: Sequence[FinishedRun], technique: str) -> Floor | None:

@@ -36,6 +36,7 @@ WIDEST = 0.2
 LEAST_WOBBLE = 0.003
 """Standard deviation, in AUC, between rounds that no test image shows. A few points often show none by luck."""
 ALPHA = 0.05
+"""Two-sided, of the interval and of every test here."""
 
 _SHAPES = 96
 # The fastest shape has 2% of its change left at the second point: beyond, only the first point would tell.
@@ -59,21 +60,20 @@ class Grid(NamedTuple):
     cov_ab: NDArray[np.float64]
     error: NDArray[np.float64]
 
-    def allowed(
-        self, x: NDArray[np.float64], most: float, within: tuple[float, float]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def allowed(self, x: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Least and greatest value at each x that a shape allows with that squared error; inf, -inf if none does."""
         f = shape(self.family, self.decay, x)
         room = np.sqrt(np.maximum(most - self.error, 0.0))[:, None]
         half = room * np.sqrt(self.var_a[:, None] + 2 * f * self.cov_ab[:, None] + f**2 * self.var_b[:, None])
-        value, fits = self.a[:, None] + self.b[:, None] * f, (self.bounded(within) <= most)[:, None]
-        low = np.where(fits, np.clip(value - half, *within), np.inf).min(axis=0)
-        high = np.where(fits, np.clip(value + half, *within), -np.inf).max(axis=0)
+        value, fits = self.a[:, None] + self.b[:, None] * f, (self.bounded <= most)[:, None]
+        low = np.where(fits, np.clip(value - half, 0.0, 1.0), np.inf).min(axis=0)
+        high = np.where(fits, np.clip(value + half, 0.0, 1.0), -np.inf).max(axis=0)
         return low, high
 
-    def bounded(self, within: tuple[float, float]) -> NDArray[np.float64]:
-        """Squared error of each shape with the asymptote held to what a value can be."""
-        return self.error + (self.a - np.clip(self.a, *within)) ** 2 / self.var_a
+    @property
+    def bounded(self) -> NDArray[np.float64]:
+        """Squared error of each shape with the asymptote held to what an AUC can be."""
+        return self.error + (self.a - np.clip(self.a, 0.0, 1.0)) ** 2 / self.var_a
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,6 @@ class Saturation:
         laws: the best of each family; empty where there are too few points.
         grids: the shapes tried of each family.
         most: largest squared error that the interval allows.
-        within: what a value can be.
     """
 
     asymptote: float | None
@@ -119,11 +118,10 @@ class Saturation:
     laws: tuple[Law, ...] = ()
     grids: tuple[Grid, ...] = ()
     most: float = 0.0
-    within: tuple[float, float] = (0.0, 1.0)
 
     def band(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Least and greatest value that a law allows at each x, counted from the first point (95%, for each x)."""
-        ends = [grid.allowed(x, self.most, self.within) for grid in self.grids]
+        ends = [grid.allowed(x, self.most) for grid in self.grids]
         return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
 
 
@@ -131,26 +129,24 @@ def saturation(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     covariance: NDArray[np.float64],
-    within: tuple[float, float] = (0.0, 1.0),
 ) -> Saturation:
     """Fit both families, and say where the curve levels off or why that is not identifiable.
 
     Args:
         x: (R,) increasing; only distances from the first count, and limit means x without end.
-        y: (R,) values.
+        y: (R,) AUCs.
         covariance: (R, R) of what is known of their errors.
-        within: the least and greatest value there can be: (0, 1) for an AUC, (-1, 1) for a difference of two.
     """
     if len(x) < FEWEST:
-        return Saturation(None, None, None, f"{len(x)} points, where it takes {FEWEST}", within=within)
+        return Saturation(None, None, None, f"{len(x)} points, where it takes {FEWEST}")
     tried = _shapes(x - x[0])
     wobble = _wobble(tried, y, covariance)
     grids, runaway = _fit(tried, y, covariance, wobble)
-    errors = [grid.bounded(within) for grid in grids]
+    errors = [grid.bounded for grid in grids]
     # A curve that speeds up has no asymptote to speak of, but what it fits better is still a trend.
     least = float(min(error.min() for error in errors))
     most = least + _quantile(len(x))
-    ends = [grid.allowed(np.array([np.inf]), most, within) for grid in grids]
+    ends = [grid.allowed(np.array([np.inf]), most) for grid in grids]
     low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
     laws = tuple(_best(grid, error, most) for grid, error in zip(grids, errors, strict=True))
     mean, flat = _mean(y, covariance, wobble)
@@ -160,16 +156,18 @@ def saturation(
     if moves and unsettled:
         way = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
         reason = f"still {way} at the last point: less than a third of its way may have been seen"
+    elif _goes_on(x - x[0], tried, y, covariance, wobble):
+        reason = "no law that levels off fits: the curve turns, or goes on where the law has settled"
     elif high - low > WIDEST:
         reason = f"any limit from {low:.2f} to {high:.2f} fits: wider than {WIDEST:g} says nothing"
     best = laws[int(np.argmin([error.min() for error in errors]))]
     asymptote = float(np.clip(best.a if moves else mean, low, high))
     found = (None, None, None) if reason else (asymptote, low, high)
-    return Saturation(*found, reason, wobble, laws, grids, most, within)
+    return Saturation(*found, reason, wobble, laws, grids, most)
 
 
 def shape(family: Family, decay: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F at each x for each decay: (K, X), from 1 at x = 0 to 0 at infinity."""
+    """The f of a law at each x for each decay: (K, X), from 1 at x = 0 to 0 at infinity."""
     along = x if family == "exponential" else np.log1p(x)
     return np.exp(-decay[:, None] * along)
 
@@ -223,6 +221,23 @@ def _mean(y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
     ones, target = white.sum(axis=1), white @ y
     mean = float(ones @ target / (ones @ ones))
     return mean, float(((target - mean * ones) ** 2).sum())
+
+
+def _goes_on(
+    x: NDArray[np.float64], tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
+) -> bool:
+    """Whether a straight line beside the best law improves on it significantly, as it does where a curve turns back."""
+    white = _whitening(covariance, wobble)
+    saturating = tried.f[: -len(tried.decays[0])]
+    plane, _ = np.linalg.qr(white @ np.stack([np.ones_like(x), x], axis=1))
+    f, target = saturating @ white.T, white @ y
+    f, target = f - (f @ plane) @ plane.T, target - plane @ (plane.T @ target)
+    error = target @ target - (f @ target) ** 2 / (f**2).sum(axis=1)
+    least, freedom = max(float(error.min()), 0.0), len(x) - _PARAMETERS - 1
+    gain = float(_linear(saturating, y, white)[-1].min()) - least
+    # The wobble was raised to what the laws miss, and is here what they and the line miss; never less than declared.
+    scale = least / freedom if wobble > LEAST_WOBBLE else 1.0
+    return gain > float(t.isf(ALPHA / 2, freedom)) ** 2 * scale
 
 
 def _wobble(tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:

@@ -28,8 +28,8 @@ def sweep(folder, key, aucs, seeds=(0,), n=1000):
 
 
 def by_power_law(limit, change, amounts):
-    """AUC that nears its limit as 1/amount: an exponential of doublings."""
-    return {amount: limit + change * min(amounts) / amount for amount in amounts}
+    """AUC that nears its limit as 1/amount^2: an exponential of doublings."""
+    return {amount: limit + change * (min(amounts) / amount) ** 2 for amount in amounts}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_reals_that_all_points_share_correlate_them(tmp_path):
 
 
 def test_few_conditions_are_a_curve_without_a_limit_and_two_are_none(tmp_path):
-    runs = sweep(tmp_path, "judge__images", {1000: 0.7, 2000: 0.8, 4000: 0.85}, n=60)
+    runs = sweep(tmp_path, "judge__images", {1000: 0.7, 2000: 0.8, 4000: 0.85}, n=40)
     found = axes(conditions(runs))
     assert found[0].its.limit is None
     assert found[0].its.reason == "3 points, where it takes 6"
@@ -62,14 +62,14 @@ def test_few_conditions_are_a_curve_without_a_limit_and_two_are_none(tmp_path):
 
 def test_what_differs_in_two_settings_or_is_no_resource_is_no_axis(tmp_path):
     aucs = {1000: 0.7, 2000: 0.8, 4000: 0.85}
-    runs = sweep(tmp_path, "judge__images", aucs, n=60)
+    runs = sweep(tmp_path, "judge__images", aucs, n=40)
     both = [swept(run, generator__width=8 * (k + 1)) for k, run in enumerate(runs)]
     assert axes(conditions(both)) == []
-    assert axes(conditions(sweep(tmp_path / "margin", "answer__margin", {0.05: 0.7, 0.1: 0.7, 0.2: 0.7}, n=60))) == []
+    assert axes(conditions(sweep(tmp_path / "margin", "answer__margin", {0.05: 0.7, 0.1: 0.7, 0.2: 0.7}, n=40))) == []
 
 
 def test_conditions_are_compared_over_the_seeds_they_all_have(tmp_path):
-    runs = sweep(tmp_path, "judge__images", {1000: 0.7, 2000: 0.8, 4000: 0.85}, seeds=(0, 1), n=60)
+    runs = sweep(tmp_path, "judge__images", {1000: 0.7, 2000: 0.8, 4000: 0.85}, seeds=(0, 1), n=40)
     assert axes(conditions(runs[:-1]))[0].its.curve.runs == 1
     assert axes(conditions(runs))[0].its.curve.runs == 2
     lone = [dataclasses.replace(run, seed=k) for k, run in enumerate(runs[::2])]
@@ -77,6 +77,6 @@ def test_conditions_are_compared_over_the_seeds_they_all_have(tmp_path):
 
 
 def test_all_judge_reals_are_as_many_as_judged(tmp_path):
-    runs = sweep(tmp_path, "judge__reals", {20: 0.7, 40: 0.8}, n=60)
-    runs += [swept(curved_run(tmp_path, {"cnn": [0.84], "stack": [0.85]}, n=60), judge__reals=None)]
+    runs = sweep(tmp_path, "judge__reals", {20: 0.7, 40: 0.8}, n=40)
+    runs += [swept(curved_run(tmp_path, {"cnn": [0.84], "stack": [0.85]}, n=40), judge__reals=None)]
     assert axes(conditions(runs))[0].resource == (20.0, 40.0, 60.0)

@@ -5,12 +5,13 @@ import pytest
 from scipy.stats import norm
 
 from arena.answer.conditions import conditions
-from arena.answer.limit.curve import Point, curve, run_curve
-from arena.answer.limit.limit import limits, of_verdict, pairs, run_limits
+from arena.answer.limit.curve import Curve, Point, curve, run_curve
+from arena.answer.limit.limit import Limit, fitted, less, limits, of_verdict, pairs, run_limits
 from arena.answer.limit.saturating import saturation
 from arena.metrics.delong import influence, mean
 from arena.records import Scores, read_scores
 from tests.answer.limit.curved import curved_run
+from tests.answer.limit.planted import planted
 
 POINTS = 7
 END = {"white_box": 0.97, "none": 0.99}
@@ -55,9 +56,44 @@ def test_the_difference_from_the_control(found):
     assert control.its is not found["access=white_box"]["stack"].its
     assert control.its.limit == found["access=none"]["stack"].its.limit
     difference = control.difference
+    assert difference.limit == less(found["access=white_box"]["stack"].its.limit, control.its.limit)
     assert difference.limit.low < -0.02 < difference.limit.high
-    assert difference.limit.asymptote == pytest.approx(-0.02, abs=0.01)
+    np.testing.assert_allclose(difference.curve.values, -0.02, atol=0.015)
     assert difference.curve.runs == 2
+
+
+def test_the_difference_of_two_limits():
+    found = less(Limit(0.7, 0.66, 0.73), Limit(0.9, 0.86, 0.93))
+    assert dataclasses.astuple(found) == pytest.approx((-0.2, -0.25, -0.15))
+
+
+def test_the_interval_of_a_difference_holds_the_planted_one():
+    rng = np.random.default_rng(3)
+    held = []
+    for number in range(150):
+        pair = [
+            planted(rng, kind, sd=0.006, rounds=9)
+            for kind in (("power law", "flat") if number % 2 else ("flat", "near half"))
+        ]
+        fits = [fitted(Curve(each.x, each.y, each.covariance, ("stack",) * 9, 1)).limit for each in pair]
+        if fits[0] is not None and fits[1] is not None:
+            found = less(fits[0], fits[1])
+            held.append(found.low <= pair[0].asymptote - pair[1].asymptote <= found.high)
+    assert len(held) >= 50
+    assert np.mean(held) >= 0.93
+
+
+def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_path):
+    level, falling = [0.97] * POINTS, [0.99 - 0.03 * k for k in range(POINTS)]
+    both = limits(
+        conditions(
+            curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, access=access, n=300)
+            for access, aucs in (("white_box", level), ("none", falling))
+        )
+    )
+    difference = both["access=white_box"]["stack"].controls["none"].difference
+    assert difference is not None
+    assert (difference.limit, difference.reason) == (None, "the control’s limit is not")
 
 
 def test_the_floor_is_the_oracles(found, groups):

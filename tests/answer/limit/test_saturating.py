@@ -107,6 +107,7 @@ def test_the_end_of_the_interval_is_the_last_asymptote_the_likelihood_allows():
         ([0.6, 0.62, 0.65, 0.67, 0.69, 0.72, 0.74], "still rising"),
         ([0.9, 0.8, 0.9, 0.8, 0.9, 0.8, 0.9], "any limit from"),
         ([0.9, 0.8, 0.75, 0.72, 0.7], "5 points"),
+        ([1.0, 0.8, 0.72, 0.73, 0.75, 0.77, 0.79, 0.81], "no law"),  # it turns
         ([0.9], "1 points"),
     ],
 )
@@ -149,9 +150,3 @@ def test_no_shape_has_less_of_its_change_within_the_points_than_declared():
     for grid in fit.grids:
         seen = 1 - shape(grid.family, grid.decay, ROUNDS[-1:])[:, 0]
         assert seen.min() == pytest.approx(LEAST_SEEN)
-
-
-def test_a_difference_may_level_off_below_zero():
-    y = -0.1 + 0.1 * np.exp(-1.5 * ROUNDS)
-    fit = saturation(ROUNDS, y, 0.001**2 * np.eye(9), within=(-1.0, 1.0))
-    assert fit.asymptote == pytest.approx(-0.1, abs=0.005)
