@@ -19,7 +19,7 @@ from arena.figures.style import BAND, COLUMN, FAINT, INK, look
 
 WIDTH = 1.4 * COLUMN
 """Inches a panel is wide."""
-_WORDS = 62  # letters a line under a panel
+_PANEL, _LINE, _LETTERS = 1.95, 0.135, 62  # inches of a panel and of a line of words below it; letters a line
 
 
 class Mark(NamedTuple):
@@ -50,32 +50,31 @@ def limit_by_round(found: Mapping[str, TechniqueLimit], margin: float) -> Figure
     """
     columns = list(found.values())
     controls = [name for name in CONTROLS if any(name in its.controls for its in columns)]
-    compared = any(its.controls[name].difference for its in columns for name in controls if name in its.controls)
-    rows = 2 if compared else 1
+    above = [[(OWN, its.its), *((CONTROLS[name], its.controls[name].its) for name in its.controls)] for its in columns]
+    below = [
+        [(CONTROLS[name], each.difference) for name, each in its.controls.items() if each.difference is not None]
+        for its in columns
+    ]
+    rows = [(above, "limit"), (below, "difference")][: 2 if any(below) else 1]
+    words = [[_words(shown, what) for shown in row] for row, what in rows]
+    heights = [height for lines in words for height in (_PANEL, _LINE * (1 + max(map(len, lines))))]
     with look():
-        legend = _legend(margin, controls, any(its.floor for its in columns))
-        lines = 0.14 * (1 + 2 * (1 + len(controls)))
-        figure = Figure(figsize=(WIDTH * len(columns), rows * (1.95 + lines) + 0.6), layout="constrained")
-        panels = figure.subplots(2 * rows, len(columns), squeeze=False, height_ratios=[1.95, lines] * rows)
-        for column, its in enumerate(columns):
-            shown = [(OWN, its.its)] + [(CONTROLS[name], each.its) for name, each in its.controls.items()]
-            _panel(panels[0, column], shown, "limit")
-            _chance(panels[0, column], its, margin)
-            panels[0, column].set_title(_title(its))
-            _say(panels[1, column], shown, "limit")
-            if compared:
-                less = [
-                    (CONTROLS[name], each.difference)
-                    for name, each in its.controls.items()
-                    if each.difference is not None
-                ]
-                _panel(panels[2, column], less, "difference")
-                panels[2, column].axhline(0.0, color=FAINT, linewidth=0.8, zorder=1)
-                _say(panels[3, column], less, "difference")
+        figure = Figure(figsize=(WIDTH * len(columns), sum(heights) + 0.6), layout="constrained")
+        panels = figure.subplots(len(heights), len(columns), squeeze=False, height_ratios=heights)
+        for row, (shown, what) in enumerate(rows):
+            for column in range(len(columns)):
+                _panel(panels[2 * row, column], shown[column], what)
+                _say(panels[2 * row + 1, column], words[row][column])
+        for axes, its in zip(panels[0], columns, strict=True):
+            _chance(axes, its, margin)
+            axes.set_title(_title(its))
+        for axes in panels[2] if any(below) else ():
+            axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=1)
         panels[0, 0].set_ylabel("AUC")
-        if compared:
+        if any(below):
             panels[2, 0].set_ylabel("AUC less the control's")
         _alike(panels[0])
+        legend = _legend(margin, controls, any(its.floor for its in columns))
         figure.legend(handles=legend, loc="outside upper left", ncols=3, handlelength=2.6)
     return figure
 
@@ -84,22 +83,23 @@ def limit_by_resource(found: Sequence[Axis], margin: float) -> Figure:
     """AUC at the last round by resource, one panel an axis; the resource doubles from tick to tick.
 
     Args:
-        found: the axes of a sweep.
+        found: the axes of a sweep, one or more.
         margin: the verdict's e.
     """
+    words = [_words([(OWN, its.its)], "limit") for its in found]
+    heights = [_PANEL, _LINE * (1 + max(map(len, words)))]
     with look():
-        figure = Figure(figsize=(WIDTH * max(1, len(found)), 3.3), layout="constrained")
-        panels = figure.subplots(2, max(1, len(found)), squeeze=False, height_ratios=[2.0, 0.42])
+        figure = Figure(figsize=(WIDTH * len(found), sum(heights) + 0.6), layout="constrained")
+        panels = figure.subplots(2, len(found), squeeze=False, height_ratios=heights)
         for column, its in enumerate(found):
             axes = panels[0, column]
             _panel(axes, [(OWN, its.its)], "limit")
             _band(axes, margin)
-            at = list(its.its.curve.x)
-            axes.xaxis.set_major_locator(FixedLocator([*at, _beyond(its.its)]))
-            axes.set_xticklabels([*(f"{amount:,.6g}" for amount in its.resource), "∞"])
-            axes.set_xlabel(f"{its.key} (the {its.whose}{'s’' if its.whose == 'judge' else '’s'})")
+            axes.xaxis.set_major_locator(FixedLocator([*its.its.curve.x, _beyond(its.its)]))
+            axes.set_xticklabels([*map(_amount, its.resource), "∞"])
+            axes.set_xlabel(f"{its.key} ({'the judges’' if its.whose == 'judge' else 'the generator’s'})")
             axes.set_title(its.kind)
-            _say(panels[1, column], [(OWN, its.its)], "limit")
+            _say(panels[1, column], words[column])
         panels[0, 0].set_ylabel("AUC at the last round")
         _alike(panels[0])
         figure.legend(handles=_legend(margin, [], False), loc="outside upper left", ncols=3, handlelength=2.6)
@@ -123,8 +123,10 @@ def _panel(axes: Axes, shown: Sequence[tuple[Mark, CurveLimit]], what: str) -> N
         else:
             _laws(axes, its.curve, its.fit, mark.colour)
         end, limit = _beyond(its) + 2 * mark.shift, its.limit
-        axes.vlines(end, limit.low, limit.high, color=mark.colour, linewidth=2.2, zorder=3)
+        axes.vlines(end, limit.low, limit.high, color=mark.colour, linewidth=1.6, zorder=3)
+        axes.plot([end, end], [limit.low, limit.high], "_", color=mark.colour, markersize=5.0, zorder=3)
         (dot,) = axes.plot(end, limit.asymptote, mark.marker, color=mark.colour, markerfacecolor=face, zorder=4)
+        dot.set_markersize(3.0)
         dot.set_gid(f"{what}/{mark.label}/limit")
     if shown:
         _rounds(axes, shown[0][1])
@@ -171,22 +173,30 @@ def _floor(axes: Axes, floor: Floor) -> None:
     """A bracket at the left edge, where it hides nothing, and a fine line through the panel."""
     left = axes.get_xlim()[0]
     axes.axhline(floor.auc, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-    axes.vlines(left + 0.12, floor.low, floor.high, color=INK, linewidth=2.2, zorder=3)
+    axes.vlines(left + 0.12, floor.low, floor.high, color=INK, linewidth=1.6, zorder=3)
 
 
-def _say(axes: Axes, shown: Sequence[tuple[Mark, CurveLimit]], what: str) -> None:
-    """The limits in words, or why there is none."""
-    axes.set_axis_off()
+def _words(shown: Sequence[tuple[Mark, CurveLimit]], what: str) -> list[str]:
+    """The limits in words, or why there is none, line by line."""
     lines = []
     for mark, its in shown:
         name = what if mark is OWN else f"{what}, {mark.label.removeprefix('control: ')}"
         if its.limit is None:
-            lines += textwrap.wrap(f"{name}: not identifiable: {its.reason}", _WORDS, subsequent_indent="    ")
+            lines += textwrap.wrap(f"{name}: not identifiable: {its.reason}", _LETTERS, subsequent_indent="    ")
         else:
             sign = "+" if what == "difference" else ""
             ends = f"{its.limit.low:{sign}.3f} to {its.limit.high:{sign}.3f}"
             lines.append(f"{name}: {its.limit.asymptote:{sign}.3f} (95% CI {ends})")
+    return lines
+
+
+def _say(axes: Axes, lines: Sequence[str]) -> None:
+    axes.set_axis_off()
     axes.text(0.0, 1.0, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=7.0, color=INK)
+
+
+def _amount(resource: float) -> str:
+    return f"{resource / 1000:g}k" if resource >= 1000 else f"{resource:g}"
 
 
 def _title(its: TechniqueLimit) -> str:

@@ -77,6 +77,6 @@ def test_conditions_are_compared_over_the_seeds_they_all_have(tmp_path):
 
 
 def test_all_judge_reals_are_as_many_as_judged(tmp_path):
-    runs = sweep(tmp_path, "judge__reals", {20: 0.7, 40: 0.8}, n=40)
-    runs += [swept(curved_run(tmp_path, {"cnn": [0.84], "stack": [0.85]}, n=40), judge__reals=None)]
+    runs = sweep(tmp_path, "judge__reals", {20: 0.7, 40: 0.8}, n=60)
+    runs += [swept(curved_run(tmp_path, {"cnn": [0.84], "stack": [0.85]}, n=60), judge__reals=None)]
     assert axes(conditions(runs))[0].resource == (20.0, 40.0, 60.0)
