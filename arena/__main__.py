@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +16,11 @@ from arena.config import ArenaConfig, register
 from arena.errors import ArenaError
 from arena.threads import wait_shortly
 
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+
+    from arena.tracking.tracker import Labels
+
 _HERE = Path(__file__).parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 """Inside an installed package; beside it in a checkout."""
@@ -22,6 +28,8 @@ _WORDY = re.compile(
     r"^Error merging override |\.?\nTo append to your config use .*|\nSee https:.*|\n\s*Config search path:[\s\S]*"
 )
 """What Hydra says beside the point, and the advice to append a key that nobody would read."""
+TAGS = ("access", "data", "generator", "battery", "objective", "pool")
+"""Groups whose option is a tag of the W&B run."""
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
@@ -45,7 +53,8 @@ def _run(composed: DictConfig) -> None:
 
     from rich.console import Console
 
-    from arena.build import build, settings
+    from arena.answer.declared import read_config
+    from arena.build import build
     from arena.race import is_done, run_race
     from arena.report.console import print_outcome
 
@@ -55,14 +64,25 @@ def _run(composed: DictConfig) -> None:
     if is_done(arena) and (arena.run / "verdict.json").is_file():
         console.print(f"{arena.run} holds this race, finished; it is left alone", highlight=False, soft_wrap=True)
     else:
-        experiment = str(hydra_config.runtime.choices.get("experiment"))
-        arena.tracker.start(arena.run, settings=settings(composed), group=experiment, tags=[arena.access.name])
+        arena.tracker.start(arena.run, settings=read_config(arena.run), labels=_labels(hydra_config, arena.run, arena.access.name))
         try:
             run_race(arena, console)
             arena.tracker.finish(arena.run)
         finally:
             arena.tracker.close()
     print_outcome(arena.run, console)
+
+
+def _labels(chosen: "HydraConf", run: Path, access: str) -> "Labels":
+    """On W&B a single race is grouped by its experiment, a member of a sweep by its sweep, and named by its overrides."""
+    from arena.tracking.tracker import Labels
+
+    choices = chosen.runtime.choices
+    name, group = run.name, str(choices.get("experiment"))
+    if not OmegaConf.is_missing(chosen.job, "num"):
+        varied = [given for given in chosen.overrides.task if not given.startswith(("run_dir=", "cache_dir=", "logger"))]
+        name, group = " ".join([name, *varied]), f"{group}/{run.parent.name}"
+    return Labels(name, group, access, [f"{key}={choices[key]}" for key in TAGS if choices.get(key)])
 
 
 def _refuse(error: Exception) -> None:

@@ -61,7 +61,7 @@ class Director:
             precision=machine.precision,
         )
         self.book.append([*finding.records, record])
-        arena.tracker.records([*finding.records, record])
+        arena.tracker.records(self.book.records)
 
     @staticmethod
     def done_in(run: Path, steps: Iterable[tuple[Phase, int, str]]) -> list[bool]:

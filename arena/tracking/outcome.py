@@ -1,0 +1,120 @@
+"""The end of a race on W&B: what its run directory holds once the verdict is written."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wandb import Artifact, Run, Table
+
+Artifacts = Literal["all", "report", "none"]
+"""What is kept as artifacts: ``all`` for report, records with scores, and the last round's checkpoints."""
+
+_STAGING = "WANDB_DATA_DIR"
+_COLUMNS: Mapping[str, type] = {"round": int, "technique": str, "told": bool}
+"""Of the table of scores; all others are AUCs."""
+
+
+def show_outcome(tracked: "Run", run: Path, artifacts: Artifacts) -> None:
+    """Show the table of scores, the figures and the verdict, and keep the artifacts.
+
+    Args:
+        tracked: the W&B run.
+        run: the run directory, its figures drawn and its verdict and report written.
+        artifacts: which to keep.
+    """
+    import wandb
+
+    verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
+    with _staged_in(run / "wandb"):
+        shown: dict[str, object] = {"scores": scores(run)}
+        shown |= {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((run / "figures").glob("*.png"))}
+        tracked.log(shown)
+        tracked.summary.update(flat(verdict))
+        for artifact in kept(run, tracked.id, verdict, artifacts):
+            tracked.log_artifact(artifact, aliases=["latest", f"round_{verdict['round']:02d}", verdict["answer"]])
+
+
+def scores(run: Path) -> "Table":
+    """``figures/scores.csv`` with typed columns: the same in every run, so that W&B joins their rows."""
+    import wandb
+
+    with (run / "figures" / "scores.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    types = [_COLUMNS.get(name, float) for name in header]
+    data = [[_typed(cell, its) for cell, its in zip(row, types, strict=True)] for row in rows]
+    return wandb.Table(columns=[*header], data=data, dtype=types, optional=True)
+
+
+def _typed(cell: str, kind: type) -> object:
+    if cell == "":
+        return None
+    return cell == "yes" if kind is bool else kind(cell)
+
+
+def flat(verdict: Mapping[str, object], prefix: str = "verdict") -> dict[str, object]:
+    """A key a figure, such as ``verdict/guards/quality/figure``: what W&B sorts and filters runs by.
+
+    Lists are joined to a text. What is null is left out.
+    """
+    found: dict[str, object] = {}
+    for key, value in verdict.items():
+        name = f"{prefix}/{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, name)
+        elif isinstance(value, list):
+            found[name] = "; ".join(map(str, value))
+        elif value is not None:
+            found[name] = value
+    return found
+
+
+def kept(run: Path, identity: str, verdict: Mapping[str, object], artifacts: Artifacts) -> Iterator["Artifact"]:
+    """The artifacts of a finished run, each file under its path in the run directory.
+
+    Args:
+        run: the run directory.
+        identity: of the W&B run, which ends their names.
+        verdict: as written, for their descriptions.
+        artifacts: which to keep.
+    """
+    import wandb
+
+    last = f"checkpoints/round_{verdict['round']:02d}"
+    files = {
+        "report": ["report.html"],
+        "records": ["config.yaml", "verdict.json", "records.jsonl", "scores/*.npz"],
+        "checkpoints": ["config.yaml", f"{last}/gan/generator.safetensors", f"{last}/detectors/*.safetensors"],
+    }
+    names = {"all": ("report", "records", "checkpoints"), "report": ("report",), "none": ()}[artifacts]
+    for name in names:
+        found = sorted(path for pattern in files[name] for path in run.glob(pattern))
+        if not found:
+            continue
+        artifact = wandb.Artifact(
+            f"{name}-{identity}",
+            type="model" if name == "checkpoints" else name,
+            description=str(verdict["sentence"]),
+            metadata={"answer": verdict["answer"], "round": verdict["round"]},
+        )
+        for path in found:
+            # What a command may write anew, W&B copies; the rest, most of the bytes by far, it uploads from where it is.
+            policy = "mutable" if path.name in ("report.html", "verdict.json") else "immutable"
+            artifact.add_file(str(path), str(path.relative_to(run)), skip_cache=True, policy=policy)
+        yield artifact
+
+
+@contextmanager
+def _staged_in(folder: Path) -> Iterator[None]:
+    """What W&B copies before it uploads it lies with the run and not in the user's home, unless the user says where."""
+    given = os.environ.get(_STAGING)
+    os.environ[_STAGING] = given or str(folder.resolve())
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[_STAGING]

@@ -1,0 +1,105 @@
+"""What W&B wrote for an offline run, read back from its log: LevelDB's format, each record a protocol buffer."""
+
+import json
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wandb.proto.wandb_internal_pb2 import ArtifactRecord, Record, RunRecord
+
+HEADER, BLOCK, RECORD = 7, 32768, 7
+"""Bytes: of the file's own header, of a block, and of what stands before each piece of a record."""
+FULL, FIRST, LAST = 1, 2, 4
+
+
+@dataclass
+class OfflineRun:
+    """One ``offline-run-*`` folder.
+
+    ``history`` holds the rows of ``run.log`` in order, ``steps`` the metric each metric (or glob) runs over,
+    ``summary`` what was set on the run itself, and ``files`` the media it keeps beside the log.
+    """
+
+    folder: Path
+    run: RunRecord = field(default_factory=RunRecord)
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    steps: dict[str, str] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, ArtifactRecord] = field(default_factory=dict)
+    exit_code: int | None = None
+
+    def over(self, key: str, axis: str = "round") -> list[tuple[Any, Any]]:
+        """The curve of a metric: its values beside those of its axis, in the order logged."""
+        return [(row[axis], row[key]) for row in self.history if key in row]
+
+    @property
+    def metrics(self) -> set[str]:
+        """Every key of the history but W&B's own."""
+        return {key for row in self.history for key in row if not key.startswith("_")}
+
+    def media(self, value: dict[str, Any]) -> Path:
+        """The file of a logged picture or table."""
+        return self.folder / "files" / value["path"]
+
+
+def offline_runs(run: Path) -> list[OfflineRun]:
+    """All that were written into a run directory, the earliest first.
+
+    W&B's own process may still be at it when ``finish`` returns: the last record, the exit, is waited for.
+    """
+    return [_read(folder) for folder in sorted((run / "wandb").glob("offline-run-*"))]
+
+
+def _read(folder: Path) -> OfflineRun:
+    deadline = time.monotonic() + 30
+    while True:
+        found = OfflineRun(folder)
+        for record in _records(next(folder.glob("run-*.wandb")).read_bytes()):
+            _take(found, record)
+        if found.exit_code is not None or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
+
+
+def _take(found: OfflineRun, record: Record) -> None:
+    kind = record.WhichOneof("record_type")
+    if kind == "run":
+        found.run = record.run
+        found.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+    elif kind == "config":
+        found.config |= {item.key: json.loads(item.value_json) for item in record.config.update}
+    elif kind == "history":
+        items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
+        found.history.append(items)
+    elif kind == "metric":
+        found.steps[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+    elif kind == "summary":
+        for item in record.summary.update:
+            found.summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    elif kind == "artifact":
+        found.artifacts[record.artifact.name] = record.artifact
+    elif kind == "exit":
+        found.exit_code = record.exit.exit_code
+
+
+def _records(content: bytes) -> Iterator[Record]:
+    """Up to where the writer has come; a piece whose checksum is wrong ends the reading with an error."""
+    at, whole = HEADER, b""
+    while at + RECORD <= len(content):
+        if BLOCK - at % BLOCK < RECORD:  # too little is left of the block: padding
+            at += BLOCK - at % BLOCK
+            continue
+        checksum, length, kind = struct.unpack_from("<LHB", content, at)
+        piece = content[at + RECORD : at + RECORD + length]
+        if kind == 0 or len(piece) < length:
+            return
+        assert checksum == zlib.crc32(bytes([kind]) + piece) & 0xFFFFFFFF
+        whole = piece if kind in (FULL, FIRST) else whole + piece
+        if kind in (FULL, LAST):
+            yield Record.FromString(whole)
+        at += RECORD + length
