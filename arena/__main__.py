@@ -19,7 +19,7 @@ from arena.threads import wait_shortly
 if TYPE_CHECKING:
     from hydra.conf import HydraConf
 
-    from arena.tracking.tracker import Labels
+    from arena.tracking.begin import Labels
 
 _HERE = Path(__file__).parent
 CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
@@ -64,7 +64,9 @@ def _run(composed: DictConfig) -> None:
     if is_done(arena) and (arena.run / "verdict.json").is_file():
         console.print(f"{arena.run} holds this race, finished; it is left alone", highlight=False, soft_wrap=True)
     else:
-        arena.tracker.start(arena.run, settings=read_config(arena.run), labels=_labels(hydra_config, arena.run, arena.access.name))
+        arena.tracker.start(
+            arena.run, settings=read_config(arena.run), labels=_labels(hydra_config, arena.run, arena.access.name)
+        )
         try:
             run_race(arena, console)
             arena.tracker.finish(arena.run)
@@ -74,13 +76,15 @@ def _run(composed: DictConfig) -> None:
 
 
 def _labels(chosen: "HydraConf", run: Path, access: str) -> "Labels":
-    """On W&B a single race is grouped by its experiment, a member of a sweep by its sweep, and named by its overrides."""
-    from arena.tracking.tracker import Labels
+    """On W&B a race is grouped by its experiment; a member of a sweep by its sweep, and named by its overrides."""
+    from arena.tracking.begin import Labels
 
     choices = chosen.runtime.choices
     name, group = run.name, str(choices.get("experiment"))
     if not OmegaConf.is_missing(chosen.job, "num"):
-        varied = [given for given in chosen.overrides.task if not given.startswith(("run_dir=", "cache_dir=", "logger"))]
+        varied = [
+            given for given in chosen.overrides.task if not given.startswith(("run_dir=", "cache_dir=", "logger"))
+        ]
         name, group = " ".join([name, *varied]), f"{group}/{run.parent.name}"
     return Labels(name, group, access, [f"{key}={choices[key]}" for key in TAGS if choices.get(key)])
 

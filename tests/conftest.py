@@ -6,8 +6,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from arena.answer.declared import read_config
 from arena.arena import Arena
 from arena.race import run_race
+from arena.tracking.begin import Labels
 from tests.building import tiny_arena
 
 
@@ -29,3 +31,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Arena:
 def run(tmp_path: Path) -> Path:
     """A run directory that does not exist yet."""
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+    """A tiny white-box race of one response, tracked offline, and long enough for its losses to be logged."""
+    folder = tmp_path_factory.mktemp("tracked")
+    long_enough = ("schedule.warm_up_images=800", "schedule.response_images=800")
+    arena = tiny_arena(folder / "run", "race.rounds=1", "logger=offline", *long_enough)
+    labels = Labels("run", "smoke", "white_box", ["access=white_box", "data=digits"])
+    arena.tracker.start(arena.run, settings=read_config(arena.run), labels=labels)
+    run_race(arena, Console(quiet=True))
+    arena.tracker.finish(arena.run)
+    return arena

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wandb.proto.wandb_internal_pb2 import ArtifactRecord, Record, RunRecord
+from wandb.proto.wandb_internal_pb2 import ArtifactRecord, Record, RunRecord  # pyright: ignore[reportAttributeAccessIssue]
 
 HEADER, BLOCK, RECORD = 7, 32768, 7
 """Bytes: of the file's own header, of a block, and of what stands before each piece of a record."""
@@ -74,17 +74,25 @@ def _take(found: OfflineRun, record: Record) -> None:
     elif kind == "config":
         found.config |= {item.key: json.loads(item.value_json) for item in record.config.update}
     elif kind == "history":
-        items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
-        found.history.append(items)
+        row: dict[str, Any] = {}
+        for item in record.history.item:
+            _put(row, list(item.nested_key) or [item.key], json.loads(item.value_json))
+        found.history.append(row)
     elif kind == "metric":
         found.steps[record.metric.name or record.metric.glob_name] = record.metric.step_metric
     elif kind == "summary":
         for item in record.summary.update:
-            found.summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+            _put(found.summary, list(item.nested_key) or [item.key], json.loads(item.value_json))
     elif kind == "artifact":
         found.artifacts[record.artifact.name] = record.artifact
     elif kind == "exit":
         found.exit_code = record.exit.exit_code
+
+
+def _put(into: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        into = into.setdefault(key, {})
+    into[keys[-1]] = value
 
 
 def _records(content: bytes) -> Iterator[Record]:

@@ -46,8 +46,12 @@ def scores(run: Path) -> "Table":
     with (run / "figures" / "scores.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     types = [_COLUMNS.get(name, float) for name in header]
-    data = [[_typed(cell, its) for cell, its in zip(row, types, strict=True)] for row in rows]
-    return wandb.Table(columns=[*header], data=data, dtype=types, optional=True)
+    return wandb.Table(
+        columns=[*header],
+        data=[[_typed(cell, its) for cell, its in zip(row, types, strict=True)] for row in rows],
+        dtype=types,
+        optional=True,
+    )
 
 
 def _typed(cell: str, kind: type) -> object:
@@ -102,7 +106,7 @@ def kept(run: Path, identity: str, verdict: Mapping[str, object], artifacts: Art
             metadata={"answer": verdict["answer"], "round": verdict["round"]},
         )
         for path in found:
-            # What a command may write anew, W&B copies; the rest, most of the bytes by far, it uploads from where it is.
+            # What a command may write anew, W&B copies; all else, most of the bytes, it uploads from where it lies.
             policy = "mutable" if path.name in ("report.html", "verdict.json") else "immutable"
             artifact.add_file(str(path), str(path.relative_to(run)), skip_cache=True, policy=policy)
         yield artifact

@@ -8,8 +8,8 @@ from pytorch_lightning.loggers import WandbLogger
 if TYPE_CHECKING:
     from wandb import Run
 
-Attempt = Callable[[Callable[["Run"], object]], None]
-"""Does something to the W&B run, and keeps to itself that it failed."""
+Log = Callable[[Mapping[str, object]], None]
+"""Logs a row of metrics, and keeps to itself that it failed."""
 
 
 class PhaseLogger(WandbLogger):
@@ -19,16 +19,15 @@ class PhaseLogger(WandbLogger):
     metric ``images`` (real images shown), which its LightningModule logs beside its losses.
     """
 
-    def __init__(self, attempt: Attempt, run: "Run", phase: str) -> None:
+    def __init__(self, log: Log, run: "Run", phase: str) -> None:
         super().__init__(experiment=run, prefix=phase)
-        self._attempt, self._phase = attempt, phase
+        self._log, self._phase = log, phase
         run.define_metric(f"{phase}/images", hidden=True)
         run.define_metric(f"{phase}/*", step_metric=f"{phase}/images")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log the metrics of a step; ``step`` itself, which restarts with every phase, is left out."""
-        named = {f"{self._phase}/{name}": value for name, value in metrics.items() if name != "epoch"}
-        self._attempt(lambda run: run.log(named))
+        self._log({f"{self._phase}/{name}": value for name, value in metrics.items() if name != "epoch"})
 
     def log_hyperparams(self, params: object, *_: object) -> None:
         """Nothing: the run's settings were given when it began."""

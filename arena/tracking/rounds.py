@@ -19,7 +19,13 @@ OVER_ROUNDS = ("auc/*", "strongest/*", "quality/*", "seconds/*", "faces", "payof
 PANELS = 3
 """Techniques on the payoff map of a race under way: that of a whole battery takes seconds, and is drawn at the end."""
 QUALITY = (
-    *("kernel_distance", "real_kernel_distance", "blurred_kernel_distance", "frechet_distance", "real_frechet_distance"),
+    *(
+        "kernel_distance",
+        "real_kernel_distance",
+        "blurred_kernel_distance",
+        "frechet_distance",
+        "real_frechet_distance",
+    ),
     *("precision", "recall", "density", "coverage", "real_precision", "real_recall", "real_density", "real_coverage"),
     *("memorisation", "memorisation_low", "memorisation_high"),
 )

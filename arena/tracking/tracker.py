@@ -1,17 +1,17 @@
 """The W&B run of a race, from its start to its end."""
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from PIL import Image
 
 from arena.errors import ArenaError, first_line
 from arena.figures.style import png
 from arena.records import PhaseRecord, Record, read_records
+from arena.tracking.begin import Labels, Mode, begin
 from arena.tracking.outcome import Artifacts, show_outcome
 from arena.tracking.phase_logger import PhaseLogger
 from arena.tracking.rounds import OVER_ROUNDS, curves, pictures
@@ -19,23 +19,7 @@ from arena.tracking.rounds import OVER_ROUNDS, curves, pictures
 if TYPE_CHECKING:
     from wandb import Run
 
-Mode = Literal["offline", "online", "none"]
-
-INIT_TIMEOUT, LOGIN_TIMEOUT, FINISH_TIMEOUT = 15, 5, 60
-"""Seconds a race waits for W&B: to begin, to log in, and to send what is left at the end."""
-NAME, TAG = 128, 64
-"""Most characters W&B takes for a name or a group, and for a tag."""
-
 _log = logging.getLogger(__name__)
-
-
-class Labels(NamedTuple):
-    """By what runs are found and set side by side: a sweep is a group, a job type the condition."""
-
-    name: str
-    group: str
-    job_type: str
-    tags: Sequence[str]
 
 
 class Tracker:
@@ -43,7 +27,7 @@ class Tracker:
 
     Whatever W&B does, the race goes on: an online run that cannot begin is kept offline, and any later failure ends the
     tracking. Both are said once, as a warning. No key is ever asked for on the terminal, and W&B is never waited for
-    longer than the timeouts of this module.
+    longer than the timeouts of ``arena.tracking.begin``.
 
     Args:
         mode: offline, online, or none, which does not even import W&B.
@@ -78,7 +62,7 @@ class Tracker:
             return
         self._folder = run
         try:
-            self._run = self._begin(self.mode, run, settings, labels)
+            self._run = begin(self.mode, run, self.project, self.entity, settings, labels)
         except Exception as error:
             if self.mode == "offline":
                 self._give_up(error)
@@ -87,10 +71,11 @@ class Tracker:
                 "W&B cannot be reached (%s); the race goes on, offline: `wandb sync` it later", first_line(error)
             )
             try:
-                self._run = self._begin("offline", run, settings, labels)
+                self._run = begin("offline", run, self.project, self.entity, settings, labels)
             except Exception as again:
                 self._give_up(again)
         self.attempt(_define_axes)
+        self.attempt(self._go_on)
 
     def logger(self, phase: str) -> PhaseLogger | Literal[False]:
         """The ``logger`` of a phase's Trainer; False, Lightning's word for none, where nothing is tracked.
@@ -99,8 +84,12 @@ class Tracker:
             phase: the prefix of its metrics, such as ``"round_03/respond"``.
         """
         loggers: list[PhaseLogger] = []
-        self.attempt(lambda run: loggers.append(PhaseLogger(self.attempt, run, phase)))
+        self.attempt(lambda run: loggers.append(PhaseLogger(self.log, run, phase)))
         return loggers[0] if loggers else False
+
+    def log(self, row: Mapping[str, object]) -> None:
+        """Log a row of metrics."""
+        self.attempt(lambda run: self._log(run, row))
 
     def records(self, records: Sequence[Record]) -> None:
         """Show what the phases of these records add that no earlier call, and no earlier start, has shown.
@@ -134,6 +123,17 @@ class Tracker:
             except Exception as error:
                 self._give_up(error)
 
+    def _log(self, tracked: "Run", row: Mapping[str, object]) -> None:
+        """The next step is noted in ``wandb/step``: a run that goes on offline is told by nobody else where it was."""
+        tracked.log(dict(row))
+        (self._folder / "wandb" / "step").write_text(str(tracked.step), encoding="utf-8")
+
+    def _go_on(self, tracked: "Run") -> None:
+        """Count the steps of an offline run on from where it was, or ``wandb sync`` would have two rows to a step."""
+        step = self._folder / "wandb" / "step"
+        if tracked.offline and step.is_file():
+            tracked.log({}, step=int(step.read_text(encoding="utf-8")))
+
     def _show(self, tracked: "Run", records: Sequence[Record]) -> None:
         """A phase is noted in ``wandb/shown`` once it is shown: so a race that goes on shows none twice.
 
@@ -151,52 +151,13 @@ class Tracker:
                     name: wandb.Image(Image.open(BytesIO(png(figure))))
                     for name, figure in pictures(self._folder, records[:n]).items()
                 }
-                tracked.log({"round": record.round} | added | images)
+                self._log(tracked, {"round": record.round} | added | images)
                 with ledger.open("a", encoding="utf-8") as file:
                     file.write(f"{its}\n")
-
-    def _begin(self, mode: Mode, run: Path, settings: Mapping[str, object], labels: Labels) -> "Run":
-        import wandb
-
-        wandb.setup(settings=wandb.Settings(silent=True))
-        if mode == "online" and not wandb.login(prompt=False, timeout=LOGIN_TIMEOUT):
-            raise ConnectionError("no API key: `wandb login` stores one")
-        return wandb.init(
-            mode="online" if mode == "online" else "offline",
-            project=self.project,
-            entity=self.entity,
-            dir=run,
-            id=_run_id(run),
-            name=labels.name[:NAME],
-            group=labels.group[:NAME],
-            job_type=labels.job_type,
-            tags=[tag[:TAG] for tag in labels.tags],
-            config=dict(settings),
-            resume="allow" if mode == "online" else None,
-            reinit="finish_previous",
-            settings=wandb.Settings(
-                silent=True,
-                console="off",
-                disable_git=True,
-                x_disable_stats=True,
-                init_timeout=INIT_TIMEOUT,
-                login_timeout=LOGIN_TIMEOUT,
-                finish_timeout=FINISH_TIMEOUT,
-            ),
-        )
 
     def _give_up(self, error: Exception) -> None:
         _log.warning("W&B failed (%s); the race goes on without it, its records are complete", first_line(error))
         self._run = None
-
-
-def _run_id(run: Path) -> str:
-    """The id of the W&B run, drawn once a run directory."""
-    path = run / "wandb" / "id"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(4), encoding="utf-8")
-    return path.read_text(encoding="utf-8").strip()
 
 
 def _define_axes(run: "Run") -> None:

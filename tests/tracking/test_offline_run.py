@@ -1,0 +1,176 @@
+"""What an offline run wrote, read back and held against the records it shows."""
+
+import csv
+import json
+from collections.abc import Iterator
+from statistics import fmean
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from arena.answer.declared import read_config
+from arena.answer.verdict import read_verdict
+from arena.arena import Arena
+from arena.figures.series import on_timeline, read_series
+from arena.figures.style import REGIMES
+from arena.records import PhaseRecord, QualityRecord, TrainingRecord, read_records
+from tests.offline import OfflineRun, offline_runs
+
+
+@pytest.fixture(scope="module")
+def offline(tracked: Arena) -> OfflineRun:
+    (written,) = offline_runs(tracked.run)
+    return written
+
+
+def test_the_curves_are_the_records_over_the_rounds(tracked: Arena, offline: OfflineRun):
+    records = read_records(tracked.run)
+    for its in read_series(tracked.run, records):
+        for regime in REGIMES:
+            expected = [
+                (r, its.at(regime, r).auc) for r in its.rounds if on_timeline(records, its.technique, regime, r)
+            ]
+            assert len(expected) == (1 if regime == "frozen" else 2)
+            assert offline.over(f"auc/{regime}/{its.technique}") == expected
+    for name in ("kernel_distance", "real_kernel_distance", "recall", "memorisation"):
+        measured = [(its.round, getattr(its, name)) for its in records if isinstance(its, QualityRecord)]
+        assert offline.over(f"quality/{name}") == measured
+    phases = [record for record in records if isinstance(record, PhaseRecord)]
+    for r in range(2):
+        spent = sum(its.seconds for its in phases if (its.phase, its.round) == ("judge", r))
+        assert dict(offline.over("seconds/judge"))[r] == pytest.approx(spent)
+    assert [r for r, _ in offline.over("seconds/respond")] == [0]
+    assert offline.over("seconds/race")[-1][1] == pytest.approx(sum(its.seconds for its in phases))
+
+
+def test_of_several_judge_seeds_all_are_shown_together(tracked: Arena, offline: OfflineRun):
+    judged = [record.auc for record in on_timeline(read_records(tracked.run), "cnn", "fresh", 1)]
+    assert len(judged) == tracked.judge.seeds
+    assert [r for r, _ in offline.over("auc/fresh/cnn")] == [0, 1]
+    assert offline.over("auc/fresh/cnn")[1][1] == pytest.approx(fmean(judged))
+
+
+def test_the_strongest_is_the_verdicts(tracked: Arena, offline: OfflineRun):
+    found = read_verdict(tracked.run).strongest
+    assert found is not None
+    assert offline.over("strongest/technique")[-1] == (1, found.technique)
+    assert offline.over("strongest/auc")[-1] == (1, found.auc)
+
+
+def test_every_phase_has_its_training_curves(tracked: Arena, offline: OfflineRun):
+    looked = [its for its in read_records(tracked.run) if isinstance(its, TrainingRecord)]
+    for phase, purpose, round in (("round_00/warm-up", "warm-up", 0), ("round_00/respond", "respond", 1)):
+        curve = [(its.images, its.kernel_distance) for its in looked if its.purpose == purpose]
+        assert len(curve) == 1, (round, looked)
+        assert offline.over(f"{phase}/kernel_distance", f"{phase}/images") == curve
+        assert [images for images, _ in offline.over(f"{phase}/gan/discriminator_adversarial", f"{phase}/images")] == [
+            800
+        ]
+    for round in range(2):
+        seen = offline.over(f"round_{round:02d}/retrain/cnn/validation_auc", f"round_{round:02d}/retrain/images")
+        assert len(seen) > 1
+        assert [images for images, _ in seen] == sorted({images for images, _ in seen})
+
+
+def test_every_metric_knows_its_axis(offline: OfflineRun):
+    """What is logged beside ``round`` runs over it, what a phase logs over the phase's images; steps mean nothing."""
+    assert {step for step in offline.steps.values() if step} == {
+        "round",
+        *(
+            f"round_{r:02d}/{phase}/images"
+            for r, phase in ((0, "warm-up"), (0, "retrain"), (0, "respond"), (1, "retrain"))
+        ),
+    }
+    for row in offline.history[:-1]:
+        axis = "round" if "round" in row else next(key for key in row if key.endswith("/images"))
+        for key in row.keys() - {axis} - {key for key in row if key.startswith("_")}:
+            globs = {glob: step for glob, step in offline.steps.items() if step and key.startswith(glob.rstrip("*"))}
+            assert set(globs.values()) == {axis}, key
+
+
+def test_the_table_is_the_csv_with_typed_columns(tracked: Arena, offline: OfflineRun):
+    (row,) = [row for row in offline.history if "scores" in row]
+    table = json.loads(offline.media(row["scores"]).read_text())
+    with (tracked.run / "figures" / "scores.csv").open(newline="") as file:
+        header, *lines = csv.reader(file)
+    assert table["columns"] == header
+    assert len(table["data"]) == len(lines) == 2 * len(tracked.techniques)
+    for cells, line in zip(table["data"], lines, strict=True):
+        assert [type(cell) for cell in cells[:3]] == [int, str, bool]
+        assert [str(cells[0]), cells[1], "yes" if cells[2] else "no"] == line[:3]
+        assert ["" if cell is None else f"{cell:.4f}" for cell in cells[3:]] == line[3:]
+
+
+def test_the_pictures_are_there_one_a_round(tracked: Arena, offline: OfflineRun):
+    faces = offline.over("faces")
+    assert [r for r, _ in faces] == [0, 1]
+    assert [r for r, _ in offline.over("payoff")] == [0, 1]
+    reals = np.load(tracked.run / "banks" / "reals.npz")["sample"][0, 0]
+    for r, picture in faces:
+        with Image.open(offline.media(picture)) as image:
+            pixels = np.asarray(image.convert("L"))
+        scale = 72 // 8
+        fakes = np.load(tracked.run / "banks" / f"round_{r:02d}.npz")["test"][0, 0]
+        top, bottom = (pixels[y : y + 72, 124 : 124 + 72][scale // 2 :: scale, scale // 2 :: scale] for y in (0, 76))
+        assert (top == reals).all(), "reals above"
+        assert (bottom == fakes).all(), "the fakes of that round below"
+    last = offline.history[-1]
+    drawn = {path.stem: path for path in (tracked.run / "figures").glob("*.png")}
+    assert {key.removeprefix("figures/") for key in last if key.startswith("figures/")} == set(drawn)
+    for stem, path in drawn.items():
+        assert offline.media(last[f"figures/{stem}"]).read_bytes() == path.read_bytes()
+
+
+def test_the_summary_holds_the_verdict_flat(tracked: Arena, offline: OfflineRun):
+    found = json.loads((tracked.run / "verdict.json").read_text())
+    assert offline.summary["verdict/answer"] == found["answer"]
+    assert offline.summary["verdict/sentence"] == found["sentence"]
+    assert offline.summary["verdict/strongest/auc"] == found["strongest"]["auc"]
+    for guard, its in found["guards"].items():
+        shown = {key: offline.summary.get(f"verdict/guards/{guard}/{key}") for key in its}
+        assert shown == its
+    for technique, its in found["techniques"].items():
+        assert offline.summary[f"verdict/techniques/{technique}/auc"] == its["auc"]
+        assert offline.summary[f"verdict/techniques/{technique}/finding"] == its["finding"]
+    scalar = (str, int, float, bool)
+    assert all(isinstance(value, scalar) for key, value in offline.summary.items() if key.startswith("verdict"))
+
+
+def test_the_artifacts_hold_the_files(tracked: Arena, offline: OfflineRun):
+    identity = (tracked.run / "wandb" / "id").read_text()
+    answer = read_verdict(tracked.run).answer
+    detectors = {f"checkpoints/round_01/detectors/{path.name}" for path in _detectors(tracked)}
+    scores = {path.relative_to(tracked.run).as_posix() for path in (tracked.run / "scores").glob("*.npz")}
+    expected = {
+        "report": ("report", {"report.html"}),
+        "records": ("records", {"config.yaml", "verdict.json", "records.jsonl"} | scores),
+        "checkpoints": ("model", {"config.yaml", "checkpoints/round_01/gan/generator.safetensors"} | detectors),
+    }
+    assert {name for name in offline.artifacts if not name.startswith("run-")} == {f"{k}-{identity}" for k in expected}
+    for name, (kind, files) in expected.items():
+        artifact = offline.artifacts[f"{name}-{identity}"]
+        assert artifact.type == kind
+        assert set(artifact.aliases) == {"latest", "round_01", answer}
+        assert {entry.path for entry in artifact.manifest.contents} == files
+        for entry in artifact.manifest.contents:
+            path = tracked.run / entry.path
+            with open(entry.local_path, "rb") as file:
+                assert file.read() == path.read_bytes()
+            copied = entry.local_path != str(path)
+            assert copied == (entry.path in ("report.html", "verdict.json")), "only what may be written anew is copied"
+            assert str(tracked.run) in entry.local_path, "all of it lies with the run"
+
+
+def _detectors(tracked: Arena) -> Iterator:
+    found = list((tracked.run / "checkpoints" / "round_01" / "detectors").glob("*.safetensors"))
+    assert len(found) >= len(tracked.members)
+    return iter(found)
+
+
+def test_config_group_job_type_and_tags(tracked: Arena, offline: OfflineRun):
+    shown = {key: value for key, value in offline.config.items() if not key.startswith("_")}
+    assert shown == json.loads(json.dumps(read_config(tracked.run)))
+    assert (offline.run.display_name, offline.run.run_group, offline.run.job_type) == ("run", "smoke", "white_box")
+    assert list(offline.run.tags) == ["access=white_box", "data=digits"]
+    assert offline.exit_code == 0
