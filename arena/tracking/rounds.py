@@ -16,7 +16,7 @@ from arena.records import PhaseRecord, QualityRecord, Record, Regime
 
 OVER_ROUNDS = ("auc/*", "strongest/*", "quality/*", "seconds/*", "faces", "payoff")
 """The names of all that is shown over the rounds."""
-PANELS = 3
+PANELS = 2
 """Techniques on the payoff map of a race under way: that of a whole battery takes seconds, and is drawn at the end."""
 QUALITY = (
     *(

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -162,7 +164,15 @@ def test_the_artifacts_hold_the_files(tracked: Arena, offline: OfflineRun):
             assert str(tracked.run) in entry.local_path, "all of it lies with the run"
 
 
-def _detectors(tracked: Arena) -> Iterator:
+def test_from_the_records_artifact_the_verdict_is_read_again(tracked: Arena, offline: OfflineRun, tmp_path: Path):
+    (records,) = [its for its in offline.artifacts.values() if its.type == "records"]
+    for entry in records.manifest.contents:
+        (tmp_path / entry.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(entry.local_path, tmp_path / entry.path)
+    assert read_verdict(tmp_path) == read_verdict(tracked.run)
+
+
+def _detectors(tracked: Arena) -> Iterator[Path]:
     found = list((tracked.run / "checkpoints" / "round_01" / "detectors").glob("*.safetensors"))
     assert len(found) >= len(tracked.members)
     return iter(found)

@@ -69,7 +69,7 @@ def test_a_big_battery_has_a_small_map(run):
     assert pictures(run, closed_by(records, "judge", 2)) == {}
     shown = pictures(run, closed_by(records, "measure", 2))
     titles = [axes.get_title(loc="left").partition(" ")[0] for axes in shown["payoff"].axes]
-    assert [title for title in titles if title] == ["b", "c", "stack"]
+    assert [title for title in titles if title] == ["c", "stack"]
     assert [words.get_text() for words in shown["faces"].texts] == ["reals", "round 2"]
 
 
