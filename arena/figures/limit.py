@@ -13,8 +13,9 @@ from matplotlib.ticker import FixedLocator
 
 from arena.answer.limit.axes import Axis
 from arena.answer.limit.curve import Curve
+from arena.answer.limit.laws import Family
 from arena.answer.limit.limit import CurveLimit, Floor, TechniqueLimit
-from arena.answer.limit.saturating import Family, Saturation
+from arena.answer.limit.saturating import Saturation
 from arena.figures.style import BAND, COLUMN, FAINT, INK, look
 
 WIDTH = 1.4 * COLUMN

@@ -1,9 +1,4 @@
-"""Where a curve levels off: two saturating laws, and the interval of asymptotes that either of them allows.
-
-A law is y(x) = a + b f(x), with b of either sign and f from 1 at the first point to 0 at infinity: the exponential
-exp(-x / c), or the power law (1 + x)^(-c). Both have one shape parameter, here stated as the share of the whole change
-that lies within the points observed, 1 - f(last x). For a given shape a and b are linear, so that shapes are tried on a
-grid and everything else is closed form (generalised least squares; Seber & Wild 1989, on partially linear models).
+"""Where a curve levels off: the interval of asymptotes that two saturating laws allow, if it says anything.
 
 The error of the points is not all known. Judges and images are in the covariance of the curve, but a generator's
 responses differ too: a wobble, equal and independent in all points, is raised until the best law misses the points by
@@ -12,25 +7,20 @@ with a quantile of Student's t for so few points: every asymptote some shape all
 significantly worse drops out, and one that does not widens the interval.
 
 No data tell a flat curve from one about to move, or a long way from a longer one. Hence the terms under which a number
-is given, fixed here beforehand; else the limit is "not identifiable".
+is given, fixed beforehand, here and in ``LEAST_SEEN``; else the limit is "not identifiable".
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import root_scalar
 from scipy.stats import t
 
-Family = Literal["exponential", "power law"]
-FAMILIES: tuple[Family, ...] = ("exponential", "power law")
+from arena.answer.limit.laws import FAMILIES, Grid, Law, Shapes, linear, shapes
 
 FEWEST = 6
 """Points that it takes: three parameters, and as many again to say how well they are known."""
-LEAST_SEEN = 1 / 3
-"""Least share of the whole change that the points must hold. Shapes of less are not tried; where the curve moves and
-this one is not refuted, those are not either, and there is no limit to name."""
 WIDEST = 0.2
 """Widest interval that says where the limit is."""
 LEAST_WOBBLE = 0.003
@@ -38,60 +28,7 @@ LEAST_WOBBLE = 0.003
 ALPHA = 0.05
 """Two-sided, of the interval and of every test here."""
 
-_SHAPES = 96
-# The fastest shape has 2% of its change left at the second point: beyond, only the first point would tell.
-_FASTEST = 4.0
 _PARAMETERS = 3
-
-
-class Grid(NamedTuple):
-    """The shapes tried of one family with the fit of each, arrays (K,): from the slowest shape to the fastest.
-
-    ``decay`` is the rate of f in 1/x, or the exponent; then a, b, their variances and covariance, and the squared error
-    of the points in units of theirs.
-    """
-
-    family: Family
-    decay: NDArray[np.float64]
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
-    var_a: NDArray[np.float64]
-    var_b: NDArray[np.float64]
-    cov_ab: NDArray[np.float64]
-    error: NDArray[np.float64]
-
-    def allowed(self, x: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Least and greatest value at each x that a shape allows with that squared error; inf, -inf if none does."""
-        f = shape(self.family, self.decay, x)
-        room = np.sqrt(np.maximum(most - self.error, 0.0))[:, None]
-        half = room * np.sqrt(self.var_a[:, None] + 2 * f * self.cov_ab[:, None] + f**2 * self.var_b[:, None])
-        value, fits = self.a[:, None] + self.b[:, None] * f, (self.bounded <= most)[:, None]
-        low = np.where(fits, np.clip(value - half, 0.0, 1.0), np.inf).min(axis=0)
-        high = np.where(fits, np.clip(value + half, 0.0, 1.0), -np.inf).max(axis=0)
-        return low, high
-
-    @property
-    def bounded(self) -> NDArray[np.float64]:
-        """Squared error of each shape with the asymptote held to what an AUC can be."""
-        return self.error + (self.a - np.clip(self.a, 0.0, 1.0)) ** 2 / self.var_a
-
-
-@dataclass(frozen=True)
-class Law:
-    """The best fit of one family: ``a + b * f(x)``, f = exp(-decay * x) or (1 + x) ** -decay.
-
-    ``drops_out`` says that it fits significantly worse than the other family, and has no part in the interval.
-    """
-
-    family: Family
-    a: float
-    b: float
-    decay: float
-    drops_out: bool
-
-    def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The law at x, counted from the first point."""
-        return self.a + self.b * shape(self.family, np.array([self.decay]), x)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,24 +76,25 @@ def saturation(
     """
     if len(x) < FEWEST:
         return Saturation(None, None, None, f"{len(x)} points, where it takes {FEWEST}")
-    tried = _shapes(x - x[0])
+    tried = shapes(x - x[0])
     wobble = _wobble(tried, y, covariance)
-    grids, runaway = _fit(tried, y, covariance, wobble)
+    white = _whitening(covariance, wobble)
+    grids, runaway = _fit(tried, y, white)
     errors = [grid.bounded for grid in grids]
-    # A curve that speeds up has no asymptote to speak of, but what it fits better is still a trend.
     least = float(min(error.min() for error in errors))
     most = least + _quantile(len(x))
     ends = [grid.allowed(np.array([np.inf]), most) for grid in grids]
     low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
     laws = tuple(_best(grid, error, most) for grid, error in zip(grids, errors, strict=True))
-    mean, flat = _mean(y, covariance, wobble)
+    mean, flat = _mean(y, white)
+    # A shape that speeds up has no asymptote to speak of, but what it fits better is still a trend.
     moves = flat > min(least, runaway) + _quantile(len(x))
     unsettled = min(error[0] for error in errors) <= most or runaway <= least
     reason = ""
     if moves and unsettled:
         way = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
         reason = f"still {way} at the last point: less than a third of its way may have been seen"
-    elif _goes_on(x - x[0], tried, y, covariance, wobble):
+    elif _goes_on(x, tried, y, white, wobble):
         reason = "no law that levels off fits: the curve turns, or goes on where the law has settled"
     elif high - low > WIDEST:
         reason = f"any limit from {low:.2f} to {high:.2f} fits: wider than {WIDEST:g} says nothing"
@@ -166,35 +104,9 @@ def saturation(
     return Saturation(*found, reason, wobble, laws, grids, most)
 
 
-def shape(family: Family, decay: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The f of a law at each x for each decay: (K, X), from 1 at x = 0 to 0 at infinity."""
-    along = x if family == "exponential" else np.log1p(x)
-    return np.exp(-decay[:, None] * along)
-
-
-class _Shapes(NamedTuple):
-    """The decays (K,) of each family; and f (3 K, R) of both families and of an exponential run backwards.
-
-    The last speeds up as it goes: it has no asymptote, but where it fits best the others have none to name.
-    """
-
-    decays: tuple[NDArray[np.float64], ...]
-    f: NDArray[np.float64]
-
-
-def _shapes(x: NDArray[np.float64]) -> _Shapes:
-    """From ``LEAST_SEEN`` of the change within the points to ``_FASTEST``."""
-    along = [x if family == "exponential" else np.log1p(x) for family in FAMILIES]
-    decays = tuple(np.geomspace(-np.log1p(-LEAST_SEEN) / it[-1], _FASTEST / it[1], _SHAPES) for it in along)
-    forwards = [shape(family, decay, x) for family, decay in zip(FAMILIES, decays, strict=True)]
-    return _Shapes(decays, np.concatenate([*forwards, shape("exponential", decays[0], x[-1] - x)]))
-
-
-def _fit(
-    tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
-) -> tuple[tuple[Grid, ...], float]:
+def _fit(tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64]) -> tuple[tuple[Grid, ...], float]:
     """The fit of every shape of both families; and the squared error of the best that speeds up."""
-    fits = [np.split(part, 3) for part in _linear(tried.f, y, _whitening(covariance, wobble))]
+    fits = [np.split(part, 3) for part in linear(tried.f, y, white)]
     grids = tuple(
         Grid(family, decay, *(part[number] for part in fits))
         for number, (family, decay) in enumerate(zip(FAMILIES, tried.decays, strict=True))
@@ -202,50 +114,35 @@ def _fit(
     return grids, float(fits[-1][2].min())
 
 
-def _linear(
-    f: NDArray[np.float64], y: NDArray[np.float64], white: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ...]:
-    """Generalised least squares of y on (1, f), for each f (K, R): a, b, var a, var b, cov ab and the squared error."""
-    ones, target, slopes = white.sum(axis=1), white @ y, f @ white.T
-    oo, of, ff = ones @ ones, slopes @ ones, (slopes**2).sum(axis=1)
-    oy, fy = ones @ target, slopes @ target
-    det = oo * ff - of**2
-    a, b = (ff * oy - of * fy) / det, (oo * fy - of * oy) / det
-    error = ((target - a[:, None] * ones - b[:, None] * slopes) ** 2).sum(axis=1)
-    return a, b, ff / det, oo / det, -of / det, error
-
-
-def _mean(y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float) -> tuple[float, float]:
+def _mean(y: NDArray[np.float64], white: NDArray[np.float64]) -> tuple[float, float]:
     """The mean of a curve without any trend, and its squared error."""
-    white = _whitening(covariance, wobble)
     ones, target = white.sum(axis=1), white @ y
     mean = float(ones @ target / (ones @ ones))
     return mean, float(((target - mean * ones) ** 2).sum())
 
 
 def _goes_on(
-    x: NDArray[np.float64], tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64], wobble: float
+    x: NDArray[np.float64], tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64], wobble: float
 ) -> bool:
     """Whether a straight line beside the best law improves on it significantly, as it does where a curve turns back."""
-    white = _whitening(covariance, wobble)
     saturating = tried.f[: -len(tried.decays[0])]
     plane, _ = np.linalg.qr(white @ np.stack([np.ones_like(x), x], axis=1))
     f, target = saturating @ white.T, white @ y
     f, target = f - (f @ plane) @ plane.T, target - plane @ (plane.T @ target)
     error = target @ target - (f @ target) ** 2 / (f**2).sum(axis=1)
     least, freedom = max(float(error.min()), 0.0), len(x) - _PARAMETERS - 1
-    gain = float(_linear(saturating, y, white)[-1].min()) - least
+    gain = float(linear(saturating, y, white)[-1].min()) - least
     # The wobble was raised to what the laws miss, and is here what they and the line miss; never less than declared.
     scale = least / freedom if wobble > LEAST_WOBBLE else 1.0
     return gain > float(t.isf(ALPHA / 2, freedom)) ** 2 * scale
 
 
-def _wobble(tried: _Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+def _wobble(tried: Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
     """The least with which the best shape, speeding up or levelling off, is no further off than it should be."""
     due = len(y) - _PARAMETERS
 
     def excess(wobble: float) -> float:
-        return float(_linear(tried.f, y, _whitening(covariance, wobble))[-1].min()) - due
+        return float(linear(tried.f, y, _whitening(covariance, wobble))[-1].min()) - due
 
     if excess(LEAST_WOBBLE) <= 0:
         return LEAST_WOBBLE

@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import norm
 
 from arena.answer.conditions import conditions
-from arena.answer.finished import FinishedRun
 from arena.answer.limit.curve import Curve, Point, curve, run_curve
 from arena.answer.limit.limit import Limit, fitted, less, limits, of_verdict, pairs, run_limits
 from arena.answer.limit.saturating import saturation
@@ -135,22 +134,19 @@ def test_runs_that_do_not_pair_have_no_difference(groups):
     assert lone["access=white_box"]["stack"].controls["none"].difference is None
 
 
-def forgetful(run: FinishedRun) -> FinishedRun:
-    """The same, with no score file read yet."""
-    return dataclasses.replace(run, _known={})
-
-
-def test_every_score_file_is_read_once(groups, monkeypatch):
+def test_every_score_file_is_read_once(tmp_path, monkeypatch):
+    run = curved_run(tmp_path, {"cnn": [0.9] * 3, "stack": [0.9] * 3}, n=60)
     read = []
 
     def counted(path, scores):
-        read.append((path, scores.file))
+        read.append(scores.file)
         return read_scores(path, scores)
 
     monkeypatch.setattr("arena.answer.finished.read_scores", counted)
-    limits([dataclasses.replace(group, runs=tuple(map(forgetful, group.runs))) for group in groups])
+    kinds = run_limits(run)
     assert len(read) == len(set(read))
-    assert len(read) >= 2 * 2 * POINTS * 3
+    named = {(name, k) for its in kinds.values() for k, name in enumerate(its.its.curve.techniques)}
+    assert len(read) == 3 * len(named)
 
 
 def test_from_scores_to_limit_the_interval_holds_the_truth():

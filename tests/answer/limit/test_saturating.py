@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.answer.limit.saturating import FEWEST, LEAST_SEEN, WIDEST, saturation, shape
+from arena.answer.limit.laws import LEAST_SEEN, shape
+from arena.answer.limit.saturating import FEWEST, WIDEST, saturation
 from tests.answer.limit.planted import KINDS, planted
 
 CLEAN = 1e-6 * np.eye(9)
