@@ -16,6 +16,8 @@ from rich.console import Console
 from arena.answer.conditions import Condition, conditions, find_runs
 from arena.answer.contrasts import Contrast, contrasts, control_difference
 from arena.answer.human import people, sort_answers
+from arena.answer.limit.limit import TechniqueLimit, limits
+from arena.answer.limit.words import distance_in_words, limits_in_words
 from arena.answer.table import contrasts_table, techniques_table
 from arena.answer.verdict import Verdict, verdict
 from arena.console import for_stdout
@@ -24,11 +26,12 @@ from arena.errors import ArenaError
 
 @dataclass(frozen=True)
 class ConditionAnswer:
-    """A condition's verdict, and its contrasts by control."""
+    """A condition's verdict, its contrasts by control, and its limits beside theirs."""
 
     condition: Condition
     verdict: Verdict
     contrasts: dict[str, list[Contrast]]
+    limits: dict[str, TechniqueLimit]
 
 
 def answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[ConditionAnswer], list[str]]:
@@ -47,6 +50,7 @@ def answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[Co
     runs, passed_over = find_runs(places)
     groups = conditions(runs)
     answered = sort_answers(human, runs) if human else {}
+    levelled = limits(groups)
     found = []
     for condition in groups:
         compared = {name: contrasts(condition, control) for name, control in condition.controls(groups).items()}
@@ -54,7 +58,7 @@ def answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[Co
         its = verdict(
             condition.runs, differences if any(differences.values()) else None, people(condition.runs, answered)
         )
-        found.append(ConditionAnswer(condition, its, compared))
+        found.append(ConditionAnswer(condition, its, compared, levelled[condition.name]))
     return found, passed_over
 
 
@@ -101,6 +105,10 @@ def show(answer: ConditionAnswer, console: Console) -> None:
         if found:
             console.print(contrasts_table(control, found))
     console.print(answer.verdict.sentence, soft_wrap=True)
+    for line in limits_in_words(answer.limits):
+        console.print(line, soft_wrap=True, highlight=False)
+    if answer.verdict.distance is not None:
+        console.print(distance_in_words(answer.verdict.distance), soft_wrap=True, highlight=False)
     for fault in answer.verdict.faults:
         console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)
     console.print()
@@ -114,6 +122,17 @@ def _as_json(answer: ConditionAnswer) -> dict[str, object]:
         "contrasts": {
             control: [dataclasses.asdict(its) for its in found] for control, found in answer.contrasts.items()
         },
+        "limits": {kind: _limit_as_json(its) for kind, its in answer.limits.items()},
+    }
+
+
+def _limit_as_json(found: TechniqueLimit) -> dict[str, object]:
+    less = {name: control.difference and control.difference.limit for name, control in found.controls.items()}
+    return {
+        "limit": found.its.limit and dataclasses.asdict(found.its.limit),
+        "reason": found.its.reason,
+        "less": {name: limit and dataclasses.asdict(limit) for name, limit in less.items()},
+        "floor": found.floor and dataclasses.asdict(found.floor),
     }
 
 

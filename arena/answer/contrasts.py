@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from arena.answer.conditions import Condition
 from arena.answer.estimate import Estimate, estimate
 from arena.answer.finished import FinishedRun
+from arena.answer.limit.limit import matched
 from arena.answer.verdict import ControlDifference, strongest_technique
 from arena.metrics.delong import combine
 
@@ -43,14 +44,7 @@ def contrasts(condition: Condition, control: Condition) -> list[Contrast]:
     A pair is left out where a generator of either was rolled back, since a part of its budget was lost, and where they
     branched from runs of different seeds.
     """
-    pairs = [
-        (run, other)
-        for run in condition.runs
-        for other in control.runs
-        if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
-        and run.origin_seed == other.origin_seed
-        and not (run.faults or other.faults)
-    ]
+    pairs = [(condition.runs[i], control.runs[j]) for i, j in matched(condition.runs, control.runs)]
     if not pairs:
         return []
     techniques = pairs[0][0].declared.techniques

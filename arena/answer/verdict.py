@@ -20,6 +20,9 @@ from arena.answer.estimate import Estimate
 from arena.answer.finished import FinishedRun, read_run
 from arena.answer.guards import Guards, guards
 from arena.answer.human import People
+from arena.answer.limit.curve import STRONGEST
+from arena.answer.limit.distance import Apart, distance
+from arena.answer.limit.limit import Limit, own_limits
 from arena.answer.sentence import sentence
 from arena.records import write_atomically
 
@@ -59,15 +62,6 @@ class Strongest:
 
 
 @dataclass(frozen=True)
-class Limit:
-    """The detectability that remains as rounds grow. It takes six rounds or more to fit, and is not estimated yet."""
-
-    asymptote: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class ControlDifference:
     """AUC of the strongest technique less that of a matched control, with a 95% interval."""
 
@@ -80,7 +74,9 @@ class ControlDifference:
 class Verdict:
     """``verdict.json``: the keys are the fields.
 
-    ``faults`` flags a race whose generator was rolled back while it trained; contrasts leave it out.
+    ``limit`` is where the strongest technique's AUC levels off as rounds go on; where it is None, ``limit_reason`` says
+    why. ``distance`` is what the strongest technique's judges say of the laws of real and fake. ``faults`` flags a race
+    whose generator was rolled back while it trained; contrasts leave it out.
     """
 
     answer: Answer
@@ -90,6 +86,8 @@ class Verdict:
     techniques: Mapping[str, TechniqueAnswer]
     strongest: Strongest | None
     limit: Limit | None
+    limit_reason: str
+    distance: Apart | None
     control: Mapping[str, ControlDifference | None] | None
     guards: Guards
     faults: tuple[str, ...]
@@ -129,14 +127,18 @@ def verdict(
     found = findings(runs, people)
     held = guards(runs, [its for its in found if not its.people])
     answer = decide(found, held)
+    strongest = _strongest(runs, found, terms.answer.alpha)
+    levelled = own_limits(runs).get(STRONGEST)
     return Verdict(
         answer=answer,
         margin=terms.answer.margin,
         alpha=terms.answer.alpha,
         round=terms.last_round,
         techniques={its.technique: _technique(its, terms.answer.alpha) for its in found},
-        strongest=_strongest(runs, found, terms.answer.alpha),
-        limit=None,
+        strongest=strongest,
+        limit=levelled and levelled.its.limit,
+        limit_reason=levelled.its.reason if levelled else "no technique was judged on validation in every round",
+        distance=strongest and Apart.of(distance(runs, strongest.technique)),
         control=control,
         guards=held,
         faults=tuple(fault for run in runs for fault in run.faults),

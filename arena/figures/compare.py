@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arena.answer.conditions import Condition
+from arena.answer.limit.axes import axes
+from arena.answer.limit.limit import limits
 from arena.figures.ladder import generator_of, ladder, rung
+from arena.figures.limit import limit_by_resource, limit_by_round
 from arena.figures.quality import quality, way
 from arena.figures.style import save
 from arena.figures.tables import ways_table, write_table
@@ -14,7 +17,10 @@ LONGEST = 44
 
 
 def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
-    """Draw what compares conditions: quality against detectability, and the ladder where generators differ.
+    """Draw what compares conditions.
+
+    That is quality against detectability, limits beside those of matched controls, curves along what a sweep gave more
+    of, and the ladder where generators differ.
 
     Args:
         groups: conditions, of one run or several each.
@@ -35,12 +41,28 @@ def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
             *([name, its.name, str(len(its.runs))] for name, its in zip(named, groups, strict=True)),
         ]
         written.append(write_table(table, out / "conditions"))
+    written += _limits(groups, out)
     for access, alike in _by_access(groups).items():
         if len({generator_of(its)[0] for its in alike}) > 1:
             name = "ladder" if len(_by_access(groups)) == 1 else f"ladder_{access}"
             margin = alike[0].runs[0].declared.answer.margin
             written.append(save(ladder([rung(its) for its in alike], margin), out / name))
     return [path for paths in written for path in paths]
+
+
+def _limits(groups: Sequence[Condition], out: Path) -> list[list[Path]]:
+    """Of each condition that has a control here; and along every resource in which three conditions or more differ."""
+    written = []
+    found = limits(groups)
+    compared = [its for its in groups if its.controls(groups)]
+    for number, its in enumerate(compared, 1):
+        margin = its.runs[0].declared.answer.margin
+        name = "limit" if len(compared) == 1 else f"limit_{number}"
+        written.append(save(limit_by_round(found[its.name], margin), out / name))
+    if along := axes(groups):
+        margin = groups[0].runs[0].declared.answer.margin
+        written.append(save(limit_by_resource(along, margin), out / "limit_by_resource"))
+    return written
 
 
 def short_names(groups: Sequence[Condition]) -> list[str]:

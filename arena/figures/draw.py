@@ -5,8 +5,14 @@ from pathlib import Path
 from arena.answer.conditions import conditions
 from arena.answer.declared import declared, read_config
 from arena.answer.finished import read_run
+from arena.answer.limit.distance import distances_of
+from arena.answer.limit.limit import own_limits
 from arena.answer.verdict import verdict
+from arena.figures.bags import bags
 from arena.figures.game import game_table
+from arena.figures.highlight import highlighted
+from arena.figures.limit import limit_by_round
+from arena.figures.margins import margin_curves
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
 from arena.figures.quality import quality, way
@@ -52,9 +58,17 @@ def draw_all(run: Path, out: Path) -> list[Path]:
         tables["game"] = game_table(games)
     if (run / "verdict.json").is_file():
         finished = read_run(run)
-        tables["verdict"] = verdict_table(verdict([finished]))
+        found = verdict([finished])
+        tables["verdict"] = verdict_table(found)
         its = way(conditions([finished])[0], f"access={finished.access}")
         if its.steps:
             figures["quality"] = quality([its])
+        if levelled := own_limits([finished]):
+            figures["limit"] = limit_by_round(levelled, margin)
+        distances = distances_of(finished)
+        if any(its.bags for its in distances):
+            figures["bags"] = bags(distances, highlighted(found))
+        if any(its.margins for its in distances):
+            figures["margins"] = margin_curves(distances, highlighted(found))
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]
     return written + [path for name, table in tables.items() for path in write_table(table, out / name)]

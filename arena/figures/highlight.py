@@ -6,6 +6,8 @@ from typing import NamedTuple
 from matplotlib.lines import Line2D
 
 from arena.answer.limit.distance import Distance
+from arena.answer.verdict import Verdict
+from arena.config import STACK
 
 PALE = "#b4b4b4"
 
@@ -20,6 +22,13 @@ class Mark(NamedTuple):
 
 # Okabe & Ito (2008), from dark to light.
 MARKS = (Mark("#00324e", "o", True), Mark("#d55e00", "s", False), Mark("#56b4e9", "^", True))
+
+
+def highlighted(found: Verdict) -> list[str]:
+    """The techniques of a verdict, those first that a reader asks for: the strongest, the stack, then by AUC."""
+    by_auc = sorted(found.techniques, key=lambda name: -(found.techniques[name].auc or 0.0))
+    first = [] if found.strongest is None else [found.strongest.technique]
+    return list(dict.fromkeys([*first, STACK, *by_auc]))
 
 
 def in_full(distances: Sequence[Distance], highlighted: Sequence[str]) -> list[tuple[Distance, Mark]]:

@@ -49,7 +49,8 @@ def limit_by_round(found: Mapping[str, TechniqueLimit], margin: float) -> Figure
         found: the limits of one condition, by kind.
         margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
     """
-    columns = list(found.values())
+    # Where the stack is the strongest in every round, one column says both.
+    columns = list({its.its.curve.techniques: its for its in found.values()}.values())
     controls = [name for name in CONTROLS if any(name in its.controls for its in columns)]
     above = [[(OWN, its.its), *((CONTROLS[name], its.controls[name].its) for name in its.controls)] for its in columns]
     below = [

@@ -1,53 +1,46 @@
 """``report.html``: one self-contained page, the verdict's sentence first."""
 
-import base64
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
 
 from arena.answer.declared import read_config
 from arena.answer.finished import read_run
 from arena.answer.guards import Guards
-from arena.answer.verdict import Verdict, read_verdict
-from arena.figures.mixing import mixing, read_mixing
-from arena.figures.payoff import payoff_map
-from arena.figures.rounds import read_rounds, rounds_of_images
-from arena.figures.series import Series, read_series
-from arena.figures.style import NARROW, png
-from arena.figures.timeline import timeline
+from arena.answer.limit.distance import distances_of
+from arena.answer.limit.limit import own_limits
+from arena.answer.limit.words import distance_in_words, limits_in_words
+from arena.answer.verdict import verdict as judge
+from arena.figures.game import game_table
+from arena.figures.series import read_series
+from arena.game.game import game
 from arena.metrics.frechet import frechet_name
 from arena.records import (
     ControlRecord,
     FitnessRecord,
     PhaseRecord,
     QualityRecord,
-    Record,
     TechniqueRecord,
-    read_records,
     write_atomically,
 )
 from arena.report.outcome import in_words, outcome
+from arena.report.pictures import (
+    bags_picture,
+    images_picture,
+    limit_picture,
+    margins_picture,
+    mixing_picture,
+    payoff_picture,
+    timeline_picture,
+)
 from arena.report.quiz import quiz_section
 from arena.report.settings import command, environment, settings
 
 ANSWERS = {"passes_all": "Passes all", "caught": "Caught", "undecided": "Undecided", "invalid": "Invalid"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as data URIs, for a wide and a narrow window, with its text alternative and its caption."""
-
-    wide: str
-    narrow: str
-    width: int
-    alt: str
-    caption: str
 
 
 class GuardRow(NamedTuple):
@@ -87,8 +80,9 @@ def write_report(run: Path) -> Path:
 
 def page(run: Path) -> str:
     """The page as HTML; see ``write_report``."""
-    config, records, verdict = read_config(run), read_records(run), read_verdict(run)
-    series = read_series(run, records)
+    config, finished = read_config(run), read_run(run)
+    records, verdict = finished.records, judge([finished])
+    series, distances = read_series(run, records), distances_of(finished)
     template = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(files("arena.report").joinpath("template.html").read_text(encoding="utf-8"))
@@ -99,11 +93,18 @@ def page(run: Path) -> str:
         answer=ANSWERS[verdict.answer],
         verdict=verdict,
         rows=outcome(verdict, series),
-        timeline=_timeline(series, verdict),
-        images=_images(run),
-        mixing=_mixing(run),
-        quiz=quiz_section(read_run(run)),
-        payoff=_payoff(records, series),
+        timeline=timeline_picture(series, verdict),
+        images=images_picture(run),
+        mixing=mixing_picture(run),
+        quiz=quiz_section(finished),
+        limit=limit_picture(finished, verdict),
+        distance=[bags_picture(distances, verdict), margins_picture(distances, verdict)],
+        said=[
+            *limits_in_words(own_limits([finished])),
+            *([distance_in_words(verdict.distance)] if verdict.distance else []),
+        ],
+        payoff=payoff_picture(records, series),
+        game=game_table(games) if (games := game(run, records)) else [],
         guards=_guards(verdict.guards),
         quality=quality,
         frechet=frechet_name(quality[-1].features) if quality else "",
@@ -119,68 +120,6 @@ def page(run: Path) -> str:
         declared=config.get("declared"),
         number=in_words,
     )
-
-
-def _timeline(series: Sequence[Series], verdict: Verdict) -> Picture:
-    first, last = min((its.rounds[0] for its in series), default=0), verdict.round
-    ways = [
-        f"{its.title}, from {in_words(its.at('fresh', first).auc)} to {in_words(its.at('fresh', last).auc)}"
-        for its in series
-    ]
-    return _picture(
-        timeline(series, verdict.margin),
-        timeline(series, verdict.margin, columns=2, panel=NARROW),
-        alt=f"Line charts of AUC over rounds {first} to {last}, one a technique. Fresh judges: {'; '.join(ways)}.",
-        caption="Every round's fakes first meet the detectors of the round before (frozen), which then retrain on them "
-        "(retrained). Only fresh judges, trained from scratch and never attacked, count for the verdict.",
-    )
-
-
-def _payoff(records: Sequence[Record], series: Sequence[Series]) -> Picture | None:
-    if max((len(its.rounds) for its in series), default=0) < 2:
-        return None  # one cell is no matrix
-    return _picture(
-        payoff_map(records, series),
-        payoff_map(records, series, columns=2, panel=NARROW),
-        alt="Matrices of AUC, one a technique: rows are rounds of fakes, columns rounds of detectors.",
-        caption="Left of the framed diagonal, detectors meet fakes made after them; right of it, fakes made before. "
-        "The lighter, the more fakes are told from reals. A white corner: below 1/2 beyond error, a wrong sign.",
-    )
-
-
-def _images(run: Path) -> Picture | None:
-    rows = read_rounds(run)
-    if not rows:
-        return None
-    return _picture(
-        rounds_of_images(rows),
-        rounds_of_images(rows, columns=8),
-        alt=f"Sample images in {len(rows)} rows: {', '.join(name for name, _ in rows)}.",
-        caption="Held-out real images, and below them the fakes of every round, not selected; a column follows one z.",
-    )
-
-
-def _mixing(run: Path) -> Picture | None:
-    grid = read_mixing(run)
-    if grid is None:
-        return None
-    return _picture(
-        mixing(grid),
-        mixing(grid, across=1),
-        alt=f"Grids of {len(grid.sources)} sources by {len(grid.destinations)} destinations, one a level of style: "
-        f"{', '.join(grid.levels)}.",
-        caption="Style mixing: one level of styles comes from the image on the left, all others from the image on top. "
-        "To look at, not what the judges saw.",
-    )
-
-
-def _picture(wide: Figure, narrow: Figure, alt: str, caption: str) -> Picture:
-    width = round(130 * wide.get_size_inches()[0])
-    return Picture(_data_uri(wide), _data_uri(narrow), width, alt, caption)
-
-
-def _data_uri(figure: Figure) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(figure)).decode()}"
 
 
 def _guards(guards: Guards) -> list[GuardRow]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from arena.answer.finished import FinishedRun
 from arena.answer.limit.bags import BagCurve, ImagesNeeded, bag_curve, images_needed
@@ -71,6 +72,11 @@ def distance(runs: FinishedRun | Sequence[FinishedRun], technique: str) -> Dista
     )
 
 
+def distances_of(run: FinishedRun) -> list[Distance]:
+    """The distance that each technique of a run tells of, those judging one image at a time."""
+    return [distance(run, technique) for technique in run.declared.techniques if technique != BAG]
+
+
 def _lacking(runs: Sequence[FinishedRun], technique: str) -> str:
     if technique == BAG:
         return "bag: its scores are of many images together, not of one"
@@ -81,3 +87,37 @@ def _lacking(runs: Sequence[FinishedRun], technique: str) -> str:
 
 def _panel(run: FinishedRun, technique: str) -> Panel:
     return panel([read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())])
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What of a distance a verdict states; None where nothing can be said.
+
+    Args:
+        technique: whose fresh judges say it.
+        total_variation: lower 95% bound.
+        jensen_shannon_bits: lower 95% bound.
+        images: from one source, for decisions right 99 times in 100, as measured on bags of held-out images.
+        images_chernoff: as many suffice by Chernoff's bound.
+        margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.degradation``.
+    """
+
+    technique: str
+    total_variation: float | None
+    jensen_shannon_bits: float | None
+    images: int | None
+    images_chernoff: int | None
+    margins: Mapping[Degradation, float | None]
+
+    @classmethod
+    def of(cls, found: Distance) -> Self:
+        """The figures without their intervals, curves and reasons."""
+        variation, bits, images = found.total_variation, found.jensen_shannon_bits, found.images
+        return cls(
+            found.technique,
+            None if variation is None else variation.low,
+            None if bits is None else bits.low,
+            None if images is None else images.measured.n,
+            None if images is None else images.chernoff.n,
+            {kind: its.level for kind, its in found.margins.items()},
+        )

@@ -105,11 +105,11 @@ def limits(groups: Sequence[Condition]) -> dict[str, dict[str, TechniqueLimit]]:
     return found
 
 
-def run_limits(run: FinishedRun) -> dict[str, TechniqueLimit]:
-    """The limits of one run by itself."""
+def own_limits(runs: Sequence[FinishedRun]) -> dict[str, TechniqueLimit]:
+    """The limits of one run, or of the runs of one condition, without its controls."""
     return {
-        kind: TechniqueLimit(kind, its.limit, _floor([run], its.limit.curve.techniques[-1]), {})
-        for kind, its in _measure([run]).items()
+        kind: TechniqueLimit(kind, its.limit, _floor(runs, its.limit.curve.techniques[-1]), {})
+        for kind, its in _measure(runs).items()
     }
 
 
@@ -118,7 +118,7 @@ def of_verdict(found: Mapping[str, TechniqueLimit]) -> Limit | None:
     return found[STRONGEST].its.limit if STRONGEST in found else None
 
 
-def pairs(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
+def matched(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
     """Indices of the runs that pair: with equal seeds and start, and no generator that was rolled back."""
     return [
         (i, j)
@@ -182,7 +182,7 @@ def _difference(
     """The paired curve of AUC here less AUC there, over the rounds that both were judged at."""
     (our_runs, here), (their_runs, there) = ours, theirs
     rounds = sorted(set(here.rounds) & set(there.rounds))
-    pairing = pairs(our_runs, their_runs)
+    pairing = matched(our_runs, their_runs)
     if not (rounds and pairing):
         return None
     at, other_at = ([side.rounds.index(round) for round in rounds] for side in (here, there))

@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import norm
 
 from arena.answer.conditions import conditions
+from arena.answer.finished import read_run
 from arena.answer.limit.curve import Curve, Point, curve, run_curve
-from arena.answer.limit.limit import Limit, fitted, less, limits, of_verdict, pairs, run_limits
+from arena.answer.limit.limit import Limit, fitted, less, limits, matched, of_verdict, own_limits
 from arena.answer.limit.saturating import saturation
 from arena.metrics.delong import influence, mean
 from arena.records import Scores, read_scores
@@ -104,7 +105,7 @@ def test_the_floor_is_the_oracles(found, groups):
 
 
 def test_one_run_by_itself(groups):
-    its = run_limits(groups[0].runs[0])["stack"]
+    its = own_limits(groups[0].runs[:1])["stack"]
     assert its.its.curve.runs == 1
     assert its.controls == {}
     limit = its.its.limit
@@ -114,7 +115,7 @@ def test_one_run_by_itself(groups):
 
 def test_a_falling_curve_falls_to_its_limit(tmp_path):
     aucs = list(0.9 + 0.095 * np.exp(-1.5 * np.arange(9)))
-    its = run_limits(curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000))["stack"].its
+    its = own_limits([curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000)])["stack"].its
     assert its.limit is not None
     assert its.limit.low < 0.9 < its.limit.high
     assert its.limit.asymptote == pytest.approx(0.9, abs=0.02)
@@ -122,14 +123,14 @@ def test_a_falling_curve_falls_to_its_limit(tmp_path):
 
 def test_five_rounds_are_too_few(tmp_path):
     run = curved_run(tmp_path, {"cnn": [0.9, 0.8, 0.7, 0.6, 0.6], "stack": [0.95, 0.9, 0.85, 0.8, 0.8]}, n=60)
-    found = run_limits(run)
+    found = own_limits([run])
     assert of_verdict(found) is None
     assert found["stack"].its.reason == "5 points, where it takes 6"
 
 
 def test_runs_that_do_not_pair_have_no_difference(groups):
     moved = [dataclasses.replace(run, seed=run.seed + 10) for run in groups[1].runs]
-    assert pairs(groups[0].runs, moved) == []
+    assert matched(groups[0].runs, moved) == []
     lone = limits([groups[0], dataclasses.replace(groups[1], runs=tuple(moved))])
     assert lone["access=white_box"]["stack"].controls["none"].difference is None
 
@@ -143,7 +144,7 @@ def test_every_score_file_is_read_once(tmp_path, monkeypatch):
         return read_scores(path, scores)
 
     monkeypatch.setattr("arena.answer.finished.read_scores", counted)
-    kinds = run_limits(run)
+    kinds = own_limits([read_run(run.path)])
     assert len(read) == len(set(read))
     named = {(name, k) for its in kinds.values() for k, name in enumerate(its.its.curve.techniques)}
     assert len(read) == 3 * len(named)
