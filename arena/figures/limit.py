@@ -77,7 +77,7 @@ def limit_by_round(found: Mapping[str, TechniqueLimit], margin: float) -> Figure
             panels[2, 0].set_ylabel("AUC less the control's")
         _alike(panels[0])
         legend = _legend(margin, controls, any(its.floor for its in columns))
-        figure.legend(handles=legend, loc="outside upper left", ncols=3, handlelength=2.6)
+        figure.legend(handles=legend, loc="outside upper left", ncols=1 + len(columns), handlelength=2.6)
     return figure
 
 
@@ -104,7 +104,8 @@ def limit_by_resource(found: Sequence[Axis], margin: float) -> Figure:
             _say(panels[1, column], words[column])
         panels[0, 0].set_ylabel("AUC at the last round")
         _alike(panels[0])
-        figure.legend(handles=_legend(margin, [], False), loc="outside upper left", ncols=3, handlelength=2.6)
+        legend = _legend(margin, [], False)
+        figure.legend(handles=legend, loc="outside upper left", ncols=min(3, 1 + len(found)), handlelength=2.6)
     return figure
 
 

@@ -76,13 +76,16 @@ def test_contract_of_verdict_json(passed):
     found = read_verdict(passed)
     found.write(passed)
     written = json.loads((passed / "verdict.json").read_text())
-    told = ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit", "control", "guards"]
-    assert list(written) == [*told, "faults", "sentence"]
+    told = ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit"]
+    assert list(written) == [*told, "limit_reason", "distance", "control", "guards", "faults", "sentence"]
     assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "told", "finding"}
     assert [its["told"] for its in written["techniques"].values()] == [True, False]
     assert list(written["guards"]) == ["quality", "variety", "memorisation", "judges", "provenance"]
     assert all(set(guard) == {"figure", "threshold", "holds"} for guard in written["guards"].values())
     assert written["limit"] is None
+    assert written["limit_reason"] == "2 points, where it takes 6"
+    distance = ["technique", "total_variation", "jensen_shannon_bits", "images", "images_chernoff", "margins"]
+    assert list(written["distance"]) == distance
     assert written["control"] is None
     assert (written["margin"], written["alpha"], written["round"]) == (0.05, 0.05, 1)
 
