@@ -10,10 +10,10 @@ from arena.figures.limit import limit_by_resource, limit_by_round
 from arena.figures.style import png
 
 
-def curve_to(limit, rounds=8, rate=1.5):
+def curve_to(limit, rounds=8, rate=1.5, technique="stack"):
     x = np.arange(float(rounds))
     return fitted(
-        Curve(x, limit + (0.99 - limit) * np.exp(-rate * x), 0.004**2 * np.eye(rounds), ("stack",) * rounds, 3)
+        Curve(x, limit + (0.99 - limit) * np.exp(-rate * x), 0.004**2 * np.eye(rounds), (technique,) * rounds, 3)
     )
 
 
@@ -28,7 +28,7 @@ OWN, NONE, SLOW = curve_to(0.7), curve_to(0.85), curve_to(0.6, rate=0.1)
 FOUND = {
     kind: TechniqueLimit(
         kind,
-        OWN,
+        OWN if kind == "stack" else curve_to(0.7, technique="cnn"),
         Floor(0.5, 0.46, 0.54),
         {"none": ControlLimit(NONE, difference(OWN, NONE)), "placebo": ControlLimit(SLOW, difference(OWN, SLOW))},
     )
@@ -58,6 +58,11 @@ def test_the_points_and_limits_drawn_are_those_found(figure):
     assert drawn(panel, "limit/fresh judges/limit") == pytest.approx(OWN.limit.asymptote)
     np.testing.assert_allclose(drawn(below, "difference/control: none"), OWN.curve.values - NONE.curve.values)
     assert drawn(below, "difference/control: none/limit") == pytest.approx(-0.15, abs=0.01)
+
+
+def test_where_the_stack_is_always_strongest_one_column_says_both(figure):
+    alike = {kind: dataclasses.replace(FOUND["stack"], kind=kind) for kind in FOUND}
+    assert 2 * len(limit_by_round(alike, 0.05).axes) == len(figure.axes)
 
 
 def test_what_is_not_identifiable_has_no_limit_drawn_and_says_why(figure):

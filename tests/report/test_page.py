@@ -85,7 +85,7 @@ def test_names_are_escaped(html):
 def test_every_picture_opens_and_has_words_instead(html):
     page = Page(html)
     pictures = [picture for picture in page.all("img") if picture["alt"]]  # those of the quiz tell nothing
-    assert len(pictures) == 3
+    assert len(pictures) == 5  # race, images, limit, bags, payoff
     for attributes in pictures:
         assert len(attributes["alt"]) > 40
     for uri in [p["src"] for p in pictures] + [s["srcset"] for s in page.all("source")]:
@@ -110,11 +110,11 @@ def test_light_and_dark_and_a_phone_are_thought_of(html):
     assert Page(html).all("html") == [{"lang": "en"}]
 
 
-def test_a_run_without_banks_or_responses_shows_the_timeline_alone(tmp_path):
+def test_a_run_without_banks_or_responses_shows_the_timeline_and_the_bags_alone(tmp_path):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
     for bank in (run / "banks").iterdir():
         bank.unlink()
-    assert len(Page(write_report(run).read_text(encoding="utf-8")).all("img")) == 1
+    assert len(Page(write_report(run).read_text(encoding="utf-8")).all("img")) == 2
 
 
 def test_a_path_that_is_no_finished_run_is_one_line_and_exit_code_2(tmp_path, capsys):

@@ -14,6 +14,7 @@ from PIL import Image
 from arena.answer.declared import read_config
 from arena.answer.verdict import read_verdict
 from arena.arena import Arena
+from arena.figures.rounds import APART
 from arena.figures.series import on_timeline, read_series
 from arena.figures.style import REGIMES
 from arena.records import PhaseRecord, QualityRecord, TrainingRecord, read_records
@@ -114,7 +115,9 @@ def test_the_pictures_are_there_one_a_round(tracked: Arena, offline: OfflineRun)
             pixels = np.asarray(image.convert("L"))
         scale = 72 // 8
         fakes = np.load(tracked.run / "banks" / f"round_{r:02d}.npz")["test"][0, 0]
-        top, bottom = (pixels[y : y + 72, 124 : 124 + 72][scale // 2 :: scale, scale // 2 :: scale] for y in (0, 76))
+        top, bottom = (
+            pixels[y : y + 72, 124 : 124 + 72][scale // 2 :: scale, scale // 2 :: scale] for y in (0, 76 + APART)
+        )
         assert (top == reals).all(), "reals above"
         assert (bottom == fakes).all(), "the fakes of that round below"
     last = offline.history[-1]
