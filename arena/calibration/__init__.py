@@ -1,0 +1,1 @@
+"""The instrument on controls whose outcome is known, many times over (rule of evidence 7)."""

@@ -1,0 +1,45 @@
+"""``python -m arena.calibration --out DIR [overrides]``: controls of known outcome, through the whole pipeline, many times.
+
+Real images are judged as if they were fakes, on digits and on portraits: how often does the instrument say what it must
+not? Copies must be invalid, a planted artefact caught. The same command with the same DIR goes on where it was
+interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from arena.errors import ArenaError
+from arena.threads import wait_shortly
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the study; 0, or 2 with one line on stderr, or 130 where it was interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m arena.calibration", description=__doc__)
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where outcomes, tables and figure go")
+    parser.add_argument("overrides", nargs="*", help="as of python -m arena, on top of experiment=calibration")
+    options = parser.parse_args(arguments)
+    wait_shortly()
+    try:
+        run(options.out, options.overrides)
+    except (ArenaError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(out: Path, overrides: Sequence[str]) -> None:
+    from rich.console import Console
+
+    from arena.calibration.plan import ARMS
+    from arena.calibration.study import study
+
+    study(ARMS, overrides, out, Console())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
