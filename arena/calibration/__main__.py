@@ -1,4 +1,4 @@
-"""``python -m arena.calibration --out DIR [overrides]``: controls of known outcome, through the whole pipeline, many times.
+"""``python -m arena.calibration --out DIR [overrides]``: controls of known outcome, judged many times over.
 
 Real images are judged as if they were fakes, on digits and on portraits: how often does the instrument say what it must
 not? Copies must be invalid, a planted artefact caught. The same command with the same DIR goes on where it was
@@ -7,6 +7,7 @@ interrupted.
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,12 +34,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(out: Path, overrides: Sequence[str]) -> None:
+    """Carry out what is left of the study, and write tables and figure.
+
+    Raises:
+        ArenaError: for overrides no arena can be built with.
+    """
+    # Nothing heavy is imported before there is something to run.
     from rich.console import Console
 
     from arena.calibration.plan import ARMS
     from arena.calibration.study import study
+    from arena.calibration.table import expected_table, nulls_table, power_table
+    from arena.config import AnswerConfig
+    from arena.figures.calibration import calibration
+    from arena.figures.style import png
+    from arena.figures.tables import to_csv, to_latex
+    from arena.records import write_atomically
 
-    study(ARMS, overrides, out, Console())
+    console, start = Console(), time.monotonic()
+    outcomes = study(ARMS, overrides, out, console)
+    tables = {
+        "expected": expected_table(outcomes, AnswerConfig.alpha),
+        "nulls": nulls_table(outcomes),
+        "power": power_table(outcomes),
+    }
+    for name, table in tables.items():
+        write_atomically(out / f"{name}.csv", to_csv(table).encode())
+        write_atomically(out / f"{name}.tex", to_latex(table).encode())
+    write_atomically(out / "calibration.png", png(calibration(outcomes)))
+    console.print(f"{(time.monotonic() - start) / 3600:.2f} hours; wrote {out}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
         n_fake: fakes tested.
         auc: of its fresh judges.
         of_images: variance that falls with the images.
-        of_reals: the part of it that is DeLong's of the reals.
+        of_reals: the part of it that the reals have, who are in it ``MEETINGS`` times what DeLong gives them.
         of_judges: variance that falls with the judges' number.
         df: degrees of freedom of the two together.
         finding: passes, caught, undecided or unfit.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from arena.generators.artefacts import Artefact
+from arena.calibration.summary import STRONG
 
 EXPERIMENT = "experiment=calibration"
 
@@ -24,7 +24,7 @@ class Arm:
     overrides: tuple[str, ...]
     trials: int
     control: str = "oracle"
-    artefact: Artefact | None = None
+    artefact: str | None = None
     amplitude: int = 0
 
     def of_trial(self, trial: int) -> list[str]:
@@ -41,8 +41,8 @@ MANY = ("data=portraits", "data.n=10000")
 JUDGE_REALS = (100, 200, 400, 800, 1600, 3000)
 NULLS, OF_NETWORKS, CONTROLS, POWERS = 200, 20, 8, 6
 """Trials of an arm: of cheap techniques on reals alone, of networks, of the other controls, of the power."""
-STRONG = 4
-"""Grey levels of a checkerboard that every trial must catch: on digits of 17, on portraits twice as many of 256."""
+LEVELS = 4
+"""Grey levels of the artefact that every trial must catch: on digits of 17; on portraits twice as many, of 256."""
 
 ARMS: tuple[Arm, ...] = (
     Arm("digits", DIGITS, NULLS),
@@ -50,8 +50,8 @@ ARMS: tuple[Arm, ...] = (
     Arm("digits, cnn", (*DIGITS, "battery=small"), OF_NETWORKS),
     Arm("digits", DIGITS, CONTROLS, "copycat"),
     Arm("portraits", PORTRAITS, CONTROLS, "copycat"),
-    Arm("digits", DIGITS, CONTROLS, "planted", "checkerboard", STRONG),
-    Arm("portraits", PORTRAITS, CONTROLS, "planted", "checkerboard", 2 * STRONG),
+    Arm("digits", DIGITS, CONTROLS, "planted", STRONG, LEVELS),
+    Arm("portraits", PORTRAITS, CONTROLS, "planted", STRONG, 2 * LEVELS),
     *(Arm("digits", DIGITS, CONTROLS, "planted", "upsampling_trace", k) for k in (1, 2, 4)),
     *(Arm("portraits", PORTRAITS, CONTROLS, "planted", "upsampling_trace", k) for k in (1, 2, 4, 8, 16)),
     *(Arm(f"{reals} judge reals", (*MANY, f"judge.reals={reals}"), POWERS) for reals in JUDGE_REALS),

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.stats import binomtest, kstest
 
 from arena.calibration.outcome import Outcome
 
 CONFIDENCE = 0.95
 """Of the intervals under test."""
+STRONG = "checkerboard"
+"""The artefact that is planted to be caught in every trial; any other is planted to see how faint may be."""
 SURE = 0.999
 """Of a bound that an instrument in order breaks by chance alone."""
 
@@ -111,29 +112,26 @@ class Expectation:
     holds: bool | None
 
 
-def expectations(outcomes: Sequence[Outcome], alpha: float, strong: int) -> list[Expectation]:
-    """Every control of the study with what it should have shown.
+def expectations(outcomes: Sequence[Outcome], alpha: float) -> list[Expectation]:
+    """Every control of the study with what it should have shown. Of a faint artefact nothing is expected.
 
     Args:
         outcomes: of the study.
         alpha: of the verdict, family-wise over a battery.
-        strong: amplitude, in grey levels, from which on a checkerboard must be caught.
     """
-    rows = []
+    rows: list[Expectation] = []
     groups: dict[tuple[str, str, str, int], list[Outcome]] = {}
     for line in outcomes:
         groups.setdefault((line.arm, line.control, line.artefact, line.amplitude), []).append(line)
     for (arm, control, artefact, amplitude), lines in groups.items():
         caught, invalid = answered(lines, "caught"), answered(lines, "invalid")
         if control == "oracle":
-            rows.append(
-                Expectation(arm, control, f"caught at most {alpha:.0%}", str(caught), caught.is_at_most(alpha))
-            )
+            rows.append(Expectation(arm, control, f"caught at most {alpha:.0%}", str(caught), caught.is_at_most(alpha)))
         elif control == "copycat":
             rows.append(Expectation(arm, control, "invalid", str(invalid), invalid.count == invalid.trials))
         else:
             name = f"{artefact}, {amplitude} levels"
-            must = artefact == "checkerboard" and amplitude >= strong
+            must = artefact == STRONG
             holds = caught.count == caught.trials if must else None
             rows.append(Expectation(arm, name, "caught" if must else "", f"caught {caught}", holds))
     return rows

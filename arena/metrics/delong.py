@@ -16,6 +16,11 @@ from arena.records import Scores
 # A class ranked without fault may hide a share of 3/n of wrong images at one-sided 95% (the rule of three, Hanley &
 # Lippman-Hand 1983). Four unseen wrong images are the fewest whose normal bound is no tighter, down to alpha = 0.01.
 UNSEEN_IMAGES = 4
+# Over cross-fitted folds every pair of reals of two folds meets twice: one teaches the judge that tests the other, and
+# the other way round. DeLong's variance takes folds as independent, and misses that such pairs say the same twice: for
+# judges linear in what they learn, up to as much as it has for the reals. Of one sample no unbiased estimate of the
+# variance exists (Bengio & Grandvalet 2004), so that much is what we suppose.
+MEETINGS = 2
 # Fakes of different banks share no image though they share the index in their bank.
 BANK_STRIDE = 1 << 40
 
@@ -26,8 +31,8 @@ class Influence:
 
     Args:
         value: the AUC, or the combination.
-        real: (n,) influence of each real, and its source in ``real_id`` (sorted, unique): where persons are known, of
-            each person, whose images err together.
+        real: (n,) influence of each real (over cross-fitted folds, times the root of ``MEETINGS``), and its source in
+            ``real_id`` (sorted, unique): where persons are known, of each person, whose images err together.
         fake: (m,) influence of each fake image, and its key in ``fake_id`` (sorted, unique over banks).
         floor: variance that no image seen can show: see ``floor_variance``.
     """
@@ -41,7 +46,7 @@ class Influence:
 
     @property
     def variance(self) -> float:
-        """Variance of ``value`` over draws of the test images; for one AUC DeLong's, not below the floor."""
+        """Variance of ``value`` over draws of the images; for one AUC without folds DeLong's, not below the floor."""
         return float(self.real @ self.real + self.fake @ self.fake) + self.floor
 
     def of_bank(self, bank: int) -> "Influence":
@@ -76,7 +81,8 @@ def influence(scores: Scores, bank: int = 0) -> Influence:
     """The AUC of one judge, averaged over its folds (never pooled: each fold has a judge of its own), with influences.
 
     Args:
-        scores: per-image scores; every fold holds at least two images of each class.
+        scores: per-image scores; every fold holds at least two images of each class, and the reals of each taught the
+            judges of the others.
         bank: number of the bank of fakes, where influences of several banks will meet.
 
     Raises:
@@ -104,8 +110,9 @@ def influence(scores: Scores, bank: int = 0) -> Influence:
     real_id, real = _added([scores.source[is_real]], [values[is_real]])
     fake_id, fake = _added([scores.source[~is_real]], [values[~is_real]])
     seen = float(real @ real + fake @ fake)
-    found = Influence(auc, real_id, real, fake_id, fake, floor_variance(auc, seen, len(real), len(fake)))
-    return found.of_bank(bank)
+    floor = floor_variance(auc, seen, len(real), len(fake))
+    meetings = MEETINGS if len(folds) > 1 else 1
+    return Influence(auc, real_id, np.sqrt(meetings) * real, fake_id, fake, floor).of_bank(bank)
 
 
 def floor_variance(auc: float, seen: float, n_real: int, n_fake: int) -> float:

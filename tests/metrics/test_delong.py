@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from arena.answer.estimate import estimate
-from arena.metrics.delong import combine, floor_variance, influence, mean, placements
+from arena.metrics.delong import MEETINGS, combine, floor_variance, influence, mean, placements
 from tests.metrics.test_roc import scores_of
 
 
@@ -124,7 +124,41 @@ def test_judges_of_other_folds_average_like_bootstrap():
                 )
             ]
         draws.append(np.mean(aucs))
-    assert np.sqrt(together.variance) == pytest.approx(np.std(draws), rel=0.15)
+    # These judges learned from no image, so that no pair of reals meets but once.
+    once = together.fake @ together.fake + together.real @ together.real / MEETINGS
+    assert np.sqrt(once) == pytest.approx(np.std(draws), rel=0.15)
+
+
+@pytest.mark.parametrize(("shift", "learned"), [(0.0, True), (0.5, True), (0.0, False)])
+def test_cross_fitted_judges_of_few_reals_cover_nonetheless(shift, learned):
+    """Judges along the difference of two means: where reals of other folds taught them, DeLong's own interval fails.
+
+    The truth is what such judges reach on average, which 1/2 is where nothing is to be seen.
+    """
+    rng = np.random.default_rng(12)
+    folds, n, m, dimensions, repeats = 3, 20, 40, 20, 500
+    fold_real, fold_fake = (np.repeat(np.arange(folds), size) for size in (n, m))
+    values, plain, doubled = [], [], []
+    for _ in range(repeats):
+        reals, others = rng.normal(size=(2, folds * n, dimensions))
+        fakes, taught = (rng.normal(size=(folds * size, dimensions)) for size in (m, m))
+        fakes[:, 0] += shift
+        taught[:, 0] += shift
+        real, fake = np.zeros(folds * n), np.zeros(folds * m)
+        for fold in range(folds):
+            lesson = reals if learned else others
+            judge = taught.mean(axis=0) - lesson[fold_real != fold].mean(axis=0)
+            real[fold_real == fold] = reals[fold_real == fold] @ judge
+            fake[fold_fake == fold] = fakes[fold_fake == fold] @ judge
+        found = influence(scores_of(real, fake, fold_real, fold_fake))
+        values.append(found.value)
+        of_reals = found.real @ found.real
+        plain.append(found.variance - of_reals * (1 - 1 / MEETINGS))
+        doubled.append(found.variance)
+    off = np.abs(np.array(values) - (np.mean(values) if shift else 0.5))
+    covered = [np.sum(off < norm.ppf(0.975) * np.sqrt(variance)) for variance in (plain, doubled)]
+    assert covered[1] >= binom.ppf(1e-3, repeats, 0.95)
+    assert (covered[0] < binom.ppf(1e-3, repeats, 0.95)) == learned
 
 
 def test_banks_keep_their_fakes_apart():
