@@ -8,18 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 
 from arena.metrics.delong import Influence, combine, mean
 
-# A percentile bootstrap of few runs covers far too little (three seeds: 74% instead of 95%), hence t below this number.
-FEWEST_FOR_BOOTSTRAP = 10
-DRAWS = 9_999
 _LEAST_VARIANCE = 1e-18
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Estimate:
     """A value with its error.
 
@@ -31,7 +27,6 @@ class Estimate:
         images: images tested in the smaller class, in one run.
         repeats: judges of the one run, or runs.
         runs: runs; 1 where ``repeats`` counts judges.
-        draws: bootstrap draws of the value, which then give the bounds; None for t bounds.
     """
 
     value: float
@@ -41,7 +36,6 @@ class Estimate:
     images: int
     repeats: int
     runs: int
-    draws: NDArray[np.float64] | None = None
 
     @property
     def error(self) -> float:
@@ -50,26 +44,18 @@ class Estimate:
 
     def low(self, alpha: float) -> float:
         """Lower bound at one-sided level ``1 - alpha``; two bounds at alpha / 2 make the usual interval."""
-        if self.draws is not None:
-            return float(np.quantile(self.draws, alpha))
         return self.value - float(t.isf(alpha, self.df)) * self.error
 
     def high(self, alpha: float) -> float:
         """Upper bound at one-sided level ``1 - alpha``."""
-        if self.draws is not None:
-            return float(np.quantile(self.draws, 1.0 - alpha))
         return self.value + float(t.isf(alpha, self.df)) * self.error
 
     def p_above(self, bound: float) -> float:
         """One-sided p of H0: the value is at most ``bound``."""
-        if self.draws is not None:
-            return float(((self.draws <= bound).sum() + 1) / (len(self.draws) + 1))
         return float(t.sf((self.value - bound) / self.error, self.df))
 
     def p_below(self, bound: float) -> float:
         """One-sided p of H0: the value is at least ``bound``."""
-        if self.draws is not None:
-            return float(((self.draws >= bound).sum() + 1) / (len(self.draws) + 1))
         return float(t.cdf((self.value - bound) / self.error, self.df))
 
 
@@ -82,7 +68,7 @@ def estimate(runs: Sequence[Sequence[Influence]]) -> Estimate:
 
     Returns:
         One run: test images and judges' seeds. Two runs or more: t over runs, plus what all runs owe to the reals they
-        share; from ten runs on a bootstrap over runs and, jointly, over reals.
+        share. (A percentile bootstrap of ten runs covers 89%, of twenty 93%.)
     """
     if len(runs) == 1:
         return _over_judges(runs[0])
@@ -114,25 +100,7 @@ def _over_runs(runs: Sequence[Influence]) -> Estimate:
     of_runs = float(values.var(ddof=1)) / count
     images = min(min(len(run.real), len(run.fake)) for run in runs)
     df = _satterthwaite((of_images, images - 1), (of_runs, count - 1))
-    draws = _bootstrap(runs, values) if count >= FEWEST_FOR_BOOTSTRAP else None
-    return Estimate(float(values.mean()), of_images, of_runs, df, images, count, count, draws)
-
-
-def _bootstrap(runs: Sequence[Influence], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Draws of the mean: runs with replacement, and reals by id jointly over the runs drawn (to first order)."""
-    rng = np.random.default_rng(0)
-    ids, position = np.unique(np.concatenate([run.real_id for run in runs]), return_inverse=True)
-    influence = np.zeros((len(ids), len(runs)))
-    influence[position, np.repeat(np.arange(len(runs)), [len(run.real) for run in runs])] = np.concatenate(
-        [run.real for run in runs]
-    )
-    draws = []
-    for size in [DRAWS // 9] * 9:  # in blocks, to keep memory small
-        reals = rng.multinomial(len(ids), np.full(len(ids), 1.0 / len(ids)), size=size) - 1.0
-        taken = rng.multinomial(len(runs), np.full(len(runs), 1.0 / len(runs)), size=size) / len(runs)
-        draws.append(((values + reals @ influence) * taken).sum(axis=1))
-    floor = float(np.mean([run.floor for run in runs]))
-    return np.concatenate(draws) + np.sqrt(floor) * rng.standard_normal(DRAWS)
+    return Estimate(float(values.mean()), of_images, of_runs, df, images, count, count)
 
 
 def _satterthwaite(*parts: tuple[float, int]) -> float:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binom, norm
+from scipy.stats import binom, norm, t
 
 from arena.answer.estimate import estimate
 from arena.metrics.delong import MEETINGS, combine, floor_variance, influence, mean, placements
@@ -203,14 +203,13 @@ def test_estimate_of_runs_with_the_same_reals_keeps_their_error():
     assert naive < 0.8 * repeats
 
 
-def test_ten_runs_are_bootstrapped():
+def test_runs_with_reals_of_their_own_are_students_sample():
     rng = np.random.default_rng(11)
     judged = [[influence(scores_of(*rng.normal(size=(2, 80))), bank)] for bank in range(12)]
     apart = [[replace(one[0], real_id=one[0].real_id + 1000 * k)] for k, one in enumerate(judged)]
-    found = estimate(apart)
-    assert found.draws is not None
-    assert len(found.draws) == 9999
-    values = np.array([one[0].value for one in judged])
+    found, values = estimate(apart), np.array([one[0].value for one in judged])
     assert found.value == pytest.approx(values.mean())
-    assert found.low(0.05) < values.mean() < found.high(0.05)
+    assert found.df == pytest.approx(11, rel=1e-6)
+    interval = t.interval(0.9, 11, values.mean(), values.std(ddof=1) / np.sqrt(12))
+    assert (found.low(0.05), found.high(0.05)) == pytest.approx(interval, rel=1e-6)
     assert found.p_above(0.4) < 0.01 < 0.5 < found.p_above(0.6)
