@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, get_type_hints
 
@@ -9,6 +10,7 @@ import numpy as np
 from scipy.stats import t
 
 from arena.errors import ArenaError
+from arena.metrics.delong import MEETINGS
 from arena.records import write_atomically
 
 CHANCE = 0.5
@@ -53,19 +55,18 @@ class Outcome(NamedTuple):
     needed: int
     answer: str
 
-    @property
-    def error(self) -> float:
-        """Standard error of the AUC, as the verdict has it."""
-        return float(np.sqrt(self.of_images + self.of_judges))
+    def error(self, meetings: float = MEETINGS) -> float:
+        """Standard error of the AUC: the verdict's; or, where ``meetings`` is 1, were the folds independent."""
+        of_reals = self.of_reals * (1 - meetings / MEETINGS)
+        return float(np.sqrt(self.of_images - of_reals + self.of_judges))
 
-    @property
-    def z(self) -> float:
+    def z(self, meetings: float = MEETINGS) -> float:
         """How many standard errors the AUC is from chance."""
-        return (self.auc - CHANCE) / self.error
+        return (self.auc - CHANCE) / self.error(meetings)
 
-    def holds_chance(self, confidence: float) -> bool:
+    def holds_chance(self, confidence: float, meetings: float = MEETINGS) -> bool:
         """Whether the two-sided interval holds 1/2."""
-        return abs(self.z) <= float(t.isf((1 - confidence) / 2, self.df))
+        return abs(self.z(meetings)) <= float(t.isf((1 - confidence) / 2, self.df))
 
 
 COLUMNS = Outcome._fields
@@ -91,8 +92,9 @@ def read(path: Path) -> Iterator[Outcome]:
 
 def write(path: Path, outcomes: Iterable[Outcome]) -> None:
     """All lines, whole or not at all."""
-    rows = [",".join(COLUMNS), *(",".join(map(_cell, outcome)) for outcome in outcomes)]
-    write_atomically(path, ("\n".join(rows) + "\n").encode())
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(map(_cell, outcome) for outcome in outcomes)])
+    write_atomically(path, text.getvalue().encode())
 
 
 def _cell(value: object) -> str:

@@ -39,7 +39,7 @@ DIGITS = ("data=digits",)
 PORTRAITS = ("data=portraits", "data.n=3000", "judge.reals=120")
 MANY = ("data=portraits", "data.n=10000")
 JUDGE_REALS = (100, 200, 400, 800, 1600, 3000)
-NULLS, OF_NETWORKS, CONTROLS, POWERS = 200, 20, 8, 6
+NULLS, OF_NETWORKS, CONTROLS, POWERS = 100, 20, 6, 6
 """Trials of an arm: of cheap techniques on reals alone, of networks, of the other controls, of the power."""
 LEVELS = 4
 """Grey levels of the artefact that every trial must catch: on digits of 17; on portraits twice as many, of 256."""

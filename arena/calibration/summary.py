@@ -1,11 +1,14 @@
 """What many trials say together: are the z-scores standard normal, do the intervals hold, is the expected found?"""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest, kstest
+import numpy as np
+from scipy.stats import binomtest, chi2, kstest
 
 from arena.calibration.outcome import Outcome
+from arena.metrics.delong import MEETINGS
 
 CONFIDENCE = 0.95
 """Of the intervals under test."""
@@ -51,13 +54,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Null:
-    """One technique before reals alone, trial after trial.
+    """One technique before reals alone, trial after trial, with errors of one kind.
 
     Args:
         arm: of the study.
         technique: its name.
         z: of every trial, ascending: AUC less 1/2, in standard errors.
-        p: of a Kolmogorov-Smirnov test of z against the standard normal.
         holding: trials whose 95% interval holds 1/2.
         caught: trials that caught it.
     """
@@ -65,13 +67,34 @@ class Null:
     arm: str
     technique: str
     z: tuple[float, ...]
-    p: float
     holding: Share
     caught: Share
 
+    @property
+    def p(self) -> float:
+        """Of a Kolmogorov-Smirnov test of z against the standard normal."""
+        return float(kstest(self.z, "norm").pvalue)
 
-def nulls(outcomes: Iterable[Outcome]) -> list[Null]:
-    """Every technique before the oracle, arm by arm."""
+    @property
+    def deviation(self) -> float:
+        """Of z; 1 is right."""
+        return float(np.std(self.z, ddof=1))
+
+    @property
+    def deviation_interval(self) -> tuple[float, float]:
+        """Its 95% interval, z being normal."""
+        freedom = len(self.z) - 1
+        low, high = chi2.interval(CONFIDENCE, freedom)
+        return self.deviation * math.sqrt(freedom / high), self.deviation * math.sqrt(freedom / low)
+
+
+def nulls(outcomes: Iterable[Outcome], meetings: float = MEETINGS) -> list[Null]:
+    """Every technique before the oracle, arm by arm; of one trial nothing can be said.
+
+    Args:
+        outcomes: of the study.
+        meetings: 1 for the errors there would be, were the folds independent.
+    """
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for line in outcomes:
         if line.control == "oracle":
@@ -80,12 +103,12 @@ def nulls(outcomes: Iterable[Outcome]) -> list[Null]:
         Null(
             arm,
             technique,
-            tuple(sorted(line.z for line in lines)),
-            float(kstest([line.z for line in lines], "norm").pvalue),
-            Share(sum(line.holds_chance(CONFIDENCE) for line in lines), len(lines)),
+            tuple(sorted(line.z(meetings) for line in lines)),
+            Share(sum(line.holds_chance(CONFIDENCE, meetings) for line in lines), len(lines)),
             Share(sum(line.finding == "caught" for line in lines), len(lines)),
         )
         for (arm, technique), lines in groups.items()
+        if len(lines) > 1
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from arena.calibration.outcome import Outcome
-from arena.calibration.summary import CONFIDENCE, Share, answered, expectations, found, nulls
+from arena.calibration.summary import CONFIDENCE, answered, expectations, found, nulls
 from arena.figures.tables import Table, yes
 
 
@@ -19,14 +19,18 @@ def expected_table(outcomes: Sequence[Outcome], alpha: float) -> Table:
 
 
 def nulls_table(outcomes: Sequence[Outcome]) -> Table:
-    """One row a technique and arm: its z-scores, the coverage of its intervals with that share's 95% interval."""
-    table = [["arm", "technique", "trials", "mean z", "sd z", "KS p", "coverage", "low", "high", "agrees", "caught"]]
-    for its in nulls(outcomes):
-        z, held = np.array(its.z), its.holding
-        agrees = yes(held.agrees_with(CONFIDENCE))
-        spread = f"{z.std(ddof=1):.2f}" if len(z) > 1 else ""
-        row = [its.arm, its.technique, str(len(z)), f"{z.mean():.2f}", spread, f"{its.p:.4f}"]
-        table.append([*row, *_share(held), agrees, str(its.caught.count)])
+    """One row a technique and arm: its z-scores, and the coverage of its intervals with that share's 95% interval.
+
+    The last three columns are of the errors there would be, were the folds independent.
+    """
+    header = ["arm", "technique", "trials", "mean z", "sd z", "KS p", "coverage", "low", "high", "agrees", "caught"]
+    table = [[*header, "sd z, once", "KS p, once", "coverage, once"]]
+    for its, once in zip(nulls(outcomes), nulls(outcomes, meetings=1), strict=True):
+        held = its.holding
+        row = [its.arm, its.technique, str(len(its.z)), f"{np.mean(its.z):.2f}", f"{its.deviation:.2f}", f"{its.p:.4f}"]
+        row += [f"{held.value:.3f}", f"{held.low:.3f}", f"{held.high:.3f}", yes(held.agrees_with(CONFIDENCE))]
+        row += [str(its.caught.count), f"{once.deviation:.2f}", f"{once.p:.4f}", f"{once.holding.value:.3f}"]
+        table.append(row)
     return table
 
 
@@ -46,7 +50,3 @@ def power_table(outcomes: Sequence[Outcome]) -> Table:
         row = [str(n), str(at[0].n_fake), str(shares[0].trials), *(str(its.count) for its in shares)]
         table.append([*row, f"{passed.value:.2f}", median])
     return table
-
-
-def _share(share: Share) -> list[str]:
-    return [f"{share.value:.3f}", f"{share.low:.3f}", f"{share.high:.3f}"]

@@ -11,50 +11,55 @@ from scipy.stats import beta, norm
 from arena.calibration.outcome import Outcome
 from arena.calibration.summary import CONFIDENCE, Null, Share, answered, found, nulls
 from arena.figures.style import BAND, COLUMN, FAINT, INK, look
+from arena.metrics.delong import MEETINGS
 
-# Okabe & Ito (2008), in an order that alternates light and dark; each with a mark and a dash of its own.
-STROKES = (
-    ("#0072b2", "o", "-"),
-    ("#e69f00", "s", "--"),
-    ("#00324e", "^", "-."),
-    ("#cc79a7", "D", ":"),
-    ("#d55e00", "v", (0, (5, 1, 1, 1, 1, 1))),
-    ("#009e73", "P", (0, (3, 1))),
-    ("#56b4e9", "X", (0, (1, 1))),
-)
-FEWEST = 50
-"""Trials that make a quantile plot; an arm of fewer is in the panel of coverage alone."""
+OTHER = "#e69f00"  # of Okabe & Ito (2008), far lighter than ink
+FEWEST = 20
+"""Trials that make a quantile plot."""
 SIMULATED = 2_000
 """Normal samples by which the band is made simultaneous."""
+ARMS = ("digits", "digits, cnn", "portraits")
 
 
 def calibration(outcomes: Sequence[Outcome]) -> Figure:
-    """Five panels, of which a study that has not come so far leaves some empty.
+    """Six panels, of which a study that has not come so far leaves some empty.
 
-    Quantiles of z against the standard normal's, arm by arm, in a band that a right instrument's line leaves with
-    probability 5%; the share of 95% intervals that hold 1/2; planted artefacts caught, by amplitude; and what the
-    oracle is found to be, by the number of judge reals.
+    Quantiles of z against the standard normal's, on digits and on portraits, in a band that a right instrument's line
+    leaves with probability 5%; the deviation of z, and the share of 95% intervals that hold 1/2, by technique; planted
+    artefacts caught, by amplitude; and what the oracle is found to be, by the number of judge reals.
 
     Args:
         outcomes: of the study.
     """
-    of_nulls = nulls(outcomes)
-    techniques = sorted({line.technique for line in outcomes})
-    stroke = {name: STROKES[k % len(STROKES)] for k, name in enumerate(techniques)}
+    of_nulls, once = ([its for its in nulls(outcomes, meetings) if its.arm in ARMS] for meetings in (MEETINGS, 1))
     with look():
-        figure = Figure(figsize=(3 * COLUMN, 2.1 * COLUMN), layout="constrained")
-        (digits, portraits, coverage), (planted, power, legend) = figure.subplots(2, 3)
-        for axes, arm in ((digits, "digits"), (portraits, "portraits")):
-            _quantiles(axes, arm, [its for its in of_nulls if its.arm == arm], stroke)
-        _coverage(coverage, [its for its in of_nulls if its.arm in ("digits", "digits, cnn", "portraits")])
+        figure = Figure(figsize=(3.1 * COLUMN, 2.5 * COLUMN), layout="constrained")
+        (digits, spread, coverage), (portraits, planted, power) = figure.subplots(2, 3)
+        for axes, letter, arm in ((digits, "a", "digits"), (portraits, "d", "portraits")):
+            axes.set_title(f"{letter}  z on {arm}")
+            _quantiles(axes, *([its for its in some if its.arm == arm] for some in (of_nulls, once)))
+        spread.set_title("b  deviation of z")
+        coverage.set_title("c  95% intervals hold 1/2")
+        for place, (its, plain) in enumerate(zip(of_nulls, once, strict=True)):
+            for null, shift, colour, mark in ((its, -0.15, INK, "o"), (plain, 0.15, OTHER, "s")):
+                row, held = place + shift, null.holding
+                spread.plot(null.deviation_interval, (row, row), color=colour, linewidth=1.0)
+                spread.plot(null.deviation, row, color=colour, marker=mark, markersize=3.5)
+                coverage.plot((held.low, held.high), (row, row), color=colour, linewidth=1.0)
+                coverage.plot(held.value, row, color=colour, marker=mark, markersize=3.5)
+        for axes, right in ((spread, 1.0), (coverage, CONFIDENCE)):
+            axes.axvline(right, color=FAINT, linewidth=0.8, zorder=0)
+            axes.set_ylim(len(of_nulls) - 0.5, -0.5)
+            axes.tick_params(axis="y", length=0)
+        labels = [f"{its.technique}, {its.arm.split(',')[0]}" for its in of_nulls]
+        spread.set_yticks(range(len(labels)), labels, fontsize=6.5)
+        spread.set_xlabel("with 95% intervals; 1 is right")
+        coverage.set_yticks([])
+        coverage.set_xlabel("share of splits")
+        planted.set_title("e  up-sampling trace caught")
         _caught(planted, [line for line in outcomes if line.artefact == "upsampling_trace"])
+        power.set_title("f  oracle, by judge reals")
         _power(power, [line for line in outcomes if line.arm.endswith("judge reals")])
-        legend.axis("off")
-        handles = [
-            legend.plot([], [], color=colour, linestyle=dash, marker=mark, label=name)[0]
-            for name, (colour, mark, dash) in stroke.items()
-        ]
-        legend.legend(handles=handles, loc="center", title="technique (a, b)", handlelength=4)
     return figure
 
 
@@ -76,53 +81,39 @@ def band(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return tuple(norm.ppf(beta.ppf(level, rank, n + 1 - rank)) for level in (local, 1 - local))
 
 
-def _quantiles(axes: Axes, arm: str, of_nulls: Sequence[Null], stroke: dict[str, tuple[str, str, object]]) -> None:
-    """Sorted z over where a standard normal's would lie."""
-    trials = max((len(its.z) for its in of_nulls), default=0)
-    axes.set_title(f"{'a' if arm == 'digits' else 'b'}  reals against reals, {arm}")
+def _quantiles(axes: Axes, of_nulls: Sequence[Null], once: Sequence[Null]) -> None:
+    """Quantiles of z over those of a standard normal: every technique thin, their mean bold."""
     axes.set_xlabel("standard normal quantile")
     axes.set_ylabel("z = (AUC − 1/2) / error")
+    trials = min((len(its.z) for its in of_nulls), default=0)
     if trials < FEWEST:
         return
-    expected = norm.ppf((np.arange(1, trials + 1) - 0.5) / trials)
-    low, high = band(trials)
-    axes.fill_between(expected, low, high, color=BAND, linewidth=0)
+    place = (np.arange(1, trials + 1) - 0.5) / trials
+    expected = norm.ppf(place)
+    axes.fill_between(expected, *band(trials), color=BAND, linewidth=0)
     axes.plot(expected, expected, color=FAINT, linewidth=0.8)
     for its in of_nulls:
-        colour, _, dash = stroke[its.technique]
-        place = norm.ppf((np.arange(1, len(its.z) + 1) - 0.5) / len(its.z))
-        axes.plot(place, its.z, color=colour, linestyle=dash, linewidth=1.1)
-    axes.set_xlim(expected[0] * 1.03, expected[-1] * 1.03)
-    axes.text(
-        0.03, 0.97, f"{trials} splits\nband: 95%, everywhere at once", transform=axes.transAxes, va="top", fontsize=7
-    )
+        axes.plot(expected, _at(place, its), color=INK, linewidth=0.35)
+    for some, colour, dash, label in ((once, OTHER, "--", "folds independent"), (of_nulls, INK, "-", "the verdict's")):
+        mean = np.mean([_at(place, its) for its in some], axis=0)
+        axes.plot(expected, mean, color=colour, linestyle=dash, linewidth=1.8, label=f"error: {label}")
+    axes.legend(loc="upper left", fontsize=7, handlelength=2.5, title=f"{trials} splits", alignment="left")
 
 
-def _coverage(axes: Axes, of_nulls: Sequence[Null]) -> None:
-    """The share of intervals that hold 1/2, each with its own interval."""
-    axes.set_title("c  95% intervals that hold 1/2")
-    labels = [f"{its.technique}, {its.arm.split(',')[0]}" for its in of_nulls]
-    for row, its in enumerate(of_nulls):
-        _with_interval(axes, its.holding, row, horizontal=True)
-    axes.axvline(CONFIDENCE, color=FAINT, linewidth=0.8, zorder=0)
-    axes.set_yticks(range(len(labels)), labels, fontsize=6.5)
-    axes.invert_yaxis()
-    axes.set_xlabel("share of splits, with its 95% interval")
+def _at(place: NDArray[np.float64], its: Null) -> NDArray[np.float64]:
+    return np.quantile(its.z, place, method="hazen")
 
 
 def _caught(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     """How often a trace of up-sampling is caught, by amplitude."""
-    axes.set_title("d  up-sampling trace caught")
-    for (arm, colour, mark), shift in zip(
-        (("digits", "#e69f00", "s"), ("portraits", "#00324e", "o")), (0.97, 1.03), strict=True
-    ):
+    for (arm, colour, mark), shift in zip((("digits", OTHER, "s"), ("portraits", INK, "o")), (0.97, 1.03), strict=True):
         lines = [line for line in outcomes if line.arm == arm]
         amplitudes = sorted({line.amplitude for line in lines})
         shares = [answered([line for line in lines if line.amplitude == k], "caught") for k in amplitudes]
         axes.plot([], [], color=colour, marker=mark, label=arm)
         axes.plot([shift * k for k in amplitudes], [share.value for share in shares], color=colour, linewidth=0.8)
         for amplitude, share in zip(amplitudes, shares, strict=True):
-            _with_interval(axes, share, shift * amplitude, colour=colour, mark=mark)
+            _with_interval(axes, share, shift * amplitude, colour, mark)
     axes.set_xscale("log", base=2)
     axes.set_xticks(*[[1, 2, 4, 8, 16]] * 2)
     axes.set_xlabel("amplitude, grey levels (of 17; of 256)")
@@ -134,19 +125,18 @@ def _caught(axes: Axes, outcomes: Sequence[Outcome]) -> None:
 
 def _power(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     """What share of techniques the oracle passes, and of trials all of them, by judge reals."""
-    axes.set_title("e  the oracle passes, by judge reals")
     reals = sorted({line.n_real for line in outcomes})
     at = {n: [line for line in outcomes if line.n_real == n] for n in reals}
     for label, shares, colour, mark, dash, shift in (
-        ("techniques passed", [found(at[n], "passes") for n in reals], "#00324e", "o", "-", 0.97),
-        ("all passed", [answered(at[n], "passes_all") for n in reals], "#e69f00", "s", "--", 1.03),
+        ("techniques passed", [found(at[n], "passes") for n in reals], INK, "o", "-", 0.97),
+        ("all passed", [answered(at[n], "passes_all") for n in reals], OTHER, "s", "--", 1.03),
     ):
         axes.plot(
             [shift * n for n in reals], [its.value for its in shares], color=colour, linestyle=dash, linewidth=0.8
         )
         axes.plot([], [], color=colour, marker=mark, linestyle=dash, label=label)
         for n, share in zip(reals, shares, strict=True):
-            _with_interval(axes, share, shift * n, colour=colour, mark=mark)
+            _with_interval(axes, share, shift * n, colour, mark)
     axes.set_xscale("log")
     axes.set_xticks(reals, [f"{n:,}" for n in reals])
     axes.minorticks_off()
@@ -156,11 +146,7 @@ def _power(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     axes.legend(loc="upper left")
 
 
-def _with_interval(
-    axes: Axes, share: Share, place: float, *, colour: str = INK, mark: str = "o", horizontal: bool = False
-) -> None:
+def _with_interval(axes: Axes, share: Share, place: float, colour: str, mark: str) -> None:
     """A share as a mark, with its interval as a bar."""
-    ends = ([share.low, share.high], [place, place])
-    middle = ([share.value], [place])
-    axes.plot(*(ends if horizontal else ends[::-1]), color=colour, linewidth=1.0)
-    axes.plot(*(middle if horizontal else middle[::-1]), color=colour, marker=mark, linestyle="none")
+    axes.plot((place, place), (share.low, share.high), color=colour, linewidth=1.0)
+    axes.plot(place, share.value, color=colour, marker=mark)
