@@ -56,8 +56,8 @@ def calibration(outcomes: Sequence[Outcome]) -> Figure:
         spread.set_xlabel("with 95% intervals; 1 is right")
         coverage.set_yticks([])
         coverage.set_xlabel("share of splits")
-        planted.set_title("e  up-sampling trace caught")
-        _caught(planted, [line for line in outcomes if line.artefact == "upsampling_trace"])
+        planted.set_title("e  up-sampling trace, portraits")
+        _caught(planted, [its for its in outcomes if (its.arm, its.artefact) == ("portraits", "upsampling_trace")])
         power.set_title("f  oracle, by judge reals")
         _power(power, [line for line in outcomes if line.arm.endswith("judge reals")])
     return figure
@@ -78,7 +78,8 @@ def band(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     uniforms = np.sort(np.random.default_rng(0).random((SIMULATED, n)), axis=1)
     tail = beta.cdf(uniforms, rank, n + 1 - rank)
     local = np.quantile(np.minimum(tail, 1 - tail).min(axis=1), 1 - CONFIDENCE)
-    return tuple(norm.ppf(beta.ppf(level, rank, n + 1 - rank)) for level in (local, 1 - local))
+    low, high = (np.asarray(norm.ppf(beta.ppf(level, rank, n + 1 - rank))) for level in (local, 1 - local))
+    return low, high
 
 
 def _quantiles(axes: Axes, of_nulls: Sequence[Null], once: Sequence[Null]) -> None:
@@ -105,48 +106,42 @@ def _at(place: NDArray[np.float64], its: Null) -> NDArray[np.float64]:
 
 
 def _caught(axes: Axes, outcomes: Sequence[Outcome]) -> None:
-    """How often a trace of up-sampling is caught, by amplitude."""
-    for (arm, colour, mark), shift in zip((("digits", OTHER, "s"), ("portraits", INK, "o")), (0.97, 1.03), strict=True):
-        lines = [line for line in outcomes if line.arm == arm]
-        amplitudes = sorted({line.amplitude for line in lines})
-        shares = [answered([line for line in lines if line.amplitude == k], "caught") for k in amplitudes]
-        axes.plot([], [], color=colour, marker=mark, label=arm)
-        axes.plot([shift * k for k in amplitudes], [share.value for share in shares], color=colour, linewidth=0.8)
-        for amplitude, share in zip(amplitudes, shares, strict=True):
-            _with_interval(axes, share, shift * amplitude, colour, mark)
+    """How often a trace of up-sampling is caught at all, and by how many techniques, by amplitude."""
+    if not outcomes:
+        return
+    amplitudes = sorted({line.amplitude for line in outcomes})
+    at = [[line for line in outcomes if line.amplitude == k] for k in amplitudes]
+    _shares(axes, amplitudes, "trials caught", [answered(lines, "caught") for lines in at], OTHER, "s", "--")
+    _shares(axes, amplitudes, "techniques caught it", [found(lines, "caught") for lines in at], INK, "o", "-")
     axes.set_xscale("log", base=2)
-    axes.set_xticks(*[[1, 2, 4, 8, 16]] * 2)
-    axes.set_xlabel("amplitude, grey levels (of 17; of 256)")
-    axes.set_ylabel("share of trials")
-    axes.set_ylim(-0.03, 1.03)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="lower right")
+    axes.set_xticks(amplitudes, [str(k) for k in amplitudes])
+    axes.set_xlabel("amplitude, grey levels of 256")
+    axes.legend(loc="lower right")
 
 
 def _power(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     """What share of techniques the oracle passes, and of trials all of them, by judge reals."""
+    if not outcomes:
+        return
     reals = sorted({line.n_real for line in outcomes})
-    at = {n: [line for line in outcomes if line.n_real == n] for n in reals}
-    for label, shares, colour, mark, dash, shift in (
-        ("techniques passed", [found(at[n], "passes") for n in reals], INK, "o", "-", 0.97),
-        ("all passed", [answered(at[n], "passes_all") for n in reals], OTHER, "s", "--", 1.03),
-    ):
-        axes.plot(
-            [shift * n for n in reals], [its.value for its in shares], color=colour, linestyle=dash, linewidth=0.8
-        )
-        axes.plot([], [], color=colour, marker=mark, linestyle=dash, label=label)
-        for n, share in zip(reals, shares, strict=True):
-            _with_interval(axes, share, shift * n, colour, mark)
+    at = [[line for line in outcomes if line.n_real == n] for n in reals]
+    _shares(axes, reals, "trials passed all", [answered(lines, "passes_all") for lines in at], OTHER, "s", "--")
+    _shares(axes, reals, "techniques passed", [found(lines, "passes") for lines in at], INK, "o", "-")
     axes.set_xscale("log")
-    axes.set_xticks(reals, [f"{n:,}" for n in reals])
+    axes.set_xticks(reals, [str(n) for n in reals], rotation=45)
     axes.minorticks_off()
     axes.set_xlabel("judge reals")
-    axes.set_ylabel("share")
-    axes.set_ylim(-0.03, 1.03)
     axes.legend(loc="upper left")
 
 
-def _with_interval(axes: Axes, share: Share, place: float, colour: str, mark: str) -> None:
-    """A share as a mark, with its interval as a bar."""
-    axes.plot((place, place), (share.low, share.high), color=colour, linewidth=1.0)
-    axes.plot(place, share.value, color=colour, marker=mark)
+def _shares(
+    axes: Axes, at: Sequence[int], label: str, shares: Sequence[Share], colour: str, mark: str, dash: str
+) -> None:
+    """Shares joined, each with its interval; the darker ones a little to the right, so that none hides another."""
+    places = [k * (0.97 if colour == OTHER else 1.03) for k in at]
+    values = [share.value for share in shares]
+    axes.plot(places, values, color=colour, marker=mark, linestyle=dash, linewidth=1.0, label=label)
+    for place, share in zip(places, shares, strict=True):
+        axes.plot((place, place), (share.low, share.high), color=colour, linewidth=1.0)
+    axes.set_ylabel("share, with 95% interval")
+    axes.set_ylim(-0.03, 1.03)
