@@ -18,7 +18,8 @@ FEWEST = 20
 """Trials that make a quantile plot."""
 SIMULATED = 2_000
 """Normal samples by which the band is made simultaneous."""
-ARMS = ("digits", "digits, cnn", "portraits")
+NETWORKS = "digits, cnn"
+ARMS = ("digits", NETWORKS, "portraits")
 
 
 def calibration(outcomes: Sequence[Outcome]) -> Figure:
@@ -31,7 +32,8 @@ def calibration(outcomes: Sequence[Outcome]) -> Figure:
     Args:
         outcomes: of the study.
     """
-    of_nulls, once = ([its for its in nulls(outcomes, meetings) if its.arm in ARMS] for meetings in (MEETINGS, 1))
+    shown = [line for line in outcomes if line.arm in ARMS and (line.arm != NETWORKS or line.technique == "cnn")]
+    of_nulls, once = (nulls(shown, meetings) for meetings in (MEETINGS, 1))
     with look():
         figure = Figure(figsize=(3.1 * COLUMN, 2.5 * COLUMN), layout="constrained")
         (digits, spread, coverage), (portraits, planted, power) = figure.subplots(2, 3)
@@ -116,7 +118,7 @@ def _caught(axes: Axes, outcomes: Sequence[Outcome]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(amplitudes, [str(k) for k in amplitudes])
     axes.set_xlabel("amplitude, grey levels of 256")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
 
 
 def _power(axes: Axes, outcomes: Sequence[Outcome]) -> None:
@@ -137,11 +139,13 @@ def _power(axes: Axes, outcomes: Sequence[Outcome]) -> None:
 def _shares(
     axes: Axes, at: Sequence[int], label: str, shares: Sequence[Share], colour: str, mark: str, dash: str
 ) -> None:
-    """Shares joined, each with its interval; the darker ones a little to the right, so that none hides another."""
-    places = [k * (0.97 if colour == OTHER else 1.03) for k in at]
+    """Shares joined; of trials, which are independent as techniques of one trial are not, with their intervals."""
+    of_trials = colour == OTHER
+    places = [k * (0.97 if of_trials else 1.03) for k in at]
     values = [share.value for share in shares]
     axes.plot(places, values, color=colour, marker=mark, linestyle=dash, linewidth=1.0, label=label)
-    for place, share in zip(places, shares, strict=True):
+    for place, share in zip(places, shares, strict=True) if of_trials else ():
         axes.plot((place, place), (share.low, share.high), color=colour, linewidth=1.0)
-    axes.set_ylabel("share, with 95% interval")
-    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("share (of trials with 95% interval)")
+    axes.set_ylim(-0.03, 1.3)  # the legend stands above
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
