@@ -56,7 +56,10 @@ def answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[Co
         compared = {name: contrasts(condition, control) for name, control in condition.controls(groups).items()}
         differences = {name: control_difference(compared.get(name, [])) for name in ("none", "placebo")}
         its = verdict(
-            condition.runs, differences if any(differences.values()) else None, people(condition.runs, answered)
+            condition.runs,
+            differences if any(differences.values()) else None,
+            people(condition.runs, answered),
+            levelled[condition.name],
         )
         found.append(ConditionAnswer(condition, its, compared, levelled[condition.name]))
     return found, passed_over

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +70,18 @@ class FinishedRun:
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
         """Judge seed -> its test of the last round's fakes. Frozen and retrained detectors have no part in it."""
-        return {
-            record.judge_seed: record
-            for record in self.records
-            if isinstance(record, ScoreRecord)
-            and (record.technique, record.regime, record.generator_round)
-            == (technique, "fresh", self.declared.last_round)
-            and record.judge_seed is not None
-        }
+        return self._judges.get(technique, {})
+
+    @cached_property
+    def _judges(self) -> dict[str, dict[int, ScoreRecord]]:
+        """The last round's fresh judges by technique and seed."""
+        found: dict[str, dict[int, ScoreRecord]] = {}
+        for record in self.records:
+            if not isinstance(record, ScoreRecord) or record.judge_seed is None:
+                continue
+            if (record.regime, record.generator_round) == ("fresh", self.declared.last_round):
+                found.setdefault(record.technique, {})[record.judge_seed] = record
+        return found
 
     def planted(self, technique: str) -> list[FitnessRecord]:
         """The technique's judges' tests on their planted artefact."""

@@ -22,7 +22,7 @@ from arena.answer.guards import Guards, guards
 from arena.answer.human import People
 from arena.answer.limit.curve import STRONGEST
 from arena.answer.limit.distance import Apart, distance
-from arena.answer.limit.limit import Limit, own_limits
+from arena.answer.limit.limit import Limit, TechniqueLimit, own_limits
 from arena.answer.sentence import sentence
 from arena.records import write_atomically
 
@@ -115,6 +115,7 @@ def verdict(
     runs: Sequence[FinishedRun],
     control: Mapping[str, ControlDifference | None] | None = None,
     people: People | None = None,
+    limits: Mapping[str, TechniqueLimit] | None = None,
 ) -> Verdict:
     """The verdict on one run, or on the runs of one condition over its seeds.
 
@@ -122,13 +123,14 @@ def verdict(
         runs: finished runs, with equal configs but for their seeds.
         control: paired differences from the matched controls ``none`` and ``placebo``, where they were run.
         people: what people said of the images of the quiz, as a technique beside the battery.
+        limits: of the condition, where they are known already.
     """
     terms = runs[0].declared
     found = findings(runs, people)
     held = guards(runs, [its for its in found if not its.people])
     answer = decide(found, held)
     strongest = _strongest(runs, found, terms.answer.alpha)
-    levelled = own_limits(runs).get(STRONGEST)
+    levelled = (own_limits(runs) if limits is None else limits).get(STRONGEST)
     return Verdict(
         answer=answer,
         margin=terms.answer.margin,
