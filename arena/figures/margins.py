@@ -104,7 +104,7 @@ def _panel(axes: Axes, kind: Degradation, distances: Sequence[Distance], highlig
             weight="bold",
             zorder=6,
         )
-        said.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+        said.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.75})
     axes.set_xlim(start - 0.35 * step, places[-1] + 0.35 * step)
     axes.xaxis.set_major_locator(FixedLocator([start, *places]))
     axes.xaxis.set_major_formatter(FixedFormatter(["none", *(f"{level:g}" for level in levels)]))

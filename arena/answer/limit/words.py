@@ -39,7 +39,7 @@ def distance_in_words(found: Apart) -> str:
     )
     if found.images is not None:
         said += f"{_images(found.images)} from one source make it right 99 times in 100"
-        said += f", and {found.images_chernoff} surely do." if found.images_chernoff is not None else "."
+        said += f", and {found.images_chernoff} do by Chernoff's bound." if found.images_chernoff is not None else "."
     elif found.images_chernoff is not None:
         said += f"{_images(found.images_chernoff)} from one source make it right 99 times in 100, by Chernoff's bound."
     else:
