@@ -16,8 +16,9 @@ from rich.console import Console
 from arena.answer.conditions import Condition, conditions, find_runs
 from arena.answer.contrasts import Contrast, contrasts, control_difference
 from arena.answer.human import people, sort_answers
+from arena.answer.limit.axes import axes
 from arena.answer.limit.limit import TechniqueLimit, limits
-from arena.answer.limit.words import distance_in_words, limits_in_words
+from arena.answer.limit.words import axis_in_words, distance_in_words, limits_in_words
 from arena.answer.table import contrasts_table, techniques_table
 from arena.answer.verdict import Verdict, verdict
 from arena.console import for_stdout
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = for_stdout()
         for answer in found:
             show(answer, console)
+        for axis in axes([answer.condition for answer in found]):
+            console.print(axis_in_words(axis), soft_wrap=True, highlight=False)
     return 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arena.answer.conditions import Condition
+from arena.answer.equivalence import fit_techniques
 from arena.answer.estimate import Estimate, estimate
 from arena.answer.finished import FinishedRun
 from arena.answer.limit.limit import matched
@@ -49,7 +50,7 @@ def contrasts(condition: Condition, control: Condition) -> list[Contrast]:
         return []
     techniques = pairs[0][0].declared.techniques
     found = [_contrast(name, _difference(pairs, name, name)) for name in techniques]
-    ours, theirs = (strongest_technique(side, techniques) for side in zip(*pairs, strict=True))
+    ours, theirs = (strongest_technique(side, fit_techniques(side)) for side in zip(*pairs, strict=True))
     if ours is not None and theirs is not None:
         found.append(_contrast(STRONGEST, _difference(pairs, ours[0], theirs[0])))
     return [contrast for contrast in found if contrast is not None]

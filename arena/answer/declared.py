@@ -123,6 +123,8 @@ def check_declared(config: Mapping[str, object], run: Path) -> Declared:
     Raises:
         ArenaError: if the config was altered since, or names no hash.
     """
+    if "judge_reals" not in config:
+        raise ArenaError(f"{run / 'config.yaml'}: judge_reals is missing, as in runs of earlier versions: race again")
     declaration = declared(config)
     if config.get("declared") != declared_hash(declaration):
         raise ArenaError(

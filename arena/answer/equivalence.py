@@ -1,15 +1,18 @@
 """What each technique found: passes, caught, undecided or unfit (a one-sided test each way; Schuirmann 1987)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
 
 from arena.answer.estimate import Estimate, estimate
 from arena.answer.finished import FinishedRun
 from arena.answer.human import HUMAN, People
 from arena.answer.power import in_words, needed
+from arena.config import BAG
 from arena.errors import ArenaError
-from arena.metrics.delong import Influence, combine
+from arena.metrics.delong import MEETINGS, Influence, combine
 
 Finding = Literal["passes", "caught", "undecided", "unfit"]
 
@@ -74,6 +77,11 @@ def findings(runs: Sequence[FinishedRun], people: People | None = None) -> list[
     return found
 
 
+def fit_techniques(runs: Sequence[FinishedRun]) -> list[str]:
+    """The techniques of single images whose judges are fit: the strongest is one of these."""
+    return [its.technique for its in findings(runs) if its.finding != "unfit" and its.technique != BAG]
+
+
 def technique_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
     """AUC of a technique's fresh judges at the last round; None if any run lacks one of the judges declared."""
     judges = [list(run.fresh(technique).values()) for run in runs]
@@ -114,8 +122,19 @@ def lag_behind_the_loop(runs: Sequence[FinishedRun], technique: str) -> Estimate
         if not fresh or record is None:
             return None
         (loop,) = run.influences([record], bank)
-        pairs.append([combine((loop, judge), (1.0, -1.0)) for judge in run.influences([*fresh.values()], bank)])
+        pairs.append([_less(loop, judge) for judge in run.influences([*fresh.values()], bank)])
     return estimate(pairs)
+
+
+def _less(loop: Influence, judge: Influence) -> Influence:
+    """The detector in the loop less a judge: reals that test both cancel, what they taught the judge does not.
+
+    The reals of a cross-fitted judge count ``MEETINGS`` times in its variance, those of the loop's detector once.
+    """
+    tested = replace(judge, real=judge.real / np.sqrt(MEETINGS))
+    taught = float(judge.real @ judge.real) * (1 - 1 / MEETINGS)
+    difference = combine((loop, tested), (1.0, -1.0))
+    return replace(difference, floor=difference.floor + taught)
 
 
 def _clear(estimates: Mapping[str, Estimate | None], alpha: float) -> dict[str, bool]:

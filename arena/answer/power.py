@@ -51,15 +51,6 @@ def needed(found: Estimate, bound: float, alpha: float) -> Needed:
     return Needed(_more(scale * found.images, found.images), _more(scale * found.repeats, found.repeats), together=True)
 
 
-def images_for_margin(margin: float, alpha: float) -> int:
-    """Images of each class with which one true null passes with 80% power, its variance being 1/(6n); judges aside.
-
-    >>> images_for_margin(0.05, 0.05)
-    413
-    """
-    return ceil((float(norm.isf(alpha) + norm.ppf(POWER)) / margin) ** 2 / 6.0)
-
-
 def in_words(numbers: Needed, runs: int, judges: str = "judge seeds") -> str:
     """Such as "about 2,400 test images of each class or 12 judge seeds"; ``judges`` is what repeats within a run."""
     images = None if numbers.images is None else f"{_rounded(numbers.images)} test images of each class"

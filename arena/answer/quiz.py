@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def _read(path: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int64]]]
     try:
         with np.load(path, allow_pickle=False) as arrays:
             pools, ids = [arrays["reals"], arrays["fakes"]], [arrays["real_ids"], arrays["fake_ids"]]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ArenaError(f"{path}: expected an npz with reals, real_ids, fakes and fake_ids") from error
     shapes = {pool.shape[1:] for pool in pools}
     whole = all(len(pool) == len(np.unique(of)) == of.size for pool, of in zip(pools, ids, strict=True))

@@ -22,8 +22,9 @@ from arena.answer.guards import Guards, guards
 from arena.answer.human import People
 from arena.answer.limit.curve import STRONGEST
 from arena.answer.limit.distance import Apart, distance
-from arena.answer.limit.limit import Limit, TechniqueLimit, own_limits
+from arena.answer.limit.limit import SUPPOSED, Limit, TechniqueLimit, own_limits
 from arena.answer.sentence import sentence
+from arena.config import BAG
 from arena.records import write_atomically
 
 Answer = Literal["passes_all", "caught", "undecided", "invalid"]
@@ -74,9 +75,9 @@ class ControlDifference:
 class Verdict:
     """``verdict.json``: the keys are the fields.
 
-    ``limit`` is where the strongest technique's AUC levels off as rounds go on; where it is None, ``limit_reason`` says
-    why. ``distance`` is what the strongest technique's judges say of the laws of real and fake. ``faults`` flags a race
-    whose generator was rolled back while it trained; contrasts leave it out.
+    ``limit`` is where the strongest technique's AUC levels off as rounds go on; ``limit_reason`` says what it supposes
+    or, where it is None, why. ``distance`` is what the strongest technique's judges say of the laws of real and fake.
+    ``faults`` flags a race whose generator was rolled back while it trained; contrasts leave it out.
     """
 
     answer: Answer
@@ -139,7 +140,7 @@ def verdict(
         techniques={its.technique: _technique(its, terms.answer.alpha) for its in found},
         strongest=strongest,
         limit=levelled and levelled.its.limit,
-        limit_reason=levelled.its.reason if levelled else "no technique was judged on validation in every round",
+        limit_reason=(levelled.its.reason or SUPPOSED) if levelled else "no fit technique was judged at the last round",
         distance=strongest and Apart.of(distance(runs, strongest.technique)),
         control=control,
         guards=held,
@@ -173,7 +174,8 @@ def strongest_technique(runs: Sequence[FinishedRun], techniques: Sequence[str]) 
 
 
 def _strongest(runs: Sequence[FinishedRun], found: Sequence[TechniqueFinding], alpha: float) -> Strongest | None:
-    estimates = {its.technique: its.estimate for its in found if its.estimate is not None and its.finding != "unfit"}
+    single = [its for its in found if its.finding != "unfit" and its.technique != BAG]
+    estimates = {its.technique: its.estimate for its in single if its.estimate is not None}
     chosen = strongest_technique(runs, list(estimates))
     if chosen is None:
         return None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from arena.calibration.summary import STRONG
+from arena.calibration.summary import POWER, STRONG
 
 EXPERIMENT = "experiment=calibration"
 
@@ -54,7 +54,7 @@ ARMS: tuple[Arm, ...] = (
     Arm("portraits", PORTRAITS, CONTROLS, "planted", STRONG, 2 * LEVELS),
     *(Arm("digits", DIGITS, CONTROLS, "planted", "upsampling_trace", k) for k in (1, 2, 4)),
     *(Arm("portraits", PORTRAITS, CONTROLS, "planted", "upsampling_trace", k) for k in (1, 2, 4, 8, 16)),
-    *(Arm(f"{reals} judge reals", (*MANY, f"judge.reals={reals}"), POWERS) for reals in JUDGE_REALS),
+    *(Arm(f"{reals} {POWER}", (*MANY, f"judge.reals={reals}"), POWERS) for reals in JUDGE_REALS),
 )
 
 

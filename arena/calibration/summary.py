@@ -10,6 +10,8 @@ from scipy.stats import binomtest, chi2, kstest
 from arena.calibration.outcome import Outcome
 from arena.metrics.delong import MEETINGS
 
+POWER = "judge reals"
+"""How the name ends of an arm of the oracle's power: a study of its own, of too few trials for a distribution."""
 CONFIDENCE = 0.95
 """Of the intervals under test."""
 STRONG = "checkerboard"
@@ -89,7 +91,7 @@ class Null:
 
 
 def nulls(outcomes: Iterable[Outcome], meetings: float = MEETINGS) -> list[Null]:
-    """Every technique before the oracle, arm by arm; of one trial nothing can be said.
+    """Every technique before the oracle, arm by arm but for those of its power; of one trial nothing can be said.
 
     Args:
         outcomes: of the study.
@@ -97,7 +99,7 @@ def nulls(outcomes: Iterable[Outcome], meetings: float = MEETINGS) -> list[Null]
     """
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for line in outcomes:
-        if line.control == "oracle":
+        if line.control == "oracle" and not line.arm.endswith(POWER):
             groups.setdefault((line.arm, line.technique), []).append(line)
     return [
         Null(

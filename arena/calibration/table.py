@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from arena.calibration.outcome import Outcome
-from arena.calibration.summary import CONFIDENCE, answered, expectations, found, nulls
+from arena.calibration.summary import CONFIDENCE, POWER, answered, expectations, found, nulls
 from arena.figures.tables import Table, yes
 
 
@@ -40,7 +40,7 @@ def power_table(outcomes: Sequence[Outcome]) -> Table:
     The median is of the number of test images of each class that the sentence of an undecided technique names.
     """
     table = [["judge reals", "fakes", "trials", "passes_all", "undecided", "caught", "techniques passed", "median n"]]
-    lines = [line for line in outcomes if line.arm.endswith("judge reals")]
+    lines = [line for line in outcomes if line.arm.endswith(POWER)]
     for n in sorted({line.n_real for line in lines}):
         at = [line for line in lines if line.n_real == n]
         named = [line.needed for line in at if line.needed]

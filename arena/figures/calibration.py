@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from arena.calibration.outcome import Outcome
-from arena.calibration.summary import CONFIDENCE, Null, Share, answered, found, nulls
+from arena.calibration.summary import CONFIDENCE, POWER, Null, Share, answered, found, nulls
 from arena.figures.style import BAND, COLUMN, FAINT, INK, look
 from arena.metrics.delong import MEETINGS
 
@@ -61,7 +61,7 @@ def calibration(outcomes: Sequence[Outcome]) -> Figure:
         planted.set_title("e  up-sampling trace, portraits")
         _caught(planted, [its for its in outcomes if (its.arm, its.artefact) == ("portraits", "upsampling_trace")])
         power.set_title("f  oracle, by judge reals")
-        _power(power, [line for line in outcomes if line.arm.endswith("judge reals")])
+        _power(power, [line for line in outcomes if line.arm.endswith(POWER)])
     return figure
 
 

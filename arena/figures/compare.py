@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from arena.answer.conditions import Condition
+from arena.answer.conditions import CONTROLS, Condition
 from arena.answer.limit.axes import axes
 from arena.answer.limit.limit import limits
 from arena.figures.ladder import generator_of, ladder, rung
@@ -51,10 +51,10 @@ def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
 
 
 def _limits(groups: Sequence[Condition], out: Path) -> list[list[Path]]:
-    """Of each condition that has a control here; and along every resource in which three conditions or more differ."""
+    """Of each condition with a control here or several runs; and along each resource of a sweep."""
     written = []
     found = limits(groups)
-    compared = [its for its in groups if its.controls(groups)]
+    compared = [its for its in groups if its.controls(groups) or (len(its.runs) > 1 and its.access not in CONTROLS)]
     for number, its in enumerate(compared, 1):
         margin = its.runs[0].declared.answer.margin
         name = "limit" if len(compared) == 1 else f"limit_{number}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ def _read(path: Path, name: str) -> Images:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             images = arrays[name]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ArenaError(f"{path}: expected an npz with the uint8 images {name!r}") from error
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ArenaError(f"{path}: expected {name!r} to be uint8 (N, C, H, W), found {images.dtype} {images.shape}")

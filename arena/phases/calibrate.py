@@ -104,14 +104,18 @@ def _case(arena: Arena, control: Generator) -> Case:
 
 
 def _oracle(arena: Arena, technique: str, judgements: list[Judgement]) -> ControlRecord:
-    """The oracle's AUC, averaged over judge seeds; the interval is that of one seed, since all share the test."""
+    """The oracle's AUC, averaged over judge seeds; the 95% interval is that of one seed, since all share the test.
+
+    It holds unless 1/2 is farther than the joint bound of the battery allows.
+    """
     for judge_seed, judgement in enumerate(judgements):
         write_scores(arena.run, f"{technique}_oracle_j{judge_seed}", judgement.test)
     summaries = [summarise(judgement.test, arena.margin) for judgement in judgements]
     found = fmean(summary.auc for summary in summaries)
-    error = max(summary.auc_high - summary.auc_low for summary in summaries) / (2 * NormalDist().inv_cdf(0.975))
-    bound = NormalDist().inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(arena.techniques))) * error
-    return _control(arena, ORACLE, technique, "AUC 1/2", found, found - bound, found + bound, abs(found - 0.5) <= bound)
+    half = max(summary.auc_high - summary.auc_low for summary in summaries) / 2
+    joint = NormalDist().inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(arena.techniques)))
+    holds = abs(found - 0.5) <= half * joint / NormalDist().inv_cdf(0.975)
+    return _control(arena, ORACLE, technique, "AUC 1/2", found, found - half, found + half, holds)
 
 
 def _planted(arena: Arena, technique: str, summary: Summary) -> ControlRecord:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from arena.answer.conditions import Condition, canonical, leaves
+from arena.answer.equivalence import fit_techniques
 from arena.answer.finished import FinishedRun
 from arena.answer.limit.curve import Judged, by_round, curve, judged, point, run_curve
 from arena.answer.limit.limit import CurveLimit, fitted
@@ -125,6 +126,6 @@ def _last(runs: Sequence[FinishedRun]) -> dict[str, tuple[str, list[tuple[Finish
     last = runs[0].declared.last_round
     return {
         kind: (points[last], [(run, judged(run)[points[last], last]) for run in runs])
-        for kind, points in by_round(runs).items()
+        for kind, points in by_round(runs, fit_techniques(runs)).items()
         if last in points
     }

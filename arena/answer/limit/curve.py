@@ -4,7 +4,7 @@ The points share what they were tested on: the same reals judge every round, so 
 lowers the whole curve. Fakes are each round's own. Judges are drawn anew for every point.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,11 +115,15 @@ def judged(run: FinishedRun) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
     return {key: judges for key, judges in found.items() if len(judges) >= run.declared.judge_seeds}
 
 
-def by_round(runs: Sequence[FinishedRun]) -> dict[str, dict[int, str]]:
+def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dict[int, str]]:
     """For the stack and the strongest: round -> the technique whose curve passes there, judged in every run.
 
     The strongest is the one of highest validation AUC, averaged over judges and runs: chosen where its test cannot
     flatter it, and for each round anew.
+
+    Args:
+        runs: one run, or the runs of one condition.
+        fit: techniques of single images whose judges are fit, of which the strongest is one.
     """
     every = [judged(run) for run in runs]
     shared = set.intersection(*(set(of_run) for of_run in every))
@@ -127,7 +131,7 @@ def by_round(runs: Sequence[FinishedRun]) -> dict[str, dict[int, str]]:
     chosen: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
     for round in rounds:
         validation: dict[str, float] = {}
-        for technique in runs[0].declared.techniques:
+        for technique in fit:
             if (technique, round) not in shared:
                 continue
             aucs = [record.validation_auc for of_run in every for record in of_run[technique, round].values()]
@@ -138,7 +142,8 @@ def by_round(runs: Sequence[FinishedRun]) -> dict[str, dict[int, str]]:
             chosen[STRONGEST][round] = max(validation, key=validation.__getitem__)
         if (STACK, round) in shared:
             chosen[STACK][round] = STACK
-    return {kind: points for kind, points in chosen.items() if points}
+    last = runs[0].declared.last_round  # a curve that breaks off before it would name another round's limit
+    return {kind: points for kind, points in chosen.items() if last in points}
 
 
 def point(run: FinishedRun, judges: Judged) -> Point:

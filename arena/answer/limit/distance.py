@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from arena.answer.finished import FinishedRun
-from arena.answer.limit.bags import BagCurve, ImagesNeeded, bag_curve, images_needed
+from arena.answer.limit.bags import BagCurve, Count, ImagesNeeded, bag_curve, images_needed
 from arena.answer.limit.divergence import LowerBound, jensen_shannon, total_variation
 from arena.answer.limit.margins import Margin, margins
 from arena.answer.limit.panel import Panel, panel
@@ -97,27 +97,31 @@ class Apart:
         technique: whose fresh judges say it.
         total_variation: lower 95% bound.
         jensen_shannon_bits: lower 95% bound.
-        images: from one source, for decisions right 99 times in 100, as measured on bags of held-out images.
-        images_chernoff: as many suffice by Chernoff's bound.
+        images: from one source, for decisions right 99 times in 100, as measured on bags of held-out images, with a 95%
+            interval.
+        images_chernoff: as many suffice by Chernoff's bound, with a 95% interval.
         margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.degradation``.
+        reasons: what cannot be said, and why.
     """
 
     technique: str
     total_variation: float | None
     jensen_shannon_bits: float | None
-    images: int | None
-    images_chernoff: int | None
+    images: Count | None
+    images_chernoff: Count | None
     margins: Mapping[Degradation, float | None]
+    reasons: tuple[str, ...]
 
     @classmethod
     def of(cls, found: Distance) -> Self:
-        """The figures without their intervals, curves and reasons."""
+        """The figures without their curves."""
         variation, bits, images = found.total_variation, found.jensen_shannon_bits, found.images
         return cls(
             found.technique,
             None if variation is None else variation.low,
             None if bits is None else bits.low,
-            None if images is None else images.measured.n,
-            None if images is None else images.chernoff.n,
+            images and images.measured,
+            images and images.chernoff,
             {kind: its.level for kind, its in found.margins.items()},
+            found.reasons,
         )

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from arena.answer.conditions import Condition
+from arena.answer.equivalence import fit_techniques
 from arena.answer.finished import FinishedRun
 from arena.answer.limit.curve import STRONGEST, Curve, Point, RunCurve, by_round, curve, judged, point, run_curve
 from arena.answer.limit.saturating import Saturation, saturation
+
+SUPPOSED = "if a third of the way has been seen"
+"""What every limit supposes: no data tell a flat curve from one about to move."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Floor:
-    """AUC of reals against held-out reals, with its 95% interval: what no generator can be below."""
+    """AUC of reals against held-out reals, with its 95% interval: what a perfect generator would be at."""
 
     auc: float
     low: float
@@ -141,7 +145,7 @@ class _Measured:
 
 def _measure(runs: Sequence[FinishedRun]) -> dict[str, _Measured]:
     """Every score file is read once, though the strongest technique often is the stack."""
-    passing = by_round(runs)
+    passing = by_round(runs, fit_techniques(runs))
     wanted = {(technique, round) for points in passing.values() for round, technique in points.items()}
     tested: list[dict[tuple[str, int], Point]] = []
     for run in runs:

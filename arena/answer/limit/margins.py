@@ -155,11 +155,13 @@ def _tried(run: FinishedRun, technique: str) -> dict[Degradation, list[LevelTrie
     """What fresh judges reached at each level tried at the last round."""
     at: dict[tuple[Degradation, float], list[MarginRecord]] = {}
     for record in run.records:
-        if (
-            isinstance(record, MarginRecord)
-            and (record.technique, record.round) == (technique, run.declared.last_round)
-            and record.level != LADDERS[record.degradation].none
+        if isinstance(record, MarginRecord) and (record.technique, record.round) == (
+            technique,
+            run.declared.last_round,
         ):
+            if record.degradation not in LADDERS or record.level not in LADDERS[record.degradation].levels:
+                tried_at = f"{record.degradation} {record.level:g}"
+                raise ArenaError(f"{run.path / 'records.jsonl'}: margin at {tried_at}: expected a rung of a ladder")
             at.setdefault((record.degradation, record.level), []).append(record)
     tried: dict[Degradation, list[LevelTried]] = {}
     for (degradation, level), judges in at.items():
@@ -168,8 +170,6 @@ def _tried(run: FinishedRun, technique: str) -> dict[Degradation, list[LevelTrie
 
 
 def _together(run: FinishedRun, level: float, judges: Sequence[MarginRecord]) -> LevelTried:
-    if len(judges) == 1:
-        return LevelTried(level, judges[0].auc, judges[0].auc_low, judges[0].auc_high)
     try:
         return _level(level, estimate([[influence(read_scores(run.path, judge.scores)) for judge in judges]]))
     except ValueError as error:

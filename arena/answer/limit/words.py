@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from arena.answer.limit.axes import Axis
+from arena.answer.limit.bags import Count
 from arena.answer.limit.distance import Apart
-from arena.answer.limit.limit import CurveLimit, TechniqueLimit
+from arena.answer.limit.limit import SUPPOSED, CurveLimit, TechniqueLimit
 from arena.degradation import LADDERS
 
 
@@ -20,13 +22,20 @@ def _limit(found: TechniqueLimit) -> str:
     """
     if found.its.limit is None:
         return f"Limit ({found.kind}): {_lacking(found.its)}."
-    parts = [f"AUC {_interval(found.its)} as rounds go on, if a third of the way has been seen"]
+    parts = [f"AUC {_interval(found.its)} as rounds go on, {SUPPOSED}"]
     for name, control in found.controls.items():
         if control.difference is not None:
             parts.append(f"less that of {name}: {_interval(control.difference, '+')}")
     if found.floor is not None:
         parts.append(f"an oracle is at {found.floor.auc:.3f} [{found.floor.low:.3f}, {found.floor.high:.3f}]")
     return f"Limit ({found.kind}): {'; '.join(parts)}."
+
+
+def axis_in_words(found: Axis) -> str:
+    """The limit along one resource of a sweep."""
+    whose = "the judges'" if found.whose == "judge" else "the generator's"
+    said = f"AUC {_interval(found.its)} as it grows, {SUPPOSED}" if found.its.limit else _lacking(found.its)
+    return f"Limit along {found.key} ({whose}), {len(found.resource)} amounts ({found.kind}): {said}."
 
 
 def distance_in_words(found: Apart) -> str:
@@ -37,19 +46,27 @@ def distance_in_words(found: Apart) -> str:
         f"Real and fake differ by a total variation of {found.total_variation:.3f} or more, by "
         f"{found.jensen_shannon_bits:.3f} bits or more an image ({found.technique}, 95%). "
     )
-    if found.images is not None:
-        said += f"{_images(found.images)} from one source make it right 99 times in 100"
-        said += f", and {found.images_chernoff} do by Chernoff's bound." if found.images_chernoff is not None else "."
-    elif found.images_chernoff is not None:
-        said += f"{_images(found.images_chernoff)} from one source make it right 99 times in 100, by Chernoff's bound."
+    measured, chernoff = found.images, found.images_chernoff
+    if measured is not None and measured.n is not None:
+        said += f"{_images(measured)} from one source make it right 99 times in 100"
+        enough = chernoff is not None and chernoff.n is not None
+        said += f", and {_count(chernoff)} do by Chernoff's bound." if chernoff and enough else "."
+    elif chernoff is not None and chernoff.n is not None:
+        said += f"{_images(chernoff)} from one source make it right 99 times in 100, by Chernoff's bound."
     else:
         said += "How many images from one source would make it right 99 times in 100, the scores are too weak to say."
     known = [f"{kind} {level:.3g} ({LADDERS[kind].unit})" for kind, level in found.margins.items() if level is not None]
     return said + (f" AUC falls to 0.75 under {', '.join(known)}." if known else "")
 
 
-def _images(n: int) -> str:
-    return f"{n:,} image{'s' if n > 1 else ''}"
+def _images(count: Count) -> str:
+    return f"{_count(count)} image{'' if count.n == 1 else 's'}"
+
+
+def _count(count: Count) -> str:
+    """Such as "3 (2 to 5)", or "3 (3 or more)" where nothing bounds it from above."""
+    high = "or more" if count.high is None else f"to {count.high:,}"
+    return f"{count.n:,} ({count.low:,} {high})" if count.low is not None else f"{count.n:,}"
 
 
 def _interval(found: CurveLimit, sign: str = "") -> str:
