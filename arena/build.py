@@ -154,7 +154,14 @@ def _make(folder: Path, key: str) -> None:
 
 def _compared(config: Mapping[str, object]) -> dict[str, object]:
     """All of a config that makes it the race it is, by dotted key: neither where it lies nor who is told."""
-    kept = {key: value for key, value in config.items() if key not in ("environment", "declared", "logger", "run_dir")}
+    apart = (
+        "environment",
+        "declared",
+        "judge_reals",
+        "logger",
+        "run_dir",
+    )  # the reals that test follow from the others
+    kept = {key: value for key, value in config.items() if key not in apart}
     return {key: value for key, value in leaves(kept) if not key.endswith("cache_dir")}
 
 

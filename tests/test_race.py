@@ -22,11 +22,11 @@ from tests.building import tiny_arena
 def test_the_race_is_the_algorithm_box(finished: Arena):
     names = [(phase.__name__, round) for phase, round, _ in race(finished)]
     order = list(dict.fromkeys(names))
-    a_round = ["forge", "confront", "retrain", "judge", "measure", "respond"]
+    a_round = ["forge", "confront", "retrain", "judge", "margin", "measure", "respond"]
     expected = [("warm_up", 0), ("calibrate", 0)]
     for r in range(3):
-        left_out = {0: "confront", 2: "respond"}.get(r)
-        expected += [(name, r) for name in a_round if name != left_out]
+        left_out = {0: {"confront", "margin"}, 1: {"margin"}, 2: {"respond"}}[r]
+        expected += [(name, r) for name in a_round if name not in left_out]
     assert order == expected
     assert {name for name, _ in order} == {phase.__name__ for phase in PHASES}
 

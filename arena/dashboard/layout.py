@@ -72,6 +72,14 @@ LAYOUT = (
             Panel("stack over all fresh judges", "lines", ("auc/fresh/stack",), within=_SHARE),
         ),
     ),
+    Section(
+        "Limit",
+        (
+            Panel("fresh judges by round and the laws fitted", "pictures", ("figures/limit",)),
+            Panel("images from one source judged together", "pictures", ("figures/bags",)),
+        ),
+        across=2,
+    ),
     Section("Faces", (Panel("reals above the fakes of the round", "pictures", ("faces",)),), across=1),
     Section(
         "Payoff",
@@ -89,6 +97,7 @@ LAYOUT = (
             ),
             Panel("recall and coverage, and of reals", "lines", ("quality/(real_)?(recall|coverage)",), within=_SHARE),
             Panel("memorisation [95%], chance 1/2", "lines", ("quality/memorisation.*",), within=_SHARE),
+            Panel("against detectability, guards drawn", "pictures", ("figures/quality",)),
         ),
     ),
     Section(
@@ -126,7 +135,7 @@ LAYOUT = (
     Section(
         "Cost",
         (
-            Panel("seconds of each phase", "lines", ("seconds/(forge|confront|retrain|judge|measure|respond)",)),
+            Panel("seconds of each phase", "lines", ("seconds/(forge|confront|retrain|judge|margin|measure|respond)",)),
             Panel("seconds of the race so far", "lines", ("seconds/race",)),
         ),
         across=2,

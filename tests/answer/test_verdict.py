@@ -84,8 +84,8 @@ def test_contract_of_verdict_json(passed):
     assert all(set(guard) == {"figure", "threshold", "holds"} for guard in written["guards"].values())
     assert written["limit"] is None
     assert written["limit_reason"] == "2 points, where it takes 6"
-    distance = ["technique", "total_variation", "jensen_shannon_bits", "images", "images_chernoff", "margins"]
-    assert list(written["distance"]) == distance
+    distance = ["technique", "total_variation", "jensen_shannon_bits", "images", "images_chernoff"]
+    assert list(written["distance"]) == [*distance, "margins", "reasons"]
     assert written["control"] is None
     assert (written["margin"], written["alpha"], written["round"]) == (0.05, 0.05, 1)
 

@@ -62,7 +62,7 @@ def test_nothing_but_details_is_left_off_the_dashboard(offline: OfflineRun):
     details = (
         r"round|strongest/technique|quality/(real_)?(precision|density|frechet_distance)|seconds/(warm_up|calibrate)"
     )
-    details += r"|.+/images|round_.+/(coverage|gan/augmentation)|figures/(mixing|rounds|training)"
+    details += r"|.+/images|round_.+/(coverage|gan/augmentation)|figures/(margins|mixing|rounds|training)"
     assert [key for key in sorted(left_off) if not re.fullmatch(details, key)] == []
 
 
