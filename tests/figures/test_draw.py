@@ -12,7 +12,16 @@ from tests.figures.drawable import drawable_run
 FIGURES = {
     f"{name}.{kind}" for name in ("timeline", "payoff", "rounds", "quality", "limit", "bags") for kind in ("png", "pdf")
 }
-COMPARED = {"quality.png", "quality.pdf", "comparison.csv", "comparison.tex", "conditions.csv", "conditions.tex"}
+COMPARED = {
+    "limit.png",
+    "limit.pdf",
+    "quality.png",
+    "quality.pdf",
+    "comparison.csv",
+    "comparison.tex",
+    "conditions.csv",
+    "conditions.tex",
+}
 TABLES = {f"{name}.{kind}" for name in ("scores", "game", "quality", "verdict") for kind in ("csv", "tex")}
 
 
