@@ -5,10 +5,10 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from arena.__main__ import CONF
-from arena.arena import Arena
-from arena.build import build
-from arena.config import ArenaConfig, register
+from arena.config.compose import CONF
+from arena.config.schema import ArenaConfig, register
+from arena.race.build import build_race
+from arena.race.race import Race
 
 TINY = (
     "experiment=smoke",
@@ -31,16 +31,16 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", list(overrides))
 
 
-def arena_in(run: Path, *overrides: str) -> Arena:
+def arena_in(run: Path, *overrides: str) -> Race:
     """The arena of those overrides, its run directory ``run``, its cache beside it."""
     paths = (f"run_dir={run}", f"cache_dir={run.parent / 'cache'}")
     config = composed(*overrides, *paths)
     typed = OmegaConf.to_object(config)
     assert isinstance(typed, ArenaConfig)
-    return build(typed, config)
+    return build_race(typed, config)
 
 
-def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Arena:
+def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Race:
     """An arena whose whole race takes a few seconds."""
     size = ["generator.width=8"] if generator in ("style", "dcgan") else []
     return arena_in(run, *TINY, f"generator={generator}", *size, *overrides)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from arena.answer.declared import read_config
-from arena.arena import Arena
-from arena.race import run_race
-from arena.tracking.begin import Labels
+from arena.config.saved import read_config
+from arena.race.loop import run_race
+from arena.race.race import Race
+from arena.tracking.tracker import Labels
 from tests.building import tiny_arena
 
 
@@ -20,11 +20,11 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Race:
     """A tiny white-box race of two responses, run once for all tests that only read it."""
-    arena = tiny_arena(tmp_path_factory.mktemp("finished") / "run", "race.rounds=2")
-    run_race(arena, Console(quiet=True))
-    return arena
+    race = tiny_arena(tmp_path_factory.mktemp("finished") / "run", "race.rounds=2")
+    run_race(race, Console(quiet=True))
+    return race
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> Arena:
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Race:
     """A tiny white-box race of one response, tracked offline, and long enough for its losses to be logged."""
     folder = tmp_path_factory.mktemp("tracked")
     long_enough = ("schedule.warm_up_images=800", "schedule.response_images=800")
-    arena = tiny_arena(folder / "run", "race.rounds=1", "logger=offline", *long_enough)
+    race = tiny_arena(folder / "run", "race.rounds=1", "logger=offline", *long_enough)
     labels = Labels("run", "smoke", "white_box", ["access=white_box", "data=digits"])
-    arena.tracker.start(arena.run, settings=read_config(arena.run), labels=labels)
-    run_race(arena, Console(quiet=True))
-    arena.tracker.finish(arena.run)
-    return arena
+    race.tracker.start(race.run, settings=read_config(race.run), labels=labels)
+    run_race(race, Console(quiet=True))
+    race.tracker.finish(race.run)
+    return race

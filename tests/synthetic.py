@@ -14,11 +14,12 @@ import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from arena.answer.declared import declared, declared_hash, hash_of_reals
-from arena.config import AnswerConfig
-from arena.degradation import Degradation
-from arena.metrics.roc import Summary, summarise
-from arena.records import (
+from arena.answer.runs import declared, declared_hash, hash_of_reals
+from arena.config.schema import AnswerConfig
+from arena.core.seeding import derive_seed
+from arena.imaging.ladders import Degradation
+from arena.metrics.auc import Summary, summarise
+from arena.records.schema import (
     ControlRecord,
     FitnessRecord,
     MarginRecord,
@@ -26,14 +27,12 @@ from arena.records import (
     ProvenanceRecord,
     QualityRecord,
     Record,
-    RecordBook,
     Regime,
     ScoreFile,
     ScoreRecord,
     Scores,
-    write_scores,
 )
-from arena.seeding import derive_seed
+from arena.records.store import RecordBook, write_scores
 
 BATTERY = {"cnn": 0.5, "dct": 0.5, "forest": 0.5, "spectrum": 0.5, "stack": 0.5}
 QUALITY = {
@@ -81,7 +80,7 @@ def synthetic_config(
     """A resolved config with every key the right wing reads, its declaration hashed."""
     config: dict[str, object] = {
         "data": {"_target_": "arena.data.digits.Digits", "resolution": 8, "seed": data_seed, "planted_amplitude": 2.0},
-        "evidence": {"_target_": "arena.evidence.Evidence", "levels": 17, "jpeg": None, "resize": None},
+        "evidence": {"_target_": "arena.imaging.evidence.Evidence", "levels": 17, "jpeg": None, "resize": None},
         "generator": {"_target_": "arena.generators.style.StyleGenerator", "width": 32},
         "loss": {"name": "relativistic"},
         "access": {"name": access, "held_out": []},
@@ -181,38 +180,40 @@ def synthetic_run(
     bench.close("fitness", 0, "", beforehand)
     provenance = ProvenanceRecord(round=0, seed=seed, checked=True, differences=differences)
     bench.close("provenance", 0, "", [provenance])
-    for round in range(rounds + 1):
-        share = round / rounds if rounds else 1.0
-        bench.close("forge", round, "generator", [])
+    for round_index in range(rounds + 1):
+        share = round_index / rounds if rounds else 1.0
+        bench.close("forge", round_index, "generator", [])
         for name, end in techniques.items():
             expected = float(norm.cdf((1 - share) * norm.ppf(start) + share * norm.ppf(np.clip(end, 1e-4, 1 - 1e-4))))
-            past = [bench.cell(round, name, round, detector, frozen) for detector in range(round)]
-            bench.close("confront", round, name, past)
-            now = bench.cell(round, name, round, round, expected + loop_gain)
-            trained = [*(bench.cell(round, name, g, round, 0.9) for g in range(round)), now]
-            bench.close("retrain", round, name, trained)
-            if round == rounds and name in unrecorded:
+            past = [bench.cell(round_index, name, round_index, detector, frozen) for detector in range(round_index)]
+            bench.close("confront", round_index, name, past)
+            now = bench.cell(round_index, name, round_index, round_index, expected + loop_gain)
+            trained = [*(bench.cell(round_index, name, g, round_index, 0.9) for g in range(round_index)), now]
+            bench.close("retrain", round_index, name, trained)
+            if round_index == rounds and name in unrecorded:
                 continue
-            judged: list[Record] = [bench.fresh(round, name, judge, expected) for judge in range(judge_seeds)]
-            if round == rounds:
+            judged: list[Record] = [bench.fresh(round_index, name, judge, expected) for judge in range(judge_seeds)]
+            if round_index == rounds:
                 halved = expected - half_loss
-                judged += [bench.fitness(round, name, judge, halved, artefact=None) for judge in range(judge_seeds)]
-            bench.close("judge", round, name, judged)
-        if round == rounds:
+                judged += [
+                    bench.fitness(round_index, name, judge, halved, artefact=None) for judge in range(judge_seeds)
+                ]
+            bench.close("judge", round_index, name, judged)
+        if round_index == rounds:
             for degradation, aucs in (margins or {}).items():
                 found = [
-                    bench.withstood(round, name, degradation, level, auc)
+                    bench.withstood(round_index, name, degradation, level, auc)
                     for level, auc in aucs.items()
                     for name in techniques
                 ]
-                bench.close("margin", round, degradation, found)
-        if round == rounds and not finished:
+                bench.close("margin", round_index, degradation, found)
+        if round_index == rounds and not finished:
             return run
-        figures = QUALITY | (dict(quality or {}) if round == rounds else {})
-        quality_record = QualityRecord(round=round, seed=seed, features="fitted", n=n_real, **figures)
-        bench.close("measure", round, "", [quality_record])
-        if round < rounds:
-            bench.close("respond", round, "generator", [])
+        figures = QUALITY | (dict(quality or {}) if round_index == rounds else {})
+        quality_record = QualityRecord(round=round_index, seed=seed, features="fitted", n=n_real, **figures)
+        bench.close("measure", round_index, "", [quality_record])
+        if round_index < rounds:
+            bench.close("respond", round_index, "generator", [])
     return run
 
 
@@ -236,9 +237,9 @@ class _Bench:
         self.n_real, self.n_fake, self.book = n_real, n_fake, RecordBook(run)
         self.real_ids = judge_reals(n_real, data_seed)
 
-    def close(self, phase: str, round: int, player: str, records: Sequence[Record]) -> None:
+    def close(self, phase: str, round_index: int, player: str, records: Sequence[Record]) -> None:
         closing = PhaseRecord(
-            round=round,
+            round=round_index,
             seed=self.seed,
             phase=phase,
             player=player,
@@ -250,19 +251,21 @@ class _Bench:
         )
         self.book.append([*records, closing])
 
-    def fresh(self, round: int, technique: str, judge: int, auc: float) -> ScoreRecord:
-        validation = float(np.clip(auc + 0.003 * self._rng("validation", round, f"{technique}-{judge}").normal(), 0, 1))
-        return self._score(round, technique, "fresh", auc, round, round, judge, validation)
+    def fresh(self, round_index: int, technique: str, judge: int, auc: float) -> ScoreRecord:
+        validation = float(
+            np.clip(auc + 0.003 * self._rng("validation", round_index, f"{technique}-{judge}").normal(), 0, 1)
+        )
+        return self._score(round_index, technique, "fresh", auc, round_index, round_index, judge, validation)
 
-    def cell(self, round: int, technique: str, generator: int, detector: int, auc: float) -> ScoreRecord:
+    def cell(self, round_index: int, technique: str, generator: int, detector: int, auc: float) -> ScoreRecord:
         regime = "frozen" if detector < generator else "retrained"
-        return self._score(round, technique, regime, auc, generator, detector, None, None)
+        return self._score(round_index, technique, regime, auc, generator, detector, None, None)
 
-    def fitness(self, round: int, technique: str, judge: int, auc: float, artefact: str | None) -> FitnessRecord:
-        name = f"fitness-{artefact or 'half'}-{technique}-{round}-{judge}"
-        summary, file = self._scored(name, technique, auc, round, self.folds)
+    def fitness(self, round_index: int, technique: str, judge: int, auc: float, artefact: str | None) -> FitnessRecord:
+        name = f"fitness-{artefact or 'half'}-{technique}-{round_index}-{judge}"
+        summary, file = self._scored(name, technique, auc, round_index, self.folds)
         return FitnessRecord(
-            round=round,
+            round=round_index,
             seed=self.seed,
             technique=technique,
             artefact=artefact,
@@ -275,10 +278,14 @@ class _Bench:
             scores=file,
         )
 
-    def withstood(self, round: int, technique: str, degradation: Degradation, level: float, auc: float) -> MarginRecord:
-        summary, file = self._scored(f"margin-{degradation}-{level:g}-{technique}", technique, auc, round, self.folds)
+    def withstood(
+        self, round_index: int, technique: str, degradation: Degradation, level: float, auc: float
+    ) -> MarginRecord:
+        summary, file = self._scored(
+            f"margin-{degradation}-{level:g}-{technique}", technique, auc, round_index, self.folds
+        )
         return MarginRecord(
-            round=round,
+            round=round_index,
             seed=self.seed,
             technique=technique,
             degradation=degradation,
@@ -306,7 +313,7 @@ class _Bench:
 
     def _score(
         self,
-        round: int,
+        round_index: int,
         technique: str,
         regime: Regime,
         auc: float,
@@ -320,7 +327,7 @@ class _Bench:
         fakes = self.n_fake if generator_round == detector_round else self.n_fake // 4
         summary, file = self._scored(name, technique, auc, generator_round, folds, fakes)
         return ScoreRecord(
-            round=round,
+            round=round_index,
             seed=self.seed,
             technique=technique,
             detector=technique,
@@ -335,20 +342,22 @@ class _Bench:
         )
 
     def _scored(
-        self, name: str, technique: str, auc: float, round: int, folds: int, fakes: int | None = None
+        self, name: str, technique: str, auc: float, round_index: int, folds: int, fakes: int | None = None
     ) -> tuple[Summary, ScoreFile]:
         """Scores whose expected AUC is ``auc``: half of their variance is the image's, half the judge's."""
         of_reals = np.random.default_rng(derive_seed(0, "real", 0, technique)).normal(size=3 * self.n_real)
         fakes = self.n_fake if fakes is None else fakes
-        of_fakes = self._rng("fake", round, technique).normal(size=fakes)
+        of_fakes = self._rng("fake", round_index, technique).normal(size=fakes)
         image = np.concatenate([of_reals[self.real_ids], of_fakes])
         label = np.repeat([0, 1], [self.n_real, fakes]).astype(np.uint8)
         separation = np.sqrt(2.0) * norm.ppf(np.clip(auc, 1e-4, 1 - 1e-4))
-        score = label * separation + np.sqrt(0.5) * (image + self._rng("judge", round, name).normal(size=len(image)))
+        score = label * separation + np.sqrt(0.5) * (
+            image + self._rng("judge", round_index, name).normal(size=len(image))
+        )
         index = np.concatenate([np.arange(self.n_real), np.arange(fakes)])
         ids = np.concatenate([self.real_ids, np.arange(fakes)])
         scores = Scores(score.astype(np.float32), label, ids, (index % folds).astype(np.uint8), ids)
         return summarise(scores, self.margin), write_scores(self.run, name, scores)
 
-    def _rng(self, purpose: str, round: int, player: str) -> np.random.Generator:
-        return np.random.default_rng(derive_seed(self.seed, purpose, round, f"{self.access}/{player}"))
+    def _rng(self, purpose: str, round_index: int, player: str) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self.seed, purpose, round_index, f"{self.access}/{player}"))

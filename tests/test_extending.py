@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from arena.detectors.scoring import score
+from arena.detectors.gallery import score
 from tests.building import tiny_arena
 from tests.detectors.planted import EVIDENCE, digits, train
 
@@ -44,17 +44,17 @@ def test_every_file_of_the_page_is_tried_here():
 
 
 def test_the_detector_learns_what_it_says_is_its_own(built):
-    arena = built("+detector@battery.members.residual=residual")
+    race = built("+detector@battery.members.residual=residual")
     torch.manual_seed(0)
-    detector, (learned, validation, test) = arena.members["residual"](**arena.shape), digits("dct")
+    detector, (learned, validation, test) = race.members["residual"](**race.shape), digits("dct")
     assert detector.artefact == "checkerboard"
     train(detector, learned, validation)
     assert roc_auc_score(test.labels, score(detector, test.images, EVIDENCE)) > 0.9
 
 
 def test_the_generator_forges_independent_uniform_pixels(built):
-    arena = built("generator=noise")
-    forged = arena.new_generator().forge({"one": 40, "other": 40}, 0, arena.generator_reals)
+    race = built("generator=noise")
+    forged = race.new_generator().forge({"one": 40, "other": 40}, 0, race.generator_reals)
     assert forged["one"].shape == (40, 1, 8, 8)
     assert not torch.equal(forged["one"], forged["other"])
     assert forged["one"].float().mean().abs() < 0.1

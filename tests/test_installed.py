@@ -25,9 +25,9 @@ checkout = Path(sys.argv.pop())
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != checkout]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 import arena.__main__
-assert checkout not in Path(arena.__main__.__file__).resolve().parents, arena.__main__.__file__
+assert checkout not in Path(arena.cli.__file__).resolve().parents, arena.cli.__file__
 sys.argv[0] = "arena"
-sys.exit(arena.__main__.main())
+sys.exit(arena.cli.main())
 """
 
 
@@ -86,7 +86,7 @@ def test_the_configuration_travels_in_the_package(installed, tmp_path):
 def test_the_wheel_names_the_command(installed):
     (metadata,) = installed.glob("arena_race-*.dist-info")
     (command,) = PathDistribution(metadata).entry_points.select(group="console_scripts")
-    assert (command.name, command.value) == ("arena", "arena.__main__:main")
+    assert (command.name, command.value) == ("arena", "arena.cli:main")
     assert (installed / "bin" / "arena").is_file()
 
 

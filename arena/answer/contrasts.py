@@ -7,13 +7,12 @@ of the error then largely cancels, and judges are paired by their seed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arena.answer.conditions import Condition
-from arena.answer.equivalence import fit_techniques
 from arena.answer.estimate import Estimate, estimate
-from arena.answer.finished import FinishedRun
+from arena.answer.findings import fit_techniques
 from arena.answer.limit.limit import matched
+from arena.answer.runs import Condition, FinishedRun
 from arena.answer.verdict import ControlDifference, strongest_technique
-from arena.metrics.delong import combine
+from arena.metrics.auc import combine
 
 STRONGEST = "strongest"
 # Half of what a 95% interval leaves out.

@@ -15,17 +15,16 @@ from typing import Literal
 
 import numpy as np
 
-from arena.answer.equivalence import Finding, TechniqueFinding, findings
 from arena.answer.estimate import Estimate
-from arena.answer.finished import FinishedRun, read_run
-from arena.answer.guards import Guards, guards
-from arena.answer.human import People
+from arena.answer.findings import Finding, Guards, TechniqueFinding, findings, guards
+from arena.answer.humans import People
 from arena.answer.limit.curve import STRONGEST
-from arena.answer.limit.distance import Apart, distance
+from arena.answer.limit.distance import DistanceSummary, distance
 from arena.answer.limit.limit import SUPPOSED, Limit, TechniqueLimit, own_limits
-from arena.answer.sentence import sentence
-from arena.config import BAG
-from arena.records import write_atomically
+from arena.answer.runs import FinishedRun, read_run
+from arena.answer.sentences import sentence
+from arena.config.schema import BAG
+from arena.core.files import write_atomically
 
 Answer = Literal["passes_all", "caught", "undecided", "invalid"]
 
@@ -88,7 +87,7 @@ class Verdict:
     strongest: Strongest | None
     limit: Limit | None
     limit_reason: str
-    distance: Apart | None
+    distance: DistanceSummary | None
     control: Mapping[str, ControlDifference | None] | None
     guards: Guards
     faults: tuple[str, ...]
@@ -141,7 +140,7 @@ def verdict(
         strongest=strongest,
         limit=levelled and levelled.its.limit,
         limit_reason=(levelled.its.reason or SUPPOSED) if levelled else "no fit technique was judged at the last round",
-        distance=strongest and Apart.of(distance(runs, strongest.technique)),
+        distance=strongest and DistanceSummary.of(distance(runs, strongest.technique)),
         control=control,
         guards=held,
         faults=tuple(fault for run in runs for fault in run.faults),

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from arena.bench.settings import Settings
-from arena.config import require
-from arena.errors import ArenaError
-from arena.threads import wait_shortly
+from arena.core.errors import ArenaError, require
+from arena.core.threads import wait_shortly
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,8 +73,8 @@ def run(options: argparse.Namespace) -> None:
     from arena.bench.machine import MachineFacts
     from arena.bench.measure import measure
     from arena.bench.table import Bench, as_json, bench_table, notes
-    from arena.console import for_stdout
-    from arena.records import write_atomically
+    from arena.core.files import write_atomically
+    from arena.core.progress import for_stdout
 
     machine = MachineFacts.now()
     rows = cells(settings, options.only)
@@ -101,11 +100,11 @@ def battery(overrides: Sequence[str]) -> None:
 
     from arena.bench.battery import battery_costs
     from arena.bench.table import battery_notes, battery_table
-    from arena.compose import arena_of
-    from arena.console import for_stdout
+    from arena.core.progress import for_stdout
+    from arena.race.build import race_from
 
     with TemporaryDirectory() as run:
-        costs = battery_costs(arena_of(overrides, Path(run)))
+        costs = battery_costs(race_from(overrides, Path(run)))
     console = for_stdout()
     console.print(battery_table(costs))
     for line in battery_notes(costs):

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from arena.arena import Arena
-from arena.bank import Bank
-from arena.detectors.detector import Detector
-from arena.detectors.gallery import Gallery
-from arena.detectors.scoring import score_all
+from arena.detectors.base import Detector
+from arena.detectors.gallery import Gallery, score_all
 from arena.generators.controls import Oracle
-from arena.phases.case import Case, labelled
-from arena.phases.crossfit import cut_fold
-from arena.training.detecting import train_battery
+from arena.race.judging import Case, cut_fold, labelled
+from arena.race.layout import Bank
+from arena.race.race import Race
+from arena.training.battery import train_battery
 
 SCORED = 512
 """Images in the pass that is timed, or as many as there are."""
@@ -24,7 +22,7 @@ PASSES = 3
 
 
 @dataclass(frozen=True)
-class Cost:
+class TechniqueCost:
     """Of one technique, or of several in one pass.
 
     Args:
@@ -48,8 +46,8 @@ class BatteryCosts:
         left_out: why others do not apply.
     """
 
-    alone: dict[str, Cost]
-    together: Cost
+    alone: dict[str, TechniqueCost]
+    together: TechniqueCost
     left_out: dict[str, str]
 
     @property
@@ -63,47 +61,47 @@ class BatteryCosts:
         return 1 - (1 / self.together.scored) / sum(1 / cost.scored for cost in self.alone.values())
 
 
-def battery_costs(arena: Arena) -> BatteryCosts:
+def battery_costs(race: Race) -> BatteryCosts:
     """Train and score on reals of both labels: only the clock is read."""
-    forged = Oracle(**arena.shape).forge(arena.bank.counts, arena.seed_of("bench"), arena.generator_reals)
-    bank = Bank.of(forged, arena.data.levels)
-    together = _cost(arena, bank, list(arena.members))
-    alone = {technique: _cost(arena, bank, [technique]) for technique in arena.members}
-    again = _cost(arena, bank, list(arena.members))  # before and after, so that a change of pace favours neither
-    mean = Cost(
+    forged = Oracle(**race.shape).forge(race.bank.counts, race.seed_of("bench"), race.generator_reals)
+    bank = Bank.of(forged, race.data.levels)
+    together = _cost(race, bank, list(race.members))
+    alone = {technique: _cost(race, bank, [technique]) for technique in race.members}
+    again = _cost(race, bank, list(race.members))  # before and after, so that a change of pace favours neither
+    mean = TechniqueCost(
         together.parameters,
         (together.train_seconds + again.train_seconds) / 2,
         2 / (1 / together.scored + 1 / again.scored),
     )
-    return BatteryCosts(alone, mean, arena.left_out)
+    return BatteryCosts(alone, mean, race.left_out)
 
 
-def _cost(arena: Arena, bank: Bank, techniques: list[str]) -> Cost:
-    detectors = {technique: arena.new_detector(technique, 0) for technique in techniques}
+def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
+    detectors = {technique: race.new_detector(technique, 0) for technique in techniques}
     start = time.perf_counter()
-    case = Case.of(arena, bank, 0, control=True)
-    fold = cut_fold(arena, case, 0, share=1.0)
+    case = Case.of(race, bank, 0, control=True)
+    fold = cut_fold(race, case, 0, share=1.0)
     train_battery(
         detectors,
         case.gallery,
         labelled(*fold.learn),
         labelled(*fold.stop),
-        settings=arena.battery,
-        images=arena.judge.images,
+        settings=race.battery,
+        images=race.judge.images,
         fresh=True,
         seed=0,
-        machine=arena.machine,
+        machine=race.machine,
     )
     seconds = time.perf_counter() - start
     parameters = sum(p.numel() for its in detectors.values() for p in its.parameters() if p.requires_grad)
-    return Cost(parameters, seconds, _images_a_second(arena, detectors))
+    return TechniqueCost(parameters, seconds, _images_a_second(race, detectors))
 
 
-def _images_a_second(arena: Arena, detectors: Mapping[str, Detector]) -> float:
-    images = torch.cat([arena.judge_reals.images, arena.generator_reals.images])[:SCORED]
+def _images_a_second(race: Race, detectors: Mapping[str, Detector]) -> float:
+    images = torch.cat([race.judge_reals.images, race.generator_reals.images])[:SCORED]
     paces = []
     for _ in range(PASSES):
         start = time.perf_counter()
-        score_all(detectors, Gallery(images, arena.evidence, arena.machine.device))
+        score_all(detectors, Gallery(images, race.evidence, race.machine.device))
         paces.append(len(images) / (time.perf_counter() - start))
     return float(np.max(paces))

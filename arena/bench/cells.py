@@ -9,14 +9,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from arena.__main__ import CONF
 from arena.bench.settings import Settings
 from arena.bench.textbook import GROUP, TextbookGenerator
-from arena.config import register, require
-from arena.errors import ArenaError
-from arena.generators.generator import Generator, TrainableGenerator
+from arena.config.compose import CONF
+from arena.config.instantiate import SHAPE, instantiate
+from arena.config.schema import register
+from arena.core.errors import ArenaError, require
+from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
-from arena.parts import SHAPE, part
 from arena.training.trainer import Precision
 
 Work = Literal["training", "sampling", "rendering"]
@@ -105,7 +105,7 @@ def new_generator(name: str, settings: Settings) -> Generator:
     else:
         # The minibatch deviation is the textbook's, so that both discriminators do the same.
         own = {"width": settings.width, "minibatch_group": GROUP} if name == STYLE else {}
-        make = part(_composed(name), "generator", SHAPE, **own)
+        make = instantiate(_composed(name), "generator", SHAPE, **own)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return make(**shape)

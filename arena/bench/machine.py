@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import torch
 
-from arena.build import processor
+from arena.core.machine import processor
 
 BUSY = 0.25
 """Load average a core at the start, from which on figures are of a machine that others use too."""

@@ -14,8 +14,8 @@ from arena.bench.job import Job, Pace
 from arena.bench.sampling import Rendering, Sampling
 from arena.bench.settings import Settings
 from arena.bench.steps import BareLoop, LightningLoop
-from arena.generators.generator import TrainableGenerator
-from arena.memory import peak_memory_mib
+from arena.core.machine import peak_memory_mib
+from arena.generators.base import TrainableGenerator
 from arena.training.trainer import Machine
 
 VISITS = 7

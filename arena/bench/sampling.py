@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from arena.bench.job import Job, Pace, repeated
-from arena.data.portraits import BLOCK, render
+from arena.data.portraits.portraits import BLOCK, render
 from arena.data.reals import Reals
-from arena.generators.generator import FORGE_BATCH, TrainableGenerator
+from arena.generators.base import FORGE_BATCH, TrainableGenerator
 
 
 class Sampling(Job):

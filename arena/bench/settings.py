@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from arena.config import require
+from arena.core.errors import require
 
 
 @dataclass(frozen=True)

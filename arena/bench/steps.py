@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from arena.bench.cells import TEXTBOOK, Cell
 from arena.bench.job import Job, Pace, clock, since, timed
-from arena.evidence import Evidence
-from arena.generators.generator import TrainableGenerator
+from arena.generators.base import TrainableGenerator
+from arena.imaging.evidence import Evidence
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic, PenalisedLoss, Relativistic
-from arena.training.trainer import Machine, ticks
+from arena.training.trainer import Machine, step_loader
 
 REALS = 1024
 LONGEST_BLOCK = 12
@@ -118,7 +118,7 @@ class LightningLoop(Training):
         """One step before them, which makes what Adam remembers, and one after are not timed."""
         self.gan.step = first - 1
         watch = _Watch(n, self.machine.device)
-        self.machine.fit(self.gan, ticks(0, n + 2), callbacks=[watch])
+        self.machine.fit(self.gan, step_loader(0, n + 2), callbacks=[watch])
         return watch.pace
 
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.generators.equalised import SLOPE, channels_at, doublings
-from arena.generators.generator import TrainableGenerator
+from arena.generators.base import TrainableGenerator
+from arena.generators.layers import SLOPE, channels_at, doublings
 
 TAPS = (1.0, 3.0, 3.0, 1.0)
 GROUP = 4
@@ -102,7 +102,7 @@ class Dense(nn.Module):
         return bias_act(x, bias) if self.activate else x + bias
 
 
-class Convolution(nn.Module):
+class TextbookConvolution(nn.Module):
     """Equalised convolution; where it halves the side, filtering comes first. Without activation it has no bias."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, down: bool = False, activate: bool = True) -> None:
@@ -235,14 +235,14 @@ class TextbookGenerator(TrainableGenerator):
         return self.mapping(z * z.square().mean(1, keepdim=True).add(1e-8).rsqrt())
 
 
-class ResidualBlock(nn.Module):
+class TextbookBlock(nn.Module):
     """Two convolutions and a skip, half the side."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first = Convolution(inputs, inputs, 3)
-        self.second = Convolution(inputs, outputs, 3, down=True)
-        self.skip = Convolution(inputs, outputs, 1, down=True, activate=False)
+        self.first = TextbookConvolution(inputs, inputs, 3)
+        self.second = TextbookConvolution(inputs, outputs, 3, down=True)
+        self.skip = TextbookConvolution(inputs, outputs, 1, down=True, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/2, W/2)."""
@@ -255,9 +255,9 @@ class TextbookDiscriminator(nn.Module):
     def __init__(self, *, resolution: int, channels: int, width: int) -> None:
         super().__init__()
         widths = [channels_at(resolution >> k, width) for k in range(doublings(resolution) + 1)]
-        self.from_rgb = Convolution(channels, widths[0], 1)
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
-        self.last = Convolution(widths[-1] + 1, widths[-1], 3)
+        self.from_rgb = TextbookConvolution(channels, widths[0], 1)
+        self.blocks = nn.Sequential(*(TextbookBlock(a, b) for a, b in pairwise(widths)))
+        self.last = TextbookConvolution(widths[-1] + 1, widths[-1], 3)
         self.dense = Dense(widths[-1] * 16, widths[-1])
         self.logit = Dense(widths[-1], 1, activate=False)
 

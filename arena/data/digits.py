@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from arena.core.errors import ArenaError
 from arena.data.reals import RealData, Reals
-from arena.errors import ArenaError
 
 
 class Digits(RealData):

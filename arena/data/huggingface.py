@@ -15,12 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from arena.config import require
-from arena.data.cache import Cached, cached
-from arena.data.decode import Source, ahead, decode_all
+from arena.core.errors import ArenaError, first_line, require
+from arena.data.files import Cached, Source, ahead, cached, decode_all, stored_as, tell, with_skipped
 from arena.data.reals import RealData, Reals
-from arena.data.skipped import stored_as, tell, with_skipped
-from arena.errors import ArenaError, first_line
 
 # Part of the cache's name: raise it whenever the same rows would give other pixels.
 HUGGINGFACE_VERSION = 1

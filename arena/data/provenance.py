@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from arena.seeding import derive_seed
+from arena.core.seeding import derive_seed
 
 SAMPLE = 256
 """Files read of each side at most."""

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from arena.config import require
+from arena.core.errors import ArenaError, require
 from arena.data.split import Split, cut, sources_of, split_for_judging, split_reals
-from arena.errors import ArenaError
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.errors import ArenaError
-from arena.seeding import derive_seed
+from arena.core.errors import ArenaError
+from arena.core.seeding import derive_seed
 
 # Shares of the reals. The judge's and the generator's are largest: they set the error bars and the images.
 SHARES = {"generator": 0.30, "detector": 0.17, "judge": 0.30, "reference": 0.23}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from arena.config import require
-from arena.evidence import codec
-from arena.images import on_levels
+from arena.core.errors import require
+from arena.imaging.evidence import codec
+from arena.imaging.images import on_levels
 
 STRONGEST_BLUR = 3.0
 """Deviation in pixels."""
@@ -17,7 +17,7 @@ QUALITIES = (30, 100)
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class DetectorAugmentation:
     """Some images blurred, some compressed, mirrored or turned; all others stay as they are, bit for bit.
 
     The authors crop after compression, so that JPEG's grid of 8x8 pixels lies anywhere; here it begins at the corner of

@@ -8,23 +8,22 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from arena import pretrained
-from arena.config import require
-from arena.detectors.detector import FittedDetector, LearnedDetector
-from arena.detectors.heads.platt import Platt
-from arena.detectors.networks import onnx
-from arena.detectors.networks.foreign import KEY, Foreign, Range
-from arena.detectors.networks.frozen import Frozen
-from arena.detectors.networks.outside import Outside
+from arena.core.errors import require
+from arena.core.files import file_hash
+from arena.detectors.base import FittedDetector, LearnedDetector
+from arena.detectors.heads.head import Platt
+from arena.detectors.networks.foreign import KEY, Foreign, Frozen, Outside, Range
 from arena.generators.artefacts import Artefact
-from arena.generators.generator import file_hash, load_weights
-from arena.program import each_its_own, import_network
+from arena.outside import onnx
+from arena.outside import transformers_files as pretrained
+from arena.outside.programs import each_its_own, import_network
+from arena.outside.weights import load_weights
 
 BATCH = 64
 """Images a frozen network is given at once."""
 
 
-class TrainableModule(LearnedDetector):
+class TrainableModuleDetector(LearnedDetector):
     """A network from outside that learns as the others do: fine-tuned from its weights, or from scratch.
 
     It learns alone, since it may draw from torch's global streams (dropout), which are seeded for every step. An
@@ -43,7 +42,7 @@ class TrainableModule(LearnedDetector):
         return self.foreign(images)
 
 
-class FrozenModule(FittedDetector):
+class FrozenModuleDetector(FittedDetector):
     """A network from outside as it is; the scale of its logit is set on validation."""
 
     def __init__(self, foreign: Frozen | Outside, artefact: Artefact, differentiable: bool, **shape: int) -> None:
@@ -57,7 +56,7 @@ class FrozenModule(FittedDetector):
         return torch.cat([self.foreign(few) for few in images.split(BATCH)]).float()[:, None]
 
 
-def module(
+def module_detector(
     *,
     resolution: int,
     channels: int,
@@ -71,7 +70,7 @@ def module(
     fake: int = 1,
     artefact: Artefact = "checkerboard",
     learning_rate: float | None = None,
-) -> TrainableModule | FrozenModule:
+) -> TrainableModuleDetector | FrozenModuleDetector:
     """A detector out of a file or of a class: images (B, C, H, W) of the data's size to logits.
 
     Logits are (B,) or (B, 1), higher meaning more fake, or (B, K) of K classes. A frozen network of a file stays out of
@@ -81,7 +80,7 @@ def module(
         resolution: side in pixels of the images.
         channels: 1 or 3.
         levels: grey levels of the data.
-        path: of a TorchScript file or an exported program (``arena.program`` says whom to trust), of an ONNX file
+        path: of a TorchScript file or an exported program (``arena.outside.programs`` says whom to trust), of an ONNX file
             (``.onnx``), or of a folder with an image classifier of the transformers library.
         name: instead, dotted, of a class or function that makes an ``nn.Module``.
         kwargs: that ``name`` is called with.
@@ -106,7 +105,7 @@ def module(
     limits = (float(range[0]), float(range[1]))
     if path and not trainable:
         foreign, fingerprint, differentiable = _kept(path, limits, fake, channels, resolution)
-        return FrozenModule(Outside(foreign, fingerprint, KEY), artefact, differentiable, **shape)
+        return FrozenModuleDetector(Outside(foreign, fingerprint, KEY), artefact, differentiable, **shape)
     if path:
         source, foreign = f"{KEY}={path}", Foreign.of(path, limits, fake)
     else:
@@ -116,10 +115,10 @@ def module(
         foreign = Foreign(network, limits, fake)
     differentiable = foreign.checked(source, channels, resolution)
     if not trainable:
-        return FrozenModule(Frozen(foreign), artefact, differentiable, **shape)
+        return FrozenModuleDetector(Frozen(foreign), artefact, differentiable, **shape)
     some = differentiable and any(parameter.requires_grad for parameter in foreign.parameters())
     require(some, "trainable", True, "a network with parameters to train")
-    return TrainableModule(foreign, artefact, learning_rate, **shape)
+    return TrainableModuleDetector(foreign, artefact, learning_rate, **shape)
 
 
 @functools.lru_cache(maxsize=4)

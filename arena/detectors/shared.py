@@ -1,4 +1,4 @@
-"""What several techniques look at alike is computed once a batch: glimpses, spectra, residuals."""
+"""Share what several techniques compute of one batch: crops, spectra, residuals."""
 
 import functools
 import threading
@@ -44,7 +44,7 @@ def shared(feature: Callable[P, T]) -> Callable[P, T]:
     return once
 
 
-def glimpses(images: Tensor, side: int) -> tuple[Tensor, ...]:
+def crops(images: Tensor, side: int) -> tuple[Tensor, ...]:
     """Evenly spaced squares (B, C, side, side) of native pixels of images (B, C, H, W); themselves where they fit."""
     if images.shape[-1] <= side and images.shape[-2] <= side:
         return (images,)  # kept with the images, they would keep themselves alive

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from arena.answer.limit.bags import SURE, BagCurve, Count
+from arena.answer.limit.bags import SURE, BagCurve, ImageCount
 from arena.answer.limit.distance import Distance
-from arena.figures.highlight import PALE, Mark, in_full, in_grey, line, others
-from arena.figures.style import COLUMN, FAINT, INK, look
+from arena.figures.axes import COLUMN, FAINT, INK, PALE, TechniqueMark, highlight_line, in_full, in_grey, look, others
 
 WIDEST = 4096
 """Images beyond which the axis does not go."""
@@ -48,7 +47,7 @@ def bags(distances: Sequence[Distance], highlighted: Sequence[str], panel: float
             if its.bags is not None:
                 _draw(left, right, its.bags, mark, its.technique, 1.0 + 0.05 * number, widest)
                 _read_off(left, its, mark)
-                keys.append(line(mark, _said(its)))
+                keys.append(highlight_line(mark, _said(its)))
         _frame(left, right, widest)
         keys.append(
             Line2D(
@@ -69,9 +68,9 @@ def bags(distances: Sequence[Distance], highlighted: Sequence[str], panel: float
     return figure
 
 
-def _draw(left: Axes, right: Axes, curve: BagCurve, mark: Mark, name: str, aside: float, widest: int) -> None:
+def _draw(left: Axes, right: Axes, curve: BagCurve, mark: TechniqueMark, name: str, aside: float, widest: int) -> None:
     n = [aside * found.n for found in curve.bags]
-    sure = line(mark, name, n, [_height(found.sure) for found in curve.bags])
+    sure = highlight_line(mark, name, n, [_height(found.sure) for found in curve.bags])
     sure.set_gid(f"{name}/sure")
     left.add_line(sure)
     left.vlines(
@@ -89,7 +88,7 @@ def _draw(left: Axes, right: Axes, curve: BagCurve, mark: Mark, name: str, aside
         many, [_height(curve.bound(k)) for k in many], color=mark.colour, linestyle=_DASHED, linewidth=1.0
     )
     bound[0].set_gid(f"{name}/chernoff")
-    auc = line(mark, name, n, [found.auc for found in curve.bags])
+    auc = highlight_line(mark, name, n, [found.auc for found in curve.bags])
     auc.set_gid(f"{name}/auc")
     right.add_line(auc)
     right.vlines(
@@ -102,7 +101,7 @@ def _draw(left: Axes, right: Axes, curve: BagCurve, mark: Mark, name: str, aside
     )
 
 
-def _read_off(axes: Axes, its: Distance, mark: Mark) -> None:
+def _read_off(axes: Axes, its: Distance, mark: TechniqueMark) -> None:
     if its.images is None:
         return
     measured, chernoff = its.images.measured.n, its.images.chernoff.n
@@ -123,7 +122,7 @@ def _said(its: Distance) -> str:
     return f"{its.technique}: {first} for 99%; Chernoff: {'-' if chernoff.n is None else _count(chernoff)}"
 
 
-def _count(count: Count) -> str:
+def _count(count: ImageCount) -> str:
     if count.low == count.n == count.high:
         return f"{count.n:,}"
     return f"{count.n:,} ({count.low:,} {'or more' if count.high is None else f'to {count.high:,}'})"

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from arena.answer.conditions import CONTROLS, Condition
 from arena.answer.limit.axes import axes
 from arena.answer.limit.limit import limits
-from arena.figures.ladder import generator_of, ladder, rung
+from arena.answer.runs import CONTROLS, Condition
+from arena.answer.trajectory import trajectory
+from arena.figures.axes import save
+from arena.figures.ladder import generator_of, ladder, ladder_entry
 from arena.figures.limit import limit_by_resource, limit_by_round
-from arena.figures.quality import quality, way
-from arena.figures.style import save
+from arena.figures.quality import quality
 from arena.figures.tables import ways_table, write_table
 
 LONGEST = 44
@@ -33,7 +34,7 @@ def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
         ArenaError: if the scores of a run are missing or altered.
     """
     named = short_names(groups)
-    ways = [its for its in map(way, groups, named) if its.steps]
+    ways = [its for its in map(trajectory, groups, named) if its.steps]
     written = [save(quality(ways), out / "quality"), write_table(ways_table(ways), out / "comparison")] if ways else []
     if groups:
         table = [
@@ -46,7 +47,7 @@ def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
         if len({generator_of(its)[0] for its in alike}) > 1:
             name = "ladder" if len(_by_access(groups)) == 1 else f"ladder_{access}"
             margin = alike[0].runs[0].declared.answer.margin
-            written.append(save(ladder([rung(its) for its in alike], margin), out / name))
+            written.append(save(ladder([ladder_entry(its) for its in alike], margin), out / name))
     return [path for paths in written for path in paths]
 
 

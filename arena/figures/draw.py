@@ -2,28 +2,26 @@
 
 from pathlib import Path
 
-from arena.answer.conditions import conditions
-from arena.answer.declared import declared, read_config
-from arena.answer.finished import read_run
+from arena.answer.game.game import game
 from arena.answer.limit.distance import distances_of
 from arena.answer.limit.limit import own_limits
+from arena.answer.runs import conditions, declared, read_run
+from arena.answer.trajectory import trajectory
 from arena.answer.verdict import verdict
+from arena.config.saved import read_config
+from arena.figures.axes import highlighted, save
 from arena.figures.bags import bags
-from arena.figures.game import game_table
-from arena.figures.highlight import highlighted
+from arena.figures.images import read_rounds, rounds_of_images
 from arena.figures.limit import limit_by_round
 from arena.figures.margins import margin_curves
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
-from arena.figures.quality import quality, way
-from arena.figures.rounds import read_rounds, rounds_of_images
+from arena.figures.quality import quality
 from arena.figures.series import read_series
-from arena.figures.style import save
-from arena.figures.tables import quality_table, scores_table, verdict_table, write_table
+from arena.figures.tables import game_table, quality_table, scores_table, verdict_table, write_table
 from arena.figures.timeline import timeline
 from arena.figures.training import training_curves, training_records
-from arena.game.game import game
-from arena.records import read_records
+from arena.records.store import read_records
 
 
 def draw_all(run: Path, out: Path) -> list[Path]:
@@ -60,7 +58,7 @@ def draw_all(run: Path, out: Path) -> list[Path]:
         finished = read_run(run)
         found = verdict([finished])
         tables["verdict"] = verdict_table(found)
-        its = way(conditions([finished])[0], f"access={finished.access}")
+        its = trajectory(conditions([finished])[0], f"access={finished.access}")
         if its.steps:
             figures["quality"] = quality([its])
         if levelled := own_limits([finished]):

@@ -14,14 +14,13 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.stats import t
 
-from arena.answer.conditions import Condition
-from arena.answer.declared import section
-from arena.answer.equivalence import findings
+from arena.answer.findings import findings
+from arena.answer.runs import Condition
 from arena.answer.verdict import strongest_technique
-from arena.config import BAG, STACK
-from arena.figures.separation import pinned, separation_axis
-from arena.figures.series import MISSING, Point, point_of
-from arena.figures.style import BAND, COLUMN, FAINT, INK, line, look
+from arena.config.saved import section
+from arena.config.schema import BAG, STACK
+from arena.figures.axes import BAND, COLUMN, FAINT, INK, line, look, pinned, separation_axis
+from arena.figures.series import MISSING, PlotPoint, point_of
 
 YEARS: Mapping[str, int] = {
     "arena.generators.gan2014.Gan2014Generator": 2014,  # Goodfellow et al., NIPS
@@ -38,7 +37,7 @@ _APART = 1.6
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderEntry:
     """A condition as a rung of the ladder, at its last round.
 
     Args:
@@ -53,12 +52,12 @@ class Rung:
     name: str
     year: int | None
     technique: str
-    points: Mapping[str, Point]
-    distance: Point
+    points: Mapping[str, PlotPoint]
+    distance: PlotPoint
     reals: float
 
 
-def rung(condition: Condition) -> Rung:
+def ladder_entry(condition: Condition) -> LadderEntry:
     """Read a condition.
 
     Raises:
@@ -79,7 +78,9 @@ def rung(condition: Condition) -> Rung:
         error = float(t.isf(0.025, len(runs) - 1) * np.std(distances, ddof=1) / math.sqrt(len(runs)))
     name, year = generator_of(condition)
     reals = float(np.mean([run.quality.real_kernel_distance for run in runs]))
-    return Rung(name, year, chosen[0] if chosen else "", points, Point(mean, mean - error, mean + error), reals)
+    return LadderEntry(
+        name, year, chosen[0] if chosen else "", points, PlotPoint(mean, mean - error, mean + error), reals
+    )
 
 
 def generator_of(condition: Condition) -> tuple[str, int | None]:
@@ -96,7 +97,7 @@ def generator_of(condition: Condition) -> tuple[str, int | None]:
     return (f"{last.lower()} {Path(path).name}" if isinstance(path, str) else last.lower()), None
 
 
-def ladder(rungs: Sequence[Rung], margin: float) -> Figure:
+def ladder(rungs: Sequence[LadderEntry], margin: float) -> Figure:
     """Left AUC of fresh judges, right kernel distance, both over the year of the generator, with 95% intervals.
 
     A ring is around the strongest technique of a rung. Generators without a year stand on their own at the right. The
@@ -116,7 +117,7 @@ def ladder(rungs: Sequence[Rung], margin: float) -> Figure:
         for number, name in enumerate(names):
             beside = [place + 0.2 * (number - (len(names) - 1) / 2) for place in x]
             points = [its.points.get(name, MISSING) for its in rungs]
-            points = [Point(pinned(its.auc), pinned(its.low), pinned(its.high)) for its in points]
+            points = [PlotPoint(pinned(its.auc), pinned(its.low), pinned(its.high)) for its in points]
             handles.append(_line(left, rungs, beside, points, number, name))
             ringed = [k for k, its in enumerate(rungs) if its.technique == name]
             left.plot([beside[k] for k in ringed], [points[k].auc for k in ringed], "o", **_RING)
@@ -136,7 +137,7 @@ def ladder(rungs: Sequence[Rung], margin: float) -> Figure:
 _RING = {"markersize": 9.0, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.9, "zorder": 5}
 
 
-def _drawn(rungs: Sequence[Rung]) -> list[str]:
+def _drawn(rungs: Sequence[LadderEntry]) -> list[str]:
     """Techniques, or of more than ``FEW`` the strongest; the stack over them, and a bag over the stack, last."""
     names = list(dict.fromkeys(name for its in rungs for name in its.points if name != STRONGEST))
     over = [name for name in (STACK, BAG) if name in names]
@@ -144,7 +145,7 @@ def _drawn(rungs: Sequence[Rung]) -> list[str]:
     return [*(under if len(names) <= FEW else [STRONGEST]), *over]
 
 
-def _places(rungs: Sequence[Rung]) -> list[float]:
+def _places(rungs: Sequence[LadderEntry]) -> list[float]:
     """Their years, several rungs of one year side by side; then, apart, those without one."""
     years = [its.year for its in rungs if its.year is not None]
     places = [year + _APART * (years[:k].count(year) - (years.count(year) - 1) / 2) for k, year in enumerate(years)]
@@ -152,7 +153,7 @@ def _places(rungs: Sequence[Rung]) -> list[float]:
 
 
 def _line(
-    axes: Axes, rungs: Sequence[Rung], x: Sequence[float], points: Sequence[Point], number: int, label: str
+    axes: Axes, rungs: Sequence[LadderEntry], x: Sequence[float], points: Sequence[PlotPoint], number: int, label: str
 ) -> Line2D:
     """Marks with their intervals, joined where the generators have years."""
     colour, marker, dashes = line(number)
@@ -165,12 +166,12 @@ def _line(
     return Line2D([], [], color=colour, marker=marker, linestyle=dashes, label=label)
 
 
-def _distances(axes: Axes, rungs: Sequence[Rung], x: Sequence[float]) -> Line2D:
+def _distances(axes: Axes, rungs: Sequence[LadderEntry], x: Sequence[float]) -> Line2D:
     """An unbiased distance of good fakes may be 0 or less, where a logarithmic axis has no place: that is its foot."""
     ends = [value for its in rungs for value in (its.distance.auc, its.distance.low, its.reals) if value > 0]
     foot = min(ends, default=1.0) / 1.5
     found = [(its.distance.auc, its.distance.low, its.distance.high) for its in rungs]
-    raised = [Point(max(value, foot), max(low, foot), max(high, foot)) for value, low, high in found]
+    raised = [PlotPoint(max(value, foot), max(low, foot), max(high, foot)) for value, low, high in found]
     axes.set_yscale("log")
     _line(axes, rungs, x, raised, 0, "kernel distance")
     axes.plot(x, [max(its.reals, foot) for its in rungs], **_REALS)
@@ -184,7 +185,7 @@ def _distances(axes: Axes, rungs: Sequence[Rung], x: Sequence[float]) -> Line2D:
 _REALS = {"color": FAINT, "linestyle": "none", "marker": "_", "markersize": 13, "markeredgewidth": 1.6, "zorder": 2}
 
 
-def _generators(axes: Axes, rungs: Sequence[Rung], x: Sequence[float]) -> None:
+def _generators(axes: Axes, rungs: Sequence[LadderEntry], x: Sequence[float]) -> None:
     words = [its.name if its.year is None else f"{its.name}\n{its.year}" for its in rungs]
     axes.set_xticks(x, words)
     axes.set_xlim(min(x) - _APART / 2, max(x) + _APART / 2)

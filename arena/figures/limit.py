@@ -13,17 +13,16 @@ from matplotlib.ticker import FixedLocator
 
 from arena.answer.limit.axes import Axis
 from arena.answer.limit.curve import Curve
-from arena.answer.limit.laws import Family
+from arena.answer.limit.laws import Family, Saturation
 from arena.answer.limit.limit import CurveLimit, Floor, TechniqueLimit
-from arena.answer.limit.saturating import Saturation
-from arena.figures.style import BAND, COLUMN, FAINT, INK, look
+from arena.figures.axes import BAND, COLUMN, FAINT, INK, look
 
 WIDTH = 1.4 * COLUMN
 """Inches a panel is wide."""
 _PANEL, _LINE, _LETTERS = 1.95, 0.135, 62  # inches of a panel and of a line of words below it; letters a line
 
 
-class Mark(NamedTuple):
+class CurveMark(NamedTuple):
     """How a curve is drawn, apart from its neighbours in colour, in grey and in shape."""
 
     label: str
@@ -34,10 +33,10 @@ class Mark(NamedTuple):
 
 
 # Okabe & Ito (2008).
-OWN = Mark("fresh judges", "#00324e", "o", True, 0.0)
+OWN = CurveMark("fresh judges", "#00324e", "o", True, 0.0)
 CONTROLS = {
-    "none": Mark("control: none", "#d55e00", "s", False, 0.13),
-    "placebo": Mark("control: placebo", "#56b4e9", "^", False, -0.13),
+    "none": CurveMark("control: none", "#d55e00", "s", False, 0.13),
+    "placebo": CurveMark("control: placebo", "#56b4e9", "^", False, -0.13),
 }
 _LAWS: dict[Family, Literal["-", "--"]] = {"exponential": "-", "power law": "--"}
 
@@ -109,7 +108,7 @@ def limit_by_resource(found: Sequence[Axis], margin: float) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, shown: Sequence[tuple[Mark, CurveLimit]], what: str) -> None:
+def _panel(axes: Axes, shown: Sequence[tuple[CurveMark, CurveLimit]], what: str) -> None:
     """Points with 95% intervals; the laws with their band, and at the right margin the limit, where there is one."""
     for mark, its in shown:
         curve, face = its.curve, mark.colour if mark.filled else "white"
@@ -152,7 +151,7 @@ def _rounds(axes: Axes, its: CurveLimit) -> None:
     axes.set_xlim(x[0] - 0.5, beyond + 0.6)
     step = max(1, round(len(x) / 10))
     axes.xaxis.set_major_locator(FixedLocator([*x[::step], beyond]))
-    axes.set_xticklabels([*(f"{round:g}" for round in x[::step]), "∞"])
+    axes.set_xticklabels([*(f"{round_index:g}" for round_index in x[::step]), "∞"])
     axes.set_xlabel("round of the generator")
 
 
@@ -179,7 +178,7 @@ def _floor(axes: Axes, floor: Floor) -> None:
     axes.vlines(left + 0.12, floor.low, floor.high, color=INK, linewidth=1.6, zorder=3)
 
 
-def _words(shown: Sequence[tuple[Mark, CurveLimit]], what: str) -> list[str]:
+def _words(shown: Sequence[tuple[CurveMark, CurveLimit]], what: str) -> list[str]:
     """The limits in words, or why there is none, line by line."""
     lines = []
     for mark, its in shown:

@@ -10,9 +10,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from arena.answer.limit.distance import Distance
 from arena.answer.limit.margins import LevelTried, Margin, position
-from arena.degradation import THRESHOLD, Degradation
-from arena.figures.highlight import PALE, Mark, in_full, in_grey, line, others
-from arena.figures.style import COLUMN, FAINT, INK, look
+from arena.figures.axes import COLUMN, FAINT, INK, PALE, TechniqueMark, highlight_line, in_full, in_grey, look, others
+from arena.imaging.ladders import THRESHOLD, Degradation
 
 _UNITS: dict[Degradation, str] = {
     "noise": "noise: s.d. in grey levels of 255",
@@ -49,7 +48,7 @@ def margin_curves(
         for axes in panels[len(kinds) :]:
             axes.set_axis_off()
         panels[0].set_ylim(0.42, 1.03)
-        keys: list[Line2D] = [line(mark, its.technique) for its, mark in in_full(distances, highlighted)]
+        keys: list[Line2D] = [highlight_line(mark, its.technique) for its, mark in in_full(distances, highlighted)]
         if in_grey(distances, highlighted):
             keys.append(others())
         keys.append(Line2D([], [], color=FAINT, linestyle=_DASHED, linewidth=0.9, label=f"AUC {THRESHOLD:g}"))
@@ -82,7 +81,7 @@ def _panel(axes: Axes, kind: Degradation, distances: Sequence[Distance], highlig
         x, auc = [place + aside for place in at(tried)], [found.auc for found in tried]
         axes.plot(x[:2], auc[:2], color=mark.colour, linewidth=1.0, linestyle=":", zorder=3)  # not to scale
         for part, name in ((slice(0, 1), "undegraded"), (slice(1, None), kind)):
-            curve = line(mark, its.technique, x[part], auc[part])
+            curve = highlight_line(mark, its.technique, x[part], auc[part])
             curve.set_gid(f"{its.technique}/{name}")
             axes.add_line(curve)
         axes.vlines(
@@ -111,7 +110,7 @@ def _panel(axes: Axes, kind: Degradation, distances: Sequence[Distance], highlig
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _read_off(axes: Axes, margin: Margin, mark: Mark, y: float, ends: tuple[float, float]) -> None:
+def _read_off(axes: Axes, margin: Margin, mark: TechniqueMark, y: float, ends: tuple[float, float]) -> None:
     """From the level on the threshold down to its interval: a bar near the foot, with an arrow where it has no end."""
     if margin.level is None:
         return

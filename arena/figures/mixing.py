@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from arena.errors import ArenaError
-from arena.figures.canvas import Canvas
-from arena.figures.rounds import CELL, GAP, Images
+from arena.core.errors import ArenaError
+from arena.figures.axes import Canvas
+from arena.figures.images import CELL, GAP, Images
 
 RIM = 5 * GAP
 """Pixels between sources or destinations and their mixtures."""
@@ -20,7 +20,7 @@ PHOTOGRAPH = 168
 COLUMNS = ("photograph", "in W", "in W+", "coarse styles", "middle styles", "fine styles")
 
 
-class Grid(NamedTuple):
+class MixingImages(NamedTuple):
     """A round's grid as ``forge`` wrote it.
 
     Args:
@@ -40,7 +40,7 @@ class Grid(NamedTuple):
     psi: float
 
 
-def read_mixing(run: Path) -> Grid | None:
+def read_mixing(run: Path) -> MixingImages | None:
     """The grid of the last round that has one; None where no round has.
 
     Raises:
@@ -55,7 +55,7 @@ def read_mixing(run: Path) -> Grid | None:
             sources, destinations = arrays["sources"], arrays["destinations"]
             levels = {name: arrays[name] for name in names}
             sides = {name: (int(low), int(high)) for name, (low, high) in zip(names, arrays["sides"], strict=True)}
-            grid = Grid(
+            grid = MixingImages(
                 int(path.stem.removeprefix("mixing_")), sources, destinations, levels, sides, float(arrays["psi"])
             )
     except (OSError, ValueError, KeyError) as error:
@@ -69,7 +69,7 @@ def read_mixing(run: Path) -> Grid | None:
     return grid
 
 
-def mixing(grid: Grid, across: int = 3) -> Figure:
+def mixing(grid: MixingImages, across: int = 3) -> Figure:
     """A block a level: sources on the left, destinations on top, between them what has that level of its source.
 
     Args:

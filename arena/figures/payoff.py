@@ -28,10 +28,10 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
+from arena.answer.game.payoff import payoff, played
+from arena.figures.axes import COLUMN, FAINT, INK, look
 from arena.figures.series import Series
-from arena.figures.style import COLUMN, FAINT, INK, look
-from arena.game.payoff import payoff, played
-from arena.records import Record, ScoreRecord
+from arena.records.schema import Record, ScoreRecord
 
 SMALLEST_PRINT = 4.5
 """Points; where the cells hold no larger numbers, the colours must do."""

@@ -1,121 +1,20 @@
 """Quality against detectability: whether fakes hide because they are good, or because they broke a guard."""
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from arena.answer.conditions import Condition
-from arena.answer.equivalence import TechniqueFinding, findings, technique_estimate
-from arena.answer.finished import FinishedRun
-from arena.answer.guards import guards
-from arena.answer.verdict import strongest_technique
-from arena.config import AnswerConfig
-from arena.figures.separation import pinned, separation_axis
-from arena.figures.series import Point, point_of
-from arena.figures.style import BAND, COLUMN, FAINT, INK, Line, line, look
-from arena.records import QualityRecord
-
-GuardName = Literal["quality", "variety", "memorisation"]
+from arena.answer.trajectory import Guarded, Trajectory, TrajectoryPoint
+from arena.config.schema import AnswerConfig
+from arena.figures.axes import BAND, COLUMN, FAINT, INK, Line, line, look, pinned, separation_axis
 
 
-@dataclass(frozen=True)
-class Step:
-    """A condition as the verdict would find it had this round been the last.
-
-    Args:
-        round: of the generator.
-        technique: the strongest by validation, of those whose judges are fit.
-        point: its AUC on the test, with the 95% interval.
-        guarded: the figure of each guard, of several runs their mean; of memorisation the lower end of its interval,
-            which is what the guard reads.
-    """
-
-    round: int
-    technique: str
-    point: Point
-    guarded: Mapping[GuardName, float]
-
-
-@dataclass(frozen=True)
-class Way:
-    """A condition's way over its rounds.
-
-    Args:
-        name: what it is called in the figure.
-        terms: the margin and the limits of the guards.
-        steps: of all its runs together, one a round that was judged and measured.
-        seeds: the same of each run alone, where there are several: with the techniques of ``steps``.
-    """
-
-    name: str
-    terms: AnswerConfig
-    steps: tuple[Step, ...]
-    seeds: tuple[tuple[Step, ...], ...] = ()
-
-
-class Guarded(NamedTuple):
-    """A panel: the guard, what its axis says, its declared limit, and whether it is broken above that or below."""
-
-    guard: GuardName
-    label: str
-    limit: float
-    above: bool
-
-
-def way(condition: Condition, name: str) -> Way:
-    """Read the rounds of a condition, which the figure calls ``name``.
-
-    Raises:
-        ArenaError: if the scores of a judge are missing or altered.
-    """
-    found = findings(condition.runs)
-    fit = [its.technique for its in found if its.estimate is not None and its.finding != "unfit"]
-    terms = condition.runs[0].declared
-    steps: list[Step] = []
-    alone: list[list[Step]] = [[] for _ in condition.runs]
-    for round in range(terms.last_round + 1):
-        runs = [then for run in condition.runs if (then := as_of(run, round)) is not None]
-        chosen = strongest_technique(runs, fit) if len(runs) == len(condition.runs) else None
-        step = None if chosen is None else _step(runs, found, chosen[0])
-        if step is None:
-            continue
-        steps.append(step)
-        for seed, run in zip(alone, runs, strict=True):
-            seed.extend(filter(None, [_step([run], found, step.technique)]))
-    return Way(name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
-
-
-def as_of(run: FinishedRun, round: int) -> FinishedRun | None:
-    """The run as if that round had been its last; None where nobody measured it."""
-    measured = [record for record in run.records if isinstance(record, QualityRecord) and record.round == round]
-    if not measured:
-        return None
-    return dataclasses.replace(run, quality=measured[-1], declared=dataclasses.replace(run.declared, last_round=round))
-
-
-def _step(runs: Sequence[FinishedRun], found: Sequence[TechniqueFinding], technique: str) -> Step | None:
-    its = technique_estimate(runs, technique)
-    if its is None:
-        return None
-    held = [guards([run], found) for run in runs]
-    guarded: dict[GuardName, float] = {
-        "quality": float(np.mean([its.quality.figure for its in held])),
-        "variety": float(np.mean([its.variety.figure for its in held])),
-        "memorisation": float(np.mean([run.quality.memorisation_low for run in runs])),
-    }
-    return Step(runs[0].declared.last_round, technique, point_of(its), guarded)
-
-
-def quality(ways: Sequence[Way]) -> Figure:
+def quality(ways: Sequence[Trajectory]) -> Figure:
     """One panel a guard: AUC of the strongest technique over what the guard reads, a path over the rounds.
 
     The hatched side of a panel is where its guard is broken; what passes ends in the framed corner of every panel,
@@ -146,7 +45,7 @@ def _guarded(terms: AnswerConfig) -> tuple[Guarded, ...]:
     )
 
 
-def _panel(axes: Axes, guarded: Guarded, ways: Sequence[Way], margin: float) -> None:
+def _panel(axes: Axes, guarded: Guarded, ways: Sequence[Trajectory], margin: float) -> None:
     every = [step.guarded[guarded.guard] for its in ways for path in (its.steps, *its.seeds) for step in path]
     low, high = _range(guarded, [value for value in every if math.isfinite(value)])
     axes.set_title(guarded.guard, color=INK)
@@ -173,7 +72,7 @@ def _panel(axes: Axes, guarded: Guarded, ways: Sequence[Way], margin: float) -> 
             _path(axes, its, stroke, *_clipped(its.steps, guarded, low, high), every=len(ways) == 1)
 
 
-def _path(axes: Axes, its: Way, stroke: Line, x: Sequence[float], y: Sequence[float], every: bool) -> None:
+def _path(axes: Axes, its: Trajectory, stroke: Line, x: Sequence[float], y: Sequence[float], every: bool) -> None:
     lows, highs = ([pinned(getattr(step.point, end)) for step in its.steps] for end in ("low", "high"))
     first = 0 if every else -1
     axes.vlines(x[first:], lows[first:], highs[first:], color=stroke.colour, linewidth=0.7, zorder=2.5)
@@ -190,7 +89,9 @@ def _path(axes: Axes, its: Way, stroke: Line, x: Sequence[float], y: Sequence[fl
             axes.annotate(words, (x[end], y[end]), place, textcoords="offset points", fontsize=6.5, zorder=5)
 
 
-def _clipped(path: Sequence[Step], guarded: Guarded, low: float, high: float) -> tuple[list[float], list[float]]:
+def _clipped(
+    path: Sequence[TrajectoryPoint], guarded: Guarded, low: float, high: float
+) -> tuple[list[float], list[float]]:
     """Where a path runs; what lies beyond the axis, such as an unbiased distance below zero, is drawn at its end."""
     x = [min(max(step.guarded[guarded.guard], low), high) for step in path]
     return x, [pinned(step.point.auc) for step in path]
@@ -210,7 +111,7 @@ _HATCHED = {"facecolor": "none", "edgecolor": "#b4b4b4", "hatch": "////", "linew
 _CORNER = {"facecolor": "#c4c4c4", "edgecolor": INK, "linewidth": 1.0}
 
 
-def _legend(ways: Sequence[Way]) -> list[Line2D | Patch]:
+def _legend(ways: Sequence[Trajectory]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = []
     for number, its in enumerate(ways):
         colour, marker, dashes = line(number)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.answer.estimate import Estimate, estimate
-from arena.config import BAG, STACK
-from arena.errors import ArenaError
-from arena.metrics.delong import influence
-from arena.records import Record, Regime, ScoreRecord, read_scores
+from arena.config.schema import BAG, STACK
+from arena.core.errors import ArenaError
+from arena.metrics.auc import influence
+from arena.records.schema import Record, Regime, ScoreRecord
+from arena.records.store import read_scores
 
 
 @dataclass(frozen=True)
-class Point:
+class PlotPoint:
     """An AUC with its 95% interval; ``seeds`` holds that of each judge seed where there are several."""
 
     auc: float
@@ -22,7 +23,7 @@ class Point:
     seeds: tuple[float, ...] = ()
 
 
-MISSING = Point(math.nan, math.nan, math.nan)
+MISSING = PlotPoint(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,16 @@ class Series:
     technique: str
     told: bool
     rounds: tuple[int, ...]
-    points: Mapping[Regime, Mapping[int, Point]]
+    points: Mapping[Regime, Mapping[int, PlotPoint]]
 
     @property
     def title(self) -> str:
         """What its panel is headed with."""
         return f"{self.technique} · {'told' if self.told else 'not told'}"
 
-    def at(self, regime: Regime, round: int) -> Point:
+    def at(self, regime: Regime, round_index: int) -> PlotPoint:
         """The AUC in a regime at a round; NaN where nobody scored."""
-        return self.points[regime].get(round, MISSING)
+        return self.points[regime].get(round_index, MISSING)
 
 
 def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
@@ -63,14 +64,14 @@ def techniques(records: Sequence[Record]) -> list[str]:
     return sorted(names, key=lambda name: (name == BAG, name == STACK))
 
 
-def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round: int) -> list[ScoreRecord]:
+def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[ScoreRecord]:
     """The tests of generator ``round`` that the timeline shows; of fresh judges one a seed."""
-    detector_round = round - 1 if regime == "frozen" else round
+    detector_round = round_index - 1 if regime == "frozen" else round_index
     return [
         record
         for record in score_records(records)
         if (record.technique, record.regime) == (technique, regime)
-        and (record.generator_round, record.detector_round) == (round, detector_round)
+        and (record.generator_round, record.detector_round) == (round_index, detector_round)
     ]
 
 
@@ -89,7 +90,7 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
     series = []
     for name in techniques(records):
         tests = {(k, r): on_timeline(records, name, k, r) for k in regimes for r in seen}
-        points: dict[Regime, dict[int, Point]] = {
+        points: dict[Regime, dict[int, PlotPoint]] = {
             k: {r: _point(run, tests[k, r]) for r in seen if tests[k, r]} for k in regimes
         }
         told = any(record.told for record in score_records(records) if record.technique == name)
@@ -97,9 +98,9 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
     return series
 
 
-def _point(run: Path, tests: Sequence[ScoreRecord]) -> Point:
+def _point(run: Path, tests: Sequence[ScoreRecord]) -> PlotPoint:
     if len(tests) == 1:
-        return Point(tests[0].auc, tests[0].auc_low, tests[0].auc_high)
+        return PlotPoint(tests[0].auc, tests[0].auc_low, tests[0].auc_high)
     try:
         found = estimate([[influence(read_scores(run, test.scores)) for test in tests]])
     except ValueError as error:
@@ -107,6 +108,6 @@ def _point(run: Path, tests: Sequence[ScoreRecord]) -> Point:
     return point_of(found, tuple(test.auc for test in tests))
 
 
-def point_of(found: Estimate, seeds: tuple[float, ...] = ()) -> Point:
+def point_of(found: Estimate, seeds: tuple[float, ...] = ()) -> PlotPoint:
     """An estimate with its 95% interval, which ends where AUC does."""
-    return Point(found.value, max(0.0, found.low(0.025)), min(1.0, found.high(0.025)), seeds)
+    return PlotPoint(found.value, max(0.0, found.low(0.025)), min(1.0, found.high(0.025)), seeds)

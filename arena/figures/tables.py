@@ -1,16 +1,20 @@
-"""The tables of a run: AUC by round, technique and regime, quality by round, and the findings of the verdict."""
+"""Write tables as CSV and LaTeX."""
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
+from arena.answer.game.game import Game
+from arena.answer.game.payoff import MeasuredValue
+from arena.answer.game.structure import VarianceShare
+from arena.answer.trajectory import Trajectory
 from arena.answer.verdict import Verdict
-from arena.figures.quality import Way
+from arena.core.files import write_atomically
 from arena.figures.series import Series
 from arena.metrics.frechet import frechet_name
-from arena.records import QualityRecord, Record, write_atomically
+from arena.records.schema import QualityRecord, Record
 
 Table = list[list[str]]
 """A header row, then rows of as many cells."""
@@ -19,11 +23,17 @@ Table = list[list[str]]
 def scores_table(series: Sequence[Series]) -> Table:
     """One row a round and technique: frozen, retrained, and the fresh judges together with their 95% interval."""
     table = [["round", "technique", "told", "frozen", "retrained", "fresh", "fresh_low", "fresh_high"]]
-    for round in series[0].rounds if series else ():
+    for round_index in series[0].rounds if series else ():
         for its in series:
-            fresh = its.at("fresh", round)
-            aucs = (its.at("frozen", round).auc, its.at("retrained", round).auc, fresh.auc, fresh.low, fresh.high)
-            table.append([str(round), its.technique, yes(its.told), *map(number, aucs)])
+            fresh = its.at("fresh", round_index)
+            aucs = (
+                its.at("frozen", round_index).auc,
+                its.at("retrained", round_index).auc,
+                fresh.auc,
+                fresh.low,
+                fresh.high,
+            )
+            table.append([str(round_index), its.technique, yes(its.told), *map(number, aucs)])
     return table
 
 
@@ -59,7 +69,7 @@ def quality_table(records: Sequence[Record]) -> Table:
     return table
 
 
-def ways_table(ways: Sequence[Way]) -> Table:
+def ways_table(ways: Sequence[Trajectory]) -> Table:
     """One row a condition and round: AUC of its strongest technique with the 95% interval, and what its guards read."""
     guarded = ["quality", "variety", "memorisation_low"]
     table = [["condition", "runs", "round", "strongest", "auc", "auc_low", "auc_high", *guarded]]
@@ -116,3 +126,35 @@ _SPECIAL |= {"≤": r"$\le$", ">": "$>$"}
 
 def _escaped(cell: str) -> str:
     return cell.translate(str.maketrans(_SPECIAL))
+
+
+MISSING = MeasuredValue(float("nan"), float("nan"), float("nan"))
+
+
+def game_table(games: Mapping[str, Game]) -> Table:
+    """One row a technique, of the rounds everybody met everybody; nothing where one round alone says nothing.
+
+    The value of the game is an AUC with its 95% interval. Exploitability is that of the last live pair; ``bias`` is the
+    most by which noise makes it too large in mean. Beside the shares of interaction and of rotation stands the floor
+    that noise alone puts there. Reversals and circles are counted beyond error, "7/100" being 7 of 100. Forgetting and
+    generator memory are those of the last round.
+    """
+    table = [["technique", "rounds", "value", "value_low", "value_high"]]
+    table[0] += ["exploitability", "exploitability_low", "exploitability_high", "exploitability_bias"]
+    table[0] += ["transitive", "interaction", "interaction_floor", "cyclic", "cyclic_floor", "reversals", "circles"]
+    table[0] += ["forgetting", "forgetting_low", "forgetting_high"]
+    table[0] += ["generator_memory", "generator_memory_low", "generator_memory_high"]
+    for name, its in games.items():
+        last, kept = its.live[-1], its.memory[-1] if its.memory else None
+        interaction, cyclic = its.transitivity.interaction, its.transitivity.cyclic
+        figures = [*its.value, last.value, last.low, last.high, last.bias, 1.0 - interaction.value]
+        figures += [*_measured(interaction), *_measured(cyclic)]
+        counts = [f"{count.found}/{count.tried}" if count.tried else "" for count in (its.reversals, its.circles)]
+        ends = [*(kept.forgetting if kept else MISSING), *(kept.generator_memory if kept else MISSING)]
+        table.append([name, str(len(its.auc)), *map(number, figures), *counts, *map(number, ends)])
+    return table
+
+
+def _measured(share: VarianceShare) -> tuple[float, float]:
+    """The share and its floor; no floor where there is no share."""
+    return share.value, share.floor if share.value == share.value else share.value

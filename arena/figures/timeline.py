@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from arena.figures.axes import BAND, COLUMN, FAINT, INK, REGIMES, Stroke, look
 from arena.figures.series import Series
-from arena.figures.style import BAND, COLUMN, FAINT, INK, REGIMES, Stroke, look
-from arena.records import Regime
+from arena.records.schema import Regime
 
 # Within a round, left to right, in the order of the race: confront, retrain, judge.
 OFFSET: dict[Regime, float] = {"frozen": -0.18, "retrained": 0.0, "fresh": 0.18}
@@ -65,8 +65,8 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
     axes.axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
     _sawtooth(axes, series)
     for regime, stroke in REGIMES.items():
-        points = [series.at(regime, round) for round in series.rounds]
-        x = [round + OFFSET[regime] for round in series.rounds]
+        points = [series.at(regime, round_index) for round_index in series.rounds]
+        x = [round_index + OFFSET[regime] for round_index in series.rounds]
         line = _line(stroke, x, [point.auc for point in points])
         line.set_gid(f"{series.technique}/{regime}")
         axes.add_line(line)
@@ -81,7 +81,11 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
 def _sawtooth(axes: Axes, series: Series) -> None:
     """The retrained detector of one round, the same before the next round's fakes, and retrained on those."""
     order: tuple[Regime, ...] = ("frozen", "retrained")
-    path = [(round + OFFSET[regime], series.at(regime, round).auc) for round in series.rounds for regime in order]
+    path = [
+        (round_index + OFFSET[regime], series.at(regime, round_index).auc)
+        for round_index in series.rounds
+        for regime in order
+    ]
     known = [(x, auc) for x, auc in path if not math.isnan(auc)]
     axes.plot([x for x, _ in known], [auc for _, auc in known], color=FAINT, linewidth=0.9, linestyle=_SAW, zorder=2)
 
@@ -101,7 +105,7 @@ def _line(stroke: Stroke, x: Sequence[float], y: Sequence[float]) -> Line2D:
 
 def _frame(axes: Axes, series: Sequence[Series]) -> None:
     """Shared by every panel: whole rounds, and AUC from the lowest there is (but no higher than 0.4) to 1."""
-    rounds = sorted({round for its in series for round in its.rounds} or {0})
+    rounds = sorted({round_index for its in series for round_index in its.rounds} or {0})
     lows = [point.low for its in series for regime in its.points.values() for point in regime.values()]
     around = 0.6 if len(rounds) > 1 else 1.5
     axes.set_xlim(rounds[0] - around, rounds[-1] + around)

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from arena.figures.style import COLUMN, FAINT, INK, look
-from arena.records import Record, TrainingRecord
+from arena.figures.axes import COLUMN, FAINT, INK, look
+from arena.records.schema import Record, TrainingRecord
 
 COLOUR, SHADE, FAULT = "#00324e", "#c9c9c9", "#a84600"
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arena.config import require
-from arena.images import on_levels
-from arena.seeding import derive_seed
+from arena.core.errors import require
+from arena.core.seeding import derive_seed
+from arena.imaging.images import on_levels
 
 Artefact = Literal[
     "checkerboard", "stripes", "spectral_peak", "colour_shift", "noise_residual", "upsampling_trace", "quantisation"

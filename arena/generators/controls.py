@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
 from arena.data.split import cut
 from arena.generators.artefacts import Artefact, Colour, Interpolation, Traits, check, plant
-from arena.generators.generator import Generator
-from arena.images import to_float
-from arena.seeding import derive_seed
+from arena.generators.base import Generator
+from arena.imaging.images import to_float
 
 
 def _halves(reals: Reals) -> tuple[Reals, Reals]:

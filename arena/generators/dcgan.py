@@ -5,10 +5,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from arena.config import require
+from arena.core.errors import require
+from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import logits
-from arena.generators.equalised import SLOPE, doublings
-from arena.generators.generator import TrainableGenerator
+from arena.generators.layers import SLOPE, doublings
 
 NARROWEST = 16
 

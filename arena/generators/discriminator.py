@@ -6,10 +6,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from arena.generators.equalised import LRELU_GAIN, EqualisedConv, EqualisedLinear, channels_at, doublings, lrelu
+from arena.generators.layers import LRELU_GAIN, EqualisedConv, EqualisedLinear, channels_at, doublings, lrelu
 
 
-class ResidualBlock(nn.Module):
+class DiscriminatorBlock(nn.Module):
     """Two convolutions and a skip, half the side: (B, inputs, H, W) -> (B, outputs, H/2, W/2).
 
     The first convolution and its leaky ReLU see full resolution, so that what alternates from pixel to pixel survives
@@ -75,7 +75,7 @@ class ResidualDiscriminator(nn.Module):
         sides = [resolution >> k for k in range(doublings(resolution) + 1)]
         widths = [channels_at(side, width) for side in sides]
         self.from_image = EqualisedConv(channels, widths[0], 1, gain=LRELU_GAIN)
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
+        self.blocks = nn.Sequential(*(DiscriminatorBlock(a, b) for a, b in pairwise(widths)))
         self.deviation = MinibatchDeviation(group) if group else nn.Identity()
         self.last = EqualisedConv(widths[-1] + bool(group), widths[-1], 3, gain=LRELU_GAIN)
         self.dense = EqualisedLinear(widths[-1] * 16, widths[-1], gain=LRELU_GAIN)

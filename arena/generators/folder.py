@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from arena.data.folder import Decoded, decode_folder
+from arena.core.errors import ArenaError
+from arena.core.seeding import derive_seed
+from arena.data.files import Decoded, decode_folder
 from arena.data.reals import Reals
 from arena.data.split import FEWEST
-from arena.errors import ArenaError
+from arena.generators.base import Generator
 from arena.generators.controls import dealt
-from arena.generators.generator import Generator
-from arena.images import to_float
-from arena.seeding import derive_seed
+from arena.imaging.images import to_float
 
 # Fewest fakes of a bank that leave its use a meaning, as of the reals beside them.
 FEWEST_OF_BANK = {"train": FEWEST["detector"], "validation": 8, "test": FEWEST["judge"]}
@@ -25,7 +25,7 @@ FEWEST_OF_BANK = {"train": FEWEST["detector"], "validation": 8, "test": FEWEST["
 log = logging.getLogger(__name__)
 
 
-class Folder(Generator):
+class FolderGenerator(Generator):
     """The images of a folder and of all folders in it, decoded, cropped and resized as ``data=folder`` does.
 
     Its banks are drawn, disjoint and without replacement; where they want more than there is, all shrink in proportion.

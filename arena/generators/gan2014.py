@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from arena.config import require
+from arena.core.errors import require
+from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import logits
-from arena.generators.generator import TrainableGenerator
 
 
 class Gan2014Generator(TrainableGenerator):

@@ -8,17 +8,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from arena.config import require
+from arena.core.errors import ArenaError, require
+from arena.core.files import file_hash
 from arena.data.reals import Reals
-from arena.errors import ArenaError
+from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
-from arena.generators.generator import Generator, TrainableGenerator, file_hash, load_weights
-from arena.program import each_its_own, import_network, load_program, set_mode, sources
+from arena.outside.programs import each_its_own, import_network, load_program, set_mode, sources
+from arena.outside.weights import load_weights
 
 Range = tuple[float, float]
 
 
-class TrainableModule(TrainableGenerator):
+class TrainableModuleGenerator(TrainableGenerator):
     """A network behind the arena's conventions, trained with a residual discriminator.
 
     What its layers draw at random is drawn from the stream it is given, so that banks and resumed races are the same
@@ -54,7 +55,7 @@ class TrainableModule(TrainableGenerator):
         self.discriminator_width, self.made_of = discriminator_width, made_of
         self.register_state_dict_post_hook(each_its_own)
 
-    def train(self, mode: bool = True) -> "TrainableModule":
+    def train(self, mode: bool = True) -> "TrainableModuleGenerator":
         """Set the mode, of the network too where it has one to set."""
         self.training = mode
         set_mode(self.network, mode)
@@ -68,7 +69,7 @@ class TrainableModule(TrainableGenerator):
         black, white = self.range
         return images if self.range == (-1, 1) else (images - black) * (2 / (white - black)) - 1
 
-    def __deepcopy__(self, memo: dict[int, object]) -> "TrainableModule":
+    def __deepcopy__(self, memo: dict[int, object]) -> "TrainableModuleGenerator":
         """A copy of leaves: TorchScript copies weights by an operation that autograd would record."""
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
@@ -87,10 +88,10 @@ class TrainableModule(TrainableGenerator):
         return file_hash(self.made_of)
 
 
-class Module(Generator):
+class ModuleGenerator(Generator):
     """The same, frozen."""
 
-    def __init__(self, network: TrainableModule) -> None:
+    def __init__(self, network: TrainableModuleGenerator) -> None:
         super().__init__(resolution=network.resolution, channels=network.channels, levels=network.levels)
         self.network = network.eval().requires_grad_(False)
 
@@ -103,7 +104,7 @@ class Module(Generator):
         return self.network.fingerprint()
 
 
-def module(
+def module_generator(
     *,
     resolution: int,
     channels: int,
@@ -117,7 +118,7 @@ def module(
     trainable: bool = False,
     learning_rate: float = 1e-3,
     discriminator_width: int = 32,
-) -> Module | TrainableModule:
+) -> ModuleGenerator | TrainableModuleGenerator:
     """A generator out of a program's file or of a class: z (B, z_dim), standard normal, to images (B, C, H, W).
 
     Nobody here knows what a network from outside was trained on before: generator-train stands in for that in the
@@ -127,7 +128,7 @@ def module(
         resolution: side in pixels.
         channels: 1 or 3.
         levels: grey levels of the data.
-        path: of a TorchScript file or of an exported program (``arena.program`` says whom to trust).
+        path: of a TorchScript file or of an exported program (``arena.outside.programs`` says whom to trust).
         name: instead, dotted, of a class or function that makes an ``nn.Module``.
         kwargs: that ``name`` is called with.
         weights: safetensors file to load; None for those it comes with.
@@ -154,7 +155,7 @@ def module(
     if weights is not None:
         load_weights(network, weights, "generator.weights")
         made_of.append(Path(weights).expanduser())
-    generator = TrainableModule(
+    generator = TrainableModuleGenerator(
         resolution=resolution,
         channels=channels,
         levels=levels,
@@ -173,10 +174,10 @@ def module(
     # Far out of range they would be cut off to black and white, and everything would catch them.
     inside = (images.abs() < 1.5).float().mean() > 0.5
     require(bool(inside), "generator.range", list(range), "that of its images, most of whose pixels lie outside")
-    return Module(generator)
+    return ModuleGenerator(generator)
 
 
-def _few(generator: TrainableModule, source: str) -> Tensor:
+def _few(generator: TrainableModuleGenerator, source: str) -> Tensor:
     """Images of one z and then of three, to see that it makes what the data looks like.
 
     Raises:

@@ -9,12 +9,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from arena.config import require
-from arena.generators.convolution import Convolution
+from arena.core.errors import require
+from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import logits, sum_of_four
-from arena.generators.equalised import LRELU_GAIN, channels_at, doublings, lrelu
-from arena.generators.generator import TrainableGenerator
-from arena.generators.modulated import upsample
+from arena.generators.layers import LRELU_GAIN, Convolution, channels_at, doublings, lrelu, upsample
 
 EXPANSION = 2
 CONVOLUTIONS = 3

@@ -8,11 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.config import require
+from arena.core.errors import require
+from arena.core.files import file_hash
+from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
-from arena.generators.equalised import LRELU_GAIN, EqualisedLinear, channels_at, doublings, lrelu
-from arena.generators.generator import TrainableGenerator, file_hash, load_weights
-from arena.generators.modulated import StyleLayer, ToImage, upsample
+from arena.generators.layers import (
+    LRELU_GAIN,
+    EqualisedLinear,
+    StyleLayer,
+    ToImage,
+    channels_at,
+    doublings,
+    lrelu,
+    upsample,
+)
+from arena.outside.weights import load_weights
 
 W_AVERAGE_BETA = 0.995
 FROZEN_SEED = 2019

@@ -8,12 +8,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arena.images import to_float, to_uint8
+from arena.imaging.images import to_float, to_uint8
 from arena.metrics.features.space import CPU, FeatureSpace
 from arena.metrics.frechet import enough_images, extrapolated_frechet_distance
 from arena.metrics.kernel_distance import KernelDistance, kernel_distance
-from arena.metrics.memorisation import memorisation
-from arena.metrics.precision_recall import precision_recall
+from arena.metrics.neighbours import memorisation, precision_recall
 
 
 class Quality(NamedTuple):

@@ -1,5 +1,6 @@
-"""What ends the console output: one row a technique, the verdict's sentence, and where to look next."""
+"""Print the outcome of a race to the console."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -7,10 +8,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from arena.answer.verdict import read_verdict
+from arena.answer.contrasts import Contrast
+from arena.answer.verdict import Verdict, read_verdict
 from arena.figures.series import read_series
-from arena.records import read_records
+from arena.records.store import read_records
 from arena.report.outcome import outcome
+
+
+def techniques_table(found: Verdict) -> Table:
+    """AUC of each technique's fresh judges with its one-sided bounds, and what it found."""
+    bounds = f"low, high: one-sided bounds at {1 - found.alpha:.0%}"
+    table = Table("technique", "told", "AUC", "low", "high", "finding", caption=bounds, caption_justify="left")
+    for name, its in found.techniques.items():
+        figures = ("-" if value is None else f"{value:.3f}" for value in (its.auc, its.low, its.high))
+        table.add_row(name, "yes" if its.told else "no", *figures, its.finding)
+    return table
+
+
+def contrasts_table(control: str, found: Sequence[Contrast]) -> Table:
+    """Paired differences from one control with their 95% intervals."""
+    table = Table("technique", "difference", "95% low", "95% high", "pairs", title=f"AUC less that of access={control}")
+    for its in found:
+        table.add_row(its.technique, f"{its.difference:+.3f}", f"{its.low:+.3f}", f"{its.high:+.3f}", str(its.pairs))
+    return table
+
 
 STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}
 

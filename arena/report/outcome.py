@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from arena.answer.equivalence import Finding
+from arena.answer.findings import Finding
 from arena.answer.verdict import Verdict
-from arena.figures.series import MISSING, Point, Series
+from arena.figures.series import MISSING, PlotPoint, Series
 from arena.figures.tables import yes
 
 
@@ -40,6 +40,6 @@ def in_words(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def with_interval(point: Point) -> str:
+def with_interval(point: PlotPoint) -> str:
     """An AUC and its 95% interval."""
     return in_words(point.auc) if math.isnan(point.low) else f"{point.auc:.3f} [{point.low:.3f}, {point.high:.3f}]"

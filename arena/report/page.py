@@ -8,25 +8,19 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from arena.answer.declared import read_config
-from arena.answer.finished import read_run
-from arena.answer.guards import Guards
+from arena.answer.findings import Guards
+from arena.answer.game.game import game
 from arena.answer.limit.distance import distances_of
 from arena.answer.limit.limit import own_limits
-from arena.answer.limit.words import distance_in_words, limits_in_words
+from arena.answer.runs import read_run
+from arena.answer.sentences import distance_in_words, limits_in_words
 from arena.answer.verdict import verdict as judge
-from arena.figures.game import game_table
+from arena.config.saved import read_config
+from arena.core.files import write_atomically
 from arena.figures.series import read_series
-from arena.game.game import game
+from arena.figures.tables import game_table
 from arena.metrics.frechet import frechet_name
-from arena.records import (
-    ControlRecord,
-    FitnessRecord,
-    PhaseRecord,
-    QualityRecord,
-    TechniqueRecord,
-    write_atomically,
-)
+from arena.records.schema import ControlRecord, FitnessRecord, PhaseRecord, QualityRecord, TechniqueRecord
 from arena.report.outcome import in_words, outcome
 from arena.report.pictures import (
     bags_picture,
@@ -53,7 +47,7 @@ class GuardRow(NamedTuple):
     holds: bool
 
 
-class Cost(NamedTuple):
+class PhaseCost(NamedTuple):
     """What the race cost: minutes, images shown, and the largest peak of memory in MiB."""
 
     minutes: float
@@ -145,8 +139,8 @@ def _with_error(value: float | None, error: float | None) -> str:
     return "–" if value is None or error is None else f"{value:.2f} ± {error:.2f}"
 
 
-def _cost(phases: Sequence[PhaseRecord]) -> Cost:
-    return Cost(
+def _cost(phases: Sequence[PhaseRecord]) -> PhaseCost:
+    return PhaseCost(
         minutes=sum(phase.seconds for phase in phases) / 60,
         images=sum(phase.images for phase in phases),
         peak_memory_mib=max((phase.peak_memory_mib for phase in phases), default=0.0),

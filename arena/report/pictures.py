@@ -7,22 +7,21 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from arena.answer.finished import FinishedRun
 from arena.answer.limit.distance import Distance
 from arena.answer.limit.limit import own_limits
-from arena.answer.limit.words import limits_in_words
+from arena.answer.runs import FinishedRun
+from arena.answer.sentences import limits_in_words
 from arena.answer.verdict import Verdict
+from arena.figures.axes import NARROW, highlighted, png
 from arena.figures.bags import bags
-from arena.figures.highlight import highlighted
+from arena.figures.images import read_rounds, rounds_of_images
 from arena.figures.limit import limit_by_round
 from arena.figures.margins import margin_curves
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
-from arena.figures.rounds import read_rounds, rounds_of_images
 from arena.figures.series import Series
-from arena.figures.style import NARROW, png
 from arena.figures.timeline import timeline
-from arena.records import Record
+from arena.records.schema import Record
 from arena.report.outcome import in_words
 
 

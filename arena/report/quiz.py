@@ -12,8 +12,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from arena.answer.finished import FinishedRun
-from arena.answer.quiz import FORMAT, ROWS, SMALL, Quiz, judged_by, read_quiz
+from arena.answer.humans import FORMAT, ROWS, SMALL, Quiz, judged_by, read_quiz
+from arena.answer.runs import FinishedRun
 
 # Sides in pixels of the page to which images are shown: small ones enlarged by a whole factor, to at most ENLARGED.
 ENLARGED, LARGE = 140, 300
@@ -21,7 +21,7 @@ ENLARGED, LARGE = 140, 300
 PIXELATED = 2
 
 
-class Section(NamedTuple):
+class QuizSection(NamedTuple):
     """The parts of the page: the section itself, the style for its head, and the script's hash for its policy."""
 
     html: Markup
@@ -37,7 +37,7 @@ class Panelist(NamedTuple):
     fold: list[int]
 
 
-def quiz_section(run: FinishedRun) -> Section | None:
+def quiz_section(run: FinishedRun) -> QuizSection | None:
     """The quiz of a run; None where it kept no images for one.
 
     Args:
@@ -69,17 +69,17 @@ def quiz_section(run: FinishedRun) -> Section | None:
                 "format": FORMAT,
                 "quiz": quiz.id,
                 "label": quiz.label.tolist(),
-                "techniques": [its._asdict() for its in panel(run, quiz)],
+                "techniques": [its._asdict() for its in panelists(run, quiz)],
             },
             script=Markup(script),
         )
     )
     # A browser hashes the text between the tags.
     digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    return Section(Markup(html), Markup(style), f"sha256-{digest}")
+    return QuizSection(Markup(html), Markup(style), f"sha256-{digest}")
 
 
-def panel(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
+def panelists(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
     """Every technique whose fresh judges tested these images, each image once a judge seed."""
     return [
         Panelist(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from wandb import Artifact, Run, Table
 
+
 Artifacts = Literal["all", "report", "none"]
 """What is kept as artifacts: ``all`` for report, records with scores, and the last round's checkpoints."""
 

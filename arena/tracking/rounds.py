@@ -8,11 +8,11 @@ from statistics import fmean
 import numpy as np
 from matplotlib.figure import Figure
 
-from arena.config import STACK
+from arena.config.schema import STACK
+from arena.figures.images import rounds_of_images
 from arena.figures.payoff import payoff_map
-from arena.figures.rounds import rounds_of_images
 from arena.figures.series import Series, on_timeline, read_series, score_records, techniques
-from arena.records import PhaseRecord, QualityRecord, Record, Regime
+from arena.records.schema import PhaseRecord, QualityRecord, Record, Regime
 
 OVER_ROUNDS = ("auc/*", "strongest/*", "quality/*", "seconds/*", "faces", "payoff")
 """The names of all that is shown over the rounds."""
@@ -85,42 +85,44 @@ def _closing(records: Sequence[Record]) -> PhaseRecord:
     return last
 
 
-def _aucs(records: Sequence[Record], regime: Regime, round: int) -> dict[str, float | str]:
-    found = {name: on_timeline(records, name, regime, round) for name in techniques(records)}
+def _aucs(records: Sequence[Record], regime: Regime, round_index: int) -> dict[str, float | str]:
+    found = {name: on_timeline(records, name, regime, round_index) for name in techniques(records)}
     return {f"auc/{regime}/{name}": fmean(test.auc for test in tests) for name, tests in found.items() if tests}
 
 
-def _judged(run: Path, records: Sequence[Record], round: int) -> dict[str, float | str]:
+def _judged(run: Path, records: Sequence[Record], round_index: int) -> dict[str, float | str]:
     """What the fresh judges of each technique found together, and which is the strongest."""
-    fresh = {its.technique: its.points["fresh"] for its in _series(run, records, round)}
-    found: dict[str, float | str] = {f"auc/fresh/{name}": at[round].auc for name, at in fresh.items() if round in at}
-    on_validation = _on_validation(records, round)
+    fresh = {its.technique: its.points["fresh"] for its in _series(run, records, round_index)}
+    found: dict[str, float | str] = {
+        f"auc/fresh/{name}": at[round_index].auc for name, at in fresh.items() if round_index in at
+    }
+    on_validation = _on_validation(records, round_index)
     if on_validation:
         name = max(on_validation, key=on_validation.__getitem__)
-        point = fresh[name][round]
+        point = fresh[name][round_index]
         found |= {"strongest/technique": name, "strongest/auc": point.auc}
         found |= {"strongest/low": point.low, "strongest/high": point.high}
     return found
 
 
-def _series(run: Path, records: Sequence[Record], round: int) -> list[Series]:
+def _series(run: Path, records: Sequence[Record], round_index: int) -> list[Series]:
     """Of that round alone: what a round costs to show must not grow with the race."""
-    return read_series(run, [record for record in score_records(records) if record.generator_round == round])
+    return read_series(run, [record for record in score_records(records) if record.generator_round == round_index])
 
 
-def _on_validation(records: Sequence[Record], round: int) -> Mapping[str, float]:
+def _on_validation(records: Sequence[Record], round_index: int) -> Mapping[str, float]:
     """Technique -> mean validation AUC of its fresh judges: by it the strongest is chosen, as the verdict does."""
     found = {}
     for name in techniques(records):
-        aucs = [test.validation_auc for test in on_timeline(records, name, "fresh", round)]
+        aucs = [test.validation_auc for test in on_timeline(records, name, "fresh", round_index)]
         known = [auc for auc in aucs if auc is not None]
         if known and len(known) == len(aucs):
             found[name] = fmean(known)
     return found
 
 
-def _quality(records: Sequence[Record], round: int) -> dict[str, float | str]:
-    measured = [record for record in records if isinstance(record, QualityRecord) and record.round == round]
+def _quality(records: Sequence[Record], round_index: int) -> dict[str, float | str]:
+    measured = [record for record in records if isinstance(record, QualityRecord) and record.round == round_index]
     figures = {f"quality/{name}": getattr(record, name) for record in measured for name in QUALITY}
     return {name: value for name, value in figures.items() if value is not None}
 

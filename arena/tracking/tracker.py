@@ -1,23 +1,140 @@
-"""The W&B run of a race, from its start to its end."""
+"""Show a race on Weights & Biases: start, phases, records and outcome."""
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
+import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from wandb import Run
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytorch_lightning.loggers import WandbLogger
+
+if TYPE_CHECKING:
+    from wandb import Run
+import logging
+from io import BytesIO
+from typing import TYPE_CHECKING, get_args
 
 from PIL import Image
 
-from arena.errors import ArenaError, first_line
-from arena.figures.style import png
-from arena.records import PhaseRecord, Record, read_records
-from arena.tracking.begin import Labels, Mode, begin
+from arena.core.errors import ArenaError, first_line
+from arena.figures.axes import png
+from arena.records.schema import PhaseRecord, Record
+from arena.records.store import read_records
 from arena.tracking.outcome import Artifacts, show_outcome
-from arena.tracking.phase_logger import PhaseLogger
 from arena.tracking.rounds import OVER_ROUNDS, curves, pictures
 
 if TYPE_CHECKING:
     from wandb import Run
+
+
+Mode = Literal["offline", "online", "none"]
+
+INIT_TIMEOUT, LOGIN_TIMEOUT, FINISH_TIMEOUT = 15, 5, 60
+"""Seconds a race waits for W&B: to begin, to log in, and to send what is left at the end."""
+NAME, TAG = 128, 64
+"""Most characters W&B takes for a name or a group, and for a tag."""
+
+
+class Labels(NamedTuple):
+    """By what runs are found and set side by side: a sweep is a group, a job type the condition."""
+
+    name: str
+    group: str
+    job_type: str
+    tags: Sequence[str]
+
+
+def begin(
+    mode: Literal["offline", "online"],
+    run: Path,
+    project: str,
+    entity: str | None,
+    settings: Mapping[str, object],
+    labels: Labels,
+) -> "Run":
+    """Begin the W&B run of a run directory, always of the same id.
+
+    Args:
+        mode: offline, or online.
+        run: the run directory; W&B's files go to ``run/wandb``.
+        project: on W&B.
+        entity: user or team on W&B, None for the default one.
+        settings: the resolved config, shown on W&B.
+        labels: what it is called and grouped by.
+
+    Raises:
+        ConnectionError: where there is no key. W&B raises what it likes besides.
+    """
+    import wandb
+
+    wandb.setup(settings=wandb.Settings(silent=True))
+    if mode == "online" and not wandb.login(prompt=False, timeout=LOGIN_TIMEOUT):
+        raise ConnectionError("no API key: `wandb login` stores one")
+    return wandb.init(
+        mode=mode,
+        project=project,
+        entity=entity,
+        dir=run,
+        id=_identity(run),
+        name=labels.name[:NAME],
+        group=labels.group[:NAME],
+        job_type=labels.job_type,
+        tags=[tag[:TAG] for tag in labels.tags],
+        config=dict(settings),
+        resume="allow" if mode == "online" else None,
+        reinit="finish_previous",
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            x_disable_stats=True,
+            init_timeout=INIT_TIMEOUT,
+            login_timeout=LOGIN_TIMEOUT,
+            finish_timeout=FINISH_TIMEOUT,
+        ),
+    )
+
+
+def _identity(run: Path) -> str:
+    """The id of the W&B run, drawn once a run directory."""
+    path = run / "wandb" / "id"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(secrets.token_hex(4), encoding="utf-8")
+    return path.read_text(encoding="utf-8").strip()
+
+
+Log = Callable[[Mapping[str, object]], None]
+"""Logs a row of metrics, and keeps to itself that it failed."""
+
+
+class PhaseLogger(WandbLogger):
+    """Lightning's W&B logger for the Trainer of one phase.
+
+    A fresh Trainer counts its steps from zero again, so a phase has a prefix of its own and its curves run over the
+    metric ``images`` (real images shown), which its LightningModule logs beside its losses.
+    """
+
+    def __init__(self, log: Log, run: "Run", phase: str) -> None:
+        super().__init__(experiment=run, prefix=phase)
+        self._log, self._phase = log, phase
+        run.define_metric(f"{phase}/images", hidden=True)
+        run.define_metric(f"{phase}/*", step_metric=f"{phase}/images")
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log the metrics of a step; ``step`` itself, which restarts with every phase, is left out."""
+        self._log({f"{self._phase}/{name}": value for name, value in metrics.items() if name != "epoch"})
+
+    def log_hyperparams(self, params: object, *_: object) -> None:
+        """Nothing: the run's settings were given when it began."""
+
+    def finalize(self, status: str) -> None:
+        """Nothing: the run goes on after the phase, and keeps its own checkpoints."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +144,7 @@ class Tracker:
 
     Whatever W&B does, the race goes on: an online run that cannot begin is kept offline, and any later failure ends the
     tracking. Both are said once, as a warning. No key is ever asked for on the terminal, and W&B is never waited for
-    longer than the timeouts of ``arena.tracking.begin``.
+    longer than the timeouts of ``arena.tracking.tracker``.
 
     Args:
         mode: offline, online, or none, which does not even import W&B.

@@ -1,26 +1,55 @@
-"""The GAN's own training: a generator and its discriminator, and the pressure detectors add to it."""
+"""Train a generator and its discriminator, with an exponential moving average of the generator."""
 
+import copy
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol, TypedDict, cast
+from typing import Protocol, TypedDict, TypeVar, cast
 
 import pytorch_lightning as pl
 import safetensors.torch
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from arena.errors import ArenaError, first_line
-from arena.evidence import Evidence
-from arena.generators.generator import TrainableGenerator
+from arena.core.errors import ArenaError, first_line
+from arena.core.files import write_atomically
+from arena.core.seeding import derive_seed
+from arena.generators.base import TrainableGenerator
 from arena.generators.style import StyleGenerator
-from arena.images import to_float
-from arena.records import write_atomically
-from arena.seeding import derive_seed
-from arena.training.augmentation import Augmentation, Augmenter
-from arena.training.ema import average_of, decay, update
-from arena.training.losses import DiscriminatorLoss, GanLoss
-from arena.training.path_length import PathLength, check_paths
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_float
+from arena.training.ada import Augmentation, Augmenter
+from arena.training.losses import DiscriminatorLoss, GanLoss, PathLength, check_paths
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def average_of(module: Module) -> Module:
+    """A copy to average into: in eval mode, without gradients."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
+    """Share of the average that stays after one step: 0.5^(batch / min(half_life, ramp * images_seen)).
+
+    Args:
+        batch: images of the step.
+        images_seen: over the generator's life, this step included, so that a young average follows quickly.
+        half_life: in images.
+        ramp: the half-life is at most this share of the images seen (StyleGAN2-ADA: 0.05).
+    """
+    return 0.5 ** (batch / min(half_life, ramp * images_seen))
+
+
+@torch.no_grad()
+def update(average: nn.Module, module: nn.Module, decay: float) -> None:
+    """Move the average's parameters towards the module's; its buffers (running statistics) become the module's."""
+    blend = get_ema_multi_avg_fn(decay)  # one fused call over all tensors
+    blend(list(average.parameters()), list(module.parameters()), 0)
+    for averaged, current in zip(average.buffers(), module.buffers(), strict=True):
+        averaged.copy_(current)
+
 
 OptimizerState = dict[str, object]
 
@@ -37,7 +66,7 @@ class DivergedError(Exception):
     """A loss or a weight of the GAN is no longer finite."""
 
 
-class Pressure(Protocol):
+class DetectorLoss(Protocol):
     """What detectors outside the GAN tell its generator: a scalar loss of fakes that came down the evidence path."""
 
     def __call__(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
@@ -77,7 +106,7 @@ class GanTraining(pl.LightningModule):
         reals: Tensor,
         batch: int,
         seed: int,
-        pressure: Pressure | None = None,
+        pressure: DetectorLoss | None = None,
         augmentation: Augmentation | None = None,
         log_every: int = 50,
     ) -> None:

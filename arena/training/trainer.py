@@ -12,10 +12,10 @@ import torch
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
-from arena.config import require
+from arena.core.errors import require
 
 Precision = Literal["bf16", "fp32"]
-Ticks = DataLoader[int]
+StepLoader = DataLoader[int]
 
 # Lightning tells of every Trainer what it found on the machine; here a race makes hundreds.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -51,8 +51,8 @@ class Machine:
     def fit(
         self,
         module: pl.LightningModule,
-        train: Ticks,
-        validation: Ticks | None = None,
+        train: StepLoader,
+        validation: StepLoader | None = None,
         *,
         callbacks: Sequence[pl.Callback] = (),
         logger: Logger | Literal[False] = False,
@@ -98,6 +98,6 @@ class Machine:
         return trainer.global_step
 
 
-def ticks(start: int, stop: int) -> Ticks:
+def step_loader(start: int, stop: int) -> StepLoader:
     """A loader that only counts the steps of a phase: the images are in memory, and each step draws its own."""
     return DataLoader(range(start, stop), batch_size=None)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from arena.answer.__main__ import main
+from arena.answer.command import main
 from tests.synthetic import synthetic_run
 
 SMALL = {"techniques": {"cnn": 0.6, "dct": 0.7}, "rounds": 0, "n_real": 60, "n_fake": 60}

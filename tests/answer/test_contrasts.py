@@ -3,13 +3,12 @@ from typing import Any
 
 import pytest
 
-from arena.answer.conditions import conditions
 from arena.answer.contrasts import contrasts, control_difference
 from arena.answer.estimate import estimate
-from arena.answer.finished import read_run
+from arena.answer.runs import conditions, read_run
 from arena.answer.verdict import verdict
-from arena.errors import ArenaError
-from arena.records import TrainingRecord
+from arena.core.errors import ArenaError
+from arena.records.schema import TrainingRecord
 from tests.synthetic import synthetic_run
 
 AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7}

@@ -3,9 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
-from arena.answer.finished import read_run
-from arena.answer.quiz import judged_by, read_quiz
-from arena.errors import ArenaError
+from arena.answer.humans import judged_by, read_quiz
+from arena.answer.runs import read_run
+from arena.core.errors import ArenaError
 from tests.figures.drawable import drawable_run
 
 

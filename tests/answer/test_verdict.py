@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from arena.answer.declared import declared, declared_hash, hash_of_reals
-from arena.answer.finished import read_run
+from arena.answer.runs import declared, declared_hash, hash_of_reals, read_run
 from arena.answer.verdict import read_verdict, verdict
-from arena.errors import ArenaError
-from arena.records import FitnessRecord, RecordBook, read_records
+from arena.core.errors import ArenaError
+from arena.records.schema import FitnessRecord
+from arena.records.store import RecordBook, read_records
 from tests.synthetic import synthetic_run
 
 TWO = {"cnn": 0.5, "forest": 0.5}

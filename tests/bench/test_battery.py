@@ -4,12 +4,14 @@ import pytest
 from rich.console import Console
 
 from arena.bench.__main__ import main
-from arena.bench.battery import BatteryCosts, Cost, battery_costs
+from arena.bench.battery import BatteryCosts, TechniqueCost, battery_costs
 from arena.bench.table import battery_notes, battery_table
 from tests.building import tiny_arena
 
 COSTS = BatteryCosts(
-    {"cnn": Cost(1200, 2.0, 100.0), "dct": Cost(65, 1.0, 400.0)}, Cost(1265, 2.4, 90.0), {"decay": "needs 16 pixels"}
+    {"cnn": TechniqueCost(1200, 2.0, 100.0), "dct": TechniqueCost(65, 1.0, 400.0)},
+    TechniqueCost(1265, 2.4, 90.0),
+    {"decay": "needs 16 pixels"},
 )
 
 
@@ -29,8 +31,8 @@ def test_a_row_a_technique_and_one_for_all_together():
 
 
 def test_every_technique_that_applies_is_timed(run):
-    arena = tiny_arena(run, "access=none", "race.rounds=0", "+detector@battery.members.decay=decay", generator="oracle")
-    found = battery_costs(arena)
+    race = tiny_arena(run, "access=none", "race.rounds=0", "+detector@battery.members.decay=decay", generator="oracle")
+    found = battery_costs(race)
     assert set(found.alone) == {"cnn", "dct", "spectrum", "forest"}
     assert set(found.left_out) == {"decay"}
     for cost in (*found.alone.values(), found.together):

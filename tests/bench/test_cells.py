@@ -3,8 +3,8 @@ import pytest
 from arena.bench.cells import cells, new_generator, trainable
 from arena.bench.settings import Settings
 from arena.bench.textbook import TextbookGenerator
-from arena.errors import ArenaError
-from arena.generators.generator import TrainableGenerator
+from arena.core.errors import ArenaError
+from arena.generators.base import TrainableGenerator
 
 SMALL = Settings(seconds=0.01, resolution=8, batch=4, width=8)
 

@@ -7,7 +7,7 @@ from arena.bench.measure import new_job
 from arena.bench.sampling import Rendering
 from arena.bench.settings import Settings
 from arena.bench.steps import BareLoop, LightningLoop, Training, _Penalised
-from arena.generators.generator import TrainableGenerator
+from arena.generators.base import TrainableGenerator
 from arena.training.losses import Logistic
 from arena.training.trainer import Machine, Precision
 

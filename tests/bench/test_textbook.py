@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from arena.bench.textbook import TAPS, TextbookGenerator, bias_act, modulated_conv2d, upfirdn2d
-from arena.generators.equalised import LRELU_GAIN
-from arena.generators.modulated import ModulatedConv, ToImage
+from arena.generators.layers import LRELU_GAIN, ModulatedConv, ToImage
 from arena.generators.style import StyleGenerator
 
 RNG = torch.Generator().manual_seed(0)

@@ -4,8 +4,8 @@ from threading import Barrier
 import pytest
 import torch
 
-from arena.data.cache import Cached, cached
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
+from arena.data.files import Cached, cached
 
 
 def content():

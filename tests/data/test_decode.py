@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from arena.data import decode as module
-from arena.data.decode import ahead, decode, decode_all
+from arena.data import files as module
+from arena.data.files import ahead, decode, decode_all
 
 
 def photograph(height=20, width=30):

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from arena.core.errors import ArenaError
 from arena.data.digits import Digits
-from arena.errors import ArenaError
 
 
 def test_images_are_scikit_learns():

@@ -4,8 +4,8 @@ from urllib.error import URLError
 
 import pytest
 
-from arena.data.fetch import PATIENCE, data_home, fetched
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
+from arena.data.downloads import PATIENCE, data_home, fetched
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from arena.data.decode import decode
+from arena.core.errors import ArenaError
+from arena.data.files import decode
 from arena.data.huggingface import HuggingFace
-from arena.errors import ArenaError
 
 # -- a hub without a network ------------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ import pytest
 import sklearn.datasets
 from PIL import Image
 
-from arena.data import lfw as module
-from arena.data.lfw import Lfw
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
+from arena.data import downloads as module
+from arena.data.downloads import Lfw
 
 PEOPLE = [f"Person_{k:03d}" for k in range(60)]
 

@@ -9,8 +9,8 @@ import pytest
 import sklearn.datasets
 from PIL import Image
 
-from arena.data.olivetti import Olivetti, grey_levels
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
+from arena.data.downloads import Olivetti, grey_levels
 
 
 @pytest.fixture(autouse=True)

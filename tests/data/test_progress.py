@@ -1,4 +1,4 @@
-from arena.data.progress import progress
+from arena.data.files import progress
 
 
 def test_everything_comes_through_in_silence_where_nobody_watches(capsys):

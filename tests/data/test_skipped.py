@@ -1,8 +1,7 @@
 import torch
 
-from arena.data import skipped as module
-from arena.data.decode import Decoding
-from arena.data.skipped import stored_as, tell, with_skipped
+from arena.data import files as module
+from arena.data.files import Decoding, stored_as, tell, with_skipped
 
 
 def decoding(failures, enlarged=0, formats=None):

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arena.core.errors import ArenaError
 from arena.data.split import FEWEST, SHARES, cut, folds, sources_of, split_for_judging, split_reals
-from arena.errors import ArenaError
 
 
 def parts(split):

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from arena.detectors.detector import Detector
-from arena.detectors.scoring import score
-from arena.evidence import Evidence
-from arena.images import to_float, to_uint8
+from arena.detectors.base import Detector
+from arena.detectors.gallery import score
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_float, to_uint8
 
 
 def gradient(detector: Detector, images: Tensor, evidence: Evidence) -> Tensor:

@@ -2,7 +2,7 @@ import functools
 
 import pytest
 
-from arena.detectors.detector import Detector, Examples
+from arena.detectors.base import Detector, Examples
 from tests.detectors.planted import applies, build, digits, train
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from arena.detectors.detector import Examples, FittedDetector
+from arena.detectors.base import Examples, FittedDetector
 from arena.detectors.heads.head import Sample
-from arena.images import to_float
+from arena.imaging.images import to_float
 from tests.detectors import planted
 
 

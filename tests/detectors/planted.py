@@ -9,17 +9,17 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from arena.config import BatteryConfig
+from arena.config.schema import BatteryConfig
+from arena.core.errors import DoesNotApply
 from arena.data.digits import Digits
-from arena.data.portraits import Portraits
-from arena.detectors.detector import Detector, Examples, Insider
+from arena.data.portraits.portraits import Portraits
+from arena.detectors.base import Detector, Examples, GanAwareDetector
 from arena.detectors.gallery import Gallery, Labelled
-from arena.errors import DoesNotApply
-from arena.evidence import Evidence
 from arena.generators.artefacts import Artefact, plant
 from arena.generators.dcgan import DcganGenerator
-from arena.images import to_float, to_uint8
-from arena.training.detecting import train_battery
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_float, to_uint8
+from arena.training.battery import train_battery
 from arena.training.trainer import Machine
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -39,7 +39,7 @@ def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 
         torch.manual_seed(seed)
         factory = instantiate(OmegaConf.load(CONF / "detector" / f"{technique}.yaml"), _convert_="all")
         detector = factory(resolution=resolution, channels=channels, levels=levels)
-        if isinstance(detector, Insider):  # a GAN of untrained weights, the same for every seed
+        if isinstance(detector, GanAwareDetector):  # a GAN of untrained weights, the same for every seed
             torch.manual_seed(0)
             gan = DcganGenerator(resolution=resolution, channels=channels, levels=levels, width=16, z_dim=16)
             detector.meet(gan, gan.discriminator(resolution))

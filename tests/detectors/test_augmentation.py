@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from arena.detectors.augmentation import Augmentation
-from arena.errors import ArenaError
-from arena.images import on_levels, to_float, to_uint8
+from arena.core.errors import ArenaError
+from arena.detectors.augmentation import DetectorAugmentation
+from arena.imaging.images import on_levels, to_float, to_uint8
 
 
 def images(n=64, channels=3, side=16, levels=256):
@@ -16,7 +16,7 @@ def images(n=64, channels=3, side=16, levels=256):
 
 
 def altered(batch, levels=256, seed=0, **settings):
-    augmentation = Augmentation(levels, **({"blur": 0.0, "jpeg": 0.0, "flip": False} | settings))
+    augmentation = DetectorAugmentation(levels, **({"blur": 0.0, "jpeg": 0.0, "flip": False} | settings))
     return augmentation(batch, torch.Generator().manual_seed(seed))
 
 

@@ -3,10 +3,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from arena.detectors.bag import Bag
-from arena.errors import ArenaError
-from arena.metrics.roc import auc
-from arena.records import Scores
+from arena.core.errors import ArenaError
+from arena.detectors.stack import Bag
+from arena.metrics.auc import auc
+from arena.records.schema import Scores
 
 
 def scores(n=4000, separation=0.5, folds=2, seed=0):

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from arena.detectors.detector import FittedDetector
+from arena.detectors.base import FittedDetector
 from arena.detectors.gallery import Gallery
 from arena.detectors.heads.linear import LinearSvm
-from arena.evidence import Evidence
-from arena.images import to_float
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_float
 
 LEVELS = 5
 IMAGES = torch.randint(0, 256, (11, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

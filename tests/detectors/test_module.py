@@ -9,14 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load, save, save_file
 from torch import nn
 
-from arena.detectors.detector import Detector, Examples, FittedDetector, LearnedDetector
-from arena.detectors.module import FrozenModule, TrainableModule, module
+from arena.config.instantiate import SHAPE, instantiate
+from arena.core.errors import ArenaError
+from arena.detectors.base import Detector, Examples, FittedDetector, LearnedDetector
+from arena.detectors.gallery import score
+from arena.detectors.module import FrozenModuleDetector, TrainableModuleDetector, module_detector
 from arena.detectors.networks.checkpoint import Preparation
-from arena.detectors.scoring import score
-from arena.errors import ArenaError
-from arena.evidence import Evidence
-from arena.metrics.roc import auc
-from arena.parts import SHAPE, part
+from arena.imaging.evidence import Evidence
+from arena.metrics.auc import auc
 from tests.detectors.attack import drops
 from tests.detectors.foreign import Alternation, Net, Tied, alternation_as_onnx
 from tests.detectors.planted import CONF, digits, train_all
@@ -24,12 +24,12 @@ from tests.detectors.planted import CONF, digits, train_all
 EVIDENCE = Evidence(levels=17)
 
 
-def made(**settings: Any) -> TrainableModule | FrozenModule:
+def made(**settings: Any) -> TrainableModuleDetector | FrozenModuleDetector:
     shape = {"resolution": 8, "channels": 1, "levels": 17}
     by_default = {} if settings.keys() & {"path", "name"} else {"name": "tests.detectors.foreign.Net"}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return module(**cast(Any, shape | by_default | settings))
+        return module_detector(**cast(Any, shape | by_default | settings))
 
 
 def exported(net: nn.Module, path: Path) -> Path:
@@ -309,5 +309,5 @@ def test_its_config_builds_it():
     node = OmegaConf.load(CONF / "detector" / "module.yaml")
     assert isinstance(node, DictConfig)
     node.name = "tests.detectors.foreign.Net"
-    factory = part(node, "battery.members.theirs", SHAPE)
-    assert isinstance(factory(resolution=8, channels=1, levels=17), TrainableModule)
+    factory = instantiate(node, "battery.members.theirs", SHAPE)
+    assert isinstance(factory(resolution=8, channels=1, levels=17), TrainableModuleDetector)

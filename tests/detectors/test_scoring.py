@@ -3,11 +3,10 @@ import torch
 from torch import Tensor, nn
 
 from arena.detectors import gallery
-from arena.detectors.detector import Detector
-from arena.detectors.gallery import Gallery
-from arena.detectors.scoring import score, score_all
-from arena.evidence import Evidence
-from arena.images import to_float
+from arena.detectors.base import Detector
+from arena.detectors.gallery import Gallery, score, score_all
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_float
 from tests.detectors.planted import EVIDENCE, TECHNIQUES, build
 
 IMAGES = torch.randint(0, 256, (11, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from arena.detectors.gallery import Gallery
-from arena.detectors.scoring import score_all
-from arena.detectors.shared import glimpses, share, shared
-from arena.evidence import Evidence
+from arena.detectors.gallery import Gallery, score_all
+from arena.detectors.shared import crops, share, shared
+from arena.imaging.evidence import Evidence
 from tests.detectors.planted import build
 
 
@@ -56,12 +55,12 @@ def test_what_is_made_of_a_batch_is_not_shared(counted):
 
 def test_glimpses_are_native_pixels_evenly_spaced():
     images = torch.arange(12.0 * 12).view(1, 1, 12, 12)
-    squares = glimpses(images, 4)
+    squares = crops(images, 4)
     assert [float(square[0, 0, 0, 0]) for square in squares] == [26, 30, 74, 78]  # corners at 2 and 6
     for square in squares:
         assert square.shape == (1, 1, 4, 4)
         assert torch.equal(square[0, 0, 1] - square[0, 0, 0], torch.full((4,), 12.0))
-    (whole,) = glimpses(images, 12)
+    (whole,) = crops(images, 12)
     assert whole is images
 
 
@@ -70,7 +69,7 @@ def test_a_batch_dies_with_its_last_user(counted, side):
     """What is kept with a batch must not keep the batch: thousands come and go in a race."""
     feature, _ = counted
     images = share(torch.rand(2, 1, 12, 12))
-    assert all(feature(glimpse).isfinite().all() for glimpse in glimpses(images, side))
+    assert all(feature(glimpse).isfinite().all() for glimpse in crops(images, side))
     watched = weakref.ref(images)
     del images
     gc.disable()
@@ -88,7 +87,7 @@ def test_scoring_keeps_none_of_its_batches(monkeypatch):
         kept.append(weakref.ref(images))
         return share(images)
 
-    monkeypatch.setattr("arena.detectors.scoring.share", remembered)
+    monkeypatch.setattr("arena.detectors.gallery.share", remembered)
     monkeypatch.setattr("arena.detectors.gallery.share", remembered)
     detectors = {name: build(name, 96, 1, 256) for name in ("cnn", "dct", "srm")}
     gallery = Gallery(torch.randint(0, 256, (3, 1, 96, 96), dtype=torch.uint8), Evidence(levels=256))

@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from arena.core.errors import ArenaError
 from arena.detectors.stack import Stack
-from arena.errors import ArenaError
 from tests.detectors.planted import CONF
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from arena.answer.finished import read_run
+from arena.answer.runs import read_run
 from arena.answer.verdict import read_verdict
-from arena.records import read_scores
+from arena.records.store import read_scores
 from tests.synthetic import synthetic_run
 
 FEW = {"cnn": 0.8, "forest": 0.5, "stack": 0.85}
@@ -21,8 +21,8 @@ def drawable_run(
     shape = (16, channels, 8, 8)
     (run / "banks").mkdir()
     np.savez(run / "banks" / "reals.npz", sample=rng.integers(0, 256, shape, dtype=np.uint8))
-    for round in range(rounds + 1):
-        np.savez(run / "banks" / f"round_{round:02d}.npz", test=rng.integers(0, 256, shape, dtype=np.uint8))
+    for round_index in range(rounds + 1):
+        np.savez(run / "banks" / f"round_{round_index:02d}.npz", test=rng.integers(0, 256, shape, dtype=np.uint8))
     keep_judged(run, channels)
     read_verdict(run).write(run)
     return run

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from arena.answer.finished import read_run
 from arena.answer.limit.distance import distance
+from arena.answer.runs import read_run
+from arena.figures.axes import png
 from arena.figures.bags import TOP, bags
-from arena.figures.style import png
 from tests.synthetic import synthetic_run
 
 

@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 import yaml
 
-from arena.answer.conditions import conditions
-from arena.answer.finished import read_run
+from arena.answer.runs import conditions, read_run
 from arena.figures.compare import compare, short_names
-from arena.figures.ladder import STRONGEST, YEARS, ladder, rung
+from arena.figures.ladder import STRONGEST, YEARS, ladder, ladder_entry
 from tests.synthetic import synthetic_run
 
 CONF = Path(__file__).parents[2] / "conf"
 GAN2014, DCGAN, STYLE, R3GAN = sorted(YEARS, key=lambda target: YEARS[target])
-FOLDER = "arena.generators.folder.Folder"
+FOLDER = "arena.generators.folder.FolderGenerator"
 TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8}
 
 
@@ -41,7 +40,7 @@ def test_every_rung_of_the_configs_has_a_year():
 
 
 def test_rungs_stand_at_their_years_and_what_has_none_apart(groups):
-    figure = ladder([rung(its) for its in groups], 0.05)
+    figure = ladder([ladder_entry(its) for its in groups], 0.05)
     for axes in figure.axes:
         assert [label.get_text() for label in axes.get_xticklabels()] == [
             "gan2014\n2014",
@@ -55,7 +54,7 @@ def test_rungs_stand_at_their_years_and_what_has_none_apart(groups):
 
 
 def test_marks_are_what_was_judged_and_measured(groups):
-    rungs = sorted((rung(its) for its in groups), key=lambda its: its.year or 9999)
+    rungs = sorted((ladder_entry(its) for its in groups), key=lambda its: its.year or 9999)
     left, right = ladder(rungs, 0.05).axes
     for name in TECHNIQUES:
         (marks,) = [line for line in left.lines if line.get_gid() == name]
@@ -66,7 +65,7 @@ def test_marks_are_what_was_judged_and_measured(groups):
 
 def test_of_many_techniques_the_strongest_and_the_stack_are_drawn(tmp_path):
     many = dict.fromkeys("abcdefg", 0.7) | {"stack": 0.8}
-    its = rung(conditions([run_of(tmp_path / "it", STYLE, techniques=many)])[0])
+    its = ladder_entry(conditions([run_of(tmp_path / "it", STYLE, techniques=many)])[0])
     assert its.points[STRONGEST] == its.points[its.technique]
     names = {line.get_gid() for line in ladder([its], 0.05).axes[0].lines} & {*many, STRONGEST}
     assert names == {STRONGEST, "stack"}
@@ -78,10 +77,10 @@ def test_the_distance_of_several_runs_has_the_error_of_the_runs(tmp_path):
         run_of(tmp_path / str(k), STYLE, seed=k, quality={"kernel_distance": distance})
         for k, distance in enumerate(distances)
     ]
-    its = rung(conditions(runs)[0]).distance
+    its = ladder_entry(conditions(runs)[0]).distance
     half = 4.302653 * 0.01 / np.sqrt(3)  # t of 2 degrees of freedom; the deviation of 0.01, 0.02, 0.03 is 0.01
     assert (its.auc, its.low, its.high) == pytest.approx((0.02, 0.02 - half, 0.02 + half))
-    alone = rung(conditions(runs[:1])[0]).distance
+    alone = ladder_entry(conditions(runs[:1])[0]).distance
     assert (alone.low, alone.high) == pytest.approx((0.008, 0.012))  # two standard errors
 
 
@@ -111,7 +110,7 @@ def test_the_table_holds_every_condition_and_round(tmp_path):
     compare(conditions(runs), tmp_path / "out")
     rows = list(csv.DictReader((tmp_path / "out" / "comparison.csv").read_text().splitlines()))
     assert [(row["condition"], row["runs"], row["round"]) for row in rows] == [
-        (f"access={access}", "2", round) for access in ("white_box", "none") for round in ("0", "1")
+        (f"access={access}", "2", round_index) for access in ("white_box", "none") for round_index in ("0", "1")
     ]
     assert all(float(row["auc_low"]) <= float(row["auc"]) <= float(row["auc_high"]) for row in rows)
     assert {float(row["quality"]) for row in rows} == {0.05}

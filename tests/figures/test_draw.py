@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from arena.figures import draw_all
-from arena.figures.__main__ import main
+from arena.figures.command import main
+from arena.figures.draw import draw_all
 from tests.figures.drawable import drawable_run
 
 FIGURES = {

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from arena.figures.game import game_table
-from arena.figures.tables import to_csv, to_latex
-from arena.game.game import solve
-from tests.game.games import hand_made
+from arena.answer.game.game import solve
+from arena.figures.tables import game_table, to_csv, to_latex
+from tests.answer.game.games import hand_made
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from arena.figures.training import training_records
-from arena.records import PhaseRecord, RecordBook
+from arena.records.schema import PhaseRecord
+from arena.records.store import RecordBook
 from tests.figures.drawable import drawable_run
 from tests.figures.test_mixing import write_grid
 from tests.figures.test_training import CURVE

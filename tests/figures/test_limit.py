@@ -6,8 +6,8 @@ import pytest
 from arena.answer.limit.axes import Axis
 from arena.answer.limit.curve import Curve
 from arena.answer.limit.limit import ControlLimit, CurveLimit, Floor, TechniqueLimit, fitted, less
+from arena.figures.axes import png
 from arena.figures.limit import limit_by_resource, limit_by_round
-from arena.figures.style import png
 
 
 def curve_to(limit, rounds=8, rate=1.5, technique="stack"):

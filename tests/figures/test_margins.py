@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from arena.answer.finished import read_run
 from arena.answer.limit.distance import distance
-from arena.degradation import Degradation
+from arena.answer.runs import read_run
+from arena.figures.axes import png
 from arena.figures.margins import margin_curves
-from arena.figures.style import png
+from arena.imaging.ladders import Degradation
 from tests.synthetic import synthetic_run
 
 MARGINS: dict[Degradation, dict[float, float]] = {

@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arena.errors import ArenaError
-from arena.figures import draw_all
+from arena.core.errors import ArenaError
+from arena.figures.axes import png
+from arena.figures.draw import draw_all
+from arena.figures.images import CELL
 from arena.figures.mixing import COLUMNS, mixed_photographs, mixing, read_mixing
-from arena.figures.rounds import CELL
-from arena.figures.style import png
 from tests.figures.drawable import drawable_run
 
 LEVELS = ("coarse", "middle", "fine")
 
 
-def write_grid(run, round, channels=3, side=16, psi=0.7, **changed):
+def write_grid(run, round_index, channels=3, side=16, psi=0.7, **changed):
     """A grid of noise: no two images are alike."""
-    rng = np.random.default_rng(round)
+    rng = np.random.default_rng(round_index)
 
     def noise(*shape):
         return rng.integers(0, 256, (*shape, channels, side, side), dtype=np.uint8)
@@ -25,7 +25,7 @@ def write_grid(run, round, channels=3, side=16, psi=0.7, **changed):
     arrays: dict[str, Any] = {"sources": noise(2), "destinations": noise(3)} | {level: noise(2, 3) for level in LEVELS}
     arrays |= {"sides": np.array([[4, 8], [16, 16], [32, 64]]), "psi": np.array(psi)}
     (run / "banks").mkdir(parents=True, exist_ok=True)
-    np.savez(run / "banks" / f"mixing_{round:02d}.npz", **(arrays | changed))
+    np.savez(run / "banks" / f"mixing_{round_index:02d}.npz", **(arrays | changed))
     return arrays
 
 
@@ -64,8 +64,8 @@ def test_a_mixture_stands_in_the_row_of_its_source_and_the_column_of_its_destina
 
 
 def test_the_last_round_is_drawn_and_says_what_was_done_to_it(tmp_path):
-    for round in range(3):
-        write_grid(tmp_path, round, psi=0.7 if round == 2 else 1.0)
+    for round_index in range(3):
+        write_grid(tmp_path, round_index, psi=0.7 if round_index == 2 else 1.0)
     grid = read_mixing(tmp_path)
     assert grid is not None
     words = " ".join(text.get_text() for text in mixing(grid).texts)

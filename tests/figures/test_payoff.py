@@ -8,11 +8,12 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from arena.answer.game.payoff import payoff
+from arena.figures.axes import NARROW, png
 from arena.figures.payoff import payoff_map
 from arena.figures.series import Series, read_series
-from arena.figures.style import NARROW, png
-from arena.game.payoff import payoff
-from arena.records import ScoreRecord, read_records
+from arena.records.schema import ScoreRecord
+from arena.records.store import read_records
 from tests.figures.drawable import drawable_run
 
 

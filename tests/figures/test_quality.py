@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from arena.answer.conditions import conditions
-from arena.answer.finished import read_run
+from arena.answer.runs import conditions, read_run
+from arena.answer.trajectory import as_of, trajectory
 from arena.answer.verdict import verdict
-from arena.figures.quality import as_of, quality, way
+from arena.figures.quality import quality
 from tests.synthetic import synthetic_run
 
 TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8}
@@ -26,7 +26,7 @@ def drawn(axes, name):
 
 def test_the_last_step_is_what_the_verdict_says(tmp_path):
     its = condition(tmp_path)
-    answer, last = verdict(its.runs), way(its, "it").steps[-1]
+    answer, last = verdict(its.runs), trajectory(its, "it").steps[-1]
     assert answer.strongest is not None
     assert (last.round, last.technique) == (2, answer.strongest.technique)
     assert last.point.auc == pytest.approx(answer.strongest.auc)
@@ -37,7 +37,7 @@ def test_the_last_step_is_what_the_verdict_says(tmp_path):
 
 def test_every_round_is_read_as_if_it_had_been_the_last(tmp_path):
     its = condition(tmp_path, quality={"kernel_distance": 0.1})
-    steps = way(its, "it").steps
+    steps = trajectory(its, "it").steps
     assert [step.round for step in steps] == [0, 1, 2]
     assert [step.guarded["quality"] for step in steps] == pytest.approx([0.05, 0.05, 0.5])
     for step in steps:
@@ -51,7 +51,7 @@ def test_every_round_is_read_as_if_it_had_been_the_last(tmp_path):
 
 
 def test_several_seeds_are_drawn_faint_around_their_mean(tmp_path):
-    its = way(condition(tmp_path, seeds=3), "it")
+    its = trajectory(condition(tmp_path, seeds=3), "it")
     assert [len(seed) for seed in its.seeds] == [3, 3, 3]
     for k, step in enumerate(its.steps):
         assert step.point.auc == pytest.approx(np.mean([seed[k].point.auc for seed in its.seeds]))
@@ -61,7 +61,7 @@ def test_several_seeds_are_drawn_faint_around_their_mean(tmp_path):
 
 
 def test_what_is_drawn_is_what_was_read(tmp_path):
-    its = way(condition(tmp_path, quality={"kernel_distance": 0.1}), "it")
+    its = trajectory(condition(tmp_path, quality={"kernel_distance": 0.1}), "it")
     for axes, guard in zip(quality([its]).axes, ("quality", "variety", "memorisation"), strict=True):
         assert axes.get_title(loc="left") == guard
         x, y = drawn(axes, "it")
@@ -71,7 +71,7 @@ def test_what_is_drawn_is_what_was_read(tmp_path):
 
 @pytest.mark.parametrize(("panel", "limit", "above"), [(0, 0.1, True), (1, 0.5, False), (2, 0.6, True)])
 def test_the_broken_side_is_hatched_and_the_passing_corner_framed(tmp_path, panel, limit, above):
-    axes = quality([way(condition(tmp_path, rounds=1), "it")]).axes[panel]
+    axes = quality([trajectory(condition(tmp_path, rounds=1), "it")]).axes[panel]
     (hatched,) = [patch for patch in axes.patches if patch.get_hatch()]
     low, high = axes.get_xlim()
     assert (hatched.get_x(), hatched.get_x() + hatched.get_width()) == pytest.approx(
@@ -86,19 +86,19 @@ def test_the_broken_side_is_hatched_and_the_passing_corner_framed(tmp_path, pane
 
 @pytest.mark.parametrize("distance", [-0.001, 0.0])
 def test_a_distance_of_nothing_is_drawn_at_the_end_of_the_logarithmic_axis(tmp_path, distance):
-    axes = quality([way(condition(tmp_path, quality={"kernel_distance": distance}), "it")]).axes[0]
+    axes = quality([trajectory(condition(tmp_path, quality={"kernel_distance": distance}), "it")]).axes[0]
     assert drawn(axes, "it")[0][-1] == axes.get_xlim()[0] > 0
 
 
 def test_where_the_blurred_reals_say_nothing_the_guard_is_broken_and_drawn_so(tmp_path):
-    axes = quality([way(condition(tmp_path, quality={"blurred_kernel_distance": 0.0}), "it")]).axes[0]
+    axes = quality([trajectory(condition(tmp_path, quality={"blurred_kernel_distance": 0.0}), "it")]).axes[0]
     assert drawn(axes, "it")[0][-1] == axes.get_xlim()[1] > 0.1
 
 
 def test_an_auc_of_one_is_drawn_at_the_end_of_its_axis(tmp_path):
-    axes = quality([way(condition(tmp_path, techniques={"cnn": 1.0, "stack": 1.0}, rounds=1), "it")]).axes[0]
+    axes = quality([trajectory(condition(tmp_path, techniques={"cnn": 1.0, "stack": 1.0}, rounds=1), "it")]).axes[0]
     assert drawn(axes, "it")[1][-1] <= 0.999 < axes.get_ylim()[1]
 
 
 def test_where_no_judge_is_fit_there_is_no_step(tmp_path):
-    assert way(condition(tmp_path, planted=0.5), "it").steps == ()
+    assert trajectory(condition(tmp_path, planted=0.5), "it").steps == ()

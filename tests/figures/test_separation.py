@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from arena.figures.separation import PINNED, pinned, separation_axis
+from arena.figures.axes import PINNED, pinned, separation_axis
 
 
 def test_equal_steps_are_equal_separations():

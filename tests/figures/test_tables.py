@@ -7,7 +7,8 @@ import pytest
 from arena.answer.verdict import read_verdict
 from arena.figures.series import read_series
 from arena.figures.tables import number, quality_table, scores_table, to_csv, to_latex, verdict_table
-from arena.records import QualityRecord, read_records
+from arena.records.schema import QualityRecord
+from arena.records.store import read_records
 
 
 def test_scores_table_holds_every_round_and_technique(run):

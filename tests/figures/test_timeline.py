@@ -5,9 +5,10 @@ import pytest
 from matplotlib.axes import Axes
 
 from arena.answer.verdict import read_verdict
-from arena.figures.series import Point, Series, read_series
+from arena.figures.series import PlotPoint, Series, read_series
 from arena.figures.timeline import OFFSET, timeline
-from arena.records import Regime, ScoreRecord, read_records
+from arena.records.schema import Regime, ScoreRecord
+from arena.records.store import read_records
 from tests.figures.drawable import drawable_run
 
 DETECTOR_ROUND = {"frozen": lambda g: g - 1, "retrained": lambda g: g, "fresh": lambda g: g}
@@ -69,8 +70,8 @@ def test_nothing_recorded_is_drawn_as_nothing():
 
 
 def series_of(techniques: int, rounds: int, auc: float = 0.9) -> list[Series]:
-    points: dict[Regime, dict[int, Point]] = {
-        regime: {k: Point(auc, auc - 0.02, min(1.0, auc + 0.02), (auc,) * 3) for k in range(rounds)}
+    points: dict[Regime, dict[int, PlotPoint]] = {
+        regime: {k: PlotPoint(auc, auc - 0.02, min(1.0, auc + 0.02), (auc,) * 3) for k in range(rounds)}
         for regime in OFFSET
     }
     return [Series(f"technique {k}", True, tuple(range(rounds)), points) for k in range(techniques)]

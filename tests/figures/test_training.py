@@ -2,15 +2,15 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from arena.figures.training import training_curves, training_records
-from arena.records import TrainingRecord
+from arena.records.schema import TrainingRecord
 
 
-def seen(images: int, distance: float | None, *, round: int = 0, augmentation: float = 0.0) -> TrainingRecord:
+def seen(images: int, distance: float | None, *, round_index: int = 0, augmentation: float = 0.0) -> TrainingRecord:
     fault = None if distance is not None else "divergence: a loss was not finite"
     return TrainingRecord(
-        round=round,
+        round=round_index,
         seed=0,
-        purpose="respond" if round else "warm-up",
+        purpose="respond" if round_index else "warm-up",
         images=images,
         images_seen=images,
         n=64,
@@ -29,7 +29,7 @@ def seen(images: int, distance: float | None, *, round: int = 0, augmentation: f
     )
 
 
-CURVE = [seen(100, 2.0), seen(200, 0.5), seen(300, None), seen(400, 0.1, round=1)]
+CURVE = [seen(100, 2.0), seen(200, 0.5), seen(300, None), seen(400, 0.1, round_index=1)]
 
 
 def test_what_is_drawn_is_what_was_seen() -> None:

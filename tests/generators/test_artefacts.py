@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
 from arena.generators.artefacts import Artefact, Traits, pattern, plant
-from arena.images import on_levels
+from arena.imaging.images import on_levels
 
 KINDS: tuple[Artefact, ...] = get_args(Artefact)
 ALIKE: tuple[Artefact, ...] = ("checkerboard", "stripes", "spectral_peak", "noise_residual")

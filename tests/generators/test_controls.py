@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from arena.core.errors import ArenaError
 from arena.data.reals import Reals
-from arena.errors import ArenaError
 from arena.generators.artefacts import Artefact, Traits, plant
 from arena.generators.controls import Copycat, Oracle, Planted
-from arena.images import to_float
+from arena.imaging.images import to_float
 
 COUNTS = {"train": 20, "validation": 10, "test": 30}
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arena.generators.convolution import Convolution, conv2d, towards_images
+from arena.generators.layers import Convolution, conv2d, towards_images
 
 CASES = [  # kernel, stride, padding, groups
     (3, 1, 1, 1),

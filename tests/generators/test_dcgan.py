@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from arena.core.errors import ArenaError
+from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
-from arena.errors import ArenaError
 from arena.generators.dcgan import DcganGenerator
-from arena.seeding import derive_seed
 
 
 def build(resolution: int = 16, channels: int = 1) -> DcganGenerator:

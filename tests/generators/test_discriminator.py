@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
 from arena.generators.discriminator import MinibatchDeviation, ResidualDiscriminator
 from tests.building import tiny_arena
 

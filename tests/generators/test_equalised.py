@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.errors import ArenaError
-from arena.generators.equalised import LRELU_GAIN, EqualisedConv, EqualisedLinear, channels_at, doublings, lrelu
+from arena.core.errors import ArenaError
+from arena.generators.layers import LRELU_GAIN, EqualisedConv, EqualisedLinear, channels_at, doublings, lrelu
 
 
 @given(inputs=st.integers(2, 64), multiplier=st.sampled_from([1.0, 0.1, 0.01]))

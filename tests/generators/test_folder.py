@@ -7,14 +7,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from arena.data.folder import decode_folder
+from arena.core.errors import ArenaError
+from arena.data.files import decode_folder
 from arena.data.provenance import compare_provenance
 from arena.data.reals import Reals
-from arena.errors import ArenaError
 from arena.generators import folder as module
-from arena.generators.folder import Folder
-from arena.generators.generator import TrainableGenerator
-from arena.images import to_uint8
+from arena.generators.base import TrainableGenerator
+from arena.generators.folder import FolderGenerator
+from arena.imaging.images import to_uint8
 from tests.building import tiny_arena
 
 COUNTS = {"train": 40, "validation": 20, "test": 60}
@@ -31,8 +31,10 @@ def fill(folder: Path, n: int, side: int = 8, start: int = 0) -> Path:
     return folder
 
 
-def fakes(path: Path | None, tmp_path: Path, **shape: int) -> Folder:
-    return Folder(**({"resolution": 8, "channels": 1, "levels": 256} | shape), path=path, cache_dir=tmp_path / "cache")
+def fakes(path: Path | None, tmp_path: Path, **shape: int) -> FolderGenerator:
+    return FolderGenerator(
+        **({"resolution": 8, "channels": 1, "levels": 256} | shape), path=path, cache_dir=tmp_path / "cache"
+    )
 
 
 def whose(images: Tensor) -> list[int]:
@@ -124,8 +126,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, name, message):
 
 def test_it_is_examined_and_does_not_respond(tmp_path):
     path = f"generator.path={fill(tmp_path / 'fakes', 200)}"
-    arena = tiny_arena(tmp_path / "run", path, "race.rounds=0", "access=none", generator="folder")
-    assert arena.fingerprint in (tmp_path / "run" / "config.yaml").read_text()
+    race = tiny_arena(tmp_path / "run", path, "race.rounds=0", "access=none", generator="folder")
+    assert race.fingerprint in (tmp_path / "run" / "config.yaml").read_text()
     with pytest.raises(ArenaError, match=r"race.rounds=1: expected 0, since generator=folder does not train"):
         tiny_arena(tmp_path / "other", path, "race.rounds=1", generator="folder")
 

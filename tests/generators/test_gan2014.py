@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
 from arena.generators.gan2014 import Gan2014Generator, Maxout
 
 

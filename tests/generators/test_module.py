@@ -9,34 +9,35 @@ from rich.console import Console
 from safetensors.torch import load, save, save_file
 from torch import nn
 
+from arena.core.errors import ArenaError
+from arena.core.progress import Progress
 from arena.data.reals import Reals
-from arena.errors import ArenaError
+from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
-from arena.generators.generator import TrainableGenerator
-from arena.generators.module import Module, TrainableModule, module
-from arena.phases import forge, warm_up
-from arena.phases.phase import Director
-from arena.progress import Progress
+from arena.generators.module import ModuleGenerator, TrainableModuleGenerator, module_generator
+from arena.race.phases.forge import forge
+from arena.race.phases.warm_up import warm_up
+from arena.race.runner import PhaseRunner
 from tests.building import tiny_arena
 from tests.generators.foreign import Z_DIM, Net, Noisy, Tied
-from tests.generators.test_program import exported, scripted
+from tests.outside.test_programs import exported, scripted
 from tests.training.test_gan import build, differing, fit, weights
 
 COUNTS = {"train": 3, "test": 5}
 NO_REALS = Reals(torch.empty(0, 1, 8, 8, dtype=torch.uint8), np.empty(0, np.int64))
 
 
-def made(**settings: Any) -> Module | TrainableModule:
+def made(**settings: Any) -> ModuleGenerator | TrainableModuleGenerator:
     shape = {"resolution": 8, "channels": 1, "levels": 17, "z_dim": Z_DIM}
     by_default = {} if settings.keys() & {"path", "name"} else {"name": "tests.generators.foreign.Net"}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return module(**cast(Any, shape | by_default | settings))
+        return module_generator(**cast(Any, shape | by_default | settings))
 
 
-def trained(**settings: Any) -> TrainableModule:
+def trained(**settings: Any) -> TrainableModuleGenerator:
     generator = made(trainable=True, **settings)
-    assert isinstance(generator, TrainableModule)
+    assert isinstance(generator, TrainableModuleGenerator)
     return generator
 
 
@@ -66,7 +67,7 @@ def source(files: Path, which: str) -> dict[str, str]:
 @pytest.mark.parametrize("which", ANY)
 def test_banks_are_the_networks_images_each_of_a_stream_of_its_own(files, which):
     generator = made(**source(files, which))
-    assert isinstance(generator, Module)
+    assert isinstance(generator, ModuleGenerator)
     assert not isinstance(generator, TrainableGenerator)
     banks = generator.forge(COUNTS, 1, NO_REALS)
     assert {name: bank.shape for name, bank in banks.items()} == {"train": (3, 1, 8, 8), "test": (5, 1, 8, 8)}
@@ -83,7 +84,7 @@ def test_a_forged_image_is_that_of_its_z_in_eval_mode():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Net().eval()
-    assert isinstance(generator, Module)
+    assert isinstance(generator, ModuleGenerator)
     torch.testing.assert_close(generator.network(z), network(z))
     assert not any(part.training for part in generator.network.modules())
     generator.train()
@@ -92,7 +93,7 @@ def test_a_forged_image_is_that_of_its_z_in_eval_mode():
 
 
 def test_noise_is_drawn_anew_for_every_batch_and_leaves_the_global_stream(monkeypatch):
-    monkeypatch.setattr("arena.generators.generator.FORGE_BATCH", 2)
+    monkeypatch.setattr("arena.generators.base.FORGE_BATCH", 2)
     torch.manual_seed(7)
     state = torch.get_rng_state()
     bank = made(name="tests.generators.foreign.Noisy").forge({"test": 6}, 1, NO_REALS)["test"]
@@ -105,7 +106,7 @@ def test_the_range_of_its_images_becomes_black_and_white():
         made(name="tests.generators.foreign.Bright")
     bright = made(name="tests.generators.foreign.Bright", range=[0, 255])
     z = torch.tensor([[-20.0], [0.0], [20.0]]).expand(-1, Z_DIM)
-    assert isinstance(bright, Module)
+    assert isinstance(bright, ModuleGenerator)
     torch.testing.assert_close(bright.network(z)[:, 0, 0, 0], torch.tensor([-1.0, 0.0, 1.0]))
 
 
@@ -115,7 +116,7 @@ def test_weights_are_those_of_the_file(tmp_path):
     save_file(other.state_dict(), tmp_path / "other.safetensors")
     settings = {"kwargs": {"width": 3}, "weights": str(tmp_path / "other.safetensors")}
     generator = made(**settings)
-    assert isinstance(generator, Module)
+    assert isinstance(generator, ModuleGenerator)
     z = torch.randn(4, Z_DIM)
     torch.testing.assert_close(generator.network(z), other.eval()(z))
     with pytest.raises(ArenaError, match=r"generator.weights=.*other.safetensors: expected safetensors of this"):
@@ -192,9 +193,9 @@ def test_other_weights_under_the_same_name_are_another_warm_up_and_another_race(
     )
     for run, filling in (("one", 0.5), ("two", 0.5), ("three", 1.5)):
         save_file({name: torch.full_like(value, filling) for name, value in Net().state_dict().items()}, file)
-        arena = tiny_arena(tmp_path / run, *overrides, "schedule.warm_up_images=16", generator="module")
+        race = tiny_arena(tmp_path / run, *overrides, "schedule.warm_up_images=16", generator="module")
         with Progress(Console(quiet=True), [], 0.0) as progress:
-            director = Director(arena, progress)
+            director = PhaseRunner(race, progress)
             director(warm_up)
             director(forge)
     assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 2

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from arena.errors import ArenaError
-from arena.generators.equalised import LRELU_GAIN
+from arena.core.errors import ArenaError
+from arena.generators.layers import LRELU_GAIN
 from arena.generators.r3gan import Block, R3ganGenerator
 
 

@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from arena.core.errors import ArenaError
 from arena.data.reals import Reals
-from arena.errors import ArenaError
-from arena.generators.equalised import LRELU_GAIN
-from arena.generators.modulated import ModulatedConv, StyleLayer, ToImage
+from arena.generators.layers import LRELU_GAIN, ModulatedConv, StyleLayer, ToImage
 from arena.generators.style import W_AVERAGE_BETA, StyleGenerator
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from arena.metrics.memorisation import memorisation
+from arena.metrics.neighbours import memorisation
 
 
 def test_null_is_one_half_and_covered():

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn import metrics as sklearn_metrics
 
-from arena.metrics.roc import auc, eer, log_loss, summarise, tpr_at_fpr
-from arena.records import Scores
+from arena.metrics.auc import auc, eer, log_loss, summarise, tpr_at_fpr
+from arena.records.schema import Scores
 
 
 def scores_of(real, fake, fold_real=None, fold_fake=None) -> Scores:

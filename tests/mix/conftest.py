@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from arena.generators.modulated import StyleLayer
+from arena.generators.layers import StyleLayer
 from arena.generators.style import StyleGenerator
 
 

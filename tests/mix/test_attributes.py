@@ -9,14 +9,13 @@ import torch
 import yaml
 from rich.console import Console
 
-from arena.data.portraits import Portraits
-from arena.data.sitters import Sitters
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
+from arena.data.portraits.attributes import FaceAttributes
+from arena.data.portraits.portraits import Portraits
 from arena.figures.tables import to_csv, to_latex
 from arena.generators.style import StyleGenerator
 from arena.mix import attributes
-from arena.mix.attributes import READABLE, Share, attribute_table, carried, fresh_portraits, show
-from arena.mix.regressor import Regressor
+from arena.mix.attributes import READABLE, AttributeShare, Regressor, attribute_table, carried, fresh_portraits, show
 
 
 class Painter:
@@ -70,14 +69,14 @@ def test_chance_is_what_a_level_does_for_somebody_unrelated(found):
 
 
 def test_the_interval_is_wilsons():
-    share = Share.of(np.array([True] * 8 + [False] * 2))
+    share = AttributeShare.of(np.array([True] * 8 + [False] * 2))
     assert (share.value, share.pairs) == (0.8, 10)
     # Newcombe (1998), Statistics in Medicine 17, method 3, by its formula.
     z, p, n = 1.959964, 0.8, 10
     centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     assert share.low == pytest.approx((centre - half) / (1 + z * z / n), abs=1e-6)
     assert share.high == pytest.approx((centre + half) / (1 + z * z / n), abs=1e-6)
-    assert math.isnan(Share.of(np.zeros(0, dtype=bool)).value)
+    assert math.isnan(AttributeShare.of(np.zeros(0, dtype=bool)).value)
 
 
 def test_what_cannot_be_read_is_said_and_not_tabled(found):
@@ -102,12 +101,12 @@ def test_the_regressors_portraits_are_nobodys_in_the_race(tmp_path, monkeypatch)
     monkeypatch.setattr(attributes, "HELD_OUT", 8)
     settings = {"resolution": 8, "n": 64, "seed": 0, "render_seed": 5, "planted_amplitude": 8.0}
     settings |= {"cache_dir": str(tmp_path / "cache")}
-    config = {"data": {"_target_": "arena.data.portraits.Portraits"} | settings}
+    config = {"data": {"_target_": "arena.data.portraits.portraits.Portraits"} | settings}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     train, held_out = fresh_portraits(tmp_path)
     assert (len(train), len(held_out)) == (40, 8)
     again, _ = fresh_portraits(tmp_path)  # from the cache
-    assert list(train.attributes) == list(again.attributes) == list(Sitters.draw(1, torch.Generator()).columns())
+    assert list(train.attributes) == list(again.attributes) == list(FaceAttributes.draw(1, torch.Generator()).columns())
     np.testing.assert_array_equal(again.attributes["eye_colour"], train.attributes["eye_colour"])
     own = Portraits(**settings).load().images
     everyone = {image.numpy().tobytes() for image in torch.cat([own, train.images, held_out.images])}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arena.mix.__main__ import main
+from arena.mix.command import main
 
 
 @pytest.fixture

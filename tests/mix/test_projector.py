@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from arena.mix.projector import Projection, Projector, pyramid_distance
+from arena.mix.photographs import Projection, Projector, pyramid_distance
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from arena.data.reals import Reals
-from arena.mix.regressor import fit_regressor
+from arena.mix.attributes import fit_regressor
 
 
 def planted(n: int, side: int, seed: int) -> Reals:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from arena.answer.verdict import read_verdict
-from arena.report import print_outcome
+from arena.report.console import print_outcome
 from tests.figures.drawable import drawable_run
 
 

@@ -1,4 +1,4 @@
-from arena.report import write_report
+from arena.report.page import write_report
 from tests.figures.drawable import drawable_run
 from tests.figures.test_mixing import write_grid
 

@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from arena.answer.verdict import read_verdict
-from arena.report import write_report
-from arena.report.__main__ import main
+from arena.report.command import main
+from arena.report.page import write_report
 from tests.figures.drawable import drawable_run
 
 HOSTILE = "<script>alert(1)</script>"

@@ -15,11 +15,11 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from arena.answer.__main__ import main
-from arena.answer.finished import read_run
-from arena.answer.quiz import Quiz, judged_by, read_quiz
-from arena.report import write_report
-from arena.report.quiz import panel, quiz_section
+from arena.answer.command import main
+from arena.answer.humans import Quiz, judged_by, read_quiz
+from arena.answer.runs import read_run
+from arena.report.page import write_report
+from arena.report.quiz import panelists, quiz_section
 from tests.figures.drawable import drawable_run, keep_judged
 from tests.report.browser import NAMES, Browser, find_browser
 from tests.report.test_page import Page
@@ -320,6 +320,6 @@ def test_small_images_are_enlarged_by_whole_pixels_and_large_ones_given_room(qui
 
 def test_techniques_that_did_not_test_these_images_are_left_out(quizzed, quiz):
     run = read_run(quizzed)
-    assert [its.name for its in panel(run, quiz)] == list(TECHNIQUES)
+    assert [its.name for its in panelists(run, quiz)] == list(TECHNIQUES)
     other = dataclasses.replace(quiz, image=quiz.image + 10_000)
-    assert panel(run, other) == []
+    assert panelists(run, other) == []

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from arena.detectors.scoring import score
-from arena.phases.testing import load_battery
-from arena.race import carry_out
-from arena.score.__main__ import main
-from arena.score.panel import Panel
+from arena.detectors.gallery import score
+from arena.race.judging import load_battery
+from arena.race.loop import carry_out
+from arena.score.command import main
+from arena.score.ensemble import DetectorEnsemble
 from tests.building import tiny_arena
 
 BAD = {"empty.png": b"", "text.jpg": b"no image", "torn.png": None, "page.gif": b"GIF89a"}
@@ -52,7 +52,7 @@ def test_a_row_an_image_and_a_line_a_bad_file(finished, folder, capsys):
 
 def test_probabilities_are_those_of_the_detectors_in_the_loop(finished):
     """Ranked as the logits are; of reals and fakes the run was made of, fakes higher."""
-    panel = Panel.of(finished.run)
+    panel = DetectorEnsemble.of(finished.run)
     reals, fakes = finished.judge_reals.images[:60], finished.forged(2).test[:60]
     found = {name: panel.probabilities(its) for name, its in (("real", reals), ("fake", fakes))}
     detectors, _ = load_battery(finished, 2)
@@ -75,8 +75,8 @@ def test_an_earlier_rounds_detectors_are_others(finished, folder, capsys):
 def test_what_was_left_out_is_no_column_and_insiders_look_through_the_runs_own_gan(run, folder, capsys):
     insiders = ("+detector@battery.members.lgrad=lgrad", "+detector@battery.members.colour=colour")
     one = ("~battery.members.cnn", "~battery.members.spectrum", "~battery.members.forest")
-    arena = tiny_arena(run, *insiders, *one, "race.rounds=0", "access=none")
-    carry_out(arena, Console(quiet=True))
+    race = tiny_arena(run, *insiders, *one, "race.rounds=0", "access=none")
+    carry_out(race, Console(quiet=True))
     assert main([str(run), str(folder)]) == 0
     found = rows(capsys.readouterr().out)
     assert [*found[0]] == ["path", "dct", "lgrad", "stack"]
@@ -108,8 +108,8 @@ def test_a_mistake_is_one_line_and_2(finished, folder, tmp_path, capsys):
 
 
 def test_a_torn_checkpoint_is_refused(run, finished, capsys, folder):
-    arena = tiny_arena(run, "race.rounds=0", "access=none", "battery.stack=null", generator="oracle")
-    carry_out(arena, Console(quiet=True))
+    race = tiny_arena(run, "race.rounds=0", "access=none", "battery.stack=null", generator="oracle")
+    carry_out(race, Console(quiet=True))
     path = run / "checkpoints" / "round_00" / "detectors" / "dct.safetensors"
     path.write_bytes(path.read_bytes()[:100])
     assert main([str(run), str(folder)]) == 2
@@ -121,11 +121,11 @@ def test_a_torn_checkpoint_is_refused(run, finished, capsys, folder):
 def test_of_any_trainable_generator_down_the_runs_own_evidence_path(run, folder, capsys, generator):
     insider = "+detector@battery.members.inversion=inversion"
     one = ("~battery.members.cnn", "~battery.members.spectrum", "~battery.members.forest")
-    arena = tiny_arena(run, insider, *one, "race.rounds=0", "access=none", "evidence.levels=5", generator=generator)
-    carry_out(arena, Console(quiet=True))
-    panel = Panel.of(run)
+    race = tiny_arena(run, insider, *one, "race.rounds=0", "access=none", "evidence.levels=5", generator=generator)
+    carry_out(race, Console(quiet=True))
+    panel = DetectorEnsemble.of(run)
     assert panel.evidence.levels == 5
     assert main([str(run), str(folder)]) == 0
     found = rows(capsys.readouterr().out)
-    expected = panel.probabilities(arena.judge_reals.images[:1])[0].tolist()
+    expected = panel.probabilities(race.judge_reals.images[:1])[0].tolist()
     assert [float(found[0][name]) for name in panel.columns] == pytest.approx(expected, abs=1e-4)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from arena.__main__ import CONF, _labels
-from arena.config import register
+from arena.cli import _labels
+from arena.config.compose import CONF
+from arena.config.schema import register
 
 
 def hydra(*overrides):

@@ -11,23 +11,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arena.answer.declared import read_config
 from arena.answer.verdict import read_verdict
-from arena.arena import Arena
-from arena.figures.rounds import APART
+from arena.config.saved import read_config
+from arena.figures.axes import REGIMES
+from arena.figures.images import APART
 from arena.figures.series import on_timeline, read_series
-from arena.figures.style import REGIMES
-from arena.records import PhaseRecord, QualityRecord, TrainingRecord, read_records
+from arena.race.race import Race
+from arena.records.schema import PhaseRecord, QualityRecord, TrainingRecord
+from arena.records.store import read_records
 from tests.offline import OfflineRun, offline_runs
 
 
 @pytest.fixture(scope="module")
-def offline(tracked: Arena) -> OfflineRun:
+def offline(tracked: Race) -> OfflineRun:
     (written,) = offline_runs(tracked.run)
     return written
 
 
-def test_the_curves_are_the_records_over_the_rounds(tracked: Arena, offline: OfflineRun):
+def test_the_curves_are_the_records_over_the_rounds(tracked: Race, offline: OfflineRun):
     records = read_records(tracked.run)
     for its in read_series(tracked.run, records):
         for regime in REGIMES:
@@ -47,31 +48,33 @@ def test_the_curves_are_the_records_over_the_rounds(tracked: Arena, offline: Off
     assert offline.over("seconds/race")[-1][1] == pytest.approx(sum(its.seconds for its in phases))
 
 
-def test_of_several_judge_seeds_all_are_shown_together(tracked: Arena, offline: OfflineRun):
+def test_of_several_judge_seeds_all_are_shown_together(tracked: Race, offline: OfflineRun):
     judged = [record.auc for record in on_timeline(read_records(tracked.run), "cnn", "fresh", 1)]
     assert len(judged) == tracked.judge.seeds
     assert [r for r, _ in offline.over("auc/fresh/cnn")] == [0, 1]
     assert offline.over("auc/fresh/cnn")[1][1] == pytest.approx(fmean(judged))
 
 
-def test_the_strongest_is_the_verdicts(tracked: Arena, offline: OfflineRun):
+def test_the_strongest_is_the_verdicts(tracked: Race, offline: OfflineRun):
     found = read_verdict(tracked.run).strongest
     assert found is not None
     assert offline.over("strongest/technique")[-1] == (1, found.technique)
     assert offline.over("strongest/auc")[-1] == (1, found.auc)
 
 
-def test_every_phase_has_its_training_curves(tracked: Arena, offline: OfflineRun):
+def test_every_phase_has_its_training_curves(tracked: Race, offline: OfflineRun):
     looked = [its for its in read_records(tracked.run) if isinstance(its, TrainingRecord)]
-    for phase, purpose, round in (("round_00/warm-up", "warm-up", 0), ("round_00/respond", "respond", 1)):
+    for phase, purpose, round_index in (("round_00/warm-up", "warm-up", 0), ("round_00/respond", "respond", 1)):
         curve = [(its.images, its.kernel_distance) for its in looked if its.purpose == purpose]
-        assert len(curve) == 1, (round, looked)
+        assert len(curve) == 1, (round_index, looked)
         assert offline.over(f"{phase}/kernel_distance", f"{phase}/images") == curve
         assert [images for images, _ in offline.over(f"{phase}/gan/discriminator_adversarial", f"{phase}/images")] == [
             800
         ]
-    for round in range(2):
-        seen = offline.over(f"round_{round:02d}/retrain/cnn/validation_auc", f"round_{round:02d}/retrain/images")
+    for round_index in range(2):
+        seen = offline.over(
+            f"round_{round_index:02d}/retrain/cnn/validation_auc", f"round_{round_index:02d}/retrain/images"
+        )
         assert len(seen) > 1
         assert [images for images, _ in seen] == sorted({images for images, _ in seen})
 
@@ -92,7 +95,7 @@ def test_every_metric_knows_its_axis(offline: OfflineRun):
             assert set(globs.values()) == {axis}, key
 
 
-def test_the_table_is_the_csv_with_typed_columns(tracked: Arena, offline: OfflineRun):
+def test_the_table_is_the_csv_with_typed_columns(tracked: Race, offline: OfflineRun):
     (row,) = [row for row in offline.history if "scores" in row]
     table = json.loads(offline.media(row["scores"]).read_text())
     with (tracked.run / "figures" / "scores.csv").open(newline="") as file:
@@ -105,7 +108,7 @@ def test_the_table_is_the_csv_with_typed_columns(tracked: Arena, offline: Offlin
         assert ["" if cell is None else f"{cell:.4f}" for cell in cells[3:]] == line[3:]
 
 
-def test_the_pictures_are_there_one_a_round(tracked: Arena, offline: OfflineRun):
+def test_the_pictures_are_there_one_a_round(tracked: Race, offline: OfflineRun):
     faces = offline.over("faces")
     assert [r for r, _ in faces] == [0, 1]
     assert [r for r, _ in offline.over("payoff")] == [0, 1]
@@ -127,7 +130,7 @@ def test_the_pictures_are_there_one_a_round(tracked: Arena, offline: OfflineRun)
         assert offline.media(last[f"figures/{stem}"]).read_bytes() == path.read_bytes()
 
 
-def test_the_summary_holds_the_verdict_flat(tracked: Arena, offline: OfflineRun):
+def test_the_summary_holds_the_verdict_flat(tracked: Race, offline: OfflineRun):
     found = json.loads((tracked.run / "verdict.json").read_text())
     assert offline.summary["verdict/answer"] == found["answer"]
     assert offline.summary["verdict/sentence"] == found["sentence"]
@@ -142,7 +145,7 @@ def test_the_summary_holds_the_verdict_flat(tracked: Arena, offline: OfflineRun)
     assert all(isinstance(value, scalar) for key, value in offline.summary.items() if key.startswith("verdict"))
 
 
-def test_the_artifacts_hold_the_files(tracked: Arena, offline: OfflineRun):
+def test_the_artifacts_hold_the_files(tracked: Race, offline: OfflineRun):
     identity = (tracked.run / "wandb" / "id").read_text()
     answer = read_verdict(tracked.run).answer
     detectors = {f"checkpoints/round_01/detectors/{path.name}" for path in _detectors(tracked)}
@@ -167,7 +170,7 @@ def test_the_artifacts_hold_the_files(tracked: Arena, offline: OfflineRun):
             assert str(tracked.run) in entry.local_path, "all of it lies with the run"
 
 
-def test_from_the_records_artifact_the_verdict_is_read_again(tracked: Arena, offline: OfflineRun, tmp_path: Path):
+def test_from_the_records_artifact_the_verdict_is_read_again(tracked: Race, offline: OfflineRun, tmp_path: Path):
     (records,) = [its for its in offline.artifacts.values() if its.type == "records"]
     for entry in records.manifest.contents:
         (tmp_path / entry.path).parent.mkdir(parents=True, exist_ok=True)
@@ -175,13 +178,13 @@ def test_from_the_records_artifact_the_verdict_is_read_again(tracked: Arena, off
     assert read_verdict(tmp_path) == read_verdict(tracked.run)
 
 
-def _detectors(tracked: Arena) -> Iterator[Path]:
+def _detectors(tracked: Race) -> Iterator[Path]:
     found = list((tracked.run / "checkpoints" / "round_01" / "detectors").glob("*.safetensors"))
     assert len(found) >= len(tracked.members)
     return iter(found)
 
 
-def test_config_group_job_type_and_tags(tracked: Arena, offline: OfflineRun):
+def test_config_group_job_type_and_tags(tracked: Race, offline: OfflineRun):
     shown = {key: value for key, value in offline.config.items() if not key.startswith("_")}
     assert shown == json.loads(json.dumps(read_config(tracked.run)))
     assert (offline.run.display_name, offline.run.run_group, offline.run.job_type) == ("run", "smoke", "white_box")

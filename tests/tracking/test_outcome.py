@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from arena.figures import draw_all
+from arena.figures.draw import draw_all
 from arena.tracking.outcome import flat, kept, scores
 from tests.figures.drawable import drawable_run
 

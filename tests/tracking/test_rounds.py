@@ -2,17 +2,18 @@ import pytest
 
 from arena.answer.verdict import read_verdict
 from arena.figures.series import read_series
-from arena.records import PhaseRecord, read_records
+from arena.records.schema import PhaseRecord
+from arena.records.store import read_records
 from arena.tracking.rounds import curves, pictures
 from tests.figures.drawable import drawable_run
 
 
-def closed_by(records, phase, round):
+def closed_by(records, phase, round_index):
     """The records of a race that has come as far as that phase; the synthetic race closes some once a technique."""
     last = max(
         n
         for n, its in enumerate(records, 1)
-        if isinstance(its, PhaseRecord) and (its.phase, its.round) == (phase, round)
+        if isinstance(its, PhaseRecord) and (its.phase, its.round) == (phase, round_index)
     )
     return records[:last]
 
@@ -42,10 +43,10 @@ def test_a_figure_is_shown_by_the_phase_that_settles_it(run):
 
 def test_fresh_judges_are_taken_together_as_the_table_does(run):
     records = read_records(run)
-    for round in range(3):
-        found = curves(run, closed_by(records, "measure", round))
+    for round_index in range(3):
+        found = curves(run, closed_by(records, "measure", round_index))
         for its in read_series(run, records):
-            assert found[f"auc/fresh/{its.technique}"] == its.at("fresh", round).auc
+            assert found[f"auc/fresh/{its.technique}"] == its.at("fresh", round_index).auc
 
 
 def test_the_strongest_is_the_one_the_verdict_would_name(run):

@@ -9,11 +9,10 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from arena.errors import ArenaError
-from arena.records import PhaseRecord, read_records
-from arena.tracking import Tracker
-from arena.tracking.begin import Labels
-from arena.tracking.phase_logger import PhaseLogger
+from arena.core.errors import ArenaError
+from arena.records.schema import PhaseRecord
+from arena.records.store import read_records
+from arena.tracking.tracker import Labels, PhaseLogger, Tracker
 from tests.figures.drawable import drawable_run
 from tests.offline import offline_runs
 

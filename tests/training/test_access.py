@@ -2,8 +2,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from arena.errors import ArenaError
-from arena.training.access import Access
+from arena.core.errors import ArenaError
+from arena.training.attack import Access
 from tests.detectors.planted import CONF
 
 # condition, held out, differentiable, told?

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from arena.errors import ArenaError
-from arena.training.augmentation import LARGEST, Augmentation, Augmenter
+from arena.core.errors import ArenaError
+from arena.training.ada import LARGEST, Augmentation, Augmenter
 
 
 def test_off_is_the_critic_itself() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from arena.training.ema import average_of, decay, update
+from arena.training.gan import average_of, decay, update
 
 
 def test_the_half_life_ramps_up_with_the_images_seen() -> None:

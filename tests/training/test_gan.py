@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from arena.errors import ArenaError
-from arena.evidence import Evidence
+from arena.core.errors import ArenaError
+from arena.generators.base import TrainableGenerator
 from arena.generators.dcgan import DcganGenerator
-from arena.generators.generator import TrainableGenerator
 from arena.generators.style import StyleGenerator
-from arena.images import on_levels
-from arena.training.augmentation import Augmentation
-from arena.training.gan import DivergedError, GanTraining, Pressure
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import on_levels
+from arena.training.ada import Augmentation
+from arena.training.gan import DetectorLoss, DivergedError, GanTraining
 from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic
 
 REALS = (torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 16).round().mul(255 / 16).to(torch.uint8)
@@ -42,7 +42,7 @@ def build(
     make: Callable[[], TrainableGenerator] = style,
     loss: GanLoss | None = None,
     discriminator: nn.Module | None = None,
-    pressure: Pressure | None = None,
+    pressure: DetectorLoss | None = None,
     seed: int = 1,
     augmentation: Augmentation | None = None,
 ) -> GanTraining:

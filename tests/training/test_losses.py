@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic, squared_gradient
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.errors import ArenaError
-from arena.training.objective import Fool, Match
+from arena.core.errors import ArenaError
+from arena.training.attack import Fool, Match
 
 REALS = torch.zeros(1, 5)
 

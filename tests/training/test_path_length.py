@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from arena.generators.style import StyleGenerator
-from arena.training.path_length import DECAY, PathLength, path_lengths
+from arena.training.losses import DECAY, PathLength, path_lengths
 
 
 def small() -> StyleGenerator:

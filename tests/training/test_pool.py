@@ -3,15 +3,15 @@ from collections import Counter
 import pytest
 import torch
 
-from arena.errors import ArenaError
-from arena.training.pool import Member, Pool
+from arena.core.errors import ArenaError
+from arena.training.attack import Member, Pool
 
 TECHNIQUES = ["cnn", "dct"]
 
 
 def test_all_remembers_every_round_and_last_only_its_own():
     everyone = Pool("all", sample=3).members(TECHNIQUES, 2)
-    assert set(everyone) == {Member(technique, round) for technique in TECHNIQUES for round in (0, 1, 2)}
+    assert set(everyone) == {Member(technique, round_index) for technique in TECHNIQUES for round_index in (0, 1, 2)}
     assert len(everyone) == 6
     assert set(Pool("last", sample=3).members(TECHNIQUES, 2)) == {Member("cnn", 2), Member("dct", 2)}
     assert Pool("all", 1).members(TECHNIQUES, 0) == Pool("last", 1).members(TECHNIQUES, 0)

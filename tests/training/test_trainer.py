@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from arena.errors import ArenaError
-from arena.training.trainer import Machine, ticks
+from arena.core.errors import ArenaError
+from arena.training.trainer import Machine, step_loader
 from tests.detectors.planted import CPU
 
 
@@ -64,15 +64,15 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
 
 def test_two_fits_in_a_row_both_train():
     module = Count()
-    assert CPU.fit(module, ticks(0, 5), ticks(0, 1)) == 5
-    assert CPU.fit(module, ticks(5, 8), ticks(0, 1)) == 3
+    assert CPU.fit(module, step_loader(0, 5), step_loader(0, 1)) == 5
+    assert CPU.fit(module, step_loader(5, 8), step_loader(0, 1)) == 3
     assert module.steps == list(range(8))
     assert float(module.weight.detach()) == -8
 
 
 def test_validation_comes_at_its_interval():
     module = Count()
-    CPU.fit(module, ticks(0, 10), ticks(0, 1), validate_every=3)
+    CPU.fit(module, step_loader(0, 10), step_loader(0, 1), validate_every=3)
     assert module.validations == 3
 
 
@@ -81,7 +81,7 @@ def test_a_step_computes_in_the_precision_of_the_machine(precision, dtype):
     found = []
     one = torch.ones(2, 2)
     module = Count(lambda step: found.append((one @ one).dtype))
-    Machine(torch.device("cpu"), precision).fit(module, ticks(0, 1), ticks(0, 1))
+    Machine(torch.device("cpu"), precision).fit(module, step_loader(0, 1), step_loader(0, 1))
     assert found == [dtype]
     assert module.weight.dtype == torch.float32
 
@@ -94,7 +94,7 @@ def test_an_interrupted_fit_is_an_interruption_and_leaves_the_signal_alone():
     before = signal.getsignal(signal.SIGINT)
     module = Count(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        CPU.fit(module, ticks(0, 5), ticks(0, 1))
+        CPU.fit(module, step_loader(0, 5), step_loader(0, 1))
     assert module.steps == [0, 1]
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -104,4 +104,4 @@ def test_a_failure_inside_a_fit_comes_out_as_it_is():
         raise ArenaError("generator.learning_rate=9: diverged")
 
     with pytest.raises(ArenaError, match="diverged"):
-        CPU.fit(Count(fail), ticks(0, 5), ticks(0, 1))
+        CPU.fit(Count(fail), step_loader(0, 5), step_loader(0, 1))

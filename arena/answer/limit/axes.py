@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from arena.answer.conditions import Condition, canonical, leaves
-from arena.answer.equivalence import fit_techniques
-from arena.answer.finished import FinishedRun
+from arena.answer.findings import fit_techniques
 from arena.answer.limit.curve import Judged, by_round, curve, judged, point, run_curve
 from arena.answer.limit.limit import CurveLimit, fitted
+from arena.answer.runs import Condition, FinishedRun
+from arena.config.saved import canonical, flatten
 
 FEWEST_CONDITIONS = 3
 """Fewer make no curve."""
@@ -71,7 +71,7 @@ def axes(groups: Sequence[Condition]) -> list[Axis]:
     Raises:
         ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
     """
-    settings = [dict(leaves(json.loads(canonical(group.runs[0].config)))) for group in groups]
+    settings = [dict(flatten(json.loads(canonical(group.runs[0].config)))) for group in groups]
     found = []
     for key in sorted(set().union(*settings)):
         whose = _OWNERS.get(key.split(".")[0])

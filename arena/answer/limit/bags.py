@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from scipy.stats import norm
 
-from arena.answer.limit.panel import Panel
-from arena.metrics.delong import floor_variance
+from arena.answer.limit.divergence import CalibratedScores
+from arena.metrics.auc import floor_variance
 
 SURE = 0.99
 """Share of right decisions at equal priors that is asked for."""
@@ -75,7 +75,7 @@ class BagCurve:
 
 
 @dataclass(frozen=True)
-class Count:
+class ImageCount:
     """A number of images with a 95% interval; None where no number tried, or none at all, would do."""
 
     n: int | None
@@ -94,8 +94,8 @@ class ImagesNeeded:
         most: images of the largest bag that could be measured.
     """
 
-    measured: Count
-    chernoff: Count
+    measured: ImageCount
+    chernoff: ImageCount
     most: int
 
     @property
@@ -113,7 +113,7 @@ class ImagesNeeded:
         return "; ".join(missing)
 
 
-def bag_curve(runs: Sequence[Panel]) -> BagCurve:
+def bag_curve(runs: Sequence[CalibratedScores]) -> BagCurve:
     """Bags of 1, 2, 4, ... images, up to a quarter of half a fold's smaller class, and those around the 99% mark.
 
     A bag's images are of one half of a fold: none of them trained its judge or calibrated another. Bags of several runs
@@ -130,7 +130,7 @@ def bag_curve(runs: Sequence[Panel]) -> BagCurve:
     return BagCurve(tuple(found[n] for n in sorted(found)), tuple(_moments(run)[0] for run in runs))
 
 
-def images_needed(runs: Sequence[Panel], curve: BagCurve) -> ImagesNeeded:
+def images_needed(runs: Sequence[CalibratedScores], curve: BagCurve) -> ImagesNeeded:
     """Read the numbers off a curve, and bootstrap Chernoff's over sources (Rubin 1981).
 
     For the upper end each class is given one wholly wrong image more, with a random weight like the others': so rare
@@ -146,8 +146,8 @@ def images_needed(runs: Sequence[Panel], curve: BagCurve) -> ImagesNeeded:
         _, seen, unseen = _moments(run, draws=DRAWS)
         low.append(np.quantile(_least_images(seen[:, None]), _TAIL, method="lower"))
         high.append(np.quantile(_least_images(unseen[:, None]), 1.0 - _TAIL, method="higher"))
-    chernoff = Count(*(_whole(n) for n in (point[0], min(low), max(high))))
-    return ImagesNeeded(Count(least("sure"), least("high"), least("low")), chernoff, curve.bags[-1].n)
+    chernoff = ImageCount(*(_whole(n) for n in (point[0], min(low), max(high))))
+    return ImagesNeeded(ImageCount(least("sure"), least("high"), least("low")), chernoff, curve.bags[-1].n)
 
 
 def _sizes(largest: int) -> list[int]:
@@ -155,16 +155,16 @@ def _sizes(largest: int) -> list[int]:
     return sorted({1 << k for k in range(largest.bit_length())} | {max(1, largest)})
 
 
-def _smallest(run: Panel) -> int:
+def _smallest(run: CalibratedScores) -> int:
     """Sources of the smaller class in the smallest half of a fold."""
     return min(_count(run, cell, label) for cell in run.cells() for label in (0, 1))
 
 
-def _count(run: Panel, cell: NDArray[np.bool_], label: int) -> int:
+def _count(run: CalibratedScores, cell: NDArray[np.bool_], label: int) -> int:
     return len(np.unique(run.images.source[cell & (run.images.label == label)]))
 
 
-def _bags(runs: Sequence[Panel], n: int) -> Bags:
+def _bags(runs: Sequence[CalibratedScores], n: int) -> Bags:
     """Bags of n images of every run, averaged."""
     every = [_of_run(run, n) for run in runs]
     sure, auc = np.mean([(its.sure, its.auc) for its in every], axis=0)
@@ -180,7 +180,7 @@ def _bags(runs: Sequence[Panel], n: int) -> Bags:
     )
 
 
-def _of_run(run: Panel, n: int) -> Bags:
+def _of_run(run: CalibratedScores, n: int) -> Bags:
     rng = np.random.default_rng(n)
     cells = run.cells()
     right, area = [], []
@@ -223,7 +223,7 @@ def _auc_error(auc: float, n_real: int, n_fake: int) -> float:
 Moments = tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]
 
 
-def _moments(run: Panel, draws: int = 0) -> Moments:
+def _moments(run: CalibratedScores, draws: int = 0) -> Moments:
     """M_real and M_fake of a run, and their bootstrap draws (draws, 2) without and with a wholly wrong image more."""
     rng = np.random.default_rng(0)
     found, seen, unseen = np.ones(2), np.ones((draws, 2)), np.ones((draws, 2))

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.answer.finished import FinishedRun
-from arena.config import STACK
-from arena.metrics.delong import mean
-from arena.records import ScoreRecord
+from arena.answer.runs import FinishedRun
+from arena.config.schema import STACK
+from arena.metrics.auc import mean
+from arena.records.schema import ScoreRecord
 
 STRONGEST = "strongest"
 KINDS = (STACK, STRONGEST)
@@ -24,7 +24,7 @@ KINDS = (STACK, STRONGEST)
 Judged = Mapping[int, ScoreRecord]
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """A technique's test: AUC of each judge (J,); influence of each real on their mean; variance owed to the fakes."""
 
     judges: NDArray[np.float64]
@@ -127,26 +127,26 @@ def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dic
     """
     every = [judged(run) for run in runs]
     shared = set.intersection(*(set(of_run) for of_run in every))
-    rounds = sorted({round for _, round in shared})
+    rounds = sorted({round_index for _, round_index in shared})
     chosen: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
-    for round in rounds:
+    for round_index in rounds:
         validation: dict[str, float] = {}
         for technique in fit:
-            if (technique, round) not in shared:
+            if (technique, round_index) not in shared:
                 continue
-            aucs = [record.validation_auc for of_run in every for record in of_run[technique, round].values()]
+            aucs = [record.validation_auc for of_run in every for record in of_run[technique, round_index].values()]
             known = [auc for auc in aucs if auc is not None]
             if len(known) == len(aucs):
                 validation[technique] = float(np.mean(known))
         if validation:
-            chosen[STRONGEST][round] = max(validation, key=validation.__getitem__)
-        if (STACK, round) in shared:
-            chosen[STACK][round] = STACK
+            chosen[STRONGEST][round_index] = max(validation, key=validation.__getitem__)
+        if (STACK, round_index) in shared:
+            chosen[STACK][round_index] = STACK
     last = runs[0].declared.last_round  # a curve that breaks off before it would name another round's limit
     return {kind: points for kind, points in chosen.items() if last in points}
 
 
-def point(run: FinishedRun, judges: Judged) -> Point:
+def point(run: FinishedRun, judges: Judged) -> CurvePoint:
     """The test of one technique's judges at one round.
 
     Raises:
@@ -155,10 +155,10 @@ def point(run: FinishedRun, judges: Judged) -> Point:
     influences = run.influences([judges[seed] for seed in sorted(judges)])
     together = mean(influences)
     fake = float(together.fake @ together.fake) + together.floor
-    return Point(np.array([influence.value for influence in influences]), together.real_id, together.real, fake)
+    return CurvePoint(np.array([influence.value for influence in influences]), together.real_id, together.real, fake)
 
 
-def run_curve(points: Sequence[Point]) -> RunCurve:
+def run_curve(points: Sequence[CurvePoint]) -> RunCurve:
     """The points of one run, or of the runs of one seed along a sweep."""
     ids = np.unique(np.concatenate([point.real_id for point in points]))
     real = np.zeros((len(points), len(ids)))

@@ -1,17 +1,22 @@
-"""How far apart real and fake are, as far as one technique's fresh judges can say."""
+"""Bound the distance between real and fake images from held-out scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from arena.answer.finished import FinishedRun
-from arena.answer.limit.bags import BagCurve, Count, ImagesNeeded, bag_curve, images_needed
-from arena.answer.limit.divergence import LowerBound, jensen_shannon, total_variation
+from arena.answer.limit.bags import BagCurve, ImageCount, ImagesNeeded, bag_curve, images_needed
+from arena.answer.limit.divergence import (
+    CalibratedScores,
+    LowerBound,
+    calibrated_scores,
+    jensen_shannon,
+    total_variation,
+)
 from arena.answer.limit.margins import Margin, margins
-from arena.answer.limit.panel import Panel, panel
-from arena.config import BAG
-from arena.degradation import Degradation
-from arena.records import read_scores
+from arena.answer.runs import FinishedRun
+from arena.config.schema import BAG
+from arena.imaging.ladders import Degradation
+from arena.records.store import read_scores
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,14 @@ def _lacking(runs: Sequence[FinishedRun], technique: str) -> str:
     return ""
 
 
-def _panel(run: FinishedRun, technique: str) -> Panel:
-    return panel([read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())])
+def _panel(run: FinishedRun, technique: str) -> CalibratedScores:
+    return calibrated_scores(
+        [read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())]
+    )
 
 
 @dataclass(frozen=True)
-class Apart:
+class DistanceSummary:
     """What of a distance a verdict states; None where nothing can be said.
 
     Args:
@@ -100,15 +107,15 @@ class Apart:
         images: from one source, for decisions right 99 times in 100, as measured on bags of held-out images, with a 95%
             interval.
         images_chernoff: as many suffice by Chernoff's bound, with a 95% interval.
-        margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.degradation``.
+        margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.imaging.ladders``.
         reasons: what cannot be said, and why.
     """
 
     technique: str
     total_variation: float | None
     jensen_shannon_bits: float | None
-    images: Count | None
-    images_chernoff: Count | None
+    images: ImageCount | None
+    images_chernoff: ImageCount | None
     margins: Mapping[Degradation, float | None]
     reasons: tuple[str, ...]
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.answer.conditions import Condition
-from arena.answer.equivalence import fit_techniques
-from arena.answer.finished import FinishedRun
-from arena.answer.limit.curve import STRONGEST, Curve, Point, RunCurve, by_round, curve, judged, point, run_curve
-from arena.answer.limit.saturating import Saturation, saturation
+from arena.answer.findings import fit_techniques
+from arena.answer.limit.curve import STRONGEST, Curve, CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
+from arena.answer.limit.laws import Saturation, saturation
+from arena.answer.runs import Condition, FinishedRun
 
 SUPPOSED = "if a third of the way has been seen"
 """What every limit supposes: no data tell a flat curve from one about to move."""
@@ -146,14 +145,14 @@ class _Measured:
 def _measure(runs: Sequence[FinishedRun]) -> dict[str, _Measured]:
     """Every score file is read once, though the strongest technique often is the stack."""
     passing = by_round(runs, fit_techniques(runs))
-    wanted = {(technique, round) for points in passing.values() for round, technique in points.items()}
-    tested: list[dict[tuple[str, int], Point]] = []
+    wanted = {(technique, round_index) for points in passing.values() for round_index, technique in points.items()}
+    tested: list[dict[tuple[str, int], CurvePoint]] = []
     for run in runs:
         records = judged(run)
         tested.append({key: point(run, records[key]) for key in wanted})
     found = {}
     for kind, points in passing.items():
-        of_runs = tuple(run_curve([of_run[t, round] for round, t in points.items()]) for of_run in tested)
+        of_runs = tuple(run_curve([of_run[t, round_index] for round_index, t in points.items()]) for of_run in tested)
         found[kind] = _Measured(tuple(points), of_runs, fitted(curve(list(points), of_runs, list(points.values()))))
     return found
 
@@ -189,7 +188,7 @@ def _difference(
     pairing = matched(our_runs, their_runs)
     if not (rounds and pairing):
         return None
-    at, other_at = ([side.rounds.index(round) for round in rounds] for side in (here, there))
+    at, other_at = ([side.rounds.index(round_index) for round_index in rounds] for side in (here, there))
     paired = [here.runs[i].take(at).less(there.runs[j].take(other_at)) for i, j in pairing]
     names = [
         one if one == other else f"{one} less {other}"

@@ -10,15 +10,16 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from arena.answer.equivalence import technique_estimate
 from arena.answer.estimate import Estimate, estimate
-from arena.answer.finished import FinishedRun
-from arena.degradation import LADDERS, THRESHOLD, Degradation
-from arena.errors import ArenaError
-from arena.metrics.delong import influence
-from arena.records import MarginRecord, read_scores
+from arena.answer.findings import technique_estimate
+from arena.answer.runs import FinishedRun
+from arena.core.errors import ArenaError
+from arena.imaging.ladders import LADDERS, THRESHOLD, Degradation
+from arena.metrics.auc import influence
+from arena.records.schema import MarginRecord
+from arena.records.store import read_scores
 
-Fall = Literal["undegraded", "below the mildest tried", "between", "beyond the worst tried"]
+ThresholdCrossing = Literal["undegraded", "below the mildest tried", "between", "beyond the worst tried"]
 _TAIL = 0.025
 
 
@@ -34,7 +35,7 @@ class LevelTried:
 
 @dataclass(frozen=True)
 class Margin:
-    """The level of a degradation at which AUC falls to ``THRESHOLD``, in the unit of ``arena.degradation``.
+    """The level of a degradation at which AUC falls to ``THRESHOLD``, in the unit of ``arena.imaging.ladders``.
 
     Args:
         degradation: its kind.
@@ -49,7 +50,7 @@ class Margin:
 
     degradation: Degradation
     tried: tuple[LevelTried, ...]
-    fall: Fall
+    fall: ThresholdCrossing
     level: float | None
     mild: float | None
     harsh: float | None
@@ -71,7 +72,9 @@ class Margin:
     @property
     def severity(self) -> tuple[int, float]:
         """By which margins of one degradation are ordered, the least withstood first."""
-        return get_args(Fall).index(self.fall), 0.0 if self.level is None else position(self.degradation, self.level)
+        return get_args(ThresholdCrossing).index(self.fall), 0.0 if self.level is None else position(
+            self.degradation, self.level
+        )
 
 
 def margins(runs: Sequence[FinishedRun], technique: str) -> dict[Degradation, Margin]:
@@ -119,7 +122,7 @@ def margin(degradation: Degradation, tried: Sequence[LevelTried]) -> Margin:
         _first_fall([getattr(its, value) for its in ordered], degradation, ordered) for value in ("auc", "low", "high")
     )
     worst = len(ordered)
-    fall: Fall = (
+    fall: ThresholdCrossing = (
         "undegraded"
         if at[0] == 0
         else "below the mildest tried"

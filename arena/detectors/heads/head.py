@@ -1,4 +1,4 @@
-"""What every head is: features to logits, fitted at once."""
+"""Base class of the fitted heads, and Platt scaling."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -60,3 +60,25 @@ def log_loss(logits: NDArray[np.floating], sample: Sample) -> float:
     """Cross-entropy in nats, both classes counting the same."""
     signed = np.where(sample.labels.numpy() == 1, -logits, logits)
     return float(np.average(np.logaddexp(0.0, signed), weights=sample.weights.numpy()))
+
+
+class Platt(Head):
+    """Slope and offset, fitted on validation alone; the slope is positive whatever validation says."""
+
+    slope: Tensor
+    offset: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("slope", torch.ones((), dtype=torch.float64))
+        self.register_buffer("offset", torch.zeros((), dtype=torch.float64))
+
+    def fit(self, train: Sample, validation: Sample, seed: int) -> None:
+        """Fit on validation; the training images are not looked at."""
+        slope, offset = platt(validation.features[:, 0].double().numpy(), validation)
+        self.slope.fill_(slope)
+        self.offset.fill_(offset)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B,) of features (B, 1)."""
+        return (self.slope * features[:, 0].double() + self.offset).float()

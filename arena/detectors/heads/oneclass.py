@@ -18,7 +18,7 @@ OUTLIERS = 0.1
 """Share of the reals that a support vector machine may leave outside."""
 
 
-class OneClass(Head):
+class OneClassHead(Head):
     """Distance from the training reals, in deviations of that of the validation reals, less their mean.
 
     It is no log odds, since nothing is known of fakes; 0 is a real as real as most. Features are standardised first.
@@ -59,7 +59,7 @@ class OneClass(Head):
             return ((self._distance((features.double() - self.mean) / self.deviation) - mean) / deviation).float()
 
 
-class Mahalanobis(OneClass):
+class Mahalanobis(OneClassHead):
     """The distance of Mahalanobis (1936) under a covariance shrunk after Ledoit & Wolf (2004)."""
 
     whitening: Tensor
@@ -76,7 +76,7 @@ class Mahalanobis(OneClass):
         return ((x @ self.whitening).square().sum(1) + FLOOR).sqrt()
 
 
-class SupportVectors(OneClass):
+class SupportVectors(OneClassHead):
     """The one-class support vector machine (Schoelkopf et al. 2001) with a Gaussian kernel."""
 
     vectors: Tensor
@@ -103,7 +103,7 @@ def mean_cuts(n: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.where(n > 2, 2 * (np.log(more) + np.euler_gamma) - 2 * more / (more + 1), (n == 2).astype(np.float64))
 
 
-class IsolationForest(OneClass):
+class IsolationForest(OneClassHead):
     """How few random cuts set an image apart (Liu, Ting & Zhou 2008); trees have no gradient.
 
     Args:

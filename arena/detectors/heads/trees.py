@@ -7,7 +7,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from arena.config import require
+from arena.core.errors import require
 from arena.detectors.heads.head import Head, Sample
 
 # Columns of a stored tree node.

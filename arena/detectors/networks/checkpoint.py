@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.pretrained import from_files, reading
+from arena.outside.transformers_files import from_files, reading
 
 MODES = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of filters, Lanczos by the nearest that torch has."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 
-from arena.config import require
-from arena.images import to_float
+from arena.core.errors import require
+from arena.imaging.images import to_float
 from arena.metrics.features.random import FEATURE_SEED, chunks, random_network, standardisation
 from arena.metrics.features.space import CPU, Features, FeatureSpace
 

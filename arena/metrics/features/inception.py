@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from arena.config import require
-from arena.errors import ArenaError, first_line
+from arena.core.errors import ArenaError, first_line, require
 from arena.metrics.features.space import CPU, Features, FeatureSpace
 
 BATCH = 32

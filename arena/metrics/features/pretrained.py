@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arena.config import require
-from arena.images import to_float
+from arena.core.errors import require
+from arena.imaging.images import to_float
 from arena.metrics.features.space import CPU, Features, FeatureSpace
-from arena.tower import CLIP, DINOV2, Kind, Tower, expected_of, load_tower
+from arena.outside.encoders import CLIP, DINOV2, Kind, VisionEncoder, expected_of, load_encoder
 
 BATCH = 64
 
@@ -52,8 +52,8 @@ class Pretrained(FeatureSpace):
 
         return features
 
-    def _load(self) -> Tower:
-        return load_tower(str(self.path), "features.path", self.kind)
+    def _load(self) -> VisionEncoder:
+        return load_encoder(str(self.path), "features.path", self.kind)
 
 
 class Dinov2(Pretrained):

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arena.config import require
-from arena.images import to_float
+from arena.core.errors import require
+from arena.imaging.images import to_float
 from arena.metrics.features.space import CPU, Features, FeatureSpace
 
 FEATURE_SEED = 2018

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from arena.answer.finished import FinishedRun, read_run
+from arena.answer.runs import FinishedRun, read_run
 from tests.synthetic import _Bench, synthetic_run
 
 
@@ -27,9 +27,9 @@ def curved_run(
     )
     bench = _Bench(run.path, seed, 0, access, 2, n, n, 0.05, ())
     later = [
-        bench.fresh(round, name, judge, auc)
+        bench.fresh(round_index, name, judge, auc)
         for name, values in aucs.items()
-        for round, auc in list(enumerate(values))[1:]
+        for round_index, auc in list(enumerate(values))[1:]
         for judge in range(3)
     ]
     last = dataclasses.replace(run.declared, last_round=len(next(iter(aucs.values()))) - 1)

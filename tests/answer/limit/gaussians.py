@@ -6,7 +6,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from arena.records import Scores
+from arena.records.schema import Scores
 
 
 def gaussians(

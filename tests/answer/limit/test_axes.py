@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arena.answer.conditions import conditions
 from arena.answer.limit.axes import axes
+from arena.answer.runs import conditions
 from tests.answer.limit.curved import curved_run
 
 

@@ -5,14 +5,14 @@ import pytest
 from scipy.stats import norm
 
 from arena.answer.limit.bags import FEWEST_BAGS, SURE, BagCurve, bag_curve, images_needed
-from arena.answer.limit.panel import panel
+from arena.answer.limit.divergence import calibrated_scores
 from tests.answer.limit.gaussians import gaussians, true_auc
 
 MANY = 4000
 
 
 def curve_of(d, n_real=MANY, n_fake=MANY, judges=1, folds=1, seed=0, noise=0.0):
-    run = panel(gaussians(np.random.default_rng(seed), d, n_real, n_fake, judges, folds, noise))
+    run = calibrated_scores(gaussians(np.random.default_rng(seed), d, n_real, n_fake, judges, folds, noise))
     curve = bag_curve([run])
     return curve, images_needed([run], curve)
 
@@ -67,7 +67,7 @@ def test_scores_that_carry_nothing_need_endlessly_many():
 def test_calibration_does_not_leak_into_the_bags():
     """Without a difference the mean over many draws is a half, not more: no bag's images calibrated one another."""
     rng = np.random.default_rng(1)
-    curves = [bag_curve([panel(gaussians(rng, 0.0, 80, 80, 1, 1))]) for _ in range(40)]
+    curves = [bag_curve([calibrated_scores(gaussians(rng, 0.0, 80, 80, 1, 1))]) for _ in range(40)]
     sure = np.array([[bags.sure for bags in curve.bags] for curve in curves])
     assert (np.abs(sure.mean(axis=0) - 0.5) < 4 * sure.std(axis=0) / np.sqrt(40)).all()
 
@@ -76,7 +76,7 @@ def test_the_interval_holds_the_truth():
     """Few images, so that large bags reuse them over and over: the interval counts disjoint bags only."""
     rng, held, total = np.random.default_rng(2), 0, 0
     for _ in range(30):
-        for bags in bag_curve([panel(gaussians(rng, 1.5, 60, 60, 1, 1))]).bags:
+        for bags in bag_curve([calibrated_scores(gaussians(rng, 1.5, 60, 60, 1, 1))]).bags:
             truth = norm.cdf(np.sqrt(bags.n) * 1.5 / 2)
             held, total = held + (bags.low <= truth <= bags.high), total + 1
     assert held / total > 0.92  # nominally 95%, in sets that hang together
@@ -111,7 +111,7 @@ def test_rare_errors_unseen_hold_chernoffs_number_up():
 
 def test_over_runs_the_interval_is_the_widest():
     rng = np.random.default_rng(3)
-    runs = [panel(gaussians(rng, d, 400, 400, 2, 2)) for d in (1.0, 2.0)]
+    runs = [calibrated_scores(gaussians(rng, d, 400, 400, 2, 2)) for d in (1.0, 2.0)]
     each, both = [bag_curve([run]) for run in runs], bag_curve(runs)
     assert both.bags[0].sure == pytest.approx(np.mean([curve.bags[0].sure for curve in each]))
     assert both.bags[0].low == each[0].bags[0].low

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arena.answer.limit.curve import Point, RunCurve, by_round, curve, judged, point, run_curve
-from arena.metrics.delong import combine, mean
-from arena.records import ScoreRecord
+from arena.answer.limit.curve import CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
+from arena.metrics.auc import combine, mean
+from arena.records.schema import ScoreRecord
 from tests.answer.limit.curved import curved_run
 
 BOTH = ("cnn", "stack")
@@ -18,7 +18,7 @@ def run(tmp_path_factory):
 
 def stack_points(run):
     records = judged(run)
-    return [point(run, records["stack", round]) for round in range(3)]
+    return [point(run, records["stack", round_index]) for round_index in range(3)]
 
 
 def test_the_errors_of_a_point_are_those_of_its_mean_judge(run):
@@ -32,7 +32,9 @@ def test_the_errors_of_a_point_are_those_of_its_mean_judge(run):
 def test_rounds_are_correlated_by_the_reals_they_share(run):
     """Cov(A, B) from Var(A + B) of the influences added up, fakes of two rounds under numbers of their own."""
     records = judged(run)
-    one, other = (mean(run.influences(list(records["stack", round].values()), bank=round)) for round in (0, 2))
+    one, other = (
+        mean(run.influences(list(records["stack", round_index].values()), bank=round_index)) for round_index in (0, 2)
+    )
     covariance = (combine([one, other], (1.0, 1.0)).variance - one.variance - other.variance) / 2
     its = run_curve(stack_points(run))
     assert its.images[0, 2] == pytest.approx(covariance)
@@ -92,8 +94,8 @@ def test_a_paired_difference_cancels_what_both_owe_to_the_reals(run):
 
 
 def test_reals_that_only_one_point_tested_have_no_say_in_the_others():
-    one = Point(np.array([0.8]), np.array([1, 5]), np.array([0.1, 0.2]), 0.01)
-    other = Point(np.array([0.7]), np.array([5, 9]), np.array([0.3, 0.4]), 0.02)
+    one = CurvePoint(np.array([0.8]), np.array([1, 5]), np.array([0.1, 0.2]), 0.01)
+    other = CurvePoint(np.array([0.7]), np.array([5, 9]), np.array([0.3, 0.4]), 0.02)
     np.testing.assert_allclose(run_curve([one, other]).images, [[0.01 + 0.04 + 0.01, 0.06], [0.06, 0.09 + 0.16 + 0.02]])
 
 

@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from arena.answer.finished import read_run
 from arena.answer.limit.distance import distance
-from arena.errors import ArenaError
+from arena.answer.runs import read_run
+from arena.core.errors import ArenaError
 from tests.answer.limit.gaussians import true_jensen_shannon, true_total_variation
 from tests.synthetic import synthetic_run
 

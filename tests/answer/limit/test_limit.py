@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from arena.answer.conditions import conditions
-from arena.answer.limit.curve import Curve, Point, curve, run_curve
+from arena.answer.limit.curve import Curve, CurvePoint, curve, run_curve
+from arena.answer.limit.laws import saturation
 from arena.answer.limit.limit import Limit, fitted, less, limits, matched, of_verdict, own_limits
-from arena.answer.limit.saturating import saturation
-from arena.metrics.delong import influence, mean
-from arena.records import Scores, read_scores
+from arena.answer.runs import conditions
+from arena.metrics.auc import influence, mean
+from arena.records.schema import Scores
+from arena.records.store import read_scores
 from tests.answer.limit.curved import curved_run
 from tests.answer.limit.planted import planted
 
@@ -142,7 +143,7 @@ def test_every_score_file_is_read_once(tmp_path, monkeypatch):
         read.append(scores.file)
         return read_scores(path, scores)
 
-    monkeypatch.setattr("arena.answer.finished.read_scores", counted)
+    monkeypatch.setattr("arena.answer.runs.read_scores", counted)
     kinds = own_limits([dataclasses.replace(run, _known={})])
     assert len(read) == len(set(read))
     named = {(name, k) for its in kinds.values() for k, name in enumerate(its.its.curve.techniques)}
@@ -162,7 +163,7 @@ def test_from_scores_to_limit_the_interval_holds_the_truth():
             judges = [influence(scored(image + np.sqrt(0.5) * rng.normal(size=2 * n))) for _ in range(3)]
             its = mean(judges)
             fake = float(its.fake @ its.fake) + its.floor
-            points.append(Point(np.array([judge.value for judge in judges]), its.real_id, its.real, fake))
+            points.append(CurvePoint(np.array([judge.value for judge in judges]), its.real_id, its.real, fake))
         its = curve(range(8), [run_curve(points)], ["stack"] * 8)
         fits.append(saturation(its.x, its.values, its.covariance))
     held = [fit.low <= truth <= fit.high for fit in fits if fit.low is not None and fit.high is not None]

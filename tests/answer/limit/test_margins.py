@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from arena.answer.finished import read_run
 from arena.answer.limit.margins import LevelTried, margin, margins
-from arena.degradation import LADDERS, THRESHOLD, Degradation
+from arena.answer.runs import read_run
+from arena.imaging.ladders import LADDERS, THRESHOLD, Degradation
 from tests.synthetic import synthetic_run
 
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from arena.answer.limit.panel import panel, platt
-from arena.records import Scores
+from arena.answer.limit.divergence import calibrated_scores, platt
+from arena.records.schema import Scores
 from tests.answer.limit.gaussians import gaussians
 from tests.metrics.test_roc import scores_of
 
@@ -55,12 +55,12 @@ def test_a_perfect_score_stays_finite(gap):
 def test_an_image_has_no_say_in_its_own_evidence():
     """Half a fold is calibrated on the other half alone: change it, and its own calibration does not change."""
     judge = gaussians(np.random.default_rng(1), 1.0, 60, 60)[0]
-    before = panel([judge])
+    before = calibrated_scores([judge])
     score = judge.score.copy()
     order = np.lexsort((judge.image, judge.label))
     first = order[(before.half == 0) & (before.images.fold == 0)]
     score[first] = np.random.default_rng(2).permutation(score[first])
-    after = panel([judge._replace(score=score)])
+    after = calibrated_scores([judge._replace(score=score)])
     here = (before.half == 0) & (before.images.fold == 0)
     other = (before.half == 1) & (before.images.fold == 0)
     assert np.allclose(np.sort(before.evidence[:, here]), np.sort(after.evidence[:, here]))  # permuted, no more
@@ -69,7 +69,7 @@ def test_an_image_has_no_say_in_its_own_evidence():
 
 
 def test_no_evidence_beyond_what_its_calibration_supports():
-    found = panel(gaussians(np.random.default_rng(3), 8.0, 90, 200))
+    found = calibrated_scores(gaussians(np.random.default_rng(3), 8.0, 90, 200))
     assert (np.abs(found.evidence) <= found.most).all()
     assert found.most.max() <= np.log(16)  # of 90 reals 15 in half a fold
 
@@ -77,7 +77,7 @@ def test_no_evidence_beyond_what_its_calibration_supports():
 def test_images_of_one_source_stay_in_one_half():
     judge = gaussians(np.random.default_rng(4), 1.0, 90, 90, folds=1)[0]
     persons = np.where(judge.label == 0, judge.image // 5, judge.image)
-    found = panel([judge._replace(source=persons)])
+    found = calibrated_scores([judge._replace(source=persons)])
     reals = found.images.label == 0
     for person in np.unique(found.images.source[reals]):
         assert len(np.unique(found.half[reals & (found.images.source == person)])) == 1
@@ -88,7 +88,9 @@ def test_the_order_of_the_images_does_not_matter():
     order = np.random.default_rng(6).permutation(120)
     score, label, image, fold, source = judges[1]
     shuffled = Scores(score[order], label[order], image[order], fold[order], source[order])
-    assert np.array_equal(panel(judges).evidence, panel([judges[0], shuffled, judges[2]]).evidence)
+    assert np.array_equal(
+        calibrated_scores(judges).evidence, calibrated_scores([judges[0], shuffled, judges[2]]).evidence
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,4 +103,4 @@ def test_the_order_of_the_images_does_not_matter():
 )
 def test_bad_scores_are_refused(judges, what):
     with pytest.raises(ValueError, match=what):
-        panel(judges)
+        calibrated_scores(judges)

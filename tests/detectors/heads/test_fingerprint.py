@@ -3,8 +3,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from arena.detectors.heads.fingerprint import FLOOR, Fingerprint
 from arena.detectors.heads.head import Sample
+from arena.detectors.heads.linear import NORM_FLOOR, FingerprintHead
 
 
 def residuals(n, seed, amplitude=0.3):
@@ -19,10 +19,10 @@ def residuals(n, seed, amplitude=0.3):
 
 def test_its_logit_is_the_calibrated_difference_of_numpys_correlations():
     train, validation, test = residuals(100, 0), residuals(100, 1), residuals(50, 2)
-    head = Fingerprint()
+    head = FingerprintHead()
     head.fit(train, validation, seed=0)
     classes = [train.features[train.labels == label].double().numpy() for label in (0, 1)]
-    deviation = np.sqrt(np.mean([of.var(0) for of in classes], axis=0) + FLOOR**2)
+    deviation = np.sqrt(np.mean([of.var(0) for of in classes], axis=0) + NORM_FLOOR**2)
 
     def excess(part):
         scaled = part.features.double().numpy() / deviation
@@ -39,7 +39,7 @@ def test_its_logit_is_the_calibrated_difference_of_numpys_correlations():
 
 def test_what_is_loud_does_not_drown_the_fingerprint():
     train, validation, test = residuals(400, 0), residuals(200, 1), residuals(400, 2)
-    head = Fingerprint()
+    head = FingerprintHead()
     head.fit(train, validation, seed=0)
     assert roc_auc_score(test.labels, head(test.features)) > 0.95
     head.deviation = torch.ones_like(head.deviation)
@@ -47,7 +47,7 @@ def test_what_is_loud_does_not_drown_the_fingerprint():
 
 
 def test_an_image_without_residual_has_a_finite_logit_and_gradient():
-    head = Fingerprint()
+    head = FingerprintHead()
     head.fit(residuals(100, 0), residuals(100, 1), seed=0)
     nothing = torch.zeros(1, 400, requires_grad=True)
     logit = head(nothing)
@@ -58,7 +58,7 @@ def test_an_image_without_residual_has_a_finite_logit_and_gradient():
 
 
 def test_a_new_instance_takes_its_tensors_and_before_it_prefers_neither_class():
-    head, again, test = Fingerprint(), Fingerprint(), residuals(50, 2).features
+    head, again, test = FingerprintHead(), FingerprintHead(), residuals(50, 2).features
     head.fit(residuals(100, 0), residuals(100, 1), seed=0)
     assert torch.equal(again(test), torch.zeros(50))
     again.load_state_dict(head.state_dict())

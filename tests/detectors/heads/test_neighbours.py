@@ -6,9 +6,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from arena.core.errors import ArenaError
 from arena.detectors.heads.head import Sample
-from arena.detectors.heads.neighbours import Neighbours
-from arena.errors import ArenaError
+from arena.detectors.heads.linear import Neighbours
 from tests.detectors.fitted import clouds
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from arena.core.errors import ArenaError
 from arena.detectors.heads.trees import LEAF, Trees
-from arena.errors import ArenaError
 from tests.detectors.fitted import clouds
 
 

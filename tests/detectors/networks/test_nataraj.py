@@ -1,6 +1,6 @@
 import torch
 
-from arena.detectors.networks.nataraj import NatarajNetwork
+from arena.detectors.networks.small import NatarajNetwork
 
 
 def test_it_has_the_layers_of_the_paper():

@@ -3,8 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arena.errors import ArenaError
-from arena.images import on_levels, to_float, to_uint8
+from arena.core.errors import ArenaError
+from arena.imaging.images import on_levels, to_float, to_uint8
 from arena.metrics.features.fitted import FittedFeatures
 from arena.metrics.features.random import RandomFeatures
 from arena.metrics.kernel_distance import kernel_distance

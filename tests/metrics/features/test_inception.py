@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
 from arena.metrics.features.inception import Inception
 
 found = importlib.util.find_spec("torch_fidelity")

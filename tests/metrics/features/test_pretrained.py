@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from arena.errors import ArenaError
-from arena.images import to_float
+from arena.core.errors import ArenaError
+from arena.imaging.images import to_float
 from arena.metrics.features.pretrained import Clip, Dinov2
-from arena.tower import as_colour
+from arena.outside.encoders import as_colour
 from tests.towers import clip, dinov2
 
 transformers = pytest.importorskip("transformers")

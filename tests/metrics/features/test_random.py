@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from arena.errors import ArenaError
+from arena.core.errors import ArenaError
 from arena.metrics.features import random as module
 from arena.metrics.features.random import RandomFeatures
 

@@ -1,0 +1,80 @@
+"""The game of a run, technique by technique: who holds whom, and does the race go anywhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from arena.answer.game.equilibrium import Equilibrium, equilibrium
+from arena.answer.game.exploitability import Exploitability, live_pairs
+from arena.answer.game.payoff import Matrix, MeasuredValue, Payoff, read_payoff
+from arena.answer.game.structure import (
+    EventCount,
+    Memory,
+    Transitivity,
+    circular_triads,
+    memory,
+    rank_reversals,
+    transitivity,
+)
+from arena.records.schema import Record, ScoreRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """What one technique's payoff matrix says.
+
+    Args:
+        technique: its name.
+        auc: (R, R) payoffs [generator, detector].
+        value: AUC at equilibrium. The interval holds the equilibrium's strategies fast, to first order the right thing
+            where it is the only one (Mills 1956).
+        equilibrium: of the whole archive.
+        live: exploitability of the pair alive in each round.
+        memory: of each round but the first.
+        transitivity: shares of ranking, interaction and rotation.
+        reversals: rank reversals.
+        circles: circular triads.
+    """
+
+    technique: str
+    auc: Matrix
+    value: MeasuredValue
+    equilibrium: Equilibrium
+    live: tuple[Exploitability, ...]
+    memory: tuple[Memory, ...]
+    transitivity: Transitivity
+    reversals: EventCount
+    circles: EventCount
+
+
+def game(run: Path, records: Sequence[Record]) -> dict[str, Game]:
+    """Technique -> its game, in the order in which they first appear; left out where no round was played to its end.
+
+    Args:
+        run: the run directory, whose ``scores/`` are read once.
+        records: its records.
+
+    Raises:
+        ArenaError: if scores are missing, altered, or no test.
+    """
+    names = dict.fromkeys(record.technique for record in records if isinstance(record, ScoreRecord))
+    read = (read_payoff(run, records, name) for name in names)
+    return {its.technique: solve(its) for its in read if its is not None}
+
+
+def solve(payoff: Payoff) -> Game:
+    """Everything the game of one technique says."""
+    solved = equilibrium(payoff.values)
+    return Game(
+        technique=payoff.technique,
+        auc=payoff.values,
+        value=payoff.linear(np.outer(solved.generators, solved.detectors), low=0.0),
+        equilibrium=solved,
+        live=live_pairs(payoff),
+        memory=memory(payoff),
+        transitivity=transitivity(payoff),
+        reversals=rank_reversals(payoff),
+        circles=circular_triads(payoff),
+    )

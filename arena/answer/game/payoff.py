@@ -1,0 +1,173 @@
+"""The payoff matrix: the AUC of every round's detector on every round's generator, with the errors of its cells."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from arena.core.errors import ArenaError
+from arena.metrics.auc import Influence, influence
+from arena.records.schema import Record, ScoreRecord
+from arena.records.store import read_scores
+
+Matrix = NDArray[np.float64]
+
+DRAWS = 2_000
+ALPHA = 0.05
+"""Of every interval and test of the game, two-sided."""
+_REACH = float(norm.isf(ALPHA / 2))
+
+
+class MeasuredValue(NamedTuple):
+    """A figure with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Payoff:
+    """One technique's game: the detector is paid the AUC, the generator its complement.
+
+    The errors are those of the test images, for these very players: what another training of the same players would
+    give is not in them. All cells are of the same reals, and the cells of a row of the same fakes (those off the
+    diagonal of a part of both), so their errors are dependent, and differences often surer than the cells.
+
+    Args:
+        technique: its name.
+        values: (R, R) AUC [g, d] of the detector of round d on the fakes of the generator of round g.
+        covariance: (R * R, R * R) of the cells in C order, over draws of the test images (DeLong).
+        floor: (R, R) variance that no image seen can show (``Influence.floor``); at an AUC of 0 or 1 there is no other.
+        images: (R, R) images of the smaller class.
+    """
+
+    technique: str
+    values: Matrix
+    covariance: Matrix
+    floor: Matrix
+    images: NDArray[np.int64]
+
+    @cached_property
+    def noise(self) -> Matrix:
+        """(DRAWS, R, R) errors of all cells together: add them to ``values`` for the draws of a bootstrap over images.
+
+        They are the first order of that bootstrap, images weighted by normal numbers: the sum over images of weight
+        times influence has just this covariance, at a cost that does not grow with the images. The floors join as
+        noise of each cell's own.
+        """
+        rng = np.random.default_rng(0)
+        variances, directions = np.linalg.eigh(self.covariance + np.diag(self.floor.ravel()))
+        factor = directions * np.sqrt(np.clip(variances, 0.0, None))
+        return (rng.standard_normal((DRAWS, len(factor))) @ factor.T).reshape(DRAWS, *self.values.shape)
+
+    def linear(self, weights: Matrix, low: float = -1.0, high: float = 1.0) -> MeasuredValue:
+        """The sum of cells times weights (R, R) with its normal interval, cut to [low, high].
+
+        The floors are taken as ``arena.metrics.auc.combine`` takes them: wholly dependent in a mean, independent in
+        a difference.
+        """
+        value = float((weights * self.values).sum())
+        reach = _REACH * float(np.sqrt(self.variance(weights)))
+        return MeasuredValue(value, max(low, value - reach), min(high, value + reach))
+
+    def variance(self, weights: Matrix) -> float:
+        """Of that sum, over draws of the test images."""
+        flat = weights.ravel()
+        return float(flat @ self.covariance @ flat + np.abs(flat) @ self.floor.ravel())
+
+
+def payoff(records: Iterable[Record], technique: str) -> Matrix:
+    """The payoff matrix of one technique.
+
+    Entry [g, d] is the AUC of the detector of round d on the fakes of the generator of round g. Below the diagonal
+    (d < g) the detector never saw these fakes (regime "frozen"); on it and above it was trained on them or their
+    likes (regime "retrained"). Fresh judges are no players, and have no entry.
+
+    Args:
+        records: of one run.
+        technique: its name.
+
+    Returns:
+        (rounds, rounds) float64, NaN where nothing was measured; (0, 0) where the technique has no record.
+    """
+    cells = played(records, technique)
+    size = 1 + max((max(cell) for cell in cells), default=-1)
+    matrix = np.full((size, size), np.nan)
+    for cell, record in cells.items():
+        matrix[cell] = record.auc
+    return matrix
+
+
+def played(records: Iterable[Record], technique: str) -> dict[tuple[int, int], ScoreRecord]:
+    """(generator round, detector round) -> the record of their meeting."""
+    return {
+        (record.generator_round, record.detector_round): record
+        for record in records
+        if isinstance(record, ScoreRecord) and record.technique == technique and record.regime != "fresh"
+    }
+
+
+def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff | None:
+    """The game of one technique, errors included: reads the scores of every cell once.
+
+    Args:
+        run: the run directory, whose ``scores/`` hold the cells' scores.
+        records: its records.
+        technique: its name.
+
+    Returns:
+        The game of the rounds in which everybody met everybody: of an interrupted race, those before the last. None
+        where there is no such round.
+
+    Raises:
+        ArenaError: if the scores of a cell are missing, altered, or no test.
+    """
+    cells = played(records, technique)
+    size = 0
+    while all((size, k) in cells and (k, size) in cells for k in range(size + 1)):
+        size += 1
+    if not size:
+        return None
+    order = [cells[cell] for cell in np.ndindex(size, size)]
+    return from_influences(technique, [_influence(run, record) for record in order])
+
+
+def from_influences(technique: str, cells: Sequence[Influence]) -> Payoff:
+    """The game of R * R cells in C order; images meet by their ids, fakes within the row of their generator."""
+    size = round(len(cells) ** 0.5)
+    of_reals = _dense([cell.real_id for cell in cells], [cell.real for cell in cells])
+    covariance = of_reals @ of_reals.T
+    for g in range(size):
+        row = slice(g * size, (g + 1) * size)
+        of_fakes = _dense([cell.fake_id for cell in cells[row]], [cell.fake for cell in cells[row]])
+        covariance[row, row] += of_fakes @ of_fakes.T
+    shape = (size, size)
+    return Payoff(
+        technique,
+        values=np.reshape([cell.value for cell in cells], shape),
+        covariance=covariance,
+        floor=np.reshape([cell.floor for cell in cells], shape),
+        images=np.reshape([min(len(cell.real), len(cell.fake)) for cell in cells], shape),
+    )
+
+
+def _influence(run: Path, record: ScoreRecord) -> Influence:
+    try:
+        return influence(read_scores(run, record.scores), bank=record.generator_round)
+    except ValueError as error:
+        raise ArenaError(f"{run / record.scores.file}: {error}") from error
+
+
+def _dense(ids: Sequence[NDArray[np.int64]], influences: Sequence[Matrix]) -> Matrix:
+    """(cells, images) influences, 0 where a cell was not tested on an image."""
+    unique, position = np.unique(np.concatenate(ids), return_inverse=True)
+    cell = np.repeat(np.arange(len(ids)), [len(images) for images in ids])
+    dense = np.zeros((len(ids), len(unique)))
+    dense[cell, position] = np.concatenate(influences)
+    return dense

@@ -1,0 +1,228 @@
+"""Describe the structure of the game: transitivity, reversals and memory."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from arena.answer.game.payoff import ALPHA, Matrix, MeasuredValue, Payoff
+
+_ROUNDING = 1e-12
+
+
+class VarianceShare(NamedTuple):
+    """A share of a sum of squares, beside what noise puts there.
+
+    Args:
+        value: the share as measured, NaN where there is nothing to share.
+        floor: the share expected there of the images' errors alone, were the true one 0; at most 1, where they alone
+            would make all the squares there are.
+        p: how often those errors would make it as large.
+    """
+
+    value: float
+    floor: float
+    p: float
+
+
+class TwoWay(NamedTuple):
+    """An additive fit: ``mean + generators[:, None] + detectors + interaction``, the four orthogonal."""
+
+    mean: Matrix
+    generators: Matrix
+    detectors: Matrix
+    interaction: Matrix
+
+
+class Hodge(NamedTuple):
+    """An antisymmetric game as the gradient of a rating plus what goes round in circles."""
+
+    rating: Matrix
+    rotation: Matrix
+
+
+@dataclass(frozen=True)
+class Transitivity:
+    """The parts of one technique's game.
+
+    Args:
+        generators: share of the squares that one rating of the generators explains: some are harder for all detectors.
+        detectors: share that one rating of the detectors explains.
+        interaction: the rest: certain detectors on certain generators. 1 less this is the transitive share. It says
+            specialisation, not yet cycles: detectors that know just what came up to their round, at AUC 1, and nothing
+            later, at 0, make a third of it. A rank reversal is not made so.
+        cyclic: share of rotation in the game of whole pairs (see ``pairs``). Where every later pair beats every earlier
+            one by as much no rating fits exactly, and rotation is (R - 2) / 3R; circular triads are then 0.
+    """
+
+    generators: float
+    detectors: float
+    interaction: VarianceShare
+    cyclic: VarianceShare
+
+
+def transitivity(payoff: Payoff) -> Transitivity:
+    """Split the game both ways, with the noise floor from the covariance of the cells."""
+    fit, size = two_way(payoff.values), len(payoff.values)
+    rows, columns = size * _squares(fit.generators), size * _squares(fit.detectors)
+    rest = _squares(fit.interaction)
+    total = rows + columns + rest
+    of_noise = np.square(two_way(payoff.noise).interaction).sum(axis=(-2, -1))
+    game = pairs(payoff.values)
+    turning = np.square(hodge(pairs(payoff.noise)).rotation).sum(axis=(-2, -1))
+    return Transitivity(
+        generators=_over(rows, total),
+        detectors=_over(columns, total),
+        interaction=_share(rest, total, of_noise),
+        cyclic=_share(_squares(hodge(game).rotation), _squares(game), turning),
+    )
+
+
+def two_way(matrix: Matrix) -> TwoWay:
+    """Least squares fit of row and column effects: the Hodge split of a bipartite game (Jiang et al. 2011).
+
+    Args:
+        matrix: (..., G, D) payoffs: one game or many.
+
+    Returns:
+        Mean (...), row effects (..., G) and column effects (..., D), each of mean 0, and the rest (..., G, D).
+    """
+    mean = matrix.mean(axis=(-2, -1))
+    rows = matrix.mean(axis=-1) - mean[..., None]
+    columns = matrix.mean(axis=-2) - mean[..., None]
+    rest = matrix - mean[..., None, None] - rows[..., :, None] - columns[..., None, :]
+    return TwoWay(mean, rows, columns, rest)
+
+
+def hodge(game: Matrix) -> Hodge:
+    """A = grad(div A) + rot(A), orthogonal, div(rot A) = 0 (Balduzzi et al. 2018).
+
+    Args:
+        game: (..., R, R) antisymmetric: what i wins against j.
+
+    Returns:
+        Rating div(A)_i = mean_j A_ij, (..., R), and rotation (..., R, R), which no rating explains.
+    """
+    rating = game.mean(axis=-1)
+    return Hodge(rating, game - (rating[..., :, None] - rating[..., None, :]))
+
+
+def pairs(auc: Matrix) -> Matrix:
+    """The game between the pairs (G_s, D_s): [s, t] = P[t, s] - P[s, t], antisymmetric.
+
+    What the detector of round s makes of the fakes of t, less what that of t makes of the fakes of s. Snapshots of one
+    training were let play such tournaments by Olsson et al. (2018). Where each side gets better at everything, later
+    pairs win.
+
+    Args:
+        auc: (..., R, R) payoffs [generator, detector].
+    """
+    return np.swapaxes(auc, -1, -2) - auc
+
+
+def _share(part: float, total: float, of_noise: Matrix) -> VarianceShare:
+    part = part if part > _ROUNDING * total else 0.0
+    p = (float((of_noise >= part).sum()) + 1.0) / (len(of_noise) + 1.0)
+    return VarianceShare(_over(part, total), min(1.0, _over(float(of_noise.mean()), total)), p)
+
+
+def _over(part: float, total: float) -> float:
+    return part / total if total > 0.0 else np.nan
+
+
+def _squares(values: Matrix) -> float:
+    return float(np.square(values).sum())
+
+
+class EventCount(NamedTuple):
+    """How many there are.
+
+    Args:
+        found: those in which every comparison is beyond its error.
+        tried: all there are.
+    """
+
+    found: int
+    tried: int
+
+
+def rank_reversals(payoff: Payoff) -> EventCount:
+    """4-cycles of two generators and two detectors, of which each detector finds another generator the easier one.
+
+    A detector ranks two generators where the difference of their AUCs is clear of its error, which reckons with the
+    images they share. Its level is Bonferroni's over all differences that are looked at: with probability 95% or more
+    not one ranking is wrong, so not one reversal is either.
+    """
+    size = len(payoff.values)
+    first, second = np.triu_indices(size, 1)
+    detector = np.arange(size)
+    one, other = (pair[:, None] * size + detector for pair in (first, second))  # (pairs, R) cells
+    sign = _signs(payoff, one, other)
+    found = (sign > 0).sum(axis=1) @ (sign < 0).sum(axis=1)
+    return EventCount(int(found), len(first) * size * (size - 1) // 2)
+
+
+def circular_triads(payoff: Payoff) -> EventCount:
+    """Three rounds whose pairs (G, D) beat each other in a circle (Kendall & Babington Smith 1940).
+
+    The pair of s beats that of t where D_s does better on G_t than D_t on G_s, beyond error; the level is Bonferroni's
+    over all pairs of rounds.
+    """
+    size = len(payoff.values)
+    first, second = np.triu_indices(size, 1)
+    sign = _signs(payoff, second * size + first, first * size + second)
+    beats = np.zeros((size, size), dtype=np.int64)
+    beats[first[sign > 0], second[sign > 0]] = 1
+    beats[second[sign < 0], first[sign < 0]] = 1
+    return EventCount(int(np.trace(beats @ beats @ beats)) // 3, size * (size - 1) * (size - 2) // 6)
+
+
+def _signs(payoff: Payoff, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Signs of the differences of cells, given in C order; 0 within error."""
+    values, floor, covariance = payoff.values.ravel(), payoff.floor.ravel(), payoff.covariance
+    variance = covariance[one, one] + covariance[other, other] - 2.0 * covariance[one, other]
+    error = np.sqrt(np.clip(variance, 0.0, None) + floor[one] + floor[other])
+    difference = values[one] - values[other]
+    critical = norm.isf(ALPHA / 2 / max(difference.size, 1))
+    return np.sign(difference).astype(np.int64) * (np.abs(difference) > critical * error)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The bookkeeping of round t > 0 on the payoff matrix P[g, d], each with its 95% interval.
+
+    Args:
+        round: t.
+        evasion: P[t-1, t-1] - P[t, t-1]: what the generator's response took from the detector it answered.
+        recovery: P[t, t] - P[t, t-1]: what retraining won back on the new fakes.
+        forgetting: mean over s < t of P[s, s] - P[s, t]: how much worse today's detector is on the fakes of every
+            earlier round than the detector of that round was. Negative where it has become better.
+        generator_memory: mean over s < t of P[t, s]: AUC of earlier detectors on today's fakes. Low where the generator
+            still passes what it once passed; 1 where it only ever moved on.
+    """
+
+    round: int
+    evasion: MeasuredValue
+    recovery: MeasuredValue
+    forgetting: MeasuredValue
+    generator_memory: MeasuredValue
+
+
+def memory(payoff: Payoff) -> tuple[Memory, ...]:
+    """By round, from round 1 on. All four are linear in the cells, so their intervals are exact to first order."""
+    return tuple(_of_round(payoff, t) for t in range(1, len(payoff.values)))
+
+
+def _of_round(payoff: Payoff, t: int) -> Memory:
+    cell = np.eye(payoff.values.size).reshape(*payoff.values.shape, *payoff.values.shape)
+    past = range(t)
+    forgetting: Matrix = np.mean([cell[s, s] - cell[s, t] for s in past], axis=0)
+    return Memory(
+        t,
+        evasion=payoff.linear(cell[t - 1, t - 1] - cell[t, t - 1]),
+        recovery=payoff.linear(cell[t, t] - cell[t, t - 1]),
+        forgetting=payoff.linear(forgetting),
+        generator_memory=payoff.linear(np.mean([cell[t, s] for s in past], axis=0), low=0.0),
+    )

@@ -1,0 +1,1 @@
+"""The typed configuration: schema, composition, instantiation, and configs of finished runs."""

@@ -1,0 +1,175 @@
+"""Show progress on a terminal: the phases of a race, and tables of the commands."""
+
+import logging
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from statistics import fmean
+from typing import Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Column
+from rich.text import Text
+
+Kind = tuple[str, str]
+"""The name of a phase and its player: what takes about as long in every round."""
+
+
+class Progress:
+    """The race's bar, counted in phases, and under it the phase's, counted in images.
+
+    Args:
+        console: where to; its being a terminal decides between bars and lines.
+        kinds: of all phases of the race, those that an earlier start has done among them.
+        seconds: the forecast of the whole race, from which the time left is told for the kinds not yet met.
+    """
+
+    def __init__(self, console: Console, kinds: Sequence[Kind], seconds: float) -> None:
+        self.console, self.kinds, self.forecast = console, list(kinds), seconds
+        self.taken: dict[Kind, list[float]] = defaultdict(list)
+        """Seconds that finished phases took, in this start of the race or in an earlier one."""
+        self.finished = 0
+        self.title, self.total, self.start = "", 0.0, time.monotonic()
+        self.trained, self.clock = 0.0, self.start
+        """Images of this phase since its clock was started."""
+        widest = max((len(_title(kind)) for kind in self.kinds), default=0)  # so that nothing moves sideways
+        columns = (
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=widest)),
+            BarColumn(bar_width=16),
+            _Note(self),
+            TimeElapsedColumn(),
+        )
+        self.bars = Bars(
+            *columns,
+            console=console,
+            refresh_per_second=4,
+            redirect_stderr=sys.stderr.isatty(),
+            disable=not console.is_terminal,
+        )
+        self.race_bar: TaskID = self.bars.add_task("race", total=len(self.kinds))
+        self.phase_bar: TaskID = self.bars.add_task("", total=None)
+        self._open = ExitStack()
+
+    def __enter__(self) -> "Progress":
+        """Show the bars."""
+        before = (sys.stdout, sys.stderr)
+        self._open.enter_context(self.bars)
+        for handler in _handlers():
+            if handler.stream in before:  # it would write through the bars
+                old = handler.setStream(sys.stderr if handler.stream is before[1] else sys.stdout)
+                if old is not None:
+                    self._open.callback(handler.setStream, old)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave them as they are."""
+        self._open.close()
+
+    def say(self, line: str) -> None:
+        """One line above the bars."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def phase(self, name: str, round_index: int, player: str) -> Iterator[None]:
+        """Show one phase of the race."""
+        self.title, self.total, self.trained = _title((name, player)), 0.0, 0.0
+        self.start = self.clock = time.monotonic()
+        self.bars.update(self.race_bar, description=f"round {round_index}")
+        self.bars.reset(self.phase_bar, total=None, description=self.title)
+        yield
+        seconds, pace = time.monotonic() - self.start, self.pace()
+        self._close((name, player), seconds)
+        if not self.console.is_terminal:
+            parts = [f"[{self.finished}/{len(self.kinds)}] round {round_index}", self.title, f"{seconds:.1f} s", pace]
+            self.say(" · ".join(filter(None, [*parts, self.left()])))
+
+    def skip(self, name: str, player: str, seconds: float) -> None:
+        """A phase that an earlier start of this race has done, in so many seconds."""
+        self._close((name, player), seconds)
+
+    def _close(self, kind: Kind, seconds: float) -> None:
+        self.taken[kind].append(seconds)
+        self.finished += 1
+        self.start = time.monotonic()
+        self.bars.update(self.race_bar, completed=self.finished)
+
+    def expect(self, images: float, done: int = 0) -> None:
+        """How many images the phase will take at most, and how many it has behind it."""
+        self.total, self.trained, self.clock = images, 0.0, time.monotonic()
+        self.bars.update(self.phase_bar, completed=done)
+
+    def advance(self, images: int) -> None:
+        """So many images more."""
+        self.trained += images
+        # The end of a phase is shown only where images are counted: of a fit there is nothing to show in between.
+        self.bars.update(self.phase_bar, advance=images, total=self.total or None)
+
+    def callback(self, batch: int) -> pl.Callback:
+        """A Lightning callback that advances by a batch a step."""
+        return _Advance(self, batch)
+
+    def pace(self) -> str:
+        """Images a second in this phase; nothing where it trains on none."""
+        return f"{self.trained / max(time.monotonic() - self.clock, 1e-6):,.0f} images/s" if self.trained else ""
+
+    def left(self) -> str:
+        """The time left, as a person reads it."""
+        return f"{duration(self.seconds_left())} left"
+
+    def seconds_left(self) -> float:
+        """A phase will take what its kind took before; what the forecast has beyond these, the other kinds share."""
+        pace = {kind: fmean(seconds) for kind, seconds in self.taken.items()}
+        ahead = self.kinds[self.finished :]
+        unmet = max(0.0, self.forecast - sum(pace[kind] for kind in self.kinds if kind in pace))
+        unknown = max(1, sum(kind not in pace for kind in ahead))
+        each = [pace.get(kind, unmet / unknown) for kind in ahead]
+        if each:  # the first of them runs already
+            each[0] = max(0.0, each[0] - (time.monotonic() - self.start))
+        return sum(each)
+
+
+class _Note(ProgressColumn):
+    """The race's time left, the phase's images a second."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(table_column=Column(no_wrap=True, min_width=15, justify="right"))
+        self.progress = progress
+
+    def render(self, task: Task) -> Text:
+        return Text(self.progress.left() if task.id == self.progress.race_bar else self.progress.pace())
+
+
+class _Advance(pl.Callback):
+    def __init__(self, progress: Progress, batch: int) -> None:
+        self.progress, self.batch = progress, batch
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        self.progress.advance(self.batch)
+
+
+def _title(kind: Kind) -> str:
+    return " · ".join(kind)
+
+
+def _handlers() -> Iterator[logging.StreamHandler]:
+    """Every handler of any logger that writes to a stream."""
+    loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    found = {handler for logger in loggers for handler in logger.handlers}
+    yield from (handler for handler in found if isinstance(handler, logging.StreamHandler))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def for_stdout() -> Console:
+    """Colours and the width of the terminal where there is one; plain text of 120 columns in a file or a pipe."""
+    return Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False)

@@ -1,0 +1,1 @@
+"""Parametric faces photographed by a simulated camera."""

@@ -1,0 +1,1 @@
+"""The techniques of the battery, one file each."""

@@ -1,0 +1,270 @@
+"""Layers of the style-based networks: equalised, channels-last and modulated convolutions."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arena.core.errors import ArenaError
+
+SLOPE = 0.2
+# Gain that keeps the second moment through a leaky ReLU (He et al. 2015, equation 15). It sits in the weights, where it
+# costs nothing, instead of in a product with every activation.
+LRELU_GAIN = math.sqrt(2 / (1 + SLOPE**2))
+SMALLEST, LARGEST = 8, 256
+
+
+def lrelu(images: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2; its gain is in the weights before it."""
+    return F.leaky_relu(images, SLOPE)
+
+
+def doublings(resolution: int) -> int:
+    """How often 4 pixels double to reach ``resolution``.
+
+    Raises:
+        ArenaError: for anything but a power of two from 8 to 256.
+    """
+    if not SMALLEST <= resolution <= LARGEST or resolution & (resolution - 1):
+        raise ArenaError(
+            f"data.resolution={resolution}: a resolution the generator cannot make, "
+            f"expected a power of two from {SMALLEST} to {LARGEST}"
+        )
+    return resolution.bit_length() - 3
+
+
+def channels_at(resolution: int, width: int) -> int:
+    """Channels of a layer at ``resolution``: ``width`` up to 16 pixels, then halved with every doubling, at least 8."""
+    return max(min(width, width * 16 // resolution), min(width, 8))
+
+
+class EqualisedLinear(nn.Module):
+    """Linear layer whose weights are N(0, 1) / multiplier and are scaled at run time (Karras et al. 2018, section 4.1).
+
+    Under Adam every weight then learns at the same relative speed, whatever its fan-in; ``multiplier`` slows a layer
+    down.
+
+    Args:
+        inputs: size of the input (B, inputs).
+        outputs: size of the output (B, outputs).
+        gain: of the activation that follows (``LRELU_GAIN``), or 1.
+        bias: value the bias starts from.
+        multiplier: of the learning rate.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, gain: float = 1.0, bias: float = 0.0, multiplier: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / multiplier)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / multiplier))
+        self.scale, self.multiplier = gain * multiplier / math.sqrt(inputs), multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs)."""
+        bias = self.bias if self.multiplier == 1 else self.bias * self.multiplier
+        return F.linear(x, self.weight * self.scale, bias)
+
+
+class EqualisedConv(nn.Module):
+    """Convolution that keeps the size, with an equalised learning rate.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel in pixels, odd.
+        gain: of the activation that follows.
+        bias: whether it has one.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, gain: float = 1.0, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.scale = gain / math.sqrt(inputs * kernel**2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        return conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+
+
+_towards_images = False
+
+
+@contextmanager
+def towards_images() -> Iterator[None]:
+    """Within, convolutions are made to be differentiated twice, and first gradients go to activations alone.
+
+    A penalty on the gradient with respect to images needs the gradient of that gradient. torch finds the weights' part
+    of it by convolving with kernels as large as an image, group by group; and a Function in Python cannot know that in
+    the first gradient nobody wants the weights' (StyleGAN2-ADA has ``no_weight_gradients`` for that).
+    """
+    global _towards_images
+    outside, _towards_images = _towards_images, True
+    try:
+        yield
+    finally:
+        _towards_images = outside
+
+
+class Convolution(nn.Conv2d):
+    """torch's, with ``conv2d`` of this module; square kernels, zero padding, no dilation."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H', W')."""
+        (stride, _), padding = self.stride, int(self.padding[0])
+        return conv2d(input, self.weight, self.bias, stride=stride, padding=padding, groups=self.groups)
+
+
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0, groups: int = 1
+) -> Tensor:
+    """What ``torch.nn.functional.conv2d`` gives, with the same gradients, under autocast too."""
+    if not _towards_images:
+        return F.conv2d(x, weight, bias, stride, padding, groups=groups)
+    if torch.is_autocast_enabled(x.device.type):
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(dtype), weight.to(dtype)
+    y = _Forward.apply(x, weight, _Geometry(stride, padding, groups))
+    return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+
+
+class _Geometry(NamedTuple):
+    stride: int
+    padding: int
+    groups: int
+
+    def backward(self, of_y: Tensor, x: Tensor, weight: Tensor, *, of_x: bool) -> Tensor:
+        """The gradient of x or that of the weight; of the other, only shape and layout matter."""
+        pair = [[side, side] for side in (self.stride, self.padding, 1)]
+        mask = [of_x, not of_x, False]
+        found = torch.ops.aten.convolution_backward(of_y, x, weight, None, *pair, False, [0, 0], self.groups, mask)
+        return found[0] if of_x else found[1]
+
+
+# Each of the three maps is linear in both of its tensors, and its derivatives are the other two.
+
+
+class _Forward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.geometry = geometry
+        return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (of_y,), (x, weight) = gradients, ctx.saved_tensors
+        of_x = _OfInput.apply(of_y, weight, x, ctx.geometry) if ctx.needs_input_grad[0] else None
+        wanted = ctx.needs_input_grad[1] and not _towards_images
+        return of_x, _OfWeight.apply(of_y, x, weight, ctx.geometry) if wanted else None, None
+
+
+class _OfInput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, of_y: Tensor, weight: Tensor, x: Tensor, geometry: _Geometry) -> Tensor:
+        ctx.save_for_backward(of_y, weight)
+        ctx.geometry = geometry
+        return geometry.backward(of_y, x, weight, of_x=True)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (of_x,), (of_y, weight) = gradients, ctx.saved_tensors
+        of_of_y = _Forward.apply(of_x, weight, ctx.geometry) if ctx.needs_input_grad[0] else None
+        of_weight = _OfWeight.apply(of_y, of_x, weight, ctx.geometry) if ctx.needs_input_grad[1] else None
+        return of_of_y, of_weight, None, None
+
+
+class _OfWeight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, of_y: Tensor, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
+        ctx.save_for_backward(of_y, x)
+        ctx.geometry = geometry
+        return geometry.backward(of_y, x, weight, of_x=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (of_weight,), (of_y, x) = gradients, ctx.saved_tensors
+        of_of_y = _Forward.apply(x, of_weight, ctx.geometry) if ctx.needs_input_grad[0] else None
+        of_x = _OfInput.apply(of_y, of_weight, x, ctx.geometry) if ctx.needs_input_grad[1] else None
+        return of_of_y, of_x, None, None
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose kernel is scaled, for each image, by its style (StyleGAN2, equations 1 and 3).
+
+    With style s_i and kernel w_oi the image's own kernel is w_oi s_i / sqrt(sum_i (w_oi s_i)^2). The same comes of
+    scaling the activations before and after one kernel common to the batch, which no grouped convolution slows down.
+
+    No run-time scale of the weights is needed for an equalised learning rate: they start from N(0, 1), and
+    demodulation takes any scale out again.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel in pixels, odd.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, inputs, H, W) and style (B, inputs) to (B, outputs, H, W)."""
+        energy = F.linear(style.square(), self.weight.square().sum((2, 3)))
+        demodulation = energy.mul(LRELU_GAIN**-2).add(1e-8).rsqrt()
+        y = F.conv2d(x * _per_channel(style, x), self.weight, padding=self.weight.shape[-1] // 2)
+        return y * _per_channel(demodulation, y)
+
+
+class StyleLayer(nn.Module):
+    """Modulated convolution, upsampling where the side doubles, noise, bias, leaky ReLU.
+
+    Unlike StyleGAN2's transposed convolution, the kernel acts before the bilinear upsampling, on the coarser grid and a
+    quarter of the pixels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, up: bool) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(inputs, outputs)
+        self.up = up
+        self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
+        """(B, inputs, h, w), style (B, inputs), noise (B or 1, 1, H, W) or None, to (B, outputs, H, W)."""
+        y = self.conv(x, style)
+        y = y + self.bias.to(y.dtype)  # which interpolation leaves as it is
+        if self.up:
+            y = upsample(y)
+        if noise is not None:
+            y = y + (noise * self.noise_strength).to(y.dtype)
+        return lrelu(y)
+
+
+class ToImage(nn.Module):
+    """Modulated 1x1 convolution to the channels of the image, not demodulated (StyleGAN2, figure 7)."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.scale = inputs**-0.5
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, inputs, H, W) and style (B, inputs) to (B, channels, H, W)."""
+        return F.conv2d(x * _per_channel(style * self.scale, x), self.weight, self.bias)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Bilinear, twice the side, in the dtype of ``x`` (autocast would take it to fp32 and back)."""
+    with torch.autocast(x.device.type, enabled=False):
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _per_channel(scale: Tensor, x: Tensor) -> Tensor:
+    return scale[:, :, None, None].to(x.dtype)

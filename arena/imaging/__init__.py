@@ -1,0 +1,1 @@
+"""Images as arrays: grey levels, the one evidence path, and degradations."""

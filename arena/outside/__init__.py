@@ -1,0 +1,1 @@
+"""Networks and weights from other packages."""

@@ -1,0 +1,1 @@
+"""Run a race: the loop, its context, and its phases."""

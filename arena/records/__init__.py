@@ -1,0 +1,1 @@
+"""The records of a race: their schema, and how they are stored."""

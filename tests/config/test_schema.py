@@ -1,0 +1,140 @@
+"""Impossible values end before anything is built, and name their key."""
+
+import functools
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from arena.cli import _refuse
+from arena.config.schema import ArenaConfig, register
+from arena.core.errors import ArenaError
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.fixture(autouse=True)
+def hydra():
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+@functools.cache
+def composed(*overrides: str) -> DictConfig:
+    return compose("config", ["run_dir=run", "cache_dir=cache", *overrides])
+
+
+def config(*values: str) -> ArenaConfig:
+    """The default race with these values: composed once, as Hydra takes its time, and then merged as it merges."""
+    found = OmegaConf.to_object(OmegaConf.merge(composed(), OmegaConf.from_dotlist(list(values))))
+    assert isinstance(found, ArenaConfig)
+    return found
+
+
+# overrides, the key of the complaint
+IMPOSSIBLE = [
+    (["race.rounds=-1"], "race.rounds=-1"),
+    (["race.rounds=many"], "race.rounds=many"),
+    (["race.from=3"], "race.from=3"),
+    (["schedule.batch=1"], "schedule.batch=1"),
+    (["schedule.warm_up_images=3"], "schedule.warm_up_images=3"),
+    (["schedule.response_images=0"], "schedule.response_images=0"),
+    (["schedule.evaluate_images=1"], "schedule.evaluate_images=1"),
+    (["bank.train=7"], "bank.train=7"),
+    (["bank.validation=0"], "bank.validation=0"),
+    (["bank.test=64", "bank.cell=65"], "bank.cell=65"),
+    (["battery.batch=1"], "battery.batch=1"),
+    (["battery.images=10"], "battery.images=10"),
+    (["battery.replay=1.0"], "battery.replay=1.0"),
+    (["battery.replay=-0.1"], "battery.replay=-0.1"),
+    (["battery.learning_rate=0"], "battery.learning_rate=0"),
+    (["battery.patience=0"], "battery.patience=0"),
+    (["judge.seeds=1"], "judge.seeds=1"),
+    (["judge.folds=1"], "judge.folds=1"),
+    (["judge.reals=47"], "judge.reals=47"),
+    (["judge.images=640", "battery.images=641"], "judge.images=640"),
+    (["answer.margin=0.6"], "answer.margin=0.6"),
+    (["answer.margin=0"], "answer.margin=0"),
+    (["answer.alpha=0.5"], "answer.alpha=0.5"),
+    (["answer.quality_limit=0"], "answer.quality_limit=0"),
+    (["answer.variety_limit=1.5"], "answer.variety_limit=1.5"),
+    (["answer.memorisation_limit=0.5"], "answer.memorisation_limit=0.5"),
+    (["trainer.precision=fp8"], "trainer.precision=fp8"),
+    (["trainer.accelerator=tpu"], "trainer.accelerator=tpu"),
+    (["seed=-1"], "seed=-1"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "key"), IMPOSSIBLE, ids=str)
+def test_an_impossible_value_names_its_key_and_ends_with_2(overrides, key, capsys):
+    with pytest.raises(ArenaError) as error:
+        config(*overrides)
+    assert ": expected" in str(error.value)
+    with pytest.raises(SystemExit) as ended:
+        _refuse(error.value)
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"arena: {key}")
+    assert printed.count("\n") == 1
+
+
+# A mistyped key, or a value of another type, at every depth: of the schema, of its groups, and of the parts.
+MISTYPED = [
+    "race.rouns=1",
+    "judge.sedes=3",
+    "sede=1",
+    "generator.widht=8",
+    "battery.members.cnn.widht=8",
+    "access.heldout=[cnn]",
+    "evidence.jepg=90",
+    "race.form=runs/0",
+    "pool=everyone",
+]
+
+
+@pytest.mark.parametrize("override", MISTYPED)
+def test_a_mistyped_key_is_one_line_that_names_it(override, capsys):
+    with pytest.raises(HydraException) as error:
+        composed(override)
+    with pytest.raises(SystemExit) as ended:
+        _refuse(error.value)
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert override.partition("=")[0] in printed
+    assert printed.count("\n") == 1
+
+
+def test_the_cause_is_found_however_deep_it_lies(capsys):
+    outer = RuntimeError("Error instantiating")
+    outer.__cause__ = ValueError("wrapped")
+    outer.__cause__.__cause__ = ArenaError("pool.sample=0: expected\n at least 1")
+    with pytest.raises(SystemExit):
+        _refuse(outer)
+    assert capsys.readouterr().err == "arena: pool.sample=0: expected at least 1\n"
+
+
+def test_values_at_the_edge_are_possible():
+    found = config("race.rounds=0", "battery.replay=0", "judge.images=640", "battery.images=640", "answer.margin=0.49")
+    assert found.race.rounds == 0
+    assert found.judge.images == found.battery.images == 640
+
+
+def test_a_battery_of_nothing_is_no_race():
+    empty = composed(
+        "~battery.members.cnn", "~battery.members.dct", "~battery.members.spectrum", "~battery.members.forest"
+    )
+    with pytest.raises(ArenaError, match=r"battery.members=\{\}: expected at least one technique"):
+        OmegaConf.to_object(empty)
+
+
+def test_an_experiment_changes_what_it_says():
+    smoke, default = (OmegaConf.to_object(composed(f"experiment={name}")) for name in ("smoke", "default"))
+    assert isinstance(smoke, ArenaConfig)
+    assert isinstance(default, ArenaConfig)
+    assert type(smoke.battery).__name__ == "BatteryConfig"
+    assert smoke.race.rounds == 1 < default.race.rounds == 4
+    assert smoke.battery.images <= smoke.judge.images < default.judge.images
+    assert smoke.judge.seeds == default.judge.seeds

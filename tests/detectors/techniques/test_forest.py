@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+import torch.nn.functional as F
+
+from arena.detectors.techniques.forest import AT_ONCE, residuals, statistics
+from arena.imaging.images import on_levels
+from tests.detectors.fitted import build
+
+# Order of the columns: four moments, two shares, then eight of each residual, then three correlations of colours.
+MEAN, DEVIATION, SKEWNESS, KURTOSIS, BLACK, WHITE, FIRST = range(7)
+
+
+def test_statistics_of_four_by_four_pixels_by_hand():
+    ink = torch.tensor([[0, 0, 16, 16], [0, 1, 3, 16], [2, 2, 2, 2], [5, 4, 3, 2]], dtype=torch.float64)
+    found = statistics((ink / 8 - 1)[None, None].float(), 17)[0].numpy()
+    pixels = ink.numpy().ravel()
+    assert len(found) == 6 + 8 * 5
+    assert found[MEAN] == pytest.approx(74 / 16)
+    assert found[DEVIATION] == pytest.approx(pixels.std())
+    assert found[SKEWNESS] == pytest.approx(scipy.stats.skew(pixels), rel=1e-2)
+    assert found[KURTOSIS] == pytest.approx(scipy.stats.kurtosis(pixels, fisher=False), rel=1e-2)
+    assert found[BLACK] == pytest.approx(3 / 16)
+    assert found[WHITE] == pytest.approx(3 / 16)
+    # The first residual, right minus centre, over the inner 2x2: [[2, 13], [0, 0]].
+    deviation, kurtosis, neighbours, *shares = found[FIRST : FIRST + 8]
+    residual = np.array([2.0, 13.0, 0.0, 0.0])
+    assert deviation == pytest.approx(residual.std())
+    assert kurtosis == pytest.approx(scipy.stats.kurtosis(residual, fisher=False), rel=1e-2)
+    assert neighbours == pytest.approx((2 * 13 + 0) / 2 / residual.var(), rel=1e-4)
+    assert shares == pytest.approx([0, 0, 0.5, 0, 0.5])  # 2 and 13 are both cut off at 2
+
+
+# Kernels of the spatial rich model (Fridrich & Kodovsky 2012, figure 2): 1a and 2a along either axis, and SQUARE 3x3.
+KERNELS = (
+    ((0, 0, 0), (0, -1, 1), (0, 0, 0)),
+    ((0, 0, 0), (0, -1, 0), (0, 1, 0)),
+    ((0, 0, 0), (1, -2, 1), (0, 0, 0)),
+    ((0, 1, 0), (0, -2, 0), (0, 1, 0)),
+    ((-1, 2, -1), (2, -4, 2), (-1, 2, -1)),
+)
+
+
+def test_residuals_are_those_of_the_rich_models():
+    pixels = torch.randint(0, 256, (2, 3, 8, 9), generator=torch.Generator().manual_seed(0)).double()
+    kernels = torch.tensor(KERNELS).double()[:, None]
+    expected = F.conv2d(pixels.flatten(0, 1)[:, None], kernels).unflatten(0, (2, 3)).unbind(2)
+    for found, convolved in zip(residuals(pixels), expected, strict=True):
+        assert torch.equal(found, convolved)
+
+
+def test_statistics_are_those_of_each_image_alone():
+    more = AT_ONCE // (3 * 8 * 8) + 1  # than are taken at once
+    images = on_levels(torch.rand(more, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1, 256)
+    alone = torch.cat([statistics(image[None], 256) for image in images[-40:]])
+    torch.testing.assert_close(statistics(images, 256)[-40:], alone, rtol=1e-6, atol=1e-6)
+
+
+def test_colour_averages_the_channels_and_adds_their_correlations():
+    grey = on_levels(torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1, 256)
+    one, three = statistics(grey, 256), statistics(torch.cat([grey, grey, -grey], 1), 256)
+    assert three.shape[1] == one.shape[1] + 3
+    torch.testing.assert_close(
+        three[:, -3:], torch.tensor([[1.0, -1.0, -1.0]]).double().expand(4, 3), rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(three[:, DEVIATION], one[:, DEVIATION])
+
+
+def test_a_flat_image_has_finite_statistics():
+    for value in (-1.0, 0.0, 1.0):
+        assert statistics(torch.full((1, 3, 8, 8), value), 17).isfinite().all()
+
+
+def test_its_features_are_the_statistics_of_its_levels():
+    images = on_levels(torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1, 17)
+    assert torch.equal(build("forest").features(images), statistics(images, 17))

@@ -1,0 +1,80 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arena.core.errors import ArenaError
+from arena.generators.controls import Oracle
+from arena.race.phases.measure import provenance
+from arena.race.race import Race
+from arena.records.schema import ProvenanceRecord, QualityRecord
+from arena.records.store import read_records
+from tests.building import tiny_arena
+
+
+class Downloaded(Oracle):
+    """A generator whose fakes are files somebody else made."""
+
+    folder: Path
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.iterdir())
+
+
+def images(folder: Path, suffix: str) -> list[Path]:
+    folder.mkdir()
+    for number in range(8):
+        Image.linear_gradient("L").resize((16, 16)).save(folder / f"{number}{suffix}")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize(("real", "fake", "alike"), [(".png", ".png", True), (".jpg", ".png", False)])
+def test_files_of_both_sides_are_compared(
+    finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: str, fake: str, alike: bool
+):
+    images(tmp_path / "fake", fake)
+    monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
+    reals = images(tmp_path / "real", real)
+    monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
+    found = provenance(dataclasses.replace(finished, generator=Downloaded))
+    assert found.checked
+    assert (found.differences == ()) is alike
+
+
+def test_jpeg_reals_against_uncompressed_fakes_are_warned_of(
+    finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    reals = images(tmp_path / "real", ".jpg")
+    monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
+    found = provenance(finished)
+    assert not found.checked
+    assert "the reals are JPEG files" in caplog.text
+
+
+def test_jpeg_fakes_against_reals_that_are_no_files_are_warned_of(
+    finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    images(tmp_path / "fake", ".jpg")
+    monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
+    found = provenance(dataclasses.replace(finished, generator=Downloaded))
+    assert not found.checked
+    assert "the fakes are JPEG files" in caplog.text
+
+
+def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished: Race):
+    records = read_records(finished.run)
+    assert [record.round for record in records if isinstance(record, ProvenanceRecord)] == [0]
+    qualities = [record for record in records if isinstance(record, QualityRecord)]
+    assert [record.round for record in qualities] == [0, 1, 2]
+    for record in qualities:
+        assert record.features == "fitted"
+        assert record.real_kernel_distance < record.blurred_kernel_distance
+        assert record.frechet_distance is None  # 96 images are too few for 51 features
+        assert 0 <= record.memorisation_low <= record.memorisation <= record.memorisation_high <= 1
+
+
+def test_features_without_weights_are_refused_before_anything_is_trained(run: Path):
+    with pytest.raises(ArenaError, match=r"^features\.path=null: expected"):
+        tiny_arena(run, "features=inception")
+    assert not run.exists()

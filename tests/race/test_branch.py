@@ -1,0 +1,116 @@
+"""``race.from``: a race that begins where another one ended."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from arena.answer.runs import conditions, read_run
+from arena.core.errors import ArenaError
+from arena.generators.base import TrainableGenerator
+from arena.race.loop import run_race
+from arena.race.race import Race
+from arena.records.schema import PhaseRecord
+from arena.records.store import read_records
+from arena.training.gan import GanTraining
+from tests.building import tiny_arena
+
+
+@pytest.fixture(scope="module")
+def branch(finished: Race, tmp_path_factory: pytest.TempPathFactory) -> Race:
+    race = tiny_arena(tmp_path_factory.mktemp("branch") / "run", f"race.from={finished.run}", "race.rounds=0")
+    run_race(race, Console(quiet=True))
+    return race
+
+
+def test_its_first_generator_is_the_last_of_the_other(finished: Race, branch: Race):
+    ours, theirs = (load_file(folder / "gan" / "gan.safetensors") for folder in (branch.folder(0), finished.folder(2)))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert torch.equal(branch.forged(0).test, finished.forged(2).test)
+    (warm_up,) = [
+        record for record in read_records(branch.run) if isinstance(record, PhaseRecord) and record.phase == "warm_up"
+    ]
+    assert warm_up.images == 0
+
+
+def test_its_detectors_go_on_where_the_others_stood(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
+    begun = []
+
+    def train_battery(detectors, *_, fresh: bool, **__) -> int:
+        begun.append((fresh, {name: dict(detector.state_dict()) for name, detector in detectors.items()}))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["arena.race.phases.retrain"], "train_battery", train_battery)
+    race = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1")
+    with pytest.raises(KeyboardInterrupt):
+        run_race(race, Console(quiet=True))
+    ((fresh, battery),) = begun
+    assert not fresh
+    assert set(battery) == set(race.members)
+    for technique, weights in battery.items():
+        theirs = load_file(finished.folder(2) / "detectors" / f"{technique}.safetensors")
+        assert all(torch.equal(value, theirs[name]) for name, value in weights.items())
+
+
+def test_augmentation_is_the_branchs_own(finished: Race, run: Path):
+    """The origin had none; what it saved of its augmentation is not the branch's."""
+    race = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1", "augmentation=fixed")
+    assert race.start is not None
+    generator = race.new_generator()
+    assert isinstance(generator, TrainableGenerator)
+    gan = GanTraining(
+        generator=generator,
+        discriminator=race.new_discriminator(generator),
+        loss=race.loss,
+        evidence=race.evidence,
+        reals=race.generator_reals.images,
+        batch=8,
+        seed=0,
+        augmentation=race.augmentation,
+    )
+    gan.load(race.start.gan)
+    assert gan.augmenter.probability == race.augmentation.probability > 0
+
+
+def test_detectors_that_learned_from_other_reals_are_left_behind(finished: Race, run: Path):
+    placebo = tiny_arena(run, f"race.from={finished.run}", "access=placebo")
+    assert placebo.start is not None
+    technique = next(iter(placebo.members))
+    assert placebo.start.detector(technique, placebo.access.reals) is None
+    assert placebo.start.detector(technique, "detector") is not None
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("data.seed=1", "data.seed=1"),
+        ("evidence.levels=9", "evidence.levels=9"),
+        ("generator.z_dim=9", "generator.z_dim=9"),
+    ],
+)
+def test_what_a_branch_must_share_is_named(finished: Race, run: Path, override: str, named: str):
+    with pytest.raises(ArenaError, match=f"race.from={finished.run}: expected a run with {named}, found"):
+        tiny_arena(run, f"race.from={finished.run}", override)
+
+
+def test_no_run_is_one_line(run: Path):
+    with pytest.raises(ArenaError, match="expected the directory of a run"):
+        tiny_arena(run, f"race.from={run.parent / 'nothing'}")
+
+
+def test_branches_of_one_condition_from_different_places_are_one_condition(branch: Race, run: Path, finished: Race):
+    config = (branch.run / "config.yaml").read_text()
+    run.mkdir()
+    for path in branch.run.iterdir():
+        if path.name not in ("config.yaml", "checkpoints"):
+            (run / path.name).symlink_to(path)
+    moved = config.replace(f"from: {finished.run}", "from: elsewhere").replace("\nseed: 0", "\nseed: 1")
+    assert moved.count("elsewhere") == 1
+    (run / "config.yaml").write_text(moved)
+    (found,) = conditions([read_run(branch.run), read_run(run)])
+    assert len(found.runs) == 2
+    assert "start" not in found.name

@@ -1,0 +1,155 @@
+"""Training under watch: what goes wrong is noticed within an interval, rolled back, told, and at last given up."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from torch import Tensor
+
+from arena.core.errors import ArenaError
+from arena.core.progress import Progress
+from arena.core.threads import on_threads
+from arena.race.gan_monitor import GanMonitor, train_gan
+from arena.race.race import Race
+from arena.records.schema import TrainingRecord
+from arena.training.gan import GanTraining
+from tests.building import tiny_arena
+
+INTERVAL, BATCH = 64, 16
+STEPS = INTERVAL // BATCH
+KEYS = (f"schedule.evaluate_images={INTERVAL}", f"schedule.batch={BATCH}")
+
+
+class Poison:
+    """A pressure that is no number at some calls."""
+
+    def __init__(self, at: Collection[int]) -> None:
+        self.at, self.calls = at, 0
+
+    def __call__(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
+        value = fakes.mean() * (float("nan") if self.calls in self.at else 0.0)
+        self.calls += 1
+        return value
+
+
+def train(race: Race, intervals: int, pressure: Poison | None = None) -> tuple[list[TrainingRecord], Path]:
+    race.run.mkdir(parents=True, exist_ok=True)
+    target = race.run / "trained"
+    console = Console(quiet=True)
+    with Progress(console, [("warm_up", "generator")], 0.0) as progress:
+        curve = train_gan(race, progress, 0, None, race.run / "partial", target, intervals * INTERVAL, pressure)
+    return curve, target
+
+
+def state(folder: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
+    counts = torch.load(folder / "optimizers.pt", weights_only=True)["counts"]
+    return load_file(folder / "gan.safetensors"), counts
+
+
+def collapse_at(monkeypatch: pytest.MonkeyPatch, at: Collection[int]) -> None:
+    """Fakes that are generator-train itself, of the fullest variety, but at some looks one and the same image."""
+    looks = iter(range(1000))
+
+    def fakes(self: GanMonitor, gan: GanTraining) -> Tensor:
+        images = self.arena.generator_reals.images[: self.n]
+        return images[:1].expand_as(images).clone() if next(looks) in at else images
+
+    monkeypatch.setattr(GanMonitor, "_fakes", fakes)
+
+
+def test_how_many_threads_a_machine_has_changes_nothing_of_a_tiny_generator(run: Path):
+    states = []
+    for threads in (1, 2):
+        with on_threads(threads):
+            _, target = train(tiny_arena(run / str(threads), *KEYS), 2)
+        states.append(state(target)[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_sound_training_is_looked_at_after_each_interval_and_never_rolled_back(run: Path):
+    curve, target = train(tiny_arena(run, *KEYS), 3)
+    assert [seen.images_seen for seen in curve] == [64, 128, 192]
+    assert all(seen.fault is None and seen.kernel_distance is not None for seen in curve)
+    assert {seen.learning_rate for seen in curve} == {0.004}
+    assert state(target)[1] == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.004}
+
+
+@pytest.mark.parametrize("kind", ["divergence", "collapse"])
+def test_what_went_wrong_is_rolled_back_with_half_the_learning_rate_and_its_images_spent(
+    run: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    pressure = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
+    if kind == "collapse":
+        collapse_at(monkeypatch, {1})
+    kept: list[dict[str, Tensor]] = []
+    loaded = GanTraining.load
+
+    def load(self: GanTraining, folder: Path) -> None:
+        kept.append(load_file(folder / "gan.safetensors"))
+        loaded(self, folder)
+        assert all(
+            torch.equal(value, kept[-1][f"generator.{name}"]) for name, value in self.generator.state_dict().items()
+        )
+
+    monkeypatch.setattr(GanTraining, "load", load)
+    curve, target = train(tiny_arena(run, *KEYS), 3, pressure)
+    assert [seen.fault.split(":")[0] if seen.fault else None for seen in curve] == [None, kind, None]
+    assert len(kept) == 1
+    assert all(value.isfinite().all() for value in kept[0].values())
+    assert [seen.learning_rate for seen in curve] == [0.004, 0.004, 0.002]
+    weights, counts = state(target)
+    assert counts == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.002}
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_the_last_interval_gone_wrong_leaves_the_state_before_it(run: Path):
+    race = tiny_arena(run, *KEYS)
+    _, target = train(race, 2, Poison({STEPS}))
+    short = tiny_arena(run.with_name("short"), *KEYS)
+    _, sound = train(short, 1, Poison(()))
+    a, b = state(target), state(sound)
+    assert all(torch.equal(value, b[0][name]) for name, value in a[0].items())
+    assert (a[1]["images_seen"], b[1]["images_seen"]) == (128, 64)
+
+
+def test_the_third_time_it_is_given_up_in_one_line_and_nothing_sound_is_lost(run: Path):
+    race = tiny_arena(run, *KEYS)
+    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.004: .* went wrong 3 times .*not finite") as told:
+        train(race, 5, Poison(range(STEPS, 5 * STEPS)))
+    assert "\n" not in str(told.value)
+    weights, _ = state(race.run / "partial")
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_a_training_killed_after_a_fault_goes_on_as_if_it_had_not_been(run: Path, monkeypatch: pytest.MonkeyPatch):
+    whole, target = train(tiny_arena(run, *KEYS), 4, Poison({STEPS}))
+
+    class Killed(BaseException):
+        pass
+
+    other = tiny_arena(run.with_name("other"), *KEYS)
+    look: Callable[[GanMonitor, GanTraining, list[TrainingRecord]], TrainingRecord] = GanMonitor.__call__
+
+    def killed(self: GanMonitor, gan: GanTraining, before: list[TrainingRecord]) -> TrainingRecord:
+        if gan.step > 3 * STEPS:
+            raise Killed
+        return look(self, gan, before)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GanMonitor, "__call__", killed)
+        with pytest.raises(Killed):
+            train(other, 4, Poison({STEPS}))
+    resumed, again = train(other, 4, Poison(()))
+    assert resumed == whole
+    (weights, counts), (others, theirs) = state(target), state(again)
+    assert counts == theirs
+    assert all(torch.equal(value, others[name]) for name, value in weights.items())
+
+
+def test_a_young_generator_without_variety_is_no_collapse(run: Path, monkeypatch: pytest.MonkeyPatch):
+    collapse_at(monkeypatch, {0, 1, 2})
+    curve, _ = train(tiny_arena(run, *KEYS), 3)
+    assert [seen.fault for seen in curve] == [None] * 3

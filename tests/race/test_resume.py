@@ -1,0 +1,140 @@
+"""Killed at any point and started again, a race writes what it would have written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from arena.race.loop import algorithm, carry_out
+from arena.race.phases import PHASES
+from arena.race.race import Race
+from arena.race.runner import Phase, PhaseRunner
+from arena.records.schema import PhaseRecord
+from arena.records.store import RecordBook, read_records
+from tests.building import TINY, tiny_arena
+
+TIMES = {"seconds", "peak_memory_mib"}
+
+
+class Killed(BaseException):
+    """A kill: nothing in the project catches it."""
+
+
+def contents(run: Path) -> dict[str, object]:
+    """All that must not depend on kills: records but for times and memory, scores, fakes and weights."""
+    lines = (run / "records.jsonl").read_text().splitlines()
+    found: dict[str, object] = {
+        f"record {n}": {key: value for key, value in json.loads(line).items() if key not in TIMES}
+        for n, line in enumerate(lines)
+    }
+    for path in sorted([*run.rglob("*.npz"), *run.rglob("*.safetensors"), *run.rglob("*.pt")]):
+        name = path.relative_to(run).as_posix()
+        if path.suffix == ".safetensors":
+            found |= {f"{name}:{key}": value.numpy().tobytes() for key, value in load_file(path).items()}
+        elif path.suffix == ".pt":
+            found[name] = repr(torch.load(path, weights_only=True))
+        else:
+            found[name] = path.read_bytes()
+    return found
+
+
+def differing(run: Path, other: Path) -> list[str]:
+    """What of two runs is not the same."""
+    one, two = contents(run), contents(other)
+    return sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
+
+
+def test_killed_after_every_phase(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
+    """One race, killed after each of its phases in turn, against the uninterrupted one."""
+    carried_out: list[str] = []
+    whole = PhaseRunner.__call__
+
+    def one_phase_then_killed(self: PhaseRunner, phase: Phase, round_index: int = 0, player: str = "generator") -> None:
+        before = len(self.book.records)
+        whole(self, phase, round_index, player)
+        if len(self.book.records) > before:
+            carried_out.append(phase.__name__)
+            raise Killed
+
+    monkeypatch.setattr(PhaseRunner, "__call__", one_phase_then_killed)
+    monkeypatch.setattr("arena.race.loop.foresee", _no_forecast)
+    steps = list(algorithm(finished))
+    for _ in steps:
+        with pytest.raises(Killed):
+            carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
+    carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))  # nothing is left to do
+    assert carried_out == [phase.__name__ for phase, _, _ in steps]
+    assert set(carried_out) == {phase.__name__ for phase in PHASES}
+    assert differing(run, finished.run) == []
+
+
+def _no_forecast(race: Race):
+    from arena.race.forecast import CostEstimate
+
+    return CostEstimate(0.0, 0.0)
+
+
+def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files of a phase that never closed, and a torn line, change nothing."""
+    monkeypatch.setattr("arena.race.loop.foresee", _no_forecast)
+    appended = RecordBook.append
+
+    def torn(self: RecordBook, records: list) -> None:
+        if isinstance(records[-1], PhaseRecord) and records[-1].phase in ("judge", "retrain") and not torn_once:
+            torn_once.append(True)
+            with self.path.open("a") as file:
+                file.write('{"kind": "score", "round": 0}\n{"kind": "pha')
+            raise Killed
+        appended(self, records)
+
+    torn_once: list[bool] = []
+    monkeypatch.setattr(RecordBook, "append", torn)
+    with pytest.raises(Killed):
+        carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
+    carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
+    assert differing(run, finished.run) == []
+
+
+def test_sigkill_in_the_middle_of_training(tmp_path: Path):
+    """A real kill during the warm-up, which goes on from its snapshot to the same weights."""
+    shape = [*TINY, "generator.width=8", "schedule.warm_up_images=3200", "schedule.evaluate_images=160"]
+    command = [sys.executable, "-m", "arena", *shape, "race.rounds=0", "access=none"]
+    results = []
+    for name, kill in (("killed", True), ("whole", False)):
+        run, cache = tmp_path / name, tmp_path / f"cache_{name}"
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        arguments = [*command, f"run_dir={run}", f"cache_dir={cache}"]
+        if kill:
+            with subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL) as process:
+                _wait_for(lambda cache=cache: _looks(cache) >= 2, process)
+                process.send_signal(signal.SIGKILL)
+            assert not (run / "records.jsonl").exists()
+        subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
+        results.append(contents(run))
+        spent = [record for record in read_records(run) if isinstance(record, PhaseRecord)]
+        assert spent[0].phase == "warm_up"
+    assert results[0] == results[1]
+
+
+def _looks(cache: Path) -> int:
+    """Intervals a warm-up has behind it."""
+    try:
+        return sum(len(path.read_text().splitlines()) for path in cache.glob("warm_up/*.partial/curve.jsonl"))
+    except FileNotFoundError:  # exchanged between the search and the look
+        return 0
+
+
+def _wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the race ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,213 @@
+import dataclasses
+import hashlib
+import json
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arena.core.errors import ArenaError
+from arena.records.schema import (
+    ControlRecord,
+    FitnessRecord,
+    PhaseRecord,
+    ProvenanceRecord,
+    QualityRecord,
+    ScoreFile,
+    ScoreRecord,
+    Scores,
+    TechniqueRecord,
+    from_json,
+    to_json,
+)
+from arena.records.store import RecordBook, read_records, read_scores, write_scores
+
+KINDS = (TechniqueRecord, ScoreRecord, QualityRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
+st.register_type_strategy(float, st.floats(allow_nan=False))
+
+
+def phase(name: str, round_index: int = 0, player: str = "cnn") -> PhaseRecord:
+    return PhaseRecord(
+        round=round_index,
+        seed=0,
+        phase=name,
+        player=player,
+        images=64,
+        seconds=0.1,
+        peak_memory_mib=1.0,
+        device="cpu",
+        precision="fp32",
+    )
+
+
+def control(found: float) -> ControlRecord:
+    return ControlRecord(
+        round=0, seed=0, control="oracle", technique="cnn", expected="1/2", found=found, low=0.4, high=0.6, holds=True
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.one_of(
+        *(
+            st.builds(kind, **{n: st.from_type(t) for n, t in get_type_hints(kind).items() if n != "kind"})
+            for kind in KINDS
+        )
+    )
+)
+def test_round_trip(record):
+    line = to_json(record)
+    assert "\n" not in line
+    assert from_json(line) == record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind_comes_first_and_is_the_contract(kind):
+    assert kind.kind in ("score", "quality", "fitness", "control", "provenance", "phase", "technique")
+    names = [field.name for field in dataclasses.fields(kind)]
+    assert names[:2] == ["round", "seed"]
+
+
+def test_keys_of_a_score_line():
+    """The contract's keys, which other people's scripts read."""
+    names = {field.name for field in dataclasses.fields(ScoreRecord)}
+    assert names >= {
+        "technique",
+        "detector",
+        "regime",
+        "told",
+        "judge_seed",
+        "generator_round",
+        "detector_round",
+        "auc",
+        "auc_low",
+        "auc_high",
+        "p_above",
+        "p_below",
+        "average_precision",
+        "tpr_at_1pct_fpr",
+        "tpr_at_5pct_fpr",
+        "eer",
+        "log_loss",
+        "n_real",
+        "n_fake",
+        "scores",
+    }
+
+
+@pytest.mark.parametrize(
+    "line", ["", "[]", "{}", '{"kind": "verdict"}', '{"kind": "phase", "round": 0}', '{"kind": "control", "extra": 1}']
+)
+def test_no_record(line):
+    with pytest.raises(ValueError, match=r".+"):
+        from_json(line)
+
+
+def test_append_and_read(tmp_path):
+    book = RecordBook(tmp_path)
+    book.append([control(0.5), phase("judge")])
+    book.append([phase("measure")])
+    assert read_records(tmp_path) == [control(0.5), phase("judge"), phase("measure")]
+    assert book.done("judge", 0, "cnn")
+    assert not book.done("judge", 1, "cnn")
+    assert not book.done("judge", 0, "dct")
+
+
+def test_a_phase_ends_with_its_record(tmp_path):
+    with pytest.raises(ValueError, match="PhaseRecord"):
+        RecordBook(tmp_path).append([control(0.5)])
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+def test_killed_at_any_byte(tmp_path):
+    """Whatever part of the second phase's write reached the disk: the first stands, the second is done again, alike."""
+    book = RecordBook(tmp_path)
+    path = tmp_path / "records.jsonl"
+    book.append([control(0.5), phase("judge")])
+    first = path.read_bytes()
+    second = [control(0.6), control(0.7), phase("measure")]
+    book.append(second)
+    whole = path.read_bytes()
+    for cut in range(len(first), len(whole)):
+        path.write_bytes(whole[:cut])
+        assert read_records(tmp_path) == [control(0.5), phase("judge")]
+    for cut in range(len(first), len(whole), 97):
+        path.write_bytes(whole[:cut])
+        again = RecordBook(tmp_path)
+        assert path.read_bytes() == first
+        assert not again.done("measure", 0, "cnn")
+        again.append(second)
+        assert path.read_bytes() == whole
+
+
+def test_a_phase_is_one_write(tmp_path, monkeypatch):
+    """Records that cannot be written leave nothing behind."""
+    book = RecordBook(tmp_path)
+    book.append([phase("judge")])
+    with pytest.raises(TypeError):
+        book.append([dataclasses.replace(control(0.5), found=np.float32(0.5)), phase("measure")])
+    assert read_records(tmp_path) == [phase("judge")]
+    assert book.records == [phase("judge")]
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"kind": "nonsense"}\n' + to_json(phase("judge")) + "\n")
+    with pytest.raises(ArenaError, match=r"records\.jsonl, line 1"):
+        read_records(tmp_path)
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(ArenaError, match=r"records\.jsonl"):
+        read_records(tmp_path)
+
+
+SCORES = Scores(
+    score=np.array([0.5, -1.25, 3.0], dtype=np.float32),
+    label=np.array([0, 0, 1], dtype=np.uint8),
+    image=np.array([4, 9, 0], dtype=np.int64),
+    fold=np.array([0, 1, 0], dtype=np.uint8),
+    source=np.array([7, 7, 0], dtype=np.int64),
+)
+
+
+def test_scores_come_back(tmp_path):
+    file = write_scores(tmp_path, "fresh-cnn-0", SCORES)
+    assert file.file == "scores/fresh-cnn-0.npz"
+    found = read_scores(tmp_path, file)
+    for name, values in SCORES._asdict().items():
+        np.testing.assert_array_equal(getattr(found, name), values)
+        assert getattr(found, name).dtype == values.dtype
+
+
+def test_equal_scores_make_equal_files(tmp_path):
+    one = write_scores(tmp_path / "a", "s", SCORES)
+    two = write_scores(tmp_path / "b", "s", SCORES)
+    assert one == two
+    assert (tmp_path / "a" / one.file).read_bytes() == (tmp_path / "b" / two.file).read_bytes()
+    assert [path.name for path in (tmp_path / "a" / "scores").iterdir()] == ["s.npz"]
+
+
+def test_other_scores_than_the_record_speaks_of(tmp_path):
+    file = write_scores(tmp_path, "s", SCORES)
+    write_scores(tmp_path, "s", SCORES._replace(score=SCORES.score + 1))
+    with pytest.raises(ArenaError, match="SHA-256"):
+        read_scores(tmp_path, file)
+    with pytest.raises(ArenaError, match="missing"):
+        read_scores(tmp_path, ScoreFile("scores/none.npz", ""))
+
+
+def test_scores_are_never_unpickled(tmp_path):
+    """A score file with an object array in it is refused, whatever its record says."""
+    path = tmp_path / "scores" / "s.npz"
+    path.parent.mkdir()
+    np.savez(path, score=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_scores(tmp_path, ScoreFile("scores/s.npz", hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+def test_json_is_plain(tmp_path):
+    line = json.loads(to_json(phase("judge")))
+    assert list(line)[:3] == ["kind", "round", "seed"]

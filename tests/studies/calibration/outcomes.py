@@ -1,0 +1,37 @@
+"""Outcomes of a study that nobody carried out: z-scores drawn from a normal of known deviation."""
+
+import numpy as np
+
+from arena.studies.calibration.outcome import Outcome
+
+A_LINE = Outcome("digits", "oracle", "", 0, 0, "dct", 540, 120, 0.5, 9e-4, 2e-4, 1e-4, 200.0, "passes", 0, "undecided")
+
+
+def oracle(arm="digits", techniques=("dct", "forest"), trials=60, deviation=1.0, seed=0):
+    """Trials of an instrument whose z-scores are as wide as said."""
+    rng = np.random.default_rng([seed, trials])
+    return [
+        A_LINE._replace(
+            arm=arm, technique=name, trial=trial, auc=0.5 + A_LINE.error() * deviation * float(rng.normal())
+        )
+        for trial in range(trials)
+        for name in techniques
+    ]
+
+
+def control(control, answer, artefact="", amplitude=0, arm="digits", trials=5, **changes):
+    """Trials of another control, all with one answer."""
+    line = A_LINE._replace(arm=arm, control=control, artefact=artefact, amplitude=amplitude, answer=answer, **changes)
+    return [line._replace(trial=trial) for trial in range(trials)]
+
+
+def study():
+    """Something of every kind."""
+    lines = oracle() + oracle("portraits", deviation=1.2, trials=80) + oracle("digits, cnn", ("cnn",), trials=20)
+    lines += control("copycat", "invalid") + control("planted", "caught", "checkerboard", 4, finding="caught")
+    for amplitude, arm, answer in ((1, "digits", "undecided"), (2, "digits", "caught"), (8, "portraits", "caught")):
+        lines += control("planted", answer, "upsampling_trace", amplitude, arm)
+    for reals, finding, answer in ((100, "undecided", "undecided"), (800, "passes", "passes_all")):
+        named = 900 if finding == "undecided" else 0
+        lines += control("oracle", answer, arm=f"{reals} judge reals", n_real=reals, finding=finding, needed=named)
+    return lines

@@ -1,0 +1,229 @@
+"""The command line as a user meets it: help, refusals, interruption, sweeps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from arena.answer.command import main as answer
+from arena.core.errors import ArenaError
+from tests.building import TINY, tiny_arena
+
+ONE = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
+SMALLEST = [*TINY, "generator.width=8", *ONE, "battery.stack=null"]
+
+
+def arena(*arguments: str, cwd: Path, wrapper: tuple[str, ...] = ("-m", "arena")) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *wrapper, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True
+    )
+
+
+def environment(cwd: Path) -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache"), "PYTHONPATH": os.getcwd()}
+
+
+# --- what runs nothing -----------------------------------------------------------------------------------------------
+
+WITHOUT_TORCH = """
+import runpy, sys
+try: runpy.run_module("arena", run_name="__main__")
+finally: print(sorted({"torch", "sklearn", "wandb", "matplotlib"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--help"], ["python -m arena experiment=smoke", "access: none, placebo, white_box", "run_dir"]),
+        (["--cfg", "job", "race.rounds=7"], ["rounds: 7", "_target_: arena.data.digits.Digits"]),
+    ],
+    ids=["help", "cfg"],
+)
+def test_what_runs_nothing_imports_nothing_heavy_and_writes_nothing(tmp_path, arguments, said):
+    done = arena(*arguments, cwd=tmp_path, wrapper=("-c", WITHOUT_TORCH))
+    assert done.returncode == 0
+    assert done.stderr == "[]\n"
+    assert [line for line in said if line not in done.stdout] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+# overrides, what the line must begin with or, after "...", hold
+REFUSED = [
+    (["race.rnds=3"], "...race.rnds"),
+    (["race.rounds=-1"], "race.rounds=-1: expected a whole number, 0 or more"),
+    (["race.rounds=many"], "race.rounds=many: expected a whole number"),
+    (["race.rounds=[1"], "race.rounds=[1: "),
+    (["data=null"], "data=null: "),
+    (["data=faces"], "...'data/faces' Available options in 'data': celeba cifar10 digits ffhq folder"),
+    (["data=folder"], "data.path=null: "),
+    (["data=huggingface"], "data.name=null: expected a set of the Hugging Face hub"),
+    (["data=celeba", "data.n=0"], "data.n=0: expected at least 1 image"),
+    (["data=folder", "data.path=missing"], "data.path=missing: expected a folder of images, found nothing"),
+    (["data=folder", "data.path=empty"], "data.path=empty: expected images, found none"),
+    (["data=folder", "data.path=few"], "data: 3 usable images, but the splits need at least 160"),
+    (["data=digits", "data.resolution=16"], "data.resolution=16: "),
+    (["data=portraits", "data.resolution=48"], "data.resolution=48: "),
+    (["data.planted_amplitude=17"], "data.planted_amplitude=17: expected a whole number of the data's grey levels"),
+    (["access.held_out=[nope]"], "access.held_out=nope: expected techniques of the battery (cnn, dct"),
+    (["access.held_out=nope"], "access.held_out=nope: expected a valid list"),
+    (["access.held_out=[cnn,dct,spectrum]"], "access=white_box: expected a differentiable technique"),
+    (["generator=oracle", "race.rounds=2"], "race.rounds=2: expected 0, since generator=oracle does not train"),
+    (["generator.width=many"], "generator.width=many: expected a valid integer"),
+    (["generator._target_=nope.Generator"], "generator._target_=nope.Generator: expected"),
+    (["generator.amplitude=3"], "...generator.amplitude"),
+    (["generator=planted", "generator.kind=stars", "race.rounds=0"], "generator.kind=stars: expected 'checkerboard'"),
+    (["generator=planted", "generator.period=3", "race.rounds=0"], "generator.period=3: expected an even number"),
+    (["generator=planted", "generator.frequency=[1,0]"], "generator.frequency=[1, 0]: expected two frequencies"),
+    (["generator=folder", "race.rounds=0"], "generator.path=null: generator=folder needs the folder"),
+    (["generator=folder", "generator.path=few", "race.rounds=0"], "generator.path=few: 3 different images, but"),
+    (["generator=module", "race.rounds=0"], "generator.path=null: expected a program's file"),
+    (["generator=module", "generator.path=a_file", "generator.z_dim=4"], "generator.path=a_file: expected TorchScript"),
+    (["generator=module", "generator.name=x.Y", "generator.z_dim=4"], "generator.name=x.Y: expected package.module"),
+    (["battery.members.cnn=null"], "battery.members.cnn=null: expected a part"),
+    (["+battery.members.cnn.network.typo=1"], "battery.members.cnn.network.typo: no such key, expected one of"),
+    (["battery.members.cnn.network.width=many"], "battery.members.cnn.network.width=many: expected a valid integer"),
+    (["battery.members.cnn.network._target_=no.Net"], "battery.members.cnn.network._target_=no.Net: expected the name"),
+    (["~battery.members.cnn.network.width"], "battery.members.cnn._target_: cannot be built ("),
+    (["battery.members.cnn.crop=many"], "battery.members.cnn.crop=many: expected a valid integer"),
+    (["battery.members.cnn.crop=4"], "battery.members.cnn.crop=4: expected at least 8 pixels, or null"),
+    (["+battery.members.dct.learning_rate=0.0"], "battery.members.dct.learning_rate=0.0: expected above 0, or null"),
+    (["+battery.members.cnn.typo=1"], "battery.members.cnn.typo: no such key, expected one of blur, jpeg, network"),
+    (
+        ["battery.members.cnn.network.width=0", "access=none"],
+        "battery.members.cnn.network.width=0: expected at",
+    ),
+    (["trainer.precision=fp8"], "trainer.precision=fp8: expected auto, bf16 or fp32"),
+    (["judge.seeds=1"], "judge.seeds=1: expected at least 3"),
+    (["judge.images=640"], "judge.images=640: expected at least battery.images="),
+    (["evidence.levels=0"], "evidence.levels=0: expected 2 to 256"),
+    (["evidence.jpeg=900"], "evidence.jpeg=900: expected a quality from 1 to 100"),
+    (["evidence.resize=20"], "evidence.resize=20: expected a side that the generator's discriminator takes"),
+    (["race.from=x"], "race.from=x: expected a finished run (x: expected the directory of a run"),
+    (["+race.typo=1"], "race.typo=1: expected race.rounds or race.from"),
+    (["loss=logistic", "loss.path_length=2", "generator=dcgan"], "loss.path_length=2: expected 0"),
+    (["generator.weights=missing"], "generator.weights=missing: expected safetensors of this network"),
+    (["augmentation.probability=1"], "augmentation.probability=1: expected 0 to 0.8"),
+    (["+generator.typo=1"], "generator.typo: no such key, expected one of width"),
+    (["+generator.resolution=16"], "generator.resolution: no such key"),  # the data's to say
+    (["+pool.typo=1"], "pool.typo: no such key, expected one of memory, sample"),
+    (["+typo=1"], "typo: no such key"),
+    (["run_dir=a_file"], "run_dir=a_file: expected a folder that can be written to"),
+    (["cache_dir=a_file/below"], "cache_dir=a_file/below: expected a folder that can be written to"),
+]
+
+# Every case as a command of its own, but for the one import of torch.
+COMMANDS = """
+import contextlib, io, json, sys
+from pathlib import Path
+import arena.race
+from arena.__main__ import main
+
+def started(*_): raise SystemExit("started")
+
+arena.race.loop.run_race, before, results = started, set(Path().rglob("*")), []
+for overrides in json.load(sys.stdin):
+    sys.argv, code, error = ["arena", *overrides], 0, io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
+        try: main()
+        except SystemExit as end: code = end.code
+        except Exception as end: code = repr(end)
+    results.append([code, error.getvalue(), sorted(map(str, set(Path().rglob("*")) - before))])
+print(json.dumps(results))
+"""
+
+
+def test_a_mistake_is_one_line_and_2_before_anything_is_done(tmp_path):
+    for folder in ("empty", "few", "cache"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        Image.new("L", (32, 32), color=number).save(tmp_path / "few" / f"{number}.png")
+    (tmp_path / "a_file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS],
+        input=json.dumps([overrides for overrides, _ in REFUSED]),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    wrong = []
+    for (overrides, said), (code, error, left) in zip(REFUSED, json.loads(done.stdout), strict=True):
+        line = error.removeprefix("arena: ").strip()
+        right = said.removeprefix("...") in line if said.startswith("...") else line.startswith(said)
+        advised = "To append" in line  # Hydra's advice to add the key with a + would lead nowhere
+        remains = [path for path in left if not path.startswith("cache")]
+        if (code, error.count("\n"), right, advised, remains) != (2, 1, True, False, []):
+            wrong.append((overrides, code, error, remains))
+    assert wrong == []
+
+
+def test_a_run_directory_holds_one_race(run):
+    tiny_arena(run, "access=none", "race.rounds=1")
+    written = (run / "config.yaml").read_bytes()
+    tiny_arena(run, "access=none", "race.rounds=1", "logger.project=another")  # who is told changes no race
+    with pytest.raises(ArenaError) as error:
+        tiny_arena(run, "access=none", "race.rounds=2", "seed=4", "data.seed=4", "judge.seeds=4")
+    assert str(error.value).startswith(f"run_dir={run}: expected this race or none, found another, with ")
+    assert str(error.value).endswith("with data.seed=0, race.rounds=1, judge.seeds=3 and 2 more")
+    assert (run / "config.yaml").read_bytes() == written
+
+
+# --- interruption ----------------------------------------------------------------------------------------------------
+
+
+def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path):
+    run = tmp_path / "run"
+    command = [*SMALLEST, "access=none", "race.rounds=0", f"run_dir={run}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "arena", *command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not (run / "records.jsonl").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate()
+    assert process.returncode == 130
+    assert error == f"arena: interrupted; the same command with run_dir={run} goes on\n"
+    assert not (run / "verdict.json").exists()
+
+    done = arena(*command, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((run / "verdict.json").read_text())["sentence"] in done.stdout
+    assert "[1/" not in done.stdout  # the phase that was done before
+    assert "\x1b" not in done.stdout
+
+
+# --- sweeps ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_nests_its_races_and_is_answered_by_condition(tmp_path, capsys):
+    command = ["-m", "seed=0,1", "access=none,white_box", *SMALLEST, "race.rounds=1", "run_dir=a study"]
+    done = arena(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.parent.name for path in tmp_path.glob("a study/*/verdict.json")) == ["0", "1", "2", "3"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a study", "cache"}
+    assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 2  # one a seed, whatever the access
+
+    assert answer([str(tmp_path / "a study"), "--json"]) == 0
+    found = {each["condition"]: each for each in json.loads(capsys.readouterr().out)}
+    assert set(found) == {"access=white_box", "access=none"}
+    assert [len(each["runs"]) for each in found.values()] == [2, 2]
+    assert [set(each["contrasts"]) for each in found.values()] == [{"none"}, set()]
+    assert all(each["verdict"]["sentence"] for each in found.values())
