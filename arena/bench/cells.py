@@ -17,7 +17,7 @@ from arena.config.schema import register
 from arena.core.errors import ArenaError, require
 from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
-from arena.training.trainer import Precision
+from arena.training.machine import Precision
 
 Work = Literal["training", "sampling", "rendering"]
 Variant = Literal["plain", "lightning", "contiguous", "compiled", "relativistic"]

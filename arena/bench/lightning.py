@@ -10,7 +10,7 @@ from arena.bench.cells import STYLE, Cell
 from arena.bench.measure import new_job
 from arena.bench.settings import Settings
 from arena.bench.steps import LONGEST_BLOCK, Training
-from arena.training.trainer import Precision
+from arena.training.machine import Precision
 
 SMALL = Settings(resolution=8, batch=4, width=8)
 FEWEST = 3

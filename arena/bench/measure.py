@@ -16,7 +16,7 @@ from arena.bench.settings import Settings
 from arena.bench.steps import BareLoop, LightningLoop
 from arena.core.machine import peak_memory_mib
 from arena.generators.base import TrainableGenerator
-from arena.training.trainer import Machine
+from arena.training.machine import Machine
 
 VISITS = 7
 """Of every cell; the median of them counts."""

@@ -17,7 +17,7 @@ from arena.generators.base import TrainableGenerator
 from arena.imaging.evidence import Evidence
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic, PenalisedLoss, Relativistic
-from arena.training.trainer import Machine, step_loader
+from arena.training.machine import Machine, step_loader
 
 REALS = 1024
 LONGEST_BLOCK = 12

@@ -13,7 +13,7 @@ from arena.bench.cells import STYLE, TEXTBOOK, Cell
 from arena.bench.machine import MachineFacts
 from arena.bench.measure import Figures
 from arena.bench.settings import Settings
-from arena.training.trainer import Precision
+from arena.training.machine import Precision
 
 WORDS = ("work", "of", "how")
 NUMBERS = ("parameters", "images/s", "±", "x", "images/core-s", "x", "MiB")

@@ -28,7 +28,7 @@ from arena.core.machine import processor
 from arena.data.reals import RealData
 from arena.race.branch import Branch
 from arena.race.race import Race
-from arena.training.trainer import Machine
+from arena.training.machine import Machine
 
 NAMED = 3
 """Differing settings named before the rest is only counted."""

@@ -16,7 +16,7 @@ from arena.race.judging import labelled
 from arena.race.phases.calibrate import controls
 from arena.race.race import Race
 from arena.training.battery import train_battery
-from arena.training.trainer import step_loader
+from arena.training.machine import step_loader
 
 STEPS = 6
 LOOKED_AT = 192

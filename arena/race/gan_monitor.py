@@ -17,7 +17,7 @@ from arena.race.race import Race
 from arena.records.schema import TrainingRecord, to_json
 from arena.records.store import from_line
 from arena.training.gan import DetectorLoss, DivergedError, GanTraining
-from arena.training.trainer import step_loader
+from arena.training.machine import step_loader
 
 WATCHED = 512
 """Fakes looked at after each interval, or as many as there are reference reals."""
@@ -35,7 +35,7 @@ def train_gan(
     partial: Path,
     target: Path,
     images: int,
-    pressure: DetectorLoss | None,
+    detector_loss: DetectorLoss | None,
 ) -> list[TrainingRecord]:
     """Train a GAN for ``images`` reals, going on from a snapshot where a kill left one.
 
@@ -51,7 +51,7 @@ def train_gan(
         partial: folder of the last sound state on the way.
         target: folder of the state at the end.
         images: budget, rounded down to whole batches.
-        pressure: what detectors tell the generator, if anything.
+        detector_loss: of the attacked detectors, added to the GAN's own; None for none.
 
     Returns:
         What was seen after each interval.
@@ -65,7 +65,7 @@ def train_gan(
     generator = race.new_generator()
     assert isinstance(generator, TrainableGenerator)
     purpose = "warm-up" if source is None else "respond"
-    gan = new_gan(race, generator, race.seed_of(purpose, round_index, "generator"), pressure)
+    gan = new_gan(race, generator, race.seed_of(purpose, round_index, "generator"), detector_loss)
     watch, curve = GanMonitor(race, round_index, purpose), list[TrainingRecord]()
     beside = _beside(partial)
     if not (partial / "done").exists() and (beside / "done").exists():  # killed while one took the other's place
@@ -104,7 +104,9 @@ def train_gan(
     return curve
 
 
-def new_gan(race: Race, generator: TrainableGenerator, seed: int, pressure: DetectorLoss | None = None) -> GanTraining:
+def new_gan(
+    race: Race, generator: TrainableGenerator, seed: int, detector_loss: DetectorLoss | None = None
+) -> GanTraining:
     """The generator and its own new discriminator, ready to train on generator-train."""
     return GanTraining(
         generator=generator,
@@ -114,7 +116,7 @@ def new_gan(race: Race, generator: TrainableGenerator, seed: int, pressure: Dete
         reals=race.generator_reals.images,
         batch=race.schedule.batch,
         seed=seed,
-        pressure=pressure,
+        detector_loss=detector_loss,
         augmentation=race.augmentation,
     )
 

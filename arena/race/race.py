@@ -28,7 +28,7 @@ from arena.training.ada import Augmentation
 from arena.training.attack import Access, Objective, Pool
 from arena.training.gan import saved_part
 from arena.training.losses import GanLoss, check_paths
-from arena.training.trainer import Machine
+from arena.training.machine import Machine
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -186,7 +186,7 @@ class Race:
 
     def told(self, technique: str) -> bool:
         """Whether the generator is told of this technique. Nobody tells it of the stack, nor of the bag."""
-        return technique in self.members and self.access.told(technique, self.examples_of[technique].differentiable)
+        return technique in self.members and self.access.attacks(technique, self.examples_of[technique].differentiable)
 
     @cached_property
     def outside(self) -> bool:

@@ -114,7 +114,7 @@ LAYOUT = (
             DashboardPanel(
                 "warm-up and responses: losses",
                 "lines",
-                ("round_[0-9]+/(warm-up|respond)/gan/.+_(adversarial|penalty|pressure)",),
+                ("round_[0-9]+/(warm-up|respond)/gan/.+_(adversarial|penalty|detector_loss)",),
                 axis="Step",
             ),
             DashboardPanel(

@@ -36,7 +36,7 @@ class Access:
     def __post_init__(self) -> None:
         require(self.reals in ("detector", "generator"), "access.reals", self.reals, "detector or generator")
 
-    def told(self, technique: str, differentiable: bool) -> bool:
+    def attacks(self, technique: str, differentiable: bool) -> bool:
         """Whether the generator is told of this technique."""
         return self.gradients and differentiable and technique not in self.held_out
 

@@ -20,7 +20,7 @@ from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.detectors.heads.head import Sample
 from arena.detectors.shared import GRID, share
 from arena.metrics.auc import auc
-from arena.training.trainer import Machine, step_loader
+from arena.training.machine import Machine, step_loader
 
 VALIDATIONS = 20
 """In a whole budget; in a small one fewer, ``SPACING`` steps apart: looking must not cost more than learning."""

@@ -89,7 +89,7 @@ class GanTraining(pl.LightningModule):
         reals: uint8 (N, C, H, W), generator-train.
         batch: images of a step.
         seed: of the phase.
-        pressure: what detectors tell, added to the generator's loss; None for none.
+        detector_loss: what detectors tell, added to the generator's loss; None for none.
         augmentation: of what the discriminator sees; None for none.
         log_every: steps from one look at the losses to the next; between them nothing waits for the device.
     """
@@ -106,7 +106,7 @@ class GanTraining(pl.LightningModule):
         reals: Tensor,
         batch: int,
         seed: int,
-        pressure: DetectorLoss | None = None,
+        detector_loss: DetectorLoss | None = None,
         augmentation: Augmentation | None = None,
         log_every: int = 50,
     ) -> None:
@@ -116,7 +116,7 @@ class GanTraining(pl.LightningModule):
         self.generator, self.discriminator = generator.train(), discriminator.train()
         _store_channels_last(generator, discriminator)
         self.ema = average_of(self.generator)
-        self.loss, self.evidence, self.pressure = loss, evidence, pressure
+        self.loss, self.evidence, self.detector_loss = loss, evidence, detector_loss
         self.augmenter = Augmenter(augmentation or Augmentation())
         self.path_length = PathLength(loss.path_length, loss.path_length_interval)
         self.batch, self.seed, self.log_every = batch, seed, log_every
@@ -163,11 +163,11 @@ class GanTraining(pl.LightningModule):
         # 3. The generator learns from the discriminator, and from what the detectors tell.
         self.discriminator.requires_grad_(False)  # no gradient of its weights is wanted here
         adversarial = self.loss.of_generator(critic, reals, fakes)
-        pressure = adversarial.new_zeros(()) if self.pressure is None else self.pressure(fakes, rng)
+        detector_loss = adversarial.new_zeros(()) if self.detector_loss is None else self.detector_loss(fakes, rng)
         paths = adversarial.new_zeros(())
         if self.path_length.weight and self.step % self.path_length.interval == 0:
             paths = self.path_length(cast(StyleGenerator, self.generator), z, rng)
-        self._descend(of_generator, adversarial + pressure + paths)
+        self._descend(of_generator, adversarial + detector_loss + paths)
         self.discriminator.requires_grad_(True)
 
         # 4. The average follows.
@@ -175,21 +175,21 @@ class GanTraining(pl.LightningModule):
         self.images_seen += self.batch
         update(self.ema, self.generator, decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp))
         if self.step % self.log_every == 0:
-            self._log(told_apart, adversarial.detach(), pressure.detach())
+            self._log(told_apart, adversarial.detach(), detector_loss.detach())
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
 
-    def _log(self, told_apart: DiscriminatorLoss, adversarial: Tensor, pressure: Tensor) -> None:
+    def _log(self, told_apart: DiscriminatorLoss, adversarial: Tensor, detector_loss: Tensor) -> None:
         """Log a step's losses.
 
         Raises:
             DivergedError: where they are no longer finite.
         """
         losses = {f"gan/discriminator_{name}": value.detach() for name, value in told_apart._asdict().items()}
-        losses |= {"gan/generator_adversarial": adversarial, "gan/generator_pressure": pressure}
+        losses |= {"gan/generator_adversarial": adversarial, "gan/generator_detector_loss": detector_loss}
         losses |= {"gan/augmentation": self.augmenter.probability.clone()}
         if not torch.stack(list(losses.values())).isfinite().all():
             raise DivergedError(f"a loss was not finite by step {self.step}")

@@ -9,7 +9,7 @@ from arena.bench.settings import Settings
 from arena.bench.steps import BareLoop, LightningLoop, Training, _Penalised
 from arena.generators.base import TrainableGenerator
 from arena.training.losses import Logistic
-from arena.training.trainer import Machine, Precision
+from arena.training.machine import Machine, Precision
 
 SMALL = Settings(seconds=0.01, resolution=8, batch=4, width=8)
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")

@@ -20,7 +20,7 @@ from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float, to_uint8
 from arena.training.battery import train_battery
-from arena.training.trainer import Machine
+from arena.training.machine import Machine
 
 CONF = Path(__file__).parents[2] / "conf"
 OTHERS = {"stack", "bag", "module", "probe"}

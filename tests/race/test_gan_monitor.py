@@ -24,7 +24,7 @@ KEYS = (f"schedule.evaluate_images={INTERVAL}", f"schedule.batch={BATCH}")
 
 
 class Poison:
-    """A pressure that is no number at some calls."""
+    """A detector loss that is no number at some calls."""
 
     def __init__(self, at: Collection[int]) -> None:
         self.at, self.calls = at, 0
@@ -35,12 +35,12 @@ class Poison:
         return value
 
 
-def train(race: Race, intervals: int, pressure: Poison | None = None) -> tuple[list[TrainingRecord], Path]:
+def train(race: Race, intervals: int, detector_loss: Poison | None = None) -> tuple[list[TrainingRecord], Path]:
     race.run.mkdir(parents=True, exist_ok=True)
     target = race.run / "trained"
     console = Console(quiet=True)
     with Progress(console, [("warm_up", "generator")], 0.0) as progress:
-        curve = train_gan(race, progress, 0, None, race.run / "partial", target, intervals * INTERVAL, pressure)
+        curve = train_gan(race, progress, 0, None, race.run / "partial", target, intervals * INTERVAL, detector_loss)
     return curve, target
 
 
@@ -81,7 +81,7 @@ def test_a_sound_training_is_looked_at_after_each_interval_and_never_rolled_back
 def test_what_went_wrong_is_rolled_back_with_half_the_learning_rate_and_its_images_spent(
     run: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ):
-    pressure = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
+    detector_loss = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
     if kind == "collapse":
         collapse_at(monkeypatch, {1})
     kept: list[dict[str, Tensor]] = []
@@ -95,7 +95,7 @@ def test_what_went_wrong_is_rolled_back_with_half_the_learning_rate_and_its_imag
         )
 
     monkeypatch.setattr(GanTraining, "load", load)
-    curve, target = train(tiny_arena(run, *KEYS), 3, pressure)
+    curve, target = train(tiny_arena(run, *KEYS), 3, detector_loss)
     assert [seen.fault.split(":")[0] if seen.fault else None for seen in curve] == [None, kind, None]
     assert len(kept) == 1
     assert all(value.isfinite().all() for value in kept[0].values())

@@ -16,7 +16,7 @@ from arena.race.gan_monitor import train_gan
 from arena.race.judging import Case, judge_case, load_detector
 from arena.race.layout import Bank
 from arena.race.phases.forge import load_generator
-from arena.race.phases.respond import pool_loss
+from arena.race.phases.respond import detector_loss
 from arena.race.phases.retrain import LoopReals, begin, with_replay
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
@@ -150,9 +150,9 @@ def test_what_stops_the_detectors_of_a_branch_trained_none_in_its_origin(run: Pa
 
 def test_3_the_verdict_reads_fresh_judges_that_no_generator_was_told_of(finished: Race):
     """No pool ever holds a judge: what presses on the generator is loaded from the loop's detectors alone."""
-    pressure = pool_loss(finished, 1)
-    assert pressure is not None
-    assert {(m.technique, m.round) for m in pressure.detectors} == {
+    loss = detector_loss(finished, 1)
+    assert loss is not None
+    assert {(m.technique, m.round) for m in loss.detectors} == {
         (technique, r) for technique in ("cnn", "dct", "spectrum") for r in (0, 1)
     }
 
@@ -161,21 +161,21 @@ def test_6_no_pressure_without_access(run: Path, finished: Race):
     for overrides, told in ((("access=none",), set()), (("access.held_out=[cnn,dct]",), {"spectrum"})):
         race = tiny_arena(run.with_name("none" if not told else "held_out"), *overrides)
         assert {t for t in race.members if race.told(t)} == told
-    assert pool_loss(tiny_arena(run, "access=none"), 1) is None
+    assert detector_loss(tiny_arena(run, "access=none"), 1) is None
 
 
 def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
     """Weights and buffers, batch normalisation's included, are after a response what they were before."""
-    pressure = pool_loss(finished, 1)
-    assert pressure is not None
+    loss = detector_loss(finished, 1)
+    assert loss is not None
     before = {
         (member, name): value.clone()
-        for member, detector in pressure.detectors.items()
+        for member, detector in loss.detectors.items()
         for name, value in detector.state_dict().items()
     }
     source = finished.folder(1) / "gan"
-    train_gan(finished, quiet(), 1, source, tmp_path / "partial", tmp_path / "target", 64, pressure)
-    for member, detector in pressure.detectors.items():
+    train_gan(finished, quiet(), 1, source, tmp_path / "partial", tmp_path / "target", 64, loss)
+    for member, detector in loss.detectors.items():
         for name, value in detector.state_dict().items():
             assert torch.equal(value, before[member, name]), (member, name)
 

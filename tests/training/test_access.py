@@ -28,7 +28,7 @@ def access(name, held_out=()) -> Access:
 
 @pytest.mark.parametrize(("name", "held_out", "differentiable", "told"), TOLD)
 def test_who_is_told(name, held_out, differentiable, told):
-    assert access(name, held_out).told("cnn", differentiable) is told
+    assert access(name, held_out).attacks("cnn", differentiable) is told
 
 
 def test_placebo_is_white_box_but_for_the_reals_and_only_it_trains_on_the_generators():

@@ -9,7 +9,7 @@ from arena.imaging.evidence import Evidence
 from arena.training.attack import Fool, Match, Member, Pool, PoolLoss
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic
-from arena.training.trainer import step_loader
+from arena.training.machine import step_loader
 from tests.detectors.planted import CPU, build
 
 TECHNIQUES = ["cnn", "dct", "spectrum"]
@@ -60,10 +60,10 @@ def test_it_is_the_objective_of_the_logits_of_those_drawn():
 def test_fakes_are_compared_with_the_reals_of_the_same_detector():
     pool, match = detectors(), Match(weight=0.7)
     fakes = batch(requires_grad=False)
-    pressure = press(pool, 1, match)
+    detector_loss = press(pool, 1, match)
     (member,) = Pool("all", 1).draw(list(pool), rng(derive_seed(3, "pool")))
-    expected = match(pool[member].eval()(fakes)[None], pressure.real_logits[member][None])
-    torch.testing.assert_close(pressure(fakes, rng(3)), expected)
+    expected = match(pool[member].eval()(fakes)[None], detector_loss.real_logits[member][None])
+    torch.testing.assert_close(detector_loss(fakes, rng(3)), expected)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
@@ -80,20 +80,20 @@ def test_the_gradient_reaches_the_fakes_and_no_parameter(technique):
 
 def test_no_buffer_changes_though_the_module_above_is_put_in_training_mode():
     pool = detectors()
-    pressure = press(pool, 3, Fool(1.0))
+    detector_loss = press(pool, 3, Fool(1.0))
     before = tensors(pool)
-    above = torch.nn.ModuleDict({"pressure": pressure})
+    above = torch.nn.ModuleDict({"detector_loss": detector_loss})
     stream = rng()
     for _ in range(20):
         above.train()
-        pressure(batch(), stream).backward()
+        detector_loss(batch(), stream).backward()
     assert not any(detector.training for detector in pool.values())
     after = tensors(pool)
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
 def test_a_whole_response_leaves_the_attacked_detectors_as_they_were_and_moves_the_generator():
-    def respond(pressure):
+    def respond(detector_loss):
         torch.manual_seed(0)
         generator = DcganGenerator(resolution=8, channels=1, levels=17, width=16, z_dim=6)
         gan = GanTraining(
@@ -104,11 +104,11 @@ def test_a_whole_response_leaves_the_attacked_detectors_as_they_were_and_moves_t
             reals=torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=rng(1)),
             batch=8,
             seed=1,
-            pressure=pressure,
+            detector_loss=detector_loss,
         )
         pl.LightningModule.train(gan)
         CPU.fit(gan, step_loader(0, 6))
-        assert pressure is None or gan.step == 6
+        assert detector_loss is None or gan.step == 6
         return torch.cat([parameter.detach().flatten() for parameter in generator.parameters()])
 
     pool = detectors()
@@ -124,8 +124,8 @@ def test_a_step_asks_as_many_as_the_sample_and_in_time_everyone():
     pool = detectors()
     for member, detector in pool.items():
         detector.register_forward_hook(lambda *_, member=member: asked.append(member))
-    pressure = press(pool, 2, Fool(1.0))
+    detector_loss = press(pool, 2, Fool(1.0))
     for step in range(1, 31):
-        pressure(batch(requires_grad=False), rng(step))
+        detector_loss(batch(requires_grad=False), rng(step))
         assert len(asked) == 2 * step
     assert set(asked) == set(pool)

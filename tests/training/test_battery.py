@@ -12,7 +12,7 @@ from arena.detectors.base import Detector, Examples, FittedDetector, LearnedDete
 from arena.detectors.gallery import Gallery, Labelled, score, score_all
 from arena.detectors.heads.head import Head, Sample
 from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining
-from arena.training.trainer import step_loader
+from arena.training.machine import step_loader
 from tests.detectors.planted import CPU, EVIDENCE, build, digits, train, train_all
 
 EVERY = pytest.mark.parametrize("technique", ["cnn", "dct", "spectrum", "forest"])

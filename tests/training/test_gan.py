@@ -42,7 +42,7 @@ def build(
     make: Callable[[], TrainableGenerator] = style,
     loss: GanLoss | None = None,
     discriminator: nn.Module | None = None,
-    pressure: DetectorLoss | None = None,
+    detector_loss: DetectorLoss | None = None,
     seed: int = 1,
     augmentation: Augmentation | None = None,
 ) -> GanTraining:
@@ -56,7 +56,7 @@ def build(
         reals=REALS,
         batch=4,
         seed=seed,
-        pressure=pressure,
+        detector_loss=detector_loss,
         augmentation=augmentation,
         log_every=2,
     )
@@ -87,7 +87,7 @@ def differing(a: dict[str, Tensor], b: dict[str, Tensor]) -> set[str]:
 
 
 class Darker(nn.Module):
-    """A pressure with a constant gradient on every pixel, and a little randomness from the step's stream."""
+    """A detector loss with a constant gradient on every pixel, and a little randomness from the step's stream."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,15 +112,15 @@ class Darker(nn.Module):
 def test_a_resumed_phase_is_bit_for_bit_the_uninterrupted_one(
     make: Callable[[], TrainableGenerator], loss: GanLoss, augmentation: Augmentation | None, tmp_path: Path
 ) -> None:
-    whole = build(make, loss, pressure=Darker(), augmentation=augmentation)
+    whole = build(make, loss, detector_loss=Darker(), augmentation=augmentation)
     fit(whole, 0, 7)
     if augmentation is not None:  # its state has moved, or the rest would prove nothing of it
         assert whole.augmenter.probability != augmentation.probability
 
-    first = build(make, loss, pressure=Darker(), augmentation=augmentation)
+    first = build(make, loss, detector_loss=Darker(), augmentation=augmentation)
     fit(first, 0, 3)
     first.save(tmp_path)
-    second = build(make, loss, pressure=Darker(), augmentation=augmentation)
+    second = build(make, loss, detector_loss=Darker(), augmentation=augmentation)
     for parameter in [*second.generator.parameters(), *second.discriminator.parameters(), *second.ema.parameters()]:
         nn.init.normal_(parameter)
     second.load(tmp_path)
@@ -198,16 +198,16 @@ def test_the_discriminator_sees_both_classes_down_the_same_path(loss: GanLoss) -
 
 
 def test_pressure_reaches_the_generator_and_nothing_else() -> None:
-    pressure = Darker()
-    free, pressed = build(), build(pressure=pressure)
+    detector_loss = Darker()
+    free, pressed = build(), build(detector_loss=detector_loss)
     fit(free, 0, 1)
     fit(pressed, 0, 1)
     moved = differing(weights(free), weights(pressed))
     assert any(name.startswith("generator.") for name in moved)
     assert any(name.startswith("ema.") for name in moved)
     assert not any(name.startswith("discriminator.") for name in moved)
-    assert pressure.opinion.grad is None
-    assert torch.equal(pressure.opinion.data, torch.ones(()))
+    assert detector_loss.opinion.grad is None
+    assert torch.equal(detector_loss.opinion.data, torch.ones(()))
     # Its gradient has the sign it should have.
     fit(pressed, 1, 40)
     dark, light = (training.generator(torch.randn(16, 6)).mean() for training in (pressed, free))
@@ -215,9 +215,9 @@ def test_pressure_reaches_the_generator_and_nothing_else() -> None:
 
 
 def test_each_step_has_a_stream_of_its_own() -> None:
-    pressure = Darker()
-    fit(build(pressure=pressure), 0, 3)
-    assert len(set(pressure.seen)) == 3
+    detector_loss = Darker()
+    fit(build(detector_loss=detector_loss), 0, 3)
+    assert len(set(detector_loss.seen)) == 3
 
 
 def test_the_average_follows_and_stays_in_eval_mode() -> None:

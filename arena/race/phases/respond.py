@@ -12,20 +12,20 @@ from arena.training.attack import PoolLoss
 
 
 def respond(race: Race, book: RecordBook, progress: Progress, round_index: int, player: str) -> PhaseOutput:
-    """Train G_round by its GAN loss and by the pressure of the pool, for the budget every condition has.
+    """Train G_round by its GAN loss and by the detector loss of the pool, for the budget every condition has.
 
     Generator, discriminator, EMA and optimizer state carry over from round to round.
     """
     images = race.schedule.response_images
     source, target = race.folder(round_index) / "gan", race.folder(round_index + 1) / "gan"
     partial = race.run / "checkpoints" / "partial"
-    pressure = pool_loss(race, round_index)
-    curve = train_gan(race, progress, round_index, source, partial, target, images, pressure)
+    loss = detector_loss(race, round_index)
+    curve = train_gan(race, progress, round_index, source, partial, target, images, loss)
     return PhaseOutput([*curve], images)
 
 
-def pool_loss(race: Race, round_index: int) -> PoolLoss | None:
-    """The pressure of the detectors a response to this round may know; None where it may know none."""
+def detector_loss(race: Race, round_index: int) -> PoolLoss | None:
+    """The loss of the detectors that a response to this round may attack. None without any."""
     told = [technique for technique in race.members if race.told(technique)]
     members = race.pool.members(told, round_index)
     if not members:

@@ -39,7 +39,7 @@ def warm_up(race: Race, book: RecordBook, progress: Progress, round_index: int, 
     with FileLock(cached.with_suffix(".lock")):
         if not (cached / "done").exists():
             images = race.schedule.warm_up_images
-            train_gan(race, progress, round_index, None, cached.with_suffix(".partial"), cached, images, pressure=None)
+            train_gan(race, progress, round_index, None, cached.with_suffix(".partial"), cached, images, None)
         else:
             progress.say(f"warm-up taken from {cached}")
     shutil.copytree(cached, race.folder(0) / "gan", dirs_exist_ok=True)

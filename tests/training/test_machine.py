@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.core.errors import ArenaError
-from arena.training.trainer import Machine, step_loader
+from arena.training.machine import Machine, step_loader
 from tests.detectors.planted import CPU
 
 
