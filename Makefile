@@ -2,26 +2,35 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The tested versions, except where CONSTRAINTS= says to take what the ranges of pyproject.toml admit.
+# Install the tested versions. CONSTRAINTS= (empty) takes what the ranges of pyproject.toml admit.
 CONSTRAINTS ?= -c constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(CONSTRAINTS)
+# The tests are small: one process per core, one thread per process.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
-.PHONY: race test lint format clean
+.PHONY: race test test-fast lint pytest format clean
 
-race: $(VENV)/installed ## the default race; says where its report and figures are
-	$(BIN)/python -m arena $(ARGS)
+race: $(VENV)/installed ## run the default race; prints where its report and figures are
+	$(BIN)/arena $(ARGS)
 
-test: $(VENV)/tested ## lint, types and the whole suite
+test: lint pytest ## lint, types and the whole test suite
+
+test-fast: lint $(VENV)/tested ## lint, types and the tests that take under two minutes in all
+	$(PYTEST) -m "not slow"
+
+lint: $(VENV)/tested ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto # small tests: a process a core, a thread a process
 
-format: $(VENV)/tested ## put the code into the form `make test` asks for
+pytest: $(VENV)/tested ## the whole test suite
+	$(PYTEST)
+
+format: $(VENV)/tested ## format the code as `make lint` requires
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
+clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
