@@ -37,7 +37,7 @@ def built(tmp_path, monkeypatch):
 
 
 def test_every_file_of_the_page_is_tried_here():
-    parts = ("detectors/residual", "generators/noise", "data/tiles")
+    parts = ("detectors/techniques/residual", "generators/noise", "data/tiles")
     leaves = ("detector/residual", "generator/noise", "data/tiles")
     assert set(FILES) == {*(f"arena/{part}.py" for part in parts), *(f"conf/{leaf}.yaml" for leaf in leaves)}
     assert len(FILES) == len(re.findall(r"^```\w+$", PAGE, re.MULTILINE))
