@@ -1,6 +1,8 @@
 """Run ``python -m arena``, the same program as the command ``arena``."""
 
-from arena.cli import main
+import sys
+
+from arena.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

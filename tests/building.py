@@ -1,10 +1,12 @@
 """Arenas for tests: composed and built as the command line does, and smaller than ``experiment=smoke``."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from arena.cli.main import main
 from arena.config.compose import CONF
 from arena.config.schema import ArenaConfig, register
 from arena.race.build import build_race
@@ -44,3 +46,8 @@ def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Race:
     """An arena whose whole race takes a few seconds."""
     size = ["generator.width=8"] if generator in ("style", "dcgan") else []
     return arena_in(run, *TINY, f"generator={generator}", *size, *overrides)
+
+
+def command(name: str) -> Callable[[Sequence[str]], int]:
+    """A subcommand of ``arena``, which returns its exit code."""
+    return lambda arguments: main([name, *arguments])

@@ -1,1 +1,1 @@
-"""How fast this machine trains, samples and renders, beside a plain textbook port of StyleGAN2-ADA's networks."""
+"""Speed of this machine: training steps and sampling of a generator, and the cost of a battery."""

@@ -1,11 +1,12 @@
-"""What a battery costs on this machine: each technique alone, and all of them in one pass."""
+"""Measure the cost of a battery on this machine: each technique alone, and all of them in one pass."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
 from arena.detectors.base import Detector
 from arena.detectors.gallery import Gallery, score_all
@@ -16,19 +17,19 @@ from arena.race.race import Race
 from arena.training.battery import train_battery
 
 SCORED = 512
-"""Images in the pass that is timed, or as many as there are."""
+"""Most images of a timed scoring pass."""
 PASSES = 3
-"""Of scoring; the fastest counts, since what disturbs only slows."""
+"""Scoring passes. The fastest counts, since disturbances only slow."""
 
 
 @dataclass(frozen=True)
 class TechniqueCost:
-    """Of one technique, or of several in one pass.
+    """Cost of one technique, or of several in one pass.
 
     Args:
         parameters: that learn by gradient.
-        train_seconds: of one fold's judge with its whole budget, its features included.
-        scored: images a second, from uint8 to logits.
+        train_seconds: of the judge of one fold with its whole budget, features included.
+        scored: images per second, from uint8 to logits.
     """
 
     parameters: int
@@ -38,12 +39,12 @@ class TechniqueCost:
 
 @dataclass(frozen=True)
 class BatteryCosts:
-    """Every technique alone, and all of them together.
+    """Costs of every technique alone, and of all of them together.
 
     Args:
         alone: by technique.
         together: in one pass.
-        left_out: why others do not apply.
+        left_out: reasons of the techniques that do not apply.
     """
 
     alone: dict[str, TechniqueCost]
@@ -52,28 +53,28 @@ class BatteryCosts:
 
     @property
     def training_saved(self) -> float:
-        """Share of the separate trainings' time that one pass saves."""
+        """Share of the separate training time that one pass saves."""
         return 1 - self.together.train_seconds / sum(cost.train_seconds for cost in self.alone.values())
 
     @property
     def scoring_saved(self) -> float:
-        """Share of the separate passes' time that one pass of scoring saves."""
+        """Share of the separate scoring time that one pass saves."""
         return 1 - (1 / self.together.scored) / sum(1 / cost.scored for cost in self.alone.values())
 
 
 def battery_costs(race: Race) -> BatteryCosts:
-    """Train and score on reals of both labels: only the clock is read."""
+    """Train and score on reals of both labels, and time it."""
     forged = Oracle(**race.shape).forge(race.bank.counts, race.seed_of("bench"), race.generator_reals)
     bank = Bank.of(forged, race.data.levels)
-    together = _cost(race, bank, list(race.members))
+    before = _cost(race, bank, list(race.members))
     alone = {technique: _cost(race, bank, [technique]) for technique in race.members}
-    again = _cost(race, bank, list(race.members))  # before and after, so that a change of pace favours neither
-    mean = TechniqueCost(
-        together.parameters,
-        (together.train_seconds + again.train_seconds) / 2,
-        2 / (1 / together.scored + 1 / again.scored),
+    after = _cost(race, bank, list(race.members))  # a steady change of pace favours neither
+    together = TechniqueCost(
+        before.parameters,
+        (before.train_seconds + after.train_seconds) / 2,
+        2 / (1 / before.scored + 1 / after.scored),
     )
-    return BatteryCosts(alone, mean, race.left_out)
+    return BatteryCosts(alone, together, race.left_out)
 
 
 def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
@@ -93,15 +94,39 @@ def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
         machine=race.machine,
     )
     seconds = time.perf_counter() - start
-    parameters = sum(p.numel() for its in detectors.values() for p in its.parameters() if p.requires_grad)
-    return TechniqueCost(parameters, seconds, _images_a_second(race, detectors))
+    parameters = sum(p.numel() for detector in detectors.values() for p in detector.parameters() if p.requires_grad)
+    return TechniqueCost(parameters, seconds, _images_per_second(race, detectors))
 
 
-def _images_a_second(race: Race, detectors: Mapping[str, Detector]) -> float:
+def _images_per_second(race: Race, detectors: Mapping[str, Detector]) -> float:
     images = torch.cat([race.judge_reals.images, race.generator_reals.images])[:SCORED]
-    paces = []
+    rates = []
     for _ in range(PASSES):
         start = time.perf_counter()
         score_all(detectors, Gallery(images, race.evidence, race.machine.device))
-        paces.append(len(images) / (time.perf_counter() - start))
-    return float(np.max(paces))
+        rates.append(len(images) / (time.perf_counter() - start))
+    return max(rates)
+
+
+def battery_table(costs: BatteryCosts) -> Table:
+    """Tabulate the techniques, one row each, and the one pass of all in the last row."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("technique")
+    for name in ("parameters", "train s", "scored images/s"):
+        table.add_column(name, justify="right")
+    for name, cost in {**costs.alone, "all in one pass": costs.together}.items():
+        table.add_row(name, f"{cost.parameters:,}", f"{cost.train_seconds:.2f}", f"{cost.scored:,.0f}")
+    return table
+
+
+def battery_notes(costs: BatteryCosts) -> list[str]:
+    """Return the savings of one pass and the techniques left out, one line each."""
+    alone = sum(cost.train_seconds for cost in costs.alone.values())
+    separate = 1 / sum(1 / cost.scored for cost in costs.alone.values())
+    return [
+        f"trained apart {alone:.1f} s, in one pass {costs.together.train_seconds:.1f} s: "
+        f"{costs.training_saved:.0%} saved",
+        f"scored apart {separate:,.0f} images/s, in one pass {costs.together.scored:,.0f}: "
+        f"{costs.scoring_saved:.0%} of the time saved",
+        *(f"left out: {name} {reason}" for name, reason in costs.left_out.items()),
+    ]

@@ -1,128 +1,101 @@
-"""Training steps of a GAN, in a bare loop or under Lightning."""
+"""Time the training steps of a GAN, in a bare loop or under Lightning's Trainer."""
 
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import NamedTuple, cast
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 
-from arena.bench.cells import TEXTBOOK, Cell
-from arena.bench.job import Job, Pace, clock, since, timed
-from arena.generators.base import TrainableGenerator
-from arena.imaging.evidence import Evidence
 from arena.training.gan import GanTraining
-from arena.training.losses import Logistic, PenalisedLoss, Relativistic
 from arena.training.machine import Machine, step_loader
 
-REALS = 1024
-LONGEST_BLOCK = 12
-"""Training steps timed in one go; shorter than the interval of any lazy penalty."""
+
+class Pace(NamedTuple):
+    """Seconds per unit of work: by the clock, and of processor time (all threads together)."""
+
+    seconds: float
+    processor: float
 
 
-class Training(Job):
-    """Steps of a GAN on images of noise, which cost what others do.
+def clock(device: torch.device) -> tuple[float, float]:
+    """Return time and processor time, once the device has finished its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter(), time.process_time()
 
-    Steps with a lazy penalty and steps without are timed apart and averaged in proportion, so that a short visit is
-    worth a whole interval.
+
+def since(start: tuple[float, float], units: int, device: torch.device) -> Pace:
+    """Return the pace of units of work that began at that reading of the clock."""
+    return Pace(*((b - a) / units for a, b in zip(start, clock(device), strict=True)))
+
+
+def timed(work: Callable[[], object], units: int, device: torch.device) -> Pace:
+    """Return the pace of work that consists of so many units."""
+    start = clock(device)
+    work()
+    return since(start, units, device)
+
+
+class TrainingLoop(ABC):
+    """Runs steps of a GAN and times them.
+
+    Args:
+        gan: on its device.
+        machine: device and precision.
     """
 
-    module: ClassVar[type[GanTraining]] = GanTraining
-
-    def __init__(
-        self, cell: Cell, generator: TrainableGenerator, resolution: int, batch: int, machine: Machine
-    ) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            discriminator = generator.discriminator(resolution)
-        self.machine, self.batch = machine, batch
-        self.interval = 1 if cell.variant == "relativistic" else Logistic.interval
-        loss: PenalisedLoss = Relativistic() if cell.variant == "relativistic" else Logistic()
-        self.parameters = _count(generator), _count(discriminator)
-        rng = torch.Generator().manual_seed(0)
-        shape = (REALS, generator.channels, resolution, resolution)
-        self.gan = self.module(
-            generator=generator,
-            discriminator=discriminator,
-            loss=loss,
-            evidence=Evidence(levels=256),
-            reals=torch.randint(256, shape, generator=rng, dtype=torch.uint8),
-            batch=batch,
-            seed=0,
-            log_every=10**9,  # nothing to log to
-        )
-        if cell.name == TEXTBOOK or cell.variant == "contiguous":
-            for parameter in self.gan.parameters():
-                parameter.data = parameter.data.contiguous()
-        if cell.variant == "compiled":
-            _compile(self.gan)
-        self.gan.to(machine.device)
+    def __init__(self, gan: GanTraining, machine: Machine) -> None:
+        self.gan, self.machine = gan, machine
 
     @abstractmethod
     def run(self, first: int, n: int) -> Pace:
-        """Take ``n`` steps, the first of that number, and say what a step took."""
-
-    def visit(self, seconds: float) -> Pace:
-        """One step with a penalty where penalties are lazy, and as many without as there is time for."""
-        stop = time.perf_counter() + seconds
-        penalised = self.run(self.interval, 1) if self.interval > 1 else None
-        blocks, paces, n = list[int](), list[Pace](), 1
-        while not blocks or time.perf_counter() < stop:
-            blocks.append(n)
-            paces.append(self.run(2, n))
-            n = min(LONGEST_BLOCK, max(1, int((stop - time.perf_counter()) / paces[-1].seconds)))
-        step = np.average(paces, axis=0, weights=blocks)
-        if penalised is not None:
-            step = step + (np.array(penalised) - step) / self.interval
-        return Pace(*(step / self.batch).tolist())
+        """Take ``n`` steps, the first of that number, and return the pace of a step."""
 
 
-class Bare(GanTraining):
-    """GanTraining's step without a Trainer: its own optimizers, plain backward."""
+class BareGanTraining(GanTraining):
+    """The same training step without a Trainer: plain optimizers and a plain backward pass."""
 
     def optimizers(self, use_pl_optimizer: bool = True) -> list[LightningOptimizer]:  # type: ignore[override]
-        """Those of torch, which have the two methods a step calls."""
+        """Return torch's optimizers, which have the methods that a step calls."""
         if not hasattr(self, "_own"):
             self._own = self.configure_optimizers()
         return cast(list[LightningOptimizer], self._own)
 
     def manual_backward(self, loss: Tensor, *args: object, **kwargs: object) -> None:
-        """What Lightning does, and nothing around it."""
+        """Run the backward pass alone."""
         loss.backward()
 
 
-class BareLoop(Training):
-    """Steps in a loop of their own, under autocast for bf16."""
-
-    module = Bare
+class BareLoop(TrainingLoop):
+    """A loop over the steps of a ``BareGanTraining``, under autocast for bf16."""
 
     def run(self, first: int, n: int) -> Pace:
-        """One after the other."""
+        """Time the loop as a whole."""
         self.gan.step = first
         return timed(lambda: [self._step(k) for k in range(n)], n, self.machine.device)
 
     def _step(self, tick: int) -> None:
-        # A region each: autocast remembers the weights it has cast until the end of one.
+        # One region per step, because autocast keeps cast weights until the end of a region.
         with torch.autocast(self.machine.device.type, torch.bfloat16, enabled=self.machine.precision == "bf16"):
             self.gan.training_step(tick)
 
 
-class LightningLoop(Training):
-    """The same steps in one ``fit`` of a fresh Trainer, timed from the start of one batch to another's."""
+class LightningLoop(TrainingLoop):
+    """The same steps in one ``fit`` of a fresh Trainer, timed from the start of one batch to that of another."""
 
     def run(self, first: int, n: int) -> Pace:
-        """One step before them, which makes what Adam remembers, and one after are not timed."""
+        """Run one more step before them, which creates the state of Adam, and one after. Neither is timed."""
         self.gan.step = first - 1
-        watch = _Watch(n, self.machine.device)
-        self.machine.fit(self.gan, step_loader(0, n + 2), callbacks=[watch])
-        return watch.pace
+        timer = _BatchTimer(n, self.machine.device)
+        self.machine.fit(self.gan, step_loader(0, n + 2), callbacks=[timer])
+        return timer.pace
 
 
-class _Watch(pl.Callback):
+class _BatchTimer(pl.Callback):
     """Times the n batches after the first."""
 
     pace: Pace
@@ -133,35 +106,8 @@ class _Watch(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
-        """The clock, at both ends."""
+        """Read the clock before the first and after the last of them."""
         if batch_idx == 1:
             self.start = clock(self.device)
         elif batch_idx == 1 + self.n:
             self.pace = since(self.start, self.n, self.device)
-
-
-class _Penalised(nn.Module):
-    """A compiled discriminator, but for penalties: what ``torch.compile`` makes cannot be differentiated twice."""
-
-    def __init__(self, discriminator: nn.Module) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-        self.compiled = cast(Callable[[Tensor], Tensor], torch.compile(discriminator))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,); images a gradient is taken to are a leaf of the graph."""
-        return (self.discriminator if images.is_leaf and images.requires_grad else self.compiled)(images)
-
-
-def _compile(gan: GanTraining) -> None:
-    """The discriminator as a whole, and the generator layer by layer, since noise is drawn between them."""
-    # Layers of one class share their code, and every width and side is a version of it: the default of 8 is too few.
-    torch._dynamo.config.recompile_limit = 64
-    for child in gan.generator.children():
-        for layer in child if isinstance(child, nn.ModuleList) else [child]:
-            layer.compile()
-    gan.discriminator = _Penalised(gan.discriminator)
-
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

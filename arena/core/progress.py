@@ -168,8 +168,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def for_stdout() -> Console:
-    """Colours and the width of the terminal where there is one; plain text of 120 columns in a file or a pipe."""
-    return Console() if sys.stdout.isatty() else Console(width=120, color_system=None, highlight=False)

@@ -1,11 +1,14 @@
 """Lay out a W&B project for the races of a team."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
-import wandb_workspaces.reports.v2 as panels
-import wandb_workspaces.workspaces as workspaces
-from wandb_workspaces.reports.v2.interface import PanelTypes
+from arena.core.errors import ArenaError, first_line
+
+if TYPE_CHECKING:
+    from wandb_workspaces.reports.v2.interface import PanelTypes
+    from wandb_workspaces.workspaces import Workspace
 
 Kind = Literal["lines", "bars", "points", "pictures", "table"]
 
@@ -50,6 +53,8 @@ COLUMNS = (
 """Of the list of runs, after their names: figures of the summary."""
 
 _SHARE = (0.0, 1.0)
+TIMEOUT = 5
+"""Seconds to wait for the check of the API key."""
 
 LAYOUT = (
     DashboardSection(
@@ -153,14 +158,52 @@ LAYOUT = (
 )
 
 
-def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
-    """The documented layout, not yet saved; W&B is asked for nothing.
+def layout_lines() -> Iterator[str]:
+    """Yield the layout as text, one line per panel."""
+    yield f"columns: {', '.join(COLUMNS)}"
+    for section in LAYOUT:
+        yield section.name
+        for panel in section.panels:
+            axis = f" over {panel.axis}" if panel.kind == "lines" else ""
+            yield f"  {panel.title}: {panel.kind} of {', '.join(panel.metrics)}{axis}"
+
+
+def create_view(entity: str, project: str, name: str) -> str:
+    """Create a view with the layout on W&B, and return its address.
+
+    Args:
+        entity: user or team on W&B.
+        project: the ``logger.project`` of the races.
+        name: of the view.
+
+    Raises:
+        ArenaError: without wandb-workspaces, without an API key, or if W&B refuses the view.
+    """
+    import wandb
+
+    try:
+        view = workspace(entity, project, name)
+    except ImportError as error:
+        raise ArenaError('wandb-workspaces: not installed (pip install "arena-race[dashboard]")') from error
+    try:
+        wandb.setup(settings=wandb.Settings(silent=True))
+        if not wandb.login(prompt=False, timeout=TIMEOUT):
+            raise ConnectionError("no API key: `wandb login` stores one")
+        return view.save().url
+    except Exception as error:  # W&B's client and server raise errors of many types
+        raise ArenaError(f"W&B did not create the view: {first_line(error)}") from error
+
+
+def workspace(entity: str, project: str, name: str) -> "Workspace":
+    """Return the layout as a view that is not saved yet. W&B is not contacted.
 
     Args:
         entity: user or team on W&B.
         project: on W&B, the ``logger.project`` of its races.
         name: of the saved view.
     """
+    from wandb_workspaces import workspaces
+
     sections = []
     for section in LAYOUT:
         rows = -(-len(section.panels) // section.across)
@@ -176,8 +219,10 @@ def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
     return workspaces.Workspace(entity=entity, project=project, name=name, sections=sections, runset_settings=runs)
 
 
-def drawn(panel: DashboardPanel) -> PanelTypes:
-    """A panel as W&B's own object."""
+def drawn(panel: DashboardPanel) -> "PanelTypes":
+    """Return a panel as W&B's own object."""
+    import wandb_workspaces.reports.v2 as panels
+
     low, high = panel.within or (None, None)
     match panel.kind:
         case "lines":

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from arena.race.race import Race
-from arena.tracking.command import in_words, main
-from arena.tracking.dashboard import COLUMNS, LAYOUT, DashboardPanel, workspace
+from arena.tracking.dashboard import COLUMNS, LAYOUT, DashboardPanel, layout_lines, workspace
+from tests.building import command
 from tests.offline import OfflineRun, offline_runs
+
+main = command("dashboard")
 
 PANELS = [pytest.param(panel, id=f"{section.name}: {panel.title}") for section in LAYOUT for panel in section.panels]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
@@ -107,7 +109,7 @@ def test_the_document_says_what_the_script_lays_out():
 
 def test_a_dry_run_prints_the_layout_and_asks_nobody(capsys):
     assert main(["--entity", "team", "--dry-run"]) == 0
-    assert capsys.readouterr().out.splitlines() == [*in_words()]
+    assert capsys.readouterr().out.splitlines() == [*layout_lines()]
 
 
 def test_without_a_key_one_line(tmp_path, monkeypatch, capfd):
@@ -118,7 +120,7 @@ def test_without_a_key_one_line(tmp_path, monkeypatch, capfd):
     assert main(["--entity", "team"]) == 2
     said = capfd.readouterr()
     assert said.out == ""
-    assert said.err.splitlines() == ["error: W&B did not create the view: no API key: `wandb login` stores one"]
+    assert said.err.splitlines() == ["arena: W&B did not create the view: no API key: `wandb login` stores one"]
 
 
 def test_without_the_extra_one_line(monkeypatch, capfd):
@@ -146,7 +148,7 @@ def test_a_refusal_of_wandb_is_one_line(monkeypatch, capfd):
     monkeypatch.setattr(wandb, "login", lambda **_: True)
     monkeypatch.setattr(workspaces.Workspace, "save", refuse)
     assert main(["--entity", "team"]) == 2
-    assert capfd.readouterr().err.splitlines() == ["error: W&B did not create the view: 403"]
+    assert capfd.readouterr().err.splitlines() == ["arena: W&B did not create the view: 403"]
 
 
 def test_it_needs_no_torch():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from arena.cli import _labels
+from arena.cli.race import tracking_labels
 from arena.config.compose import CONF
 from arena.config.schema import register
 
@@ -16,7 +16,7 @@ def hydra(*overrides):
 
 
 def test_a_race_is_grouped_by_its_experiment_and_tagged_by_its_options():
-    found = _labels(hydra("experiment=smoke", "access=placebo", "data=portraits"), Path("runs/one"), "placebo")
+    found = tracking_labels(hydra("experiment=smoke", "access=placebo", "data=portraits"), Path("runs/one"), "placebo")
     assert (found.name, found.group, found.job_type) == ("one", "smoke", "placebo")
     assert found.tags == [
         *("access=placebo", "data=portraits", "generator=style", "battery=tiny", "objective=fool", "pool=all")
@@ -25,6 +25,6 @@ def test_a_race_is_grouped_by_its_experiment_and_tagged_by_its_options():
 
 def test_the_races_of_a_sweep_are_a_group_and_named_apart():
     member = hydra("access=none", "seed=2", "logger=online", "hydra.job.num=5")
-    found = _labels(member, Path("runs/default/monday-sweep/5"), "none")
+    found = tracking_labels(member, Path("runs/default/monday-sweep/5"), "none")
     assert found.name == "5 access=none seed=2"
     assert found.group == "default/monday-sweep"

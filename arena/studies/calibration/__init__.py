@@ -1,1 +1,1 @@
-"""The instrument on controls whose outcome is known, many times over (rule of evidence 7)."""
+"""Calibration of the instrument: controls of known outcome, judged many times over (rule of evidence 7)."""

@@ -1,40 +1,34 @@
-"""What was found of one technique in one trial: a line of the study's file."""
+"""Outcome of one technique in one trial: a line of the study's file."""
 
-import csv
-from collections.abc import Iterable, Iterator
-from io import StringIO
-from pathlib import Path
-from typing import NamedTuple, get_type_hints
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import t
 
-from arena.core.errors import ArenaError
-from arena.core.files import write_atomically
 from arena.metrics.auc import FOLD_DEPENDENCE
 
 CHANCE = 0.5
 
 
 class Outcome(NamedTuple):
-    """A technique's estimate and finding in one trial, and the answer of that trial.
+    """Estimate and finding of one technique in one trial, and the answer of that trial.
 
     Args:
-        arm: of the study, whose data and battery all its trials share.
+        arm: of the study. All its trials share data and battery.
         control: oracle, copycat or planted.
-        artefact: that was planted; "" for none.
-        amplitude: of the artefact, in grey levels of the data; 0 for none.
-        trial: its number, which is every seed of it.
+        artefact: planted artefact, "" for none.
+        amplitude: of the artefact, in grey levels of the data. 0 for none.
+        trial: its number, which is every seed of the trial.
         technique: its name.
-        n_real: reals tested.
-        n_fake: fakes tested.
-        auc: of its fresh judges.
-        of_images: variance that falls with the images.
-        of_reals: the part of it that the reals have, who are in it ``FOLD_DEPENDENCE`` times what DeLong gives them.
-        of_judges: variance that falls with the judges' number.
-        df: degrees of freedom of the two together.
+        n_real: number of reals tested.
+        n_fake: number of fakes tested.
+        auc: mean of the fresh judges.
+        of_images: variance that falls with the number of images.
+        of_reals: the part of ``of_images`` due to reals, counted ``FOLD_DEPENDENCE`` times as DeLong gives it.
+        of_judges: variance that falls with the number of judges.
+        df: degrees of freedom of the two variances together.
         finding: passes, caught, undecided or unfit.
-        needed: test images of each class that would decide, where it is undecided for want of them; else 0.
+        needed: test images per class that would decide an undecided finding. 0 where images are not what is missing.
         answer: of the trial.
     """
 
@@ -55,47 +49,20 @@ class Outcome(NamedTuple):
     needed: int
     answer: str
 
-    def error(self, meetings: float = FOLD_DEPENDENCE) -> float:
-        """Standard error of the AUC: the verdict's; or, where ``meetings`` is 1, were the folds independent."""
-        of_reals = self.of_reals * (1 - meetings / FOLD_DEPENDENCE)
+    @property
+    def key(self) -> tuple[str, str, str, int, int]:
+        """The trial of the study: arm, control, artefact, amplitude and number."""
+        return self.arm, self.control, self.artefact, self.amplitude, self.trial
+
+    def error(self, fold_dependence: float = FOLD_DEPENDENCE) -> float:
+        """Standard error of the AUC. By default that of the verdict; with 1 that of independent folds."""
+        of_reals = self.of_reals * (1 - fold_dependence / FOLD_DEPENDENCE)
         return float(np.sqrt(self.of_images - of_reals + self.of_judges))
 
-    def z(self, meetings: float = FOLD_DEPENDENCE) -> float:
-        """How many standard errors the AUC is from chance."""
-        return (self.auc - CHANCE) / self.error(meetings)
+    def z(self, fold_dependence: float = FOLD_DEPENDENCE) -> float:
+        """Distance of the AUC from 1/2 in standard errors."""
+        return (self.auc - CHANCE) / self.error(fold_dependence)
 
-    def holds_chance(self, confidence: float, meetings: float = FOLD_DEPENDENCE) -> bool:
-        """Whether the two-sided interval holds 1/2."""
-        return abs(self.z(meetings)) <= float(t.isf((1 - confidence) / 2, self.df))
-
-
-COLUMNS = Outcome._fields
-_TYPES = get_type_hints(Outcome)
-
-
-def read(path: Path) -> Iterator[Outcome]:
-    """The lines of a study.
-
-    Raises:
-        ArenaError: where the file is none.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != COLUMNS:
-            raise ArenaError(f"{path}: expected the outcomes of a calibration study, {','.join(COLUMNS)}")
-        for number, row in enumerate(reader, start=2):
-            try:
-                yield Outcome(*(_TYPES[key](cell) for key, cell in zip(COLUMNS, row, strict=True)))
-            except ValueError as error:
-                raise ArenaError(f"{path}: line {number}: expected {','.join(COLUMNS)}") from error
-
-
-def write(path: Path, outcomes: Iterable[Outcome]) -> None:
-    """All lines, whole or not at all."""
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *(map(_cell, outcome) for outcome in outcomes)])
-    write_atomically(path, text.getvalue().encode())
-
-
-def _cell(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    def holds_chance(self, confidence: float, fold_dependence: float = FOLD_DEPENDENCE) -> bool:
+        """Return whether the two-sided interval contains 1/2."""
+        return abs(self.z(fold_dependence)) <= float(t.isf((1 - confidence) / 2, self.df))

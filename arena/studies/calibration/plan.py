@@ -1,22 +1,23 @@
-"""The plan of the study: its arms, and the order of their trials."""
+"""Plan the calibration study: its arms, and the order of their trials."""
 
 from dataclasses import dataclass
 
-from arena.studies.calibration.summary import POWER, STRONG
-
-EXPERIMENT = "experiment=calibration"
+POWER = "judge reals"
+"""Suffix of the arms that measure the power of the oracle. They have too few trials for a distribution of z."""
+STRONG = "checkerboard"
+"""The planted artefact that every trial must catch. Fainter artefacts measure the sensitivity instead."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Trials that differ in nothing but their seeds, which also split the reals and, of portraits, draw the faces.
+    """Trials that differ only in their seeds. The seeds also split the reals and, for portraits, draw the faces.
 
     Args:
-        name: of the arm; arms of one name share data, battery and budgets.
-        overrides: what sets it apart from ``experiment=calibration``.
-        trials: how many.
-        control: whose images are judged.
-        artefact: to plant; None for none.
+        name: of the arm. Arms of one name share data, battery and budgets.
+        overrides: settings of the arm on top of ``experiment=calibration``.
+        trials: number of trials.
+        control: generator whose images are judged: oracle, copycat or planted.
+        artefact: planted artefact, or None.
         amplitude: of the artefact, in grey levels of the data.
     """
 
@@ -28,11 +29,11 @@ class Arm:
     amplitude: int = 0
 
     def of_trial(self, trial: int) -> list[str]:
-        """The overrides of one trial."""
+        """Return the overrides of one trial."""
         seeds = [f"seed={trial}", f"data.seed={trial}"]
         seeds += [f"data.render_seed={trial}"] if "data=portraits" in self.overrides else []
         planted = [f"generator.kind={self.artefact}", f"generator.amplitude={self.amplitude}"] if self.artefact else []
-        return [EXPERIMENT, *self.overrides, *seeds, f"generator={self.control}", *planted]
+        return ["experiment=calibration", *self.overrides, *seeds, f"generator={self.control}", *planted]
 
 
 DIGITS = ("data=digits",)
@@ -40,9 +41,9 @@ PORTRAITS = ("data=portraits", "data.n=3000", "judge.reals=120")
 MANY = ("data=portraits", "data.n=10000")
 JUDGE_REALS = (100, 200, 400, 800, 1600, 3000)
 NULLS, OF_NETWORKS, CONTROLS, POWERS = 100, 20, 6, 6
-"""Trials of an arm: of cheap techniques on reals alone, of networks, of the other controls, of the power."""
+"""Trials per arm: cheap techniques on reals alone, networks on reals alone, other controls, power."""
 LEVELS = 4
-"""Grey levels of the artefact that every trial must catch: on digits of 17; on portraits twice as many, of 256."""
+"""Grey levels of the strong artefact on digits, which have 17. Portraits have 256 and get twice as many."""
 
 ARMS: tuple[Arm, ...] = (
     Arm("digits", DIGITS, NULLS),
@@ -59,6 +60,6 @@ ARMS: tuple[Arm, ...] = (
 
 
 def in_order(arms: tuple[Arm, ...]) -> list[tuple[Arm, int]]:
-    """Every trial, such that a study that stops early has done an equal share of every arm."""
+    """Order the trials so that a study that stops early has done an equal share of every arm."""
     trials = [(arm, trial) for arm in arms for trial in range(arm.trials)]
     return sorted(trials, key=lambda pair: (pair[1] + 0.5) / pair[0].trials)

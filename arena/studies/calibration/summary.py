@@ -1,4 +1,4 @@
-"""What many trials say together: are the z-scores standard normal, do the intervals hold, is the expected found?"""
+"""Summarise many trials: distributions of z, coverage of the intervals, expected and actual findings, as tables."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,47 +7,49 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest, chi2, kstest
 
+from arena.figures.tables import Table, yes
 from arena.metrics.auc import FOLD_DEPENDENCE
 from arena.studies.calibration.outcome import Outcome
+from arena.studies.calibration.plan import POWER, STRONG
 
-POWER = "judge reals"
-"""How the name ends of an arm of the oracle's power: a study of its own, of too few trials for a distribution."""
 CONFIDENCE = 0.95
-"""Of the intervals under test."""
-STRONG = "checkerboard"
-"""The artefact that is planted to be caught in every trial; any other is planted to see how faint may be."""
+"""Level of the intervals under test."""
 SURE = 0.999
-"""Of a bound that an instrument in order breaks by chance alone."""
+"""Level of a bound that a correct instrument exceeds only by chance."""
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """How many of so many trials, with the exact 95% interval of the share (Clopper & Pearson 1934)."""
+    """A count among trials, with the exact 95% interval of the share (Clopper & Pearson 1934).
+
+    >>> Proportion(5, 100).is_at_most(0.05), Proportion(25, 100).is_at_most(0.05)
+    (True, False)
+    """
 
     count: int
     trials: int
 
     @property
     def value(self) -> float:
-        """The share; of no trials it is no number."""
+        """The share. NaN without trials."""
         return self.count / self.trials if self.trials else float("nan")
 
     @property
     def low(self) -> float:
-        """Lower end."""
+        """Lower end of the interval."""
         return float(binomtest(self.count, self.trials).proportion_ci().low)
 
     @property
     def high(self) -> float:
-        """Upper end."""
+        """Upper end of the interval."""
         return float(binomtest(self.count, self.trials).proportion_ci().high)
 
     def agrees_with(self, probability: float) -> bool:
-        """Whether trials of that probability come out so far off, either way, no more rarely than ``1 - SURE``."""
+        """Return whether a two-sided binomial test at level ``1 - SURE`` accepts the probability."""
         return bool(binomtest(self.count, self.trials, probability).pvalue >= 1 - SURE)
 
     def is_at_most(self, probability: float) -> bool:
-        """Whether trials of that probability come out so often no more rarely than ``1 - SURE``."""
+        """Return whether a one-sided binomial test at level ``1 - SURE`` accepts a probability this small."""
         return bool(binomtest(self.count, self.trials, probability, alternative="greater").pvalue >= 1 - SURE)
 
     def __str__(self) -> str:
@@ -55,15 +57,15 @@ class Proportion:
 
 
 @dataclass(frozen=True)
-class Null:
-    """One technique before reals alone, trial after trial, with errors of one kind.
+class NullDistribution:
+    """Results of one technique in all trials on reals alone.
 
     Args:
         arm: of the study.
         technique: its name.
-        z: of every trial, ascending: AUC less 1/2, in standard errors.
-        holding: trials whose 95% interval holds 1/2.
-        caught: trials that caught it.
+        z: AUC less 1/2 in standard errors, of every trial, ascending.
+        holding: trials whose 95% interval contains 1/2.
+        caught: trials that caught the technique.
     """
 
     arm: str
@@ -74,39 +76,39 @@ class Null:
 
     @property
     def p(self) -> float:
-        """Of a Kolmogorov-Smirnov test of z against the standard normal."""
+        """P value of a Kolmogorov-Smirnov test of z against the standard normal."""
         return float(kstest(self.z, "norm").pvalue)
 
     @property
     def deviation(self) -> float:
-        """Of z; 1 is right."""
+        """Standard deviation of z. A correct instrument has 1."""
         return float(np.std(self.z, ddof=1))
 
     @property
     def deviation_interval(self) -> tuple[float, float]:
-        """Its 95% interval, z being normal."""
+        """95% interval of the deviation, for normal z."""
         freedom = len(self.z) - 1
         low, high = chi2.interval(CONFIDENCE, freedom)
         return self.deviation * math.sqrt(freedom / high), self.deviation * math.sqrt(freedom / low)
 
 
-def nulls(outcomes: Iterable[Outcome], meetings: float = FOLD_DEPENDENCE) -> list[Null]:
-    """Every technique before the oracle, arm by arm but for those of its power; of one trial nothing can be said.
+def null_distributions(outcomes: Iterable[Outcome], fold_dependence: float = FOLD_DEPENDENCE) -> list[NullDistribution]:
+    """Group the oracle's trials by arm and technique. Arms of the power and single trials are left out.
 
     Args:
         outcomes: of the study.
-        meetings: 1 for the errors there would be, were the folds independent.
+        fold_dependence: 1 for the errors that independent folds would have.
     """
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for line in outcomes:
         if line.control == "oracle" and not line.arm.endswith(POWER):
             groups.setdefault((line.arm, line.technique), []).append(line)
     return [
-        Null(
+        NullDistribution(
             arm,
             technique,
-            tuple(sorted(line.z(meetings) for line in lines)),
-            Proportion(sum(line.holds_chance(CONFIDENCE, meetings) for line in lines), len(lines)),
+            tuple(sorted(line.z(fold_dependence) for line in lines)),
+            Proportion(sum(line.holds_chance(CONFIDENCE, fold_dependence) for line in lines), len(lines)),
             Proportion(sum(line.finding == "caught" for line in lines), len(lines)),
         )
         for (arm, technique), lines in groups.items()
@@ -114,42 +116,42 @@ def nulls(outcomes: Iterable[Outcome], meetings: float = FOLD_DEPENDENCE) -> lis
     ]
 
 
-def answered(outcomes: Iterable[Outcome], answer: str) -> Proportion:
-    """Trials with that answer."""
-    answers = {(line.arm, line.control, line.artefact, line.amplitude, line.trial): line.answer for line in outcomes}
-    return Proportion(sum(its == answer for its in answers.values()), len(answers))
+def share_of_answers(outcomes: Iterable[Outcome], answer: str) -> Proportion:
+    """Count the trials with that answer."""
+    answers = {line.key: line.answer for line in outcomes}
+    return Proportion(sum(given == answer for given in answers.values()), len(answers))
 
 
-def found(outcomes: Iterable[Outcome], finding: str) -> Proportion:
-    """Findings of that kind among all, of every technique."""
-    lines = list(outcomes)
-    return Proportion(sum(line.finding == finding for line in lines), len(lines))
+def share_of_findings(outcomes: Iterable[Outcome], finding: str) -> Proportion:
+    """Count that finding among those of all techniques and trials."""
+    findings = [line.finding for line in outcomes]
+    return Proportion(findings.count(finding), len(findings))
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """A control, what was expected of it, and what was found; ``holds`` is None where nothing was."""
+    """A control with its expected and its actual result. ``holds`` is None where nothing is expected."""
 
     arm: str
     control: str
     expected: str
-    found: str
+    actual: str
     holds: bool | None
 
 
 def expectations(outcomes: Sequence[Outcome], alpha: float) -> list[Expectation]:
-    """Every control of the study with what it should have shown. Of a faint artefact nothing is expected.
+    """Compare every control of the study with its expected result. Faint artefacts have none.
 
     Args:
         outcomes: of the study.
-        alpha: of the verdict, family-wise over a battery.
+        alpha: family-wise level of the verdict over a battery.
     """
     rows: list[Expectation] = []
     groups: dict[tuple[str, str, str, int], list[Outcome]] = {}
     for line in outcomes:
-        groups.setdefault((line.arm, line.control, line.artefact, line.amplitude), []).append(line)
+        groups.setdefault(line.key[:-1], []).append(line)
     for (arm, control, artefact, amplitude), lines in groups.items():
-        caught, invalid = answered(lines, "caught"), answered(lines, "invalid")
+        caught, invalid = share_of_answers(lines, "caught"), share_of_answers(lines, "invalid")
         if control == "oracle":
             rows.append(Expectation(arm, control, f"caught at most {alpha:.0%}", str(caught), caught.is_at_most(alpha)))
         elif control == "copycat":
@@ -160,3 +162,50 @@ def expectations(outcomes: Sequence[Outcome], alpha: float) -> list[Expectation]
             holds = caught.count == caught.trials if must else None
             rows.append(Expectation(arm, name, "caught" if must else "", f"caught {caught}", holds))
     return rows
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def expected_table(outcomes: Sequence[Outcome], alpha: float) -> Table:
+    """Tabulate every control: one row each."""
+    rows = [
+        [row.arm, row.control, row.expected, row.actual, "" if row.holds is None else yes(row.holds)]
+        for row in expectations(outcomes, alpha)
+    ]
+    return [["arm", "control", "expected", "found", "holds"], *rows]
+
+
+def nulls_table(outcomes: Sequence[Outcome]) -> Table:
+    """Tabulate z and coverage of every technique and arm, the coverage with its 95% interval.
+
+    The last three columns use the errors that independent folds would have.
+    """
+    header = ["arm", "technique", "trials", "mean z", "sd z", "KS p", "coverage", "low", "high", "agrees", "caught"]
+    table = [[*header, "sd z, once", "KS p, once", "coverage, once"]]
+    independent = null_distributions(outcomes, fold_dependence=1)
+    for null, once in zip(null_distributions(outcomes), independent, strict=True):
+        held = null.holding
+        row = [null.arm, null.technique, str(len(null.z))]
+        row += [f"{np.mean(null.z):.2f}", f"{null.deviation:.2f}", f"{null.p:.4f}"]
+        row += [f"{held.value:.3f}", f"{held.low:.3f}", f"{held.high:.3f}", yes(held.agrees_with(CONFIDENCE))]
+        row += [str(null.caught.count), f"{once.deviation:.2f}", f"{once.p:.4f}", f"{once.holding.value:.3f}"]
+        table.append(row)
+    return table
+
+
+def power_table(outcomes: Sequence[Outcome]) -> Table:
+    """Tabulate answers and findings of the oracle by the number of judge reals.
+
+    The median is that of the test images per class that undecided techniques ask for.
+    """
+    table = [["judge reals", "fakes", "trials", "passes_all", "undecided", "caught", "techniques passed", "median n"]]
+    lines = [line for line in outcomes if line.arm.endswith(POWER)]
+    for n in sorted({line.n_real for line in lines}):
+        at = [line for line in lines if line.n_real == n]
+        needed = [line.needed for line in at if line.needed]
+        shares = [share_of_answers(at, answer) for answer in ("passes_all", "undecided", "caught")]
+        median = f"{np.median(needed):.0f}" if needed else ""
+        row = [str(n), str(at[0].n_fake), str(shares[0].trials), *(str(share.count) for share in shares)]
+        table.append([*row, f"{share_of_findings(at, 'passes').value:.2f}", median])
+    return table

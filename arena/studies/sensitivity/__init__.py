@@ -1,1 +1,1 @@
-"""The limit of detection: how faint an artefact each technique still catches."""
+"""Limits of detection: how faint an artefact each technique still catches."""

@@ -1,4 +1,4 @@
-"""Limits of detection, technique by artefact: how faint a trace each still catches."""
+"""Draw the limits of detection of techniques by artefact."""
 
 import math
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from arena.studies.sensitivity.search import CAUGHT, DetectionLimits
 
 
 def sensitivity(limits: DetectionLimits, own: Mapping[str, str], largest: int) -> Figure:
-    """A matrix of limits in grey levels: dark is sharp-eyed, and where nothing was caught the cell is hatched.
+    """Draw a matrix of limits in grey levels. Dark cells are low limits; hatched cells caught nothing.
 
-    Bold is a technique's own artefact, which its judges must catch to be fit.
+    Bold limits belong to the artefact that a technique must catch to be fit.
 
     Args:
         limits: of every technique and artefact, in the order of rows and columns.
-        own: technique -> its own artefact.
-        largest: amplitude that was tried, in grey levels.
+        own: technique -> the artefact it must catch.
+        largest: largest amplitude tried, in grey levels.
     """
     names, kinds = list(limits), list(next(iter(limits.values())))
     matrix = np.array([[limits[name][kind].amplitude for kind in kinds] for name in names], dtype=float)  # None: nan
@@ -37,7 +37,7 @@ def sensitivity(limits: DetectionLimits, own: Mapping[str, str], largest: int) -
         axes.xaxis.tick_top()
         for (row, column), value in np.ndenumerate(matrix):
             name, kind = names[row], kinds[column]
-            if blind := math.isnan(value):  # not by its colour alone, which a grey print cannot tell from light yellow
+            if blind := math.isnan(value):  # white and light yellow look alike in a grey print
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_BLIND))
             ink = INK if blind else ink_on(colours(norm(value)))
             weight = "bold" if own.get(name) == kind else "normal"

@@ -1,4 +1,4 @@
-"""Bisection for the limit of detection: the amplitude at which a fresh judge reaches an AUC, technique by technique."""
+"""Search for limits of detection: the amplitude at which the fresh judge of a technique reaches an AUC."""
 
 import math
 from collections import Counter
@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 CAUGHT = 0.75
-"""The AUC of a limit: half-way between chance and certainty."""
+"""AUC at a limit, half-way between chance and certainty."""
 FINE = 1.26
-"""A bracket this narrow, a third of an octave, is narrow enough; one grey level is the finest there is."""
+"""Ratio of a bracket that is narrow enough, a third of an octave. The finest bracket is one grey level."""
 
 
 @dataclass(frozen=True)
 class DetectionLimit:
-    """Where between two amplitudes a technique begins to catch an artefact.
+    """Bracket of the amplitude at which a technique begins to catch an artefact.
 
     Args:
-        below: the largest amplitude that was tried and missed; 0 where none was.
-        above: the least that was caught, None where none was.
-        amplitude: interpolated between the two, in grey levels: AUC straight over the logarithm of the amplitude. None
+        below: largest amplitude that was tried and missed. 0 without any.
+        above: least amplitude that was caught. None without any.
+        amplitude: limit in grey levels, by linear interpolation of the AUC over the logarithm of the amplitude. None
             where nothing was caught.
+
+    >>> str(DetectionLimit(4, 5, 4.44)), str(DetectionLimit(0, 1, 1.0)), str(DetectionLimit(64, None, None))
+    ('4.4', '≤ 1', '> 64')
     """
 
     below: int
@@ -39,11 +42,11 @@ DetectionLimits = Mapping[str, Mapping[str, DetectionLimit]]
 
 
 def sharpest_first(limits: DetectionLimits, largest: int) -> DetectionLimits:
-    """Techniques by how much they catch, artefacts by how many catch them; nothing caught counts twice the largest.
+    """Sort techniques and artefacts by the sum of their limits in octaves, lowest first.
 
     Args:
         limits: of every technique and artefact.
-        largest: amplitude that was tried, in grey levels.
+        largest: largest amplitude tried, in grey levels. A limit above it counts as twice the largest.
     """
     octaves = {
         name: {kind: math.log2(limit.amplitude or 2 * largest) for kind, limit in row.items()}
@@ -56,53 +59,57 @@ def sharpest_first(limits: DetectionLimits, largest: int) -> DetectionLimits:
 
 @dataclass
 class Search:
-    """All techniques' searches for one artefact, which share what they try: one stream judges an amplitude for all.
+    """Bisection for one artefact by all techniques at once. One stream of fakes per amplitude serves all of them.
 
     Args:
-        techniques: who searches.
-        largest: amplitude there is, in grey levels.
-        start: amplitude to begin with.
+        techniques: names.
+        largest: largest possible amplitude, in grey levels.
+        start: first amplitude.
+        aucs: amplitude -> technique -> AUC.
     """
 
     techniques: Sequence[str]
     largest: int
     start: int
-    found: dict[int, dict[str, float]] = field(default_factory=dict)
-    """Amplitude -> technique -> AUC."""
+    aucs: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def record(self, amplitude: int, aucs: Mapping[str, float]) -> None:
-        """What the judges of an amplitude reached."""
-        self.found.setdefault(amplitude, {}).update(aucs)
+        """Add the AUCs of judges at an amplitude."""
+        self.aucs.setdefault(amplitude, {}).update(aucs)
 
     def next(self) -> tuple[int, list[str]] | None:
-        """The amplitude that most techniques want to know of, and all that can learn from it; None at the end."""
-        wanted = {technique: self._wants(technique) for technique in self.techniques}
-        counts = Counter(amplitude for amplitude in wanted.values() if amplitude is not None)
+        """Return the amplitude that most techniques need, and all techniques it helps. None at the end."""
+        needed = {technique: self._needs(technique) for technique in self.techniques}
+        counts = Counter(amplitude for amplitude in needed.values() if amplitude is not None)
         if not counts:
             return None
         amplitude = max(counts, key=lambda a: (counts[a], -a))
-        asked = [name for name in self.techniques if wanted[name] is not None and self._open(name, amplitude)]
-        return amplitude, asked
+        brackets = {name: self._bracket(name) for name in self.techniques if needed[name] is not None}
+        return amplitude, [
+            name
+            for name, (below, above) in brackets.items()
+            if below < amplitude and (above is None or amplitude < above)
+        ]
 
     def limit(self, technique: str) -> DetectionLimit:
-        """The technique's limit, as far as it is known."""
+        """Return the limit of a technique, as far as it is known."""
         below, above = self._bracket(technique)
         if above is None:
             return DetectionLimit(below, None, None)
         if below == 0:
             return DetectionLimit(0, above, float(above))
-        low, high = self.found[below][technique], self.found[above][technique]
+        low, high = self.aucs[below][technique], self.aucs[above][technique]
         share = (CAUGHT - low) / (high - low)
         return DetectionLimit(below, above, below * (above / below) ** share)
 
     def _bracket(self, technique: str) -> tuple[int, int | None]:
-        tried = {amplitude: aucs[technique] for amplitude, aucs in self.found.items() if technique in aucs}
-        # Where the AUC is no rising function of the amplitude, the least amplitude counts that stays caught.
+        tried = {amplitude: aucs[technique] for amplitude, aucs in self.aucs.items() if technique in aucs}
+        # If the AUC does not rise with the amplitude, the limit lies above the last miss.
         missed = max((amplitude for amplitude, auc in tried.items() if auc < CAUGHT), default=0)
         caught = [amplitude for amplitude, auc in tried.items() if auc >= CAUGHT and amplitude > missed]
         return missed, min(caught, default=None)
 
-    def _wants(self, technique: str) -> int | None:
+    def _needs(self, technique: str) -> int | None:
         below, above = self._bracket(technique)
         if above is None:
             if below >= self.largest:
@@ -112,7 +119,3 @@ class Search:
             return None
         middle = round(math.sqrt(max(below, 0.5) * above))
         return min(max(middle, below + 1), above - 1)
-
-    def _open(self, technique: str, amplitude: int) -> bool:
-        below, above = self._bracket(technique)
-        return below < amplitude and (above is None or amplitude < above)

@@ -1,7 +1,7 @@
-"""The study: every artefact, every amplitude its searches ask for, one stream of fresh judges each."""
+"""Run the sensitivity study: fresh judges for every artefact and every amplitude that the searches need."""
 
-import csv
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -11,24 +11,28 @@ from rich.console import Console
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
 from arena.core.progress import Progress
+from arena.figures.axes import png
+from arena.figures.tables import write_table
 from arena.generators.artefacts import Artefact, check
 from arena.generators.base import TrainableGenerator
 from arena.generators.controls import Planted
 from arena.metrics.auc import summarise
+from arena.race.build import race_from
 from arena.race.judging import Case, judge_case
 from arena.race.layout import Bank
 from arena.race.race import Race
-from arena.studies.sensitivity.search import CAUGHT, Search
+from arena.studies.resumable import ResumableCsv
+from arena.studies.sensitivity.figure import sensitivity
+from arena.studies.sensitivity.search import CAUGHT, Search, sharpest_first
 
 OCTAVES = 2
-"""The largest amplitude: the data's levels, halved so many times."""
+"""Octaves from the grey levels of the data down to the largest amplitude."""
 DIGITS = 4
-"""Of an AUC."""
-COLUMNS = ("artefact", "amplitude", "technique", "auc", "low", "high")
+"""Decimals of an AUC."""
 
 
 class Measurement(NamedTuple):
-    """One line of the study: what a technique's fresh judges reached at an amplitude in grey levels."""
+    """AUC of the fresh judges of a technique at an amplitude in grey levels: a line of the study's file."""
 
     artefact: str
     amplitude: int
@@ -38,8 +42,33 @@ class Measurement(NamedTuple):
     high: float
 
 
+Judge = Callable[[Race, Artefact, int, list[str]], list[Measurement]]
+"""Measures techniques at an amplitude of an artefact."""
+
+
+def sensitivity_study(out: Path, overrides: Sequence[str], console: Console) -> None:
+    """Search for all limits, and write ``measurements.csv``, the table and the figure to a folder.
+
+    Raises:
+        ArenaError: for overrides that no race can be built with, or a folder that holds a study with others.
+    """
+    start = time.monotonic()
+    race = race_from(["experiment=sensitivity", *overrides], out)  # its config.yaml refuses other settings
+    for technique, reason in race.left_out.items():
+        console.print(f"left out: {technique} {reason}", highlight=False)
+    searches = search_limits(race, out / "measurements.csv", console)
+    limits = {name: {kind: search.limit(name) for kind, search in searches.items()} for name in race.members}
+    limits = sharpest_first(limits, largest(race))
+    own = {name: detector.artefact for name, detector in race.examples_of.items()}
+    kinds = next(iter(limits.values()))
+    table = [["technique", *kinds], *([name, *map(str, row.values())] for name, row in limits.items())]
+    write_table(table, out / "sensitivity")
+    write_atomically(out / "sensitivity.png", png(sensitivity(limits, own, largest(race))))
+    console.print(f"{(time.monotonic() - start) / 3600:.2f} hours; wrote {out}", highlight=False)
+
+
 def artefacts(race: Race) -> list[Artefact]:
-    """Those that can be planted in the arena's images."""
+    """Return the artefacts that can be planted in the images of a race."""
     possible: list[Artefact] = []
     for kind in get_args(Artefact):
         try:
@@ -51,44 +80,12 @@ def artefacts(race: Race) -> list[Artefact]:
 
 
 def largest(race: Race) -> int:
-    """The largest amplitude there is, in grey levels of the arena's data."""
+    """Return the largest amplitude of the study, in grey levels of the data."""
     return race.data.levels >> OCTAVES
 
 
-def study(race: Race, path: Path, console: Console) -> dict[str, Search]:
-    """Search for every limit; what is measured is kept in a CSV, from which an interrupted study goes on.
-
-    Args:
-        arena: data, battery and budgets of the judges.
-        path: of the CSV.
-        console: is told of every amplitude.
-
-    Raises:
-        ArenaError: for a generator that would have to be trained, or a file that holds no measurements.
-    """
-    if isinstance(race.new_generator(), TrainableGenerator):
-        raise ArenaError("generator: expected oracle, as a study plants its artefacts in reals and trains no generator")
-    race = replace(race, stack=None, bag=None)  # limits are each technique's own
-    lines = list(read(path)) if path.is_file() else []
-    kinds, start = artefacts(race), int(race.data.planted_amplitude)
-    searches: dict[str, Search] = {kind: Search([*race.members], largest(race), start) for kind in kinds}
-    for line in lines:
-        if line.artefact not in searches:
-            raise ArenaError(f"{path}: expected one of {', '.join(searches)}, found {line.artefact}")
-        searches[line.artefact].record(line.amplitude, {line.technique: line.auc})
-    for kind in kinds:
-        search = searches[kind]
-        while (asked := search.next()) is not None:
-            found = _judge(race, kind, *asked)
-            search.record(asked[0], {line.technique: line.auc for line in found})
-            lines += found
-            write(path, lines)
-            caught = sum(line.auc >= CAUGHT for line in found)
-            console.print(f"{kind} at {asked[0]}: {caught} of {len(found)} techniques catch it", highlight=False)
-    return searches
-
-
-def _judge(race: Race, kind: Artefact, amplitude: int, techniques: list[str]) -> list[Measurement]:
+def measure(race: Race, kind: Artefact, amplitude: int, techniques: list[str]) -> list[Measurement]:
+    """Plant an artefact in reals, train fresh judges on them, and return the AUC of each technique."""
     planted = Planted(**race.shape, kind=kind, amplitude=amplitude)
     forged = planted.forge(race.bank.counts, race.seed_of("sensitivity"), race.generator_reals)
     case = Case.of(race, Bank.of(forged, race.data.levels), round_index=0, control=True)
@@ -97,36 +94,45 @@ def _judge(race: Race, kind: Artefact, amplitude: int, techniques: list[str]) ->
     judgements = judge_case(race, quiet, case, techniques, seed, 0, share=1.0)
     lines = []
     for technique in techniques:
-        its = summarise(judgements.of[technique].test, race.margin)
-        # Rounded as it is kept: a study that goes on from the file must search as one that never stopped.
-        auc, low, high = (round(value, DIGITS) for value in (its.auc, its.auc_low, its.auc_high))
+        summary = summarise(judgements.of[technique].test, race.margin)
+        # Rounded as in the file, so that a continued study searches as an uninterrupted one does.
+        auc, low, high = (round(value, DIGITS) for value in (summary.auc, summary.auc_low, summary.auc_high))
         lines.append(Measurement(kind, amplitude, technique, auc, low, high))
     return lines
 
 
-def read(path: Path) -> Iterator[Measurement]:
-    """The lines of a study.
+def search_limits(race: Race, path: Path, console: Console, judge: Judge = measure) -> dict[str, Search]:
+    """Search for the limit of every technique and artefact. Measurements in the CSV are not repeated.
+
+    Args:
+        race: data, battery and budgets of the judges.
+        path: CSV of the measurements.
+        console: output for one line per amplitude.
+        judge: measures the techniques at an amplitude.
+
+    Returns:
+        The search of each artefact.
 
     Raises:
-        ArenaError: where the file is none.
+        ArenaError: for a trainable generator, or a file that holds no measurements.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != COLUMNS:
-            raise ArenaError(f"{path}: expected the measurements of a sensitivity study, {','.join(COLUMNS)}")
-        for number, row in enumerate(reader, start=2):
-            try:
-                artefact, amplitude, technique, auc, low, high = row
-                yield Measurement(artefact, int(amplitude), technique, float(auc), float(low), float(high))
-            except ValueError as error:
-                raise ArenaError(f"{path}: line {number}: expected {','.join(COLUMNS)}") from error
-
-
-def write(path: Path, lines: list[Measurement]) -> None:
-    """All lines, whole or not at all."""
-    rows = [",".join(COLUMNS), *(",".join(map(_cell, line)) for line in lines)]
-    write_atomically(path, ("\n".join(rows) + "\n").encode())
-
-
-def _cell(value: object) -> str:
-    return f"{value:.{DIGITS}f}" if isinstance(value, float) else str(value)
+    if isinstance(race.new_generator(), TrainableGenerator):
+        raise ArenaError("generator: expected oracle, as a study plants its artefacts in reals and trains no generator")
+    race = replace(race, stack=None, bag=None)  # limits of single techniques
+    study = ResumableCsv(path, Measurement, f".{DIGITS}f")
+    kinds, start = artefacts(race), int(race.data.planted_amplitude)
+    searches: dict[str, Search] = {kind: Search([*race.members], largest(race), start) for kind in kinds}
+    for line in study.lines:
+        if line.artefact not in searches:
+            raise ArenaError(f"{path}: expected one of {', '.join(searches)}, found {line.artefact}")
+        searches[line.artefact].record(line.amplitude, {line.technique: line.auc})
+    for kind in kinds:
+        search = searches[kind]
+        while (step := search.next()) is not None:
+            amplitude, techniques = step
+            lines = judge(race, kind, amplitude, techniques)
+            search.record(amplitude, {line.technique: line.auc for line in lines})
+            study.add(lines)
+            caught = sum(line.auc >= CAUGHT for line in lines)
+            console.print(f"{kind} at {amplitude}: {caught} of {len(lines)} techniques catch it", highlight=False)
+    return searches

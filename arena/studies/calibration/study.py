@@ -1,0 +1,156 @@
+"""Run the calibration study: controls of known outcome, judged many times over."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from arena.answer.answer import read_answer
+from arena.answer.estimate import needed
+from arena.config.schema import AnswerConfig
+from arena.core.errors import ArenaError
+from arena.core.files import write_atomically
+from arena.core.progress import Progress
+from arena.figures.axes import png
+from arena.figures.tables import write_table
+from arena.metrics.auc import mean
+from arena.race.build import race_from
+from arena.race.loop import Step, algorithm
+from arena.race.phases.calibrate import ORACLE
+from arena.race.phases.retrain import retrain
+from arena.race.phases.warm_up import warm_up
+from arena.race.race import Race
+from arena.race.runner import PhaseRunner
+from arena.studies.calibration.figure import calibration
+from arena.studies.calibration.outcome import Outcome
+from arena.studies.calibration.plan import ARMS, Arm, in_order
+from arena.studies.calibration.summary import expected_table, nulls_table, power_table
+from arena.studies.resumable import ResumableCsv
+
+
+def calibration_study(out: Path, overrides: Sequence[str], console: Console) -> None:
+    """Run the trials that are left, and write ``outcomes.csv``, the tables and the figure to a folder.
+
+    Raises:
+        ArenaError: for overrides that no race can be built with, or a folder that holds a study with others.
+    """
+    start = time.monotonic()
+    outcomes = run_trials(ARMS, overrides, out, console)
+    write_table(expected_table(outcomes, AnswerConfig.alpha), out / "expected")
+    write_table(nulls_table(outcomes), out / "nulls")
+    write_table(power_table(outcomes), out / "power")
+    write_atomically(out / "calibration.png", png(calibration(outcomes)))
+    console.print(f"{(time.monotonic() - start) / 3600:.2f} hours; wrote {out}", highlight=False)
+
+
+def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: Path) -> list[Outcome]:
+    """Build a race at round 0, carry out the phases that its verdict reads, and return one outcome a technique.
+
+    Args:
+        arm: of the study.
+        trial: number of the trial.
+        overrides: of the user, after those of the arm.
+        run: run directory of the trial.
+        cache: folder for rendered faces.
+    """
+    race = race_from([*arm.of_trial(trial), *overrides, f"cache_dir={cache}"], run)
+    with Progress(Console(quiet=True), [], 0.0) as progress:
+        runner = PhaseRunner(race, progress)
+        for step in steps(race):
+            runner(*step)
+    return outcomes(arm, trial, race)
+
+
+def steps(race: Race) -> list[Step]:
+    """Return the phases of a race at round 0 that its verdict reads: all except warm-up, retraining and the oracle."""
+    return [step for step in algorithm(race) if step[0] not in (warm_up, retrain) and step[2] != ORACLE]
+
+
+def outcomes(arm: Arm, trial: int, race: Race) -> list[Outcome]:
+    """Return the verdict on a finished trial, technique by technique."""
+    answer = read_answer(race.run)
+    run, terms = answer.run, answer.run.declared.answer
+    bound = 0.5 + terms.margin
+    lines = []
+    for finding in answer.findings:
+        estimate = finding.estimate
+        assert estimate is not None
+        records = list(run.fresh(finding.technique).values())
+        reals = mean(run.influences(records)).real
+        open_for_images = finding.finding == "undecided" and estimate.high(terms.alpha) >= bound
+        lines.append(
+            Outcome(
+                arm=arm.name,
+                control=arm.control,
+                artefact=arm.artefact or "",
+                amplitude=arm.amplitude,
+                trial=trial,
+                technique=finding.technique,
+                n_real=records[0].n_real,
+                n_fake=records[0].n_fake,
+                auc=estimate.value,
+                of_images=estimate.of_images,
+                of_reals=float(reals @ reals),
+                of_judges=estimate.of_repeats,
+                df=estimate.df,
+                finding=finding.finding,
+                needed=(needed(estimate, bound, terms.alpha).images or 0) if open_for_images else 0,
+                answer=answer.verdict.answer,
+            )
+        )
+    return lines
+
+
+RunTrial = Callable[[Arm, int, Sequence[str], Path, Path], list[Outcome]]
+
+
+def run_trials(
+    arms: tuple[Arm, ...], overrides: Sequence[str], out: Path, console: Console, run_one: RunTrial = run_trial
+) -> list[Outcome]:
+    """Run every trial that ``outcomes.csv`` does not hold yet, and return the outcomes of all.
+
+    Args:
+        arms: the plan.
+        overrides: of the user, for every trial.
+        out: folder of the study.
+        console: output for one line per trial.
+        run_one: runs one trial.
+
+    Raises:
+        ArenaError: for overrides that no race can be built with, or a folder that holds a study with others.
+    """
+    claim(out, overrides)
+    study = ResumableCsv(out / "outcomes.csv", Outcome, ".6g")
+    done = {line.key for line in study.lines}
+    left = [
+        (arm, trial)
+        for arm, trial in in_order(arms)
+        if (arm.name, arm.control, arm.artefact or "", arm.amplitude, trial) not in done
+    ]
+    console.print(f"{len(left)} trials to go, {len(done)} done", highlight=False)
+    # Trials of the same faces follow each other, so that the faces are drawn once.
+    for _, group in groupby(left, key=lambda pair: (pair[0].overrides[:2], pair[1])):
+        with TemporaryDirectory() as cache:
+            for arm, trial in group:
+                with TemporaryDirectory() as run:
+                    lines = run_one(arm, trial, overrides, Path(run) / "run", Path(cache))
+                study.add(lines)
+                title = f"{arm.name}: {arm.control} {arm.artefact or ''} {arm.amplitude or ''}".rstrip()
+                console.print(f"{title}, trial {trial}: {lines[0].answer}", highlight=False)
+    return study.lines
+
+
+def claim(out: Path, overrides: Sequence[str]) -> None:
+    """Write the overrides of a new study to its folder, or compare them with those of an earlier start.
+
+    Raises:
+        ArenaError: if the folder holds a study with other overrides.
+    """
+    path, wanted = out / "overrides.txt", "".join(f"{text}\n" for text in overrides)
+    if not path.is_file():
+        write_atomically(path, wanted.encode())
+    elif (held := path.read_text(encoding="utf-8")) != wanted:
+        raise ArenaError(f"{path}: expected the overrides of this study, found {held.split() or 'none'}")
