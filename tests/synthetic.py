@@ -137,7 +137,7 @@ def synthetic_run(
         start: AUC expected of every fresh judge at round 0; between, the separation moves in equal steps.
         seed: of the run: its fakes and its judges.
         data_seed: of the split: which reals test.
-        access: white_box, none or placebo; no technique is told under the last two, and ``forest`` and ``stack`` never.
+        access: white_box, none or placebo. Only white_box gives access, and never to ``forest`` and ``stack``.
         rounds: responses of the generator; there is one round more.
         judge_seeds: fresh judges of each technique.
         folds: cross-fitting folds.
@@ -170,8 +170,8 @@ def synthetic_run(
     )
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    told = () if access != "white_box" else tuple(name for name in techniques if name not in ("forest", "stack"))
-    bench = _Bench(run, seed, data_seed, access, folds, n_real, n_fake, (answer or AnswerConfig()).margin, told)
+    attacked = () if access != "white_box" else tuple(name for name in techniques if name not in ("forest", "stack"))
+    bench = _Bench(run, seed, data_seed, access, folds, n_real, n_fake, (answer or AnswerConfig()).margin, attacked)
 
     beforehand: list[Record] = []
     for name in techniques:
@@ -230,10 +230,10 @@ class _Bench:
         n_real: int,
         n_fake: int,
         margin: float,
-        told: tuple[str, ...],
+        attacked: tuple[str, ...],
     ) -> None:
         self.run, self.seed, self.access = run, seed, access
-        self.folds, self.margin, self.told = folds, margin, told
+        self.folds, self.margin, self.attacked = folds, margin, attacked
         self.n_real, self.n_fake, self.book = n_real, n_fake, RecordBook(run)
         self.real_ids = judge_reals(n_real, data_seed)
 
@@ -332,7 +332,7 @@ class _Bench:
             technique=technique,
             detector=technique,
             regime=regime,
-            told=technique in self.told,
+            access="gradients" if technique in self.attacked else "none",
             judge_seed=judge,
             generator_round=generator_round,
             detector_round=detector_round,

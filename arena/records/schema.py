@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, get_args
 
@@ -11,6 +12,13 @@ from numpy.typing import NDArray
 from arena.imaging.ladders import Degradation
 
 Regime = Literal["frozen", "retrained", "fresh"]
+AccessLevel = Literal["none", "gradients"]
+"""What the generator knew of a technique, from nothing upwards."""
+
+
+def highest_access(levels: Iterable[AccessLevel]) -> AccessLevel:
+    """Return the highest of these levels; none of an empty sequence."""
+    return max(levels, key=get_args(AccessLevel).index, default="none")
 
 
 class ScoreFile(NamedTuple):
@@ -49,7 +57,7 @@ class ScoreRecord:
     technique: str
     detector: str
     regime: Regime
-    told: bool
+    access: AccessLevel
     judge_seed: int | None
     generator_round: int
     detector_round: int
@@ -145,7 +153,7 @@ class TechniqueRecord:
     artefact: str | None
     differentiable: bool | None
     needs_fakes: bool | None
-    insider: bool | None
+    gan_aware: bool | None
     parameters: int | None
 
 

@@ -77,7 +77,7 @@ def test_keys_of_a_score_line():
         "technique",
         "detector",
         "regime",
-        "told",
+        "access",
         "judge_seed",
         "generator_round",
         "detector_round",
