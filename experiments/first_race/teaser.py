@@ -1,7 +1,7 @@
 """Draw the picture of the README: fakes by round above the timeline of a finished race.
 
-    arena run_dir=runs/first
-    python experiments/first_race/teaser.py runs/first
+arena run_dir=runs/first
+python experiments/first_race/teaser.py runs/first
 """
 
 import argparse
