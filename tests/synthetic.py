@@ -83,7 +83,7 @@ def synthetic_config(
         "evidence": {"_target_": "arena.imaging.evidence.Evidence", "levels": 17, "jpeg": None, "resize": None},
         "generator": {"_target_": "arena.generators.style.StyleGenerator", "width": 32},
         "loss": {"name": "relativistic"},
-        "access": {"name": access, "held_out": []},
+        "access": {"name": access, "held_out": [], "control": access != "white_box"},
         "objective": {"name": "fool_all"},
         "pool": {"name": "all"},
         "battery": {
@@ -137,7 +137,7 @@ def synthetic_run(
         start: AUC expected of every fresh judge at round 0; between, the separation moves in equal steps.
         seed: of the run: its fakes and its judges.
         data_seed: of the split: which reals test.
-        access: white_box, none or placebo. Only white_box gives access, and never to ``forest`` and ``stack``.
+        access: its name. All except white_box are controls; white_box gives access, and never to ``forest`` and ``stack``.
         rounds: responses of the generator; there is one round more.
         judge_seeds: fresh judges of each technique.
         folds: cross-fitting folds.

@@ -16,6 +16,7 @@ from arena.config.saved import _pruned, canonical, flatten, members, read_config
 from arena.config.schema import BAG, STACK, AnswerConfig
 from arena.core.errors import ArenaError
 from arena.metrics.auc import Influence, influence
+from arena.metrics.interval import Interval
 from arena.records.schema import (
     ControlRecord,
     FitnessRecord,
@@ -263,7 +264,27 @@ def read_run(path: Path) -> FinishedRun:
     return FinishedRun(path, config, declaration, name, seed, measured[-1], tuple(records))
 
 
-CONTROLS = ("none", "placebo")
+def oracle_floor(runs: Sequence[FinishedRun], technique: str) -> Interval | None:
+    """AUC of reals against held-out reals, averaged over runs: where a perfect generator would be.
+
+    None where the technique was not tested so.
+    """
+    tests = [record for run in runs for record in run.oracle(technique)]
+    if not tests:
+        return None
+    return Interval(*np.mean([(test.found, test.low, test.high) for test in tests], axis=0).tolist())
+
+
+def matched(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
+    """Indices of the runs that pair: with equal seeds and start, and no generator that was rolled back."""
+    return [
+        (i, j)
+        for i, run in enumerate(ours)
+        for j, other in enumerate(theirs)
+        if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
+        and run.origin_seed == other.origin_seed
+        and not (run.faults or other.faults)
+    ]
 
 
 @dataclass(frozen=True)
@@ -272,7 +293,7 @@ class Condition:
 
     Args:
         name: ``access=...`` and whatever else sets it apart from the conditions beside it.
-        access: what the generator was told.
+        access: name of the generator's access to the detectors.
         branch: canonical JSON of the config without seeds and without access: a control shares it.
         runs: its runs, no two with the same seeds.
     """
@@ -282,11 +303,14 @@ class Condition:
     branch: str
     runs: tuple[FinishedRun, ...]
 
+    @property
+    def control(self) -> bool:
+        """Whether its access is declared as a control."""
+        return bool(section(self.runs[0].config, "access").get("control"))
+
     def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
-        """The matched controls of this condition: same config but for the access."""
-        if self.access in CONTROLS:
-            return {}
-        return {other.access: other for other in among if other.access in CONTROLS and other.branch == self.branch}
+        """Return its matched controls by name of their access. Their config differs in the access alone."""
+        return {} if self.control else {it.access: it for it in among if it.control and it.branch == self.branch}
 
 
 def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
@@ -308,7 +332,7 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
         name = ", ".join([f"access={members[0].access}", *_apart(settings[key], list(settings.values()))])
         branch = canonical(group[0].config, drop=("access",))
         found.append(Condition(name, group[0].access, branch, tuple(members)))
-    return sorted(found, key=lambda condition: (condition.access in CONTROLS, condition.name))
+    return sorted(found, key=lambda condition: (condition.control, condition.name))
 
 
 def find_runs(places: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:

@@ -26,12 +26,14 @@ class Access:
         gradients: whether detectors' gradients are given at all.
         reals: the part of the reals the detectors in the loop learn from, ``detector`` or ``generator``.
         held_out: techniques that stay in the battery and are never told.
+        control: whether runs with this access are controls of runs that differ in nothing else.
     """
 
     name: str
     gradients: bool
     reals: Literal["detector", "generator"]
     held_out: list[str] = field(default_factory=list)
+    control: bool = False
 
     def __post_init__(self) -> None:
         require(self.reals in ("detector", "generator"), "access.reals", self.reals, "detector or generator")

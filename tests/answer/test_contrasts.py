@@ -6,12 +6,12 @@ import pytest
 from arena.answer.contrasts import contrasts, control_difference
 from arena.answer.estimate import estimate
 from arena.answer.runs import conditions, read_run
-from arena.answer.verdict import verdict
+from arena.answer.answer import answer_of
 from arena.core.errors import ArenaError
 from arena.records.schema import TrainingRecord
 from tests.synthetic import synthetic_run
 
-AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7}
+AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7, "mine": 0.7}
 
 
 def runs_of(folder, seeds, accesses=("white_box", "none", "placebo"), **settings: Any):
@@ -60,6 +60,12 @@ def test_other_configs_are_other_conditions(tmp_path):
     matched = {each.name: list(each.controls(found)) for each in found}
     assert matched["access=white_box, judge.seeds=3"] == []
     assert matched["access=white_box, judge.seeds=4"] == ["none"]
+
+
+def test_any_access_config_may_declare_a_control(tmp_path):
+    group, control = conditions(runs_of(tmp_path, (0,), ("mine", "white_box")))
+    assert (group.access, control.access, control.control) == ("white_box", "mine", True)
+    assert group.controls([group, control]) == {"mine": control}
 
 
 def test_a_run_counts_once(tmp_path):
@@ -111,5 +117,5 @@ def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp
     told, control = conditions(flagged)
     assert {contrast.pairs for contrast in contrasts(*conditions(runs))} == {2}
     assert {contrast.pairs for contrast in contrasts(told, control)} == {1}
-    assert verdict(control.runs).faults == ("round 0, warm-up: divergence: a loss was not finite by step 3",)
-    assert verdict(told.runs).faults == ()
+    assert answer_of(control.runs).verdict.faults == ("round 0, warm-up: divergence: a loss was not finite by step 3",)
+    assert answer_of(told.runs).verdict.faults == ()
