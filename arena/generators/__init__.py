@@ -1,1 +1,1 @@
-"""One file per generator; controls among them."""
+"""Generators: GANs of four years, networks and folders from outside, and controls with a known outcome."""

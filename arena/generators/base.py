@@ -1,4 +1,4 @@
-"""What every generator is: z to images, and banks of fakes on demand."""
+"""Base classes of generators, which forge banks of fake images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ FORGE_BATCH = 256
 
 
 class Generator(nn.Module, ABC):
-    """A generator the race can examine. Built by ``factory(resolution=..., channels=..., levels=...)``.
+    """A source of fakes that a race can examine. The race builds it with the shape of the data.
 
     Args:
-        resolution: side in pixels of its images.
+        resolution: side of the images in pixels.
         channels: 1 or 3.
-        levels: grey levels of the data.
+        levels: grey levels of the data. Generators do not round to them; the evidence path does.
     """
 
     outside: ClassVar[bool] = False
-    """Whether its images come from outside and owe nothing to generator-train: then the judges may have those reals."""
+    """True if the images come from outside and owe nothing to generator-train. Judges may then have those reals."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()
@@ -33,64 +33,66 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
-        """Banks of fakes, each from a stream of its own: name -> float images (n, C, H, W) in [-1, 1] on the CPU.
+        """Forge banks of fakes, each from its own random stream.
 
         Args:
-            counts: name of the bank -> images wanted. A control that draws from a finite set may deliver fewer, in the
-                same proportions.
+            counts: name of the bank -> number of images. A finite source may return fewer, in the same proportions.
             seed: of this round's forging.
-            reals: generator-train. A trained generator does not look at them again; a control draws from them.
+            reals: generator-train. Trained generators ignore it; controls draw from it.
+
+        Returns:
+            Name of the bank -> float images (n, C, H, W) in [-1, 1] on the CPU.
         """
 
     def training_set(self, reals: Reals) -> Reals:
-        """The reals this generator counts as its training set, for the measure of memorisation."""
+        """Return the reals that the memorisation measure compares the fakes with."""
         return reals
 
     def files(self) -> list[Path] | None:
-        """The files its fakes came from, for the provenance check; None where it made them."""
+        """Return the image files behind the fakes for the provenance check, or None without files."""
         return None
 
     def fingerprint(self) -> str:
-        """Hash of the files it was made from, "" for none: where their content changed it is another generator."""
+        """Return a hash of the files the generator was made from, or "" without files."""
         return ""
 
     def check(self, counts: Mapping[str, int]) -> None:
-        """Refuse banks it cannot forge, before anything is trained.
+        """Check before training that the generator can forge banks of these sizes.
 
         Args:
-            counts: name of the bank -> images wanted, as ``forge`` will be asked.
+            counts: name of the bank -> number of images, as for ``forge``.
 
         Raises:
-            ArenaError: naming the key and what was expected.
+            ArenaError: if it cannot; the message names the key and the expected value.
         """
 
 
 class TrainableGenerator(Generator):
-    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], which brings its own discriminator."""
+    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], with a discriminator of its own."""
 
     z_dim: int
     learning_rate: float
-    """Of Adam, for it and its discriminator: it goes with how the layers are parametrised, so the generator says it."""
+    """Of Adam, for generator and discriminator. It depends on how the layers are parametrised."""
 
     @abstractmethod
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Images of z; whatever else is random (noise inputs) is drawn from ``rng``."""
+        """Return images of z. All other randomness, such as noise inputs, is drawn from ``rng``."""
 
     @abstractmethod
     def discriminator(self, resolution: int) -> nn.Module:
-        """A new discriminator: (B, C, H, W) -> logits (B,), higher means more *real* to a GAN.
+        """Return a new discriminator: (B, C, H, W) -> logits (B,), higher for *real*.
 
         Args:
-            resolution: side in pixels of what it sees, which is not the generator's own where the evidence is resized.
+            resolution: side in pixels of its input. It differs from the generator's if the evidence path resizes.
         """
 
     def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
-        """Images for a training step; a style generator mixes styles here."""
+        """Return images for a training step. Style generators mix styles here."""
         return self(z, rng)
 
     @torch.inference_mode()
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
-        """Sample in eval mode and fp32, ``FORGE_BATCH`` at a time."""
+        """Sample in eval mode and fp32, ``FORGE_BATCH`` images at a time."""
         device = next(chain(self.parameters(), self.buffers()), torch.empty(0)).device
         training = self.training
         self.eval()

@@ -1,68 +1,61 @@
-"""The first GAN: fully connected, after Goodfellow et al. 2014."""
+"""Fully connected GAN, after Goodfellow et al. 2014."""
+
+from typing import Unpack
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import logits
+from arena.imaging.images import ImageShape
 
 
 class Gan2014Generator(TrainableGenerator):
-    """z -> two hidden layers of rectified units -> one sigmoid a pixel, here from -1 to 1.
+    """z -> two hidden layers of rectified units -> pixels. The paper's sigmoid is a tanh here.
 
     Args:
-        resolution: side in pixels.
-        channels: 1 or 3.
-        levels: grey levels of the data (the generator does not round; the evidence path does).
         width: of the hidden layers (1,200 in the paper's code).
         z_dim: size of z (100 in the paper's code).
-        learning_rate: of Adam (the paper had momentum).
-
-    Raises:
-        ArenaError: for impossible sizes.
+        learning_rate: of Adam (the paper used momentum).
+        shape: see ``ImageShape``.
     """
 
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        width: int = 512,
-        z_dim: int = 100,
-        learning_rate: float = 2e-4,
+        width: PositiveInt = 512,
+        z_dim: PositiveInt = 100,
+        learning_rate: PositiveFloat = 2e-4,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        for key, value in {"width": width, "z_dim": z_dim}.items():
-            require(value >= 1, f"generator.{key}", value, "at least 1")
-        require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
+        super().__init__(**shape)
         self.width, self.z_dim, self.learning_rate = width, z_dim, learning_rate
         self.layers = nn.Sequential(
             nn.Linear(z_dim, width),
             nn.ReLU(),
             nn.Linear(width, width),
             nn.ReLU(),
-            nn.Linear(width, channels * resolution**2),
+            nn.Linear(width, self.channels * self.resolution**2),
             nn.Tanh(),
         )
 
     def discriminator(self, resolution: int) -> "MaxoutDiscriminator":
-        """Two maxout layers half as wide as the generator's."""
+        """Return two maxout layers, half as wide as the generator's."""
         return MaxoutDiscriminator(resolution=resolution, channels=self.channels, width=max(1, self.width // 2))
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Images of z (B, z_dim); nothing else is random."""
+        """Return images of z (B, z_dim). Nothing else is random."""
         return self.layers(z).unflatten(1, (self.channels, self.resolution, self.resolution))
 
 
 class Maxout(nn.Module):
-    """The largest of a few linear maps, unit by unit (Goodfellow et al. 2013, equation 1).
+    """Largest of a few linear maps, unit by unit (Goodfellow et al. 2013, equation 1).
 
     Args:
         inputs: size of the input (B, inputs).
         outputs: size of the output (B, outputs).
-        pieces: linear maps a unit has.
+        pieces: linear maps of each unit.
     """
 
     def __init__(self, inputs: int, outputs: int, pieces: int) -> None:
@@ -70,14 +63,14 @@ class Maxout(nn.Module):
         self.linear, self.pieces = nn.Linear(inputs, outputs * pieces), pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs) to (B, outputs)."""
+        """Map (B, inputs) to (B, outputs)."""
         return self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)
 
 
 class MaxoutDiscriminator(nn.Module):
-    """(B, C, H, W) -> logits (B,) in fp32, higher means more real.
+    """Map images (B, C, H, W) to logits (B,) in fp32, higher for real.
 
-    The paper's had dropout too; without it, a step depends on nothing but its own stream of random numbers.
+    The paper also used dropout. Without it, a step depends only on its own stream of random numbers.
     """
 
     def __init__(self, *, resolution: int, channels: int, width: int, pieces: int = 5) -> None:
@@ -88,5 +81,5 @@ class MaxoutDiscriminator(nn.Module):
         self.logit = nn.Linear(width, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,)."""
+        """Return logits (B,)."""
         return logits(self.logit, self.layers(images))

@@ -1,4 +1,4 @@
-"""Layers of the style-based networks: equalised, channels-last and modulated convolutions."""
+"""Layers of the generators: equalised learning rates, modulated convolutions, convolutions for gradient penalties."""
 
 import math
 from collections.abc import Iterator
@@ -12,22 +12,31 @@ from torch import Tensor, nn
 from arena.core.errors import ArenaError
 
 SLOPE = 0.2
-# Gain that keeps the second moment through a leaky ReLU (He et al. 2015, equation 15). It sits in the weights, where it
-# costs nothing, instead of in a product with every activation.
+# Keeps the second moment through a leaky ReLU (He et al. 2015, equation 15). It is part of the weights, where it is
+# free, rather than a product with every activation.
 LRELU_GAIN = math.sqrt(2 / (1 + SLOPE**2))
 SMALLEST, LARGEST = 8, 256
 
 
 def lrelu(images: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2; its gain is in the weights before it."""
+    """Apply a leaky ReLU of slope 0.2. Its gain is in the weights before it."""
     return F.leaky_relu(images, SLOPE)
 
 
+def upsample(x: Tensor) -> Tensor:
+    """Double the side bilinearly, in the dtype of ``x``. Autocast would convert to fp32 and back."""
+    with torch.autocast(x.device.type, enabled=False):
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def doublings(resolution: int) -> int:
-    """How often 4 pixels double to reach ``resolution``.
+    """Return how often a side of 4 pixels doubles to reach ``resolution``.
+
+    >>> [doublings(resolution) for resolution in (8, 16, 256)]
+    [1, 2, 6]
 
     Raises:
-        ArenaError: for anything but a power of two from 8 to 256.
+        ArenaError: if the resolution is not a power of two from 8 to 256.
     """
     if not SMALLEST <= resolution <= LARGEST or resolution & (resolution - 1):
         raise ArenaError(
@@ -38,22 +47,27 @@ def doublings(resolution: int) -> int:
 
 
 def channels_at(resolution: int, width: int) -> int:
-    """Channels of a layer at ``resolution``: ``width`` up to 16 pixels, then halved with every doubling, at least 8."""
+    """Return the channels at a resolution: ``width`` up to 16 pixels, then halved with every doubling, at least 8.
+
+    >>> [channels_at(side, width=64) for side in (4, 8, 16, 32, 64, 128, 256)]
+    [64, 64, 64, 32, 16, 8, 8]
+    >>> channels_at(256, width=4)
+    4
+    """
     return max(min(width, width * 16 // resolution), min(width, 8))
 
 
 class EqualisedLinear(nn.Module):
-    """Linear layer whose weights are N(0, 1) / multiplier and are scaled at run time (Karras et al. 2018, section 4.1).
+    """Linear layer with weights N(0, 1) / multiplier, scaled at run time (Karras et al. 2018, section 4.1).
 
-    Under Adam every weight then learns at the same relative speed, whatever its fan-in; ``multiplier`` slows a layer
-    down.
+    Under Adam every weight then learns at the same relative speed for any fan-in.
 
     Args:
         inputs: size of the input (B, inputs).
         outputs: size of the output (B, outputs).
         gain: of the activation that follows (``LRELU_GAIN``), or 1.
-        bias: value the bias starts from.
-        multiplier: of the learning rate.
+        bias: initial value of the bias.
+        multiplier: of the learning rate; below 1 it slows the layer down.
     """
 
     def __init__(
@@ -65,7 +79,7 @@ class EqualisedLinear(nn.Module):
         self.scale, self.multiplier = gain * multiplier / math.sqrt(inputs), multiplier
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs) to (B, outputs)."""
+        """Map (B, inputs) to (B, outputs)."""
         bias = self.bias if self.multiplier == 1 else self.bias * self.multiplier
         return F.linear(x, self.weight * self.scale, bias)
 
@@ -88,34 +102,104 @@ class EqualisedConv(nn.Module):
         self.scale = gain / math.sqrt(inputs * kernel**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
         return conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
 
 
-_towards_images = False
+class ModulatedConv(nn.Module):
+    """Convolution whose kernel is scaled, for each image, by its style (StyleGAN2, equations 1 and 3).
+
+    With style s_i and kernel w_oi the kernel of an image is w_oi s_i / sqrt(sum_i (w_oi s_i)^2). Scaling the
+    activations before and after one shared kernel gives the same result, without a slow grouped convolution.
+    Demodulation cancels any scale of the weights, so N(0, 1) weights need no run-time scale.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel in pixels, odd.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) and style (B, inputs) to (B, outputs, H, W)."""
+        energy = F.linear(style.square(), self.weight.square().sum((2, 3)))
+        demodulation = energy.mul(LRELU_GAIN**-2).add(1e-8).rsqrt()
+        y = F.conv2d(x * _per_channel(style, x), self.weight, padding=self.weight.shape[-1] // 2)
+        return y * _per_channel(demodulation, y)
+
+
+class StyleLayer(nn.Module):
+    """Modulated convolution, upsampling if the side doubles, noise, bias, leaky ReLU.
+
+    StyleGAN2 upsamples by a transposed convolution. Here the kernel acts before the bilinear upsampling, on a quarter
+    of the pixels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, up: bool) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(inputs, outputs)
+        self.up = up
+        self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
+        """Map (B, inputs, h, w), style (B, inputs) and noise (B or 1, 1, H, W) or None to (B, outputs, H, W)."""
+        y = self.conv(x, style)
+        y = y + self.bias.to(y.dtype)  # interpolation keeps it, and here the image is smaller
+        if self.up:
+            y = upsample(y)
+        if noise is not None:
+            y = y + (noise * self.noise_strength).to(y.dtype)
+        return lrelu(y)
+
+
+class ToImage(nn.Module):
+    """Modulated 1x1 convolution to the channels of the image, without demodulation (StyleGAN2, figure 7)."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.scale = inputs**-0.5
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) and style (B, inputs) to (B, channels, H, W)."""
+        return F.conv2d(x * _per_channel(style * self.scale, x), self.weight, self.bias)
+
+
+def _per_channel(scale: Tensor, x: Tensor) -> Tensor:
+    return scale[:, :, None, None].to(x.dtype)
+
+
+# Convolutions that are differentiated twice, for gradient penalties.
+
+_image_gradients_only = False
 
 
 @contextmanager
-def towards_images() -> Iterator[None]:
-    """Within, convolutions are made to be differentiated twice, and first gradients go to activations alone.
+def image_gradients() -> Iterator[None]:
+    """Make convolutions inside fast to differentiate twice; their first gradients reach activations only.
 
-    A penalty on the gradient with respect to images needs the gradient of that gradient. torch finds the weights' part
-    of it by convolving with kernels as large as an image, group by group; and a Function in Python cannot know that in
-    the first gradient nobody wants the weights' (StyleGAN2-ADA has ``no_weight_gradients`` for that).
+    A penalty on the gradient with respect to images needs the gradient of that gradient. torch computes the weights'
+    part of it with image-sized kernels, group by group, which is slow. A Python Function also cannot know that the
+    first gradient of the weights is unused (compare ``no_weight_gradients`` in StyleGAN2-ADA).
     """
-    global _towards_images
-    outside, _towards_images = _towards_images, True
+    global _image_gradients_only
+    before, _image_gradients_only = _image_gradients_only, True
     try:
         yield
     finally:
-        _towards_images = outside
+        _image_gradients_only = before
 
 
 class Convolution(nn.Conv2d):
-    """torch's, with ``conv2d`` of this module; square kernels, zero padding, no dilation."""
+    """``torch.nn.Conv2d`` by means of ``conv2d`` below: square kernels, zero padding, no dilation."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H', W')."""
+        """Map (B, inputs, H, W) to (B, outputs, H', W')."""
         (stride, _), padding = self.stride, int(self.padding[0])
         return conv2d(input, self.weight, self.bias, stride=stride, padding=padding, groups=self.groups)
 
@@ -123,8 +207,8 @@ class Convolution(nn.Conv2d):
 def conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Tensor:
-    """What ``torch.nn.functional.conv2d`` gives, with the same gradients, under autocast too."""
-    if not _towards_images:
+    """Compute ``torch.nn.functional.conv2d``, with the same gradients, also under autocast."""
+    if not _image_gradients_only:
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -139,11 +223,11 @@ class _Geometry(NamedTuple):
     groups: int
 
     def backward(self, of_y: Tensor, x: Tensor, weight: Tensor, *, of_x: bool) -> Tensor:
-        """The gradient of x or that of the weight; of the other, only shape and layout matter."""
+        """Return the gradient of x or of the weight. Of the other tensor only shape and layout matter."""
         pair = [[side, side] for side in (self.stride, self.padding, 1)]
         mask = [of_x, not of_x, False]
-        found = torch.ops.aten.convolution_backward(of_y, x, weight, None, *pair, False, [0, 0], self.groups, mask)
-        return found[0] if of_x else found[1]
+        gradients = torch.ops.aten.convolution_backward(of_y, x, weight, None, *pair, False, [0, 0], self.groups, mask)
+        return gradients[0] if of_x else gradients[1]
 
 
 # Each of the three maps is linear in both of its tensors, and its derivatives are the other two.
@@ -160,8 +244,8 @@ class _Forward(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (of_y,), (x, weight) = gradients, ctx.saved_tensors
         of_x = _OfInput.apply(of_y, weight, x, ctx.geometry) if ctx.needs_input_grad[0] else None
-        wanted = ctx.needs_input_grad[1] and not _towards_images
-        return of_x, _OfWeight.apply(of_y, x, weight, ctx.geometry) if wanted else None, None
+        use_weight = ctx.needs_input_grad[1] and not _image_gradients_only
+        return of_x, _OfWeight.apply(of_y, x, weight, ctx.geometry) if use_weight else None, None
 
 
 class _OfInput(torch.autograd.Function):
@@ -192,79 +276,3 @@ class _OfWeight(torch.autograd.Function):
         of_of_y = _Forward.apply(x, of_weight, ctx.geometry) if ctx.needs_input_grad[0] else None
         of_x = _OfInput.apply(of_y, of_weight, x, ctx.geometry) if ctx.needs_input_grad[1] else None
         return of_of_y, of_x, None, None
-
-
-class ModulatedConv(nn.Module):
-    """Convolution whose kernel is scaled, for each image, by its style (StyleGAN2, equations 1 and 3).
-
-    With style s_i and kernel w_oi the image's own kernel is w_oi s_i / sqrt(sum_i (w_oi s_i)^2). The same comes of
-    scaling the activations before and after one kernel common to the batch, which no grouped convolution slows down.
-
-    No run-time scale of the weights is needed for an equalised learning rate: they start from N(0, 1), and
-    demodulation takes any scale out again.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: side of the kernel in pixels, odd.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, inputs, H, W) and style (B, inputs) to (B, outputs, H, W)."""
-        energy = F.linear(style.square(), self.weight.square().sum((2, 3)))
-        demodulation = energy.mul(LRELU_GAIN**-2).add(1e-8).rsqrt()
-        y = F.conv2d(x * _per_channel(style, x), self.weight, padding=self.weight.shape[-1] // 2)
-        return y * _per_channel(demodulation, y)
-
-
-class StyleLayer(nn.Module):
-    """Modulated convolution, upsampling where the side doubles, noise, bias, leaky ReLU.
-
-    Unlike StyleGAN2's transposed convolution, the kernel acts before the bilinear upsampling, on the coarser grid and a
-    quarter of the pixels.
-    """
-
-    def __init__(self, inputs: int, outputs: int, up: bool) -> None:
-        super().__init__()
-        self.conv = ModulatedConv(inputs, outputs)
-        self.up = up
-        self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None) -> Tensor:
-        """(B, inputs, h, w), style (B, inputs), noise (B or 1, 1, H, W) or None, to (B, outputs, H, W)."""
-        y = self.conv(x, style)
-        y = y + self.bias.to(y.dtype)  # which interpolation leaves as it is
-        if self.up:
-            y = upsample(y)
-        if noise is not None:
-            y = y + (noise * self.noise_strength).to(y.dtype)
-        return lrelu(y)
-
-
-class ToImage(nn.Module):
-    """Modulated 1x1 convolution to the channels of the image, not demodulated (StyleGAN2, figure 7)."""
-
-    def __init__(self, inputs: int, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(channels, inputs, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.scale = inputs**-0.5
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, inputs, H, W) and style (B, inputs) to (B, channels, H, W)."""
-        return F.conv2d(x * _per_channel(style * self.scale, x), self.weight, self.bias)
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Bilinear, twice the side, in the dtype of ``x`` (autocast would take it to fp32 and back)."""
-    with torch.autocast(x.device.type, enabled=False):
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _per_channel(scale: Tensor, x: Tensor) -> Tensor:
-    return scale[:, :, None, None].to(x.dtype)

@@ -13,17 +13,27 @@ from arena.core.seeding import derive_seed
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.imaging.images import on_levels, to_uint8
 
+SOURCES, DESTINATIONS = 5, 6
+PSI = 0.7
+
 
 def wide(code: Tensor, n_styles: int) -> Tensor:
-    """The W+ code (B, n_styles, z_dim) that has w (B, z_dim) in every layer; a W+ code is returned as it is."""
+    """Repeat w (B, z_dim) for every layer: W+ (B, n_styles, z_dim). A W+ code is returned unchanged.
+
+    >>> wide(torch.tensor([[1.0, 2.0]]), n_styles=3).tolist()
+    [[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
+    """
     return code if code.ndim == 3 else code[:, None].expand(-1, n_styles, -1)
 
 
 def mix(source: Tensor, destination: Tensor, layers: slice) -> Tensor:
-    """The styles of ``layers`` copied from the source, all others kept of the destination.
+    """Copy the styles of ``layers`` from the source; keep all others of the destination.
 
-    The coarse styles bring the source's pose, hair and face shape, and leave the destination its colours and finer
-    features; the fine ones bring the colours.
+    Coarse styles carry pose, hair and face shape, fine ones the colours (StyleGAN, section 3.1).
+
+    >>> source, destination = torch.ones(1, 4, 1), torch.zeros(1, 4, 1)
+    >>> mix(source, destination, slice(0, 2)).flatten().tolist()
+    [1.0, 1.0, 0.0, 0.0]
 
     Args:
         source: W+ codes (..., n_styles, z_dim).
@@ -33,32 +43,23 @@ def mix(source: Tensor, destination: Tensor, layers: slice) -> Tensor:
     Returns:
         New codes, (..., n_styles, z_dim).
     """
-    source, kept = torch.broadcast_tensors(source, destination)
-    mixed = kept.clone()
+    source, destination = torch.broadcast_tensors(source, destination)
+    mixed = destination.clone()
     mixed[..., layers, :] = source[..., layers, :]
     return mixed
 
 
-def crossed(sources: Tensor, destinations: Tensor, layers: slice) -> Tensor:
-    """Every source with every destination: W+ codes (S, ...) and (D, ...) to (S, D, n_styles, z_dim)."""
-    return mix(sources[:, None], destinations[None], layers)
-
-
-SOURCES, DESTINATIONS = 5, 6
-PSI = 0.7
-
-
 class MixingGrid(NamedTuple):
-    """Pictures to look at, never to judge by: their codes are truncated.
+    """Images of sources, destinations and their mixtures. Their codes are truncated: for display, not for judging.
 
     Args:
-        sources: uint8 (S, C, H, W), on the data's grey levels.
+        sources: uint8 (S, C, H, W), on the grey levels of the data.
         destinations: uint8 (D, C, H, W).
         coarse: uint8 (S, D, C, H, W): at (i, j) destination j with the coarse styles of source i.
-        middle: the same of the middle styles.
-        fine: the same of the fine ones.
-        sides: int64 (3, 2), smallest and largest side in pixels of each level's layers.
-        psi: by which w was drawn towards its mean (StyleGAN, appendix B).
+        middle: the same for middle styles.
+        fine: the same for fine styles.
+        sides: int64 (3, 2), smallest and largest side in pixels of the layers of each level.
+        psi: truncation of w towards its mean (StyleGAN, appendix B).
     """
 
     sources: Tensor
@@ -72,11 +73,11 @@ class MixingGrid(NamedTuple):
     @classmethod
     @torch.inference_mode()
     def of(cls, generator: StyleGenerator, seed: int, levels: int, psi: float = PSI) -> Self:
-        """Forge a grid; sources and destinations have streams of their own, and noise inputs are the frozen ones.
+        """Forge a grid with frozen noise inputs; sources and destinations have separate random streams.
 
         Args:
             generator: in eval mode.
-            seed: of the streams. The same for every round, it shows what became of the same mixtures.
+            seed: of the streams. The same seed in every round shows how the same mixtures develop.
             levels: grey levels of the data.
             psi: 1 for no truncation.
         """
@@ -85,22 +86,24 @@ class MixingGrid(NamedTuple):
             rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=f"mixing/{name}"))
             z = torch.randn(count, generator.z_dim, generator=rng).to(device)
             codes.append(wide(generator.truncated(z, psi), generator.n_styles))
+        sources, destinations = codes
 
         def images(code: Tensor) -> Tensor:
             return to_uint8(on_levels(generator.images_of(code, "frozen").float().cpu(), levels))
 
-        layers = generator.style_levels
-        mixed = [images(crossed(codes[0], codes[1], layers[level]).flatten(0, 1)) for level in LEVELS]
-        sides = [(min(its), max(its)) for its in (generator.sides[layers[level]] for level in LEVELS)]
+        layers = [generator.style_levels[level] for level in LEVELS]
+        mixed = [images(mix(sources[:, None], destinations, level).flatten(0, 1)) for level in layers]
+        sides = [generator.sides[level] for level in layers]
         return cls(
-            *map(images, codes),
+            images(sources),
+            images(destinations),
             *(grid.unflatten(0, (SOURCES, DESTINATIONS)) for grid in mixed),
-            sides=torch.tensor(sides),
+            sides=torch.tensor([(min(side), max(side)) for side in sides]),
             psi=torch.tensor(psi, dtype=torch.float64),
         )
 
     def save(self, path: Path) -> None:
-        """As an npz, whole or not at all; equal grids make equal files."""
+        """Write an npz, whole or not at all. Equal grids make equal files."""
         buffer = BytesIO()
         np.savez(buffer, **{name: values.numpy() for name, values in self._asdict().items()})
         write_atomically(path, buffer.getvalue())

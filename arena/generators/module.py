@@ -1,11 +1,13 @@
-"""Generators from outside: any network from z to images, examined as it is or trained on."""
+"""Examine or train a network from outside: any map from z to images."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Unpack
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.core.errors import ArenaError, require
@@ -13,6 +15,7 @@ from arena.core.files import file_hash
 from arena.data.reals import Reals
 from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
+from arena.imaging.images import ImageShape
 from arena.outside.programs import each_its_own, import_network, load_program, set_mode, sources
 from arena.outside.weights import load_weights
 
@@ -20,196 +23,182 @@ Range = tuple[float, float]
 
 
 class TrainableModuleGenerator(TrainableGenerator):
-    """A network behind the arena's conventions, trained with a residual discriminator.
+    """A network from outside, trained with a residual discriminator.
 
-    What its layers draw at random is drawn from the stream it is given, so that banks and resumed races are the same
-    again. An exported program stays in the mode it was exported in: export it in eval mode.
+    Its layers' random numbers come from the given stream, so that banks and resumed races are reproducible. The mode
+    of an exported program is fixed: export it in eval mode.
 
     Args:
-        resolution: side in pixels.
-        channels: 1 or 3.
-        levels: grey levels of the data.
         network: z (B, z_dim) -> images (B, C, H, W).
         z_dim: size of z.
-        range: of its images: black and white.
+        range: values of black and white in its images.
         learning_rate: of Adam.
         discriminator_width: channels of the discriminator up to 16 pixels.
-        made_of: the files it came from.
+        made_of: files of its code and weights.
+        shape: see ``ImageShape``.
     """
 
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
         network: nn.Module,
         z_dim: int,
         range: Range,
         learning_rate: float,
         discriminator_width: int,
         made_of: Sequence[Path],
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        super().__init__(**shape)
         self.network, self.z_dim, self.range, self.learning_rate = network, z_dim, range, learning_rate
         self.discriminator_width, self.made_of = discriminator_width, made_of
         self.register_state_dict_post_hook(each_its_own)
 
     def train(self, mode: bool = True) -> "TrainableModuleGenerator":
-        """Set the mode, of the network too where it has one to set."""
+        """Set the mode. The network follows if it has a mode to set."""
         self.training = mode
         set_mode(self.network, mode)
         return self
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Images of z (B, z_dim)."""
-        # TorchScript's optimiser rounds its first few calls otherwise than later ones, and a resumed race begins anew.
-        with _drawing_from(rng), torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage]
+        """Return images of z (B, z_dim)."""
+        # TorchScript's optimiser rounds its first calls differently from later ones, which a resumed race would show.
+        with _global_random_numbers_from(rng), torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage]
             images = self.network(z)
         black, white = self.range
         return images if self.range == (-1, 1) else (images - black) * (2 / (white - black)) - 1
 
     def __deepcopy__(self, memo: dict[int, object]) -> "TrainableModuleGenerator":
-        """A copy of leaves: TorchScript copies weights by an operation that autograd would record."""
+        """Copy with parameters as leaves. TorchScript copies weights by an operation that autograd would record."""
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         with torch.no_grad():
             vars(twin).update(copy.deepcopy(vars(self), memo))
-        for mine, its in zip(self.parameters(), twin.parameters(), strict=True):
-            its.requires_grad_(mine.requires_grad)
+        for parameter, copied in zip(self.parameters(), twin.parameters(), strict=True):
+            copied.requires_grad_(parameter.requires_grad)
         return twin
 
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
-        """A residual discriminator of the width asked for."""
+        """Return a residual discriminator."""
         return ResidualDiscriminator(resolution=resolution, channels=self.channels, width=self.discriminator_width)
 
     def fingerprint(self) -> str:
-        """Of the files it came from."""
+        """Return the hash of code and weights."""
         return file_hash(self.made_of)
 
 
 class ModuleGenerator(Generator):
-    """The same, frozen."""
+    """A frozen network from outside, which is examined and not trained."""
 
     def __init__(self, network: TrainableModuleGenerator) -> None:
         super().__init__(resolution=network.resolution, channels=network.channels, levels=network.levels)
         self.network = network.eval().requires_grad_(False)
 
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
-        """Banks sampled in batches, on the device it is on."""
+        """Sample banks in batches, on the device of the network."""
         return self.network.forge(counts, seed, reals)
 
     def fingerprint(self) -> str:
-        """Of the files it came from."""
+        """Return the hash of code and weights."""
         return self.network.fingerprint()
 
 
 def module_generator(
     *,
-    resolution: int,
-    channels: int,
-    levels: int,
     path: str | None = None,
     name: str | None = None,
     kwargs: Mapping[str, object] | None = None,
     weights: str | None = None,
-    z_dim: int | None = None,
+    z_dim: PositiveInt | None = None,
     range: Sequence[float] = (-1, 1),
     trainable: bool = False,
-    learning_rate: float = 1e-3,
-    discriminator_width: int = 32,
+    learning_rate: PositiveFloat = 1e-3,
+    discriminator_width: PositiveInt = 32,
+    **shape: Unpack[ImageShape],
 ) -> ModuleGenerator | TrainableModuleGenerator:
-    """A generator out of a program's file or of a class: z (B, z_dim), standard normal, to images (B, C, H, W).
+    """Build a generator from a program file or a class: standard normal z (B, z_dim) -> images (B, C, H, W).
 
-    Nobody here knows what a network from outside was trained on before: generator-train stands in for that in the
-    measure of memorisation, which sees copies of those images and of no others.
+    The earlier training set of a network from outside is unknown. Generator-train stands in for it in the memorisation
+    measure, so copies of other images go unseen.
 
     Args:
-        resolution: side in pixels.
-        channels: 1 or 3.
-        levels: grey levels of the data.
-        path: of a TorchScript file or of an exported program (``arena.outside.programs`` says whom to trust).
-        name: instead, dotted, of a class or function that makes an ``nn.Module``.
-        kwargs: that ``name`` is called with.
-        weights: safetensors file to load; None for those it comes with.
+        path: TorchScript file or exported program. It is code: see ``arena.outside.programs`` on trust.
+        name: alternative to ``path``: dotted name of a class or function that returns an ``nn.Module``.
+        kwargs: keyword arguments of ``name``.
+        weights: safetensors file to load, or None for the network's own.
         z_dim: size of z.
-        range: of its images: black and white.
-        trainable: whether it is trained, or only examined (``race.rounds=0``).
-        learning_rate: of Adam, where it is trained.
-        discriminator_width: of the residual discriminator it is trained with: channels up to 16 pixels.
+        range: values of black and white in its images.
+        trainable: whether to train it. Otherwise it is only examined (``race.rounds=0``).
+        learning_rate: of Adam, if trained.
+        discriminator_width: channels of the residual discriminator up to 16 pixels, if trained.
+        shape: see ``ImageShape``.
 
     Raises:
-        ArenaError: where there is no such network, or it makes no images like the data's.
+        ArenaError: if there is no such network, or its images do not have the shape and range of the data.
     """
-    either = "a program's file, or null and a class in generator.name"
-    require(
-        bool(path) != bool(name), "generator.path", path or "null", either if name is None else f"{either}, not both"
-    )
+    expected = f"a program file, or null and a class in generator.name{', not both' if name else ''}"
+    require(bool(path) != bool(name), "generator.path", path or "null", expected)
     require(len(range) == 2 and range[0] < range[-1], "generator.range", list(range), "black and white, as in [-1,1]")
-    require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
-    require(discriminator_width >= 1, "generator.discriminator_width", discriminator_width, "at least 1")
-    if z_dim is None or z_dim < 1:
-        raise ArenaError(f"generator.z_dim={z_dim or 'null'}: expected the size of the z that the network takes")
+    if z_dim is None:
+        raise ArenaError("generator.z_dim=null: expected the size of the network's input z")
     network = load_program(path, "generator.") if path else import_network(str(name), kwargs or {}, "generator.")
     made_of = [Path(path).expanduser()] if path else sources(str(name), network)
     if weights is not None:
         load_weights(network, weights, "generator.weights")
         made_of.append(Path(weights).expanduser())
     generator = TrainableModuleGenerator(
-        resolution=resolution,
-        channels=channels,
-        levels=levels,
         network=network,
         z_dim=z_dim,
         range=(range[0], range[1]),
         learning_rate=learning_rate,
         discriminator_width=discriminator_width,
         made_of=made_of,
+        **shape,
     )
-    images = _few(generator, f"generator.path={path}" if path else f"generator.name={name}")
+    images = _check_images(generator, f"generator.path={path}" if path else f"generator.name={name}")
     if trainable:
-        some = any(parameter.requires_grad for parameter in network.parameters())
-        require(some, "generator.trainable", True, "a network with parameters to train")
+        learns = any(parameter.requires_grad for parameter in network.parameters())
+        require(learns, "generator.trainable", True, "a network with parameters to train")
         return generator
-    # Far out of range they would be cut off to black and white, and everything would catch them.
+    # Far out of range, images would be clipped to black and white, and any technique would detect them.
     inside = (images.abs() < 1.5).float().mean() > 0.5
-    require(bool(inside), "generator.range", list(range), "that of its images, most of whose pixels lie outside")
+    require(bool(inside), "generator.range", list(range), "the range of its images: most pixels lie outside")
     return ModuleGenerator(generator)
 
 
-def _few(generator: TrainableModuleGenerator, source: str) -> Tensor:
-    """Images of one z and then of three, to see that it makes what the data looks like.
+def _check_images(generator: TrainableModuleGenerator, source: str) -> Tensor:
+    """Make images of one z and then of three, and check shape and values. Returns the last images.
 
     Raises:
-        ArenaError: where it does not.
+        ArenaError: if the network fails, or its images differ in shape from the data or are not finite.
     """
     images = torch.empty(0)
-    mode, rng = generator.training, torch.Generator().manual_seed(0)
+    training, rng = generator.training, torch.Generator().manual_seed(0)
     generator.eval()
     for n in (1, 3):
         z = torch.randn(n, generator.z_dim, generator=rng)
         try:
             with torch.no_grad():
                 images = generator(z, rng)
-        except Exception as error:  # whatever a network raises that is handed what it does not take
+        except Exception as error:  # a network may raise anything
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
             raise ArenaError(
                 f"{source}: expected images of any number of z of generator.z_dim={generator.z_dim}, got none of {n} "
                 f"({reason})"
             ) from error
         expected = (n, generator.channels, generator.resolution, generator.resolution)
-        found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        if found != expected:
-            raise ArenaError(f"{source}: expected images {expected} like the data's, found {found}")
+        shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        if shape != expected:
+            raise ArenaError(f"{source}: expected images {expected} like the data's, found {shape}")
         if not images.isfinite().all():
             raise ArenaError(f"{source}: expected images, found values that are not finite")
-    generator.train(mode)
+    generator.train(training)
     return images
 
 
 @contextmanager
-def _drawing_from(rng: torch.Generator | None) -> Iterator[None]:
-    """What is drawn from torch's global streams is drawn from ``rng`` instead, and leaves them as they were."""
+def _global_random_numbers_from(rng: torch.Generator | None) -> Iterator[None]:
+    """Seed torch's global streams from ``rng`` inside the context, and restore them afterwards."""
     if rng is None:
         yield
         return

@@ -1,31 +1,35 @@
-"""R3GAN, after Huang, Gokaslan, Kuleshov & Tompkin 2024: a modern residual network, no style, no normalisation.
+"""R3GAN, after Huang, Gokaslan, Kuleshov & Tompkin 2024: a residual network without style or normalisation.
 
-Here sides double bilinearly and halve by averaging (the paper filters both by [1, 2, 1]), images end in tanh, and the
-paper's cosine schedules of rates and penalties are left out.
+Differences from the paper: sides double bilinearly and halve by averaging (the paper filters both by [1, 2, 1]),
+images end in tanh, and there are no cosine schedules of rates and penalties.
 """
 
 from itertools import pairwise
+from typing import Unpack
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.core.errors import require
 from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import logits, sum_of_four
 from arena.generators.layers import LRELU_GAIN, Convolution, channels_at, doublings, lrelu, upsample
+from arena.imaging.images import ImageShape
 
 EXPANSION = 2
+"""Channels inside a residual block, in units of those outside."""
 CONVOLUTIONS = 3
-"""Of a residual block."""
+"""Convolutions of a residual block."""
 
 
 class Block(nn.Module):
-    """x + 1x1 (grouped 3x3 (1x1 x)), leaky ReLU between them; the last begins at zero, so that the block is x at first.
+    """x + 1x1 (grouped 3x3 (1x1 x)), with leaky ReLU between. The last starts at zero: the block is then the identity.
 
     Args:
         channels: in and out; twice as many inside.
         group: channels of one group of the 3x3 convolution.
-        blocks: of the whole network, L: weights begin smaller by L^(-1/4) (Fixup, Zhang, Dauphin & Ma 2019).
+        blocks: of the whole network, L. Initial weights are scaled by L^(-1/4) (Fixup, Zhang, Dauphin & Ma 2019).
     """
 
     def __init__(self, channels: int, group: int, blocks: int) -> None:
@@ -40,7 +44,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.third.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Return a tensor of the same shape."""
         return x + self.third(lrelu(self.second(lrelu(self.first(x)))))
 
 
@@ -51,13 +55,13 @@ def _initialise(layer: Convolution | nn.Linear, gain: float = 1.0) -> None:
 
 
 def _stages(widths: list[int], blocks: int, group: int) -> nn.ModuleList:
-    """The residual blocks at each resolution."""
-    whole = blocks * len(widths)
-    return nn.ModuleList(nn.Sequential(*(Block(width, group, whole) for _ in range(blocks))) for width in widths)
+    """Return the residual blocks at each resolution."""
+    total = blocks * len(widths)
+    return nn.ModuleList(nn.Sequential(*(Block(width, group, total) for _ in range(blocks))) for width in widths)
 
 
 def _transitions(widths: list[int]) -> nn.ModuleList:
-    """From one width to the next, where they differ."""
+    """Return the maps from each width to the next: 1x1 convolutions if they differ."""
     layers = [Convolution(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
     for layer in layers:
         if isinstance(layer, Convolution):
@@ -66,58 +70,51 @@ def _transitions(widths: list[int]) -> nn.ModuleList:
 
 
 class R3ganGenerator(TrainableGenerator):
-    """z weighs a learned 4x4 basis; residual blocks, bilinear doubling between them; 1x1 convolution -> tanh.
+    """z weighs a learned 4x4 basis -> residual blocks with bilinear doubling between -> 1x1 convolution -> tanh.
 
     Args:
-        resolution: side in pixels, a power of two from 8 to 256.
-        channels: 1 or 3.
-        levels: grey levels of the data (the generator does not round; the evidence path does).
         width: channels up to 16 pixels, halved with every doubling above (768 throughout in the paper).
         blocks: at each resolution.
         group: channels of one group of the 3x3 convolutions (16 in the paper).
         z_dim: size of z (64 in the paper).
         learning_rate: of Adam.
+        shape: see ``ImageShape``.
 
     Raises:
-        ArenaError: for a resolution it cannot make, and for impossible sizes.
+        ArenaError: for a resolution that is not a power of two from 8 to 256, or a group that does not divide a width.
     """
 
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        width: int = 64,
-        blocks: int = 2,
-        group: int = 16,
-        z_dim: int = 64,
-        learning_rate: float = 2e-4,
+        width: PositiveInt = 64,
+        blocks: PositiveInt = 2,
+        group: PositiveInt = 16,
+        z_dim: PositiveInt = 64,
+        learning_rate: PositiveFloat = 2e-4,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        for key, value in {"width": width, "blocks": blocks, "group": group, "z_dim": z_dim}.items():
-            require(value >= 1, f"generator.{key}", value, "at least 1")
-        widths = [channels_at(4 << k, width) for k in range(doublings(resolution) + 1)]
+        super().__init__(**shape)
+        widths = [channels_at(4 << k, width) for k in range(doublings(self.resolution) + 1)]
         for inside in (EXPANSION * channels for channels in widths):
             require(inside % min(group, inside) == 0, "generator.group", group, f"a divisor of {inside}, twice a width")
-        require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
         self.width, self.blocks, self.group = width, blocks, group
         self.z_dim, self.learning_rate = z_dim, learning_rate
         self.basis = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.weigh = nn.Linear(z_dim, widths[0], bias=False)
         _initialise(self.weigh)
         self.stages, self.transitions = _stages(widths, blocks, group), _transitions(widths)
-        self.to_image = Convolution(widths[-1], channels, 1, bias=False)
+        self.to_image = Convolution(widths[-1], self.channels, 1, bias=False)
         _initialise(self.to_image)
 
     def discriminator(self, resolution: int) -> "R3ganDiscriminator":
-        """The mirror image of the generator."""
+        """Return the mirror image of the generator."""
         return R3ganDiscriminator(
             resolution=resolution, channels=self.channels, width=self.width, blocks=self.blocks, group=self.group
         )
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Images of z (B, z_dim); nothing else is random."""
+        """Return images of z (B, z_dim). Nothing else is random."""
         x = self.weigh(z)[:, :, None, None] * self.basis
         for k, stage in enumerate(self.stages):
             x = stage(x if k == 0 else upsample(self.transitions[k - 1](x)))
@@ -125,7 +122,7 @@ class R3ganGenerator(TrainableGenerator):
 
 
 class R3ganDiscriminator(nn.Module):
-    """(B, C, H, W) -> logits (B,) in fp32, higher means more real; halves by averaging four pixels."""
+    """Map images (B, C, H, W) to logits (B,) in fp32, higher for real. Sides halve by averaging four pixels."""
 
     def __init__(self, *, resolution: int, channels: int, width: int, blocks: int, group: int) -> None:
         super().__init__()
@@ -139,7 +136,7 @@ class R3ganDiscriminator(nn.Module):
         _initialise(self.logit)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,)."""
+        """Return logits (B,)."""
         x = self.from_image(images.clone(memory_format=torch.channels_last))
         for k, stage in enumerate(self.stages):
             x = stage(x if k == 0 else self.transitions[k - 1](sum_of_four(x) / 4))

@@ -1,14 +1,14 @@
-"""A style-based generator, after Karras, Laine & Aila 2019 (StyleGAN) and Karras et al. 2020 (StyleGAN2)."""
+"""Style-based generator, after Karras, Laine & Aila 2019 (StyleGAN) and Karras et al. 2020 (StyleGAN2)."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Unpack
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.core.files import file_hash
 from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
@@ -22,19 +22,20 @@ from arena.generators.layers import (
     lrelu,
     upsample,
 )
+from arena.imaging.images import ImageShape
 from arena.outside.weights import load_weights
 
 W_AVERAGE_BETA = 0.995
 FROZEN_SEED = 2019
 
 Noise = torch.Generator | Literal["frozen"] | None
-"""Noise inputs: drawn from a stream, the generator's own frozen ones, or none."""
+"""Noise inputs: drawn from a stream, the frozen ones of the generator, or none."""
 Level = Literal["coarse", "middle", "fine"]
 LEVELS: tuple[Level, ...] = ("coarse", "middle", "fine")
 
 
-class Mapping(nn.Module):
-    """The mapping network z -> w: leaky ReLU layers, slowed down by ``multiplier`` (StyleGAN, appendix C)."""
+class MappingNetwork(nn.Module):
+    """Mapping network z -> w: leaky ReLU layers with a learning rate multiplier (StyleGAN, appendix C)."""
 
     def __init__(self, size: int, depth: int, multiplier: float) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class Mapping(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(B, size) to (B, size); z is first normalised to unit second moment."""
+        """Map z (B, size) to w (B, size). z is first normalised to unit second moment."""
         w = z * z.square().mean(1, keepdim=True).add(1e-8).rsqrt()
         for layer in self.layers:
             w = lrelu(layer(w))
@@ -50,28 +51,25 @@ class Mapping(nn.Module):
 
 
 class StyleGenerator(TrainableGenerator):
-    """z -> w -> styles of every layer; a learned constant -> style layers, doubling -> sum of images (skip output).
+    """z -> w -> styles of all layers; learned constant -> style layers, doubling -> sum of images (output skips).
 
-    A *code* is what the layers get their styles from: w (B, z_dim), one for all of them, or W+ (B, n_styles, z_dim),
-    one for each (Abdal, Qin & Wonka 2019).
+    The styles are a function of a *code*: w (B, z_dim), shared by all layers, or W+ (B, n_styles, z_dim), one vector
+    for each layer (Abdal, Qin & Wonka 2019).
 
     Args:
-        resolution: side in pixels, a power of two from 8 to 256.
-        channels: 1 or 3.
-        levels: grey levels of the data (the generator does not round; the evidence path does).
         width: channels up to 16 pixels, halved with every doubling above, at least 8.
         z_dim: size of z, and of w.
         mapping_depth: layers of the mapping network (8 in the paper; 2 for small images).
         mapping_multiplier: of the mapping network's learning rate.
-        mixing: probability that an image of a training step mixes the styles of two z.
-        discriminator_width: of its discriminator; None for ``width``.
+        mixing: probability that a training image mixes the styles of two z.
+        discriminator_width: as ``width``, for the discriminator; None for the same.
         minibatch_group: images of the discriminator's minibatch deviation, 0 for none.
         learning_rate: of Adam, for equalised layers.
-        weights: safetensors file to start from, such as ``generator.safetensors`` of a finished round; None for a new
-            one.
+        weights: safetensors file to start from, such as ``generator.safetensors`` of a finished round, or None.
+        shape: see ``ImageShape``.
 
     Raises:
-        ArenaError: for a resolution it cannot make, for impossible sizes, and for weights of another network.
+        ArenaError: for a resolution that is not a power of two from 8 to 256, and for weights of another network.
     """
 
     layer_of: Tensor
@@ -81,42 +79,33 @@ class StyleGenerator(TrainableGenerator):
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        width: int = 32,
-        z_dim: int = 64,
-        mapping_depth: int = 2,
-        mapping_multiplier: float = 0.01,
-        mixing: float = 0.5,
-        discriminator_width: int | None = None,
-        minibatch_group: int = 0,
-        learning_rate: float = 4e-3,
+        width: PositiveInt = 32,
+        z_dim: PositiveInt = 64,
+        mapping_depth: PositiveInt = 2,
+        mapping_multiplier: PositiveFloat = 0.01,
+        mixing: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        discriminator_width: PositiveInt | None = None,
+        minibatch_group: NonNegativeInt = 0,
+        learning_rate: PositiveFloat = 4e-3,
         weights: str | Path | None = None,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        sizes = {"width": width, "z_dim": z_dim, "mapping_depth": mapping_depth}
-        discriminator_width = width if discriminator_width is None else discriminator_width
-        for key, value in (sizes | {"discriminator_width": discriminator_width}).items():
-            require(value >= 1, f"generator.{key}", value, "at least 1")
-        require(0 <= mixing <= 1, "generator.mixing", mixing, "a probability")
-        require(minibatch_group >= 0, "generator.minibatch_group", minibatch_group, "0 or more images")
-        require(learning_rate > 0, "generator.learning_rate", learning_rate, "above 0")
+        super().__init__(**shape)
         self.z_dim, self.mixing, self.learning_rate = z_dim, mixing, learning_rate
-        self.discriminator_width, self.minibatch_group = discriminator_width, minibatch_group
+        self.discriminator_width, self.minibatch_group = discriminator_width or width, minibatch_group
 
-        self.sides = [4] + [4 << k for k in range(1, doublings(resolution) + 1) for _ in range(2)]
+        self.sides = [4] + [4 << k for k in range(1, doublings(self.resolution) + 1) for _ in range(2)]
         widths = [channels_at(side, width) for side in self.sides]
         inputs = widths[:1] + widths[:-1]
         ups = [False, *(b > a for a, b in zip(self.sides[:-1], self.sides[1:], strict=True))]
-        self.mapping = Mapping(z_dim, mapping_depth, mapping_multiplier)
+        self.mapping = MappingNetwork(z_dim, mapping_depth, mapping_multiplier)
         self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.layers = nn.ModuleList(map(StyleLayer, inputs, widths, ups))
-        # One image per side, made after the side's last layer.
+        # One image for each side, made after the last layer of the side.
         self.last_of_side = [k for k in range(len(ups)) if k % 2 == 0]
-        self.to_image = nn.ModuleList(ToImage(widths[k], channels) for k in self.last_of_side)
-        # The styles of all layers and all images come of one product; ``layer_of`` says whose code each comes from: an
-        # image shares that of the layer after it.
+        self.to_image = nn.ModuleList(ToImage(widths[k], self.channels) for k in self.last_of_side)
+        # One matrix product gives the styles of all layers and images. ``layer_of`` is the layer whose code a style
+        # depends on; an image shares the code of the layer after it.
         self.style_sizes = inputs + [widths[k] for k in self.last_of_side]
         self.owners = [*range(len(inputs)), *(k + 1 for k in self.last_of_side)]
         self.n_styles = len(inputs) + 1
@@ -133,11 +122,11 @@ class StyleGenerator(TrainableGenerator):
             load_weights(self, weights, "generator.weights")
 
     def fingerprint(self) -> str:
-        """Of the weights it started from, "" for none."""
+        """Return the hash of the initial weights, or "" without a file."""
         return file_hash([Path(self.weights).expanduser()]) if self.weights else ""
 
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
-        """A residual discriminator of the width asked for."""
+        """Return a residual discriminator."""
         return ResidualDiscriminator(
             resolution=resolution,
             channels=self.channels,
@@ -147,10 +136,11 @@ class StyleGenerator(TrainableGenerator):
 
     @property
     def style_levels(self) -> dict[Level, slice]:
-        """The layers of each level of style, as a slice of a W+ code's n_styles.
+        """Return the layers of each level of style, as a slice of the n_styles of a W+ code.
 
         StyleGAN (section 3.1) calls 4 and 8 pixels coarse, 16 and 32 middle and the rest fine. Here the last side is
-        always fine; below 32 pixels only 4 are coarse; at 8 pixels the first of two layers is middle, the second fine.
+        always fine. Images below 32 pixels have only 4 pixels as coarse. At 8 pixels the first of the two layers is
+        middle and the second fine.
         """
         sides, coarsest = self.sides, 8 if self.resolution >= 32 else 4
         coarse = sum(side <= coarsest for side in sides)
@@ -159,19 +149,19 @@ class StyleGenerator(TrainableGenerator):
         return {level: slice(a, b) for level, a, b in zip(LEVELS, cuts[:-1], cuts[1:], strict=True)}
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Images of z (B, z_dim); noise inputs come from ``rng``, and are left out without one."""
+        """Return images of z (B, z_dim). Noise inputs are drawn from ``rng``; without it there is no noise."""
         return self.images_of(self.mapping(z), rng)
 
     def images_of(self, code: Tensor, noise: Noise = None) -> Tensor:
-        """Images of a code, w (B, z_dim) or W+ (B, n_styles, z_dim)."""
+        """Return images of a code, w (B, z_dim) or W+ (B, n_styles, z_dim)."""
         return self.synthesise(self.styles_of(code), noise)
 
     def truncated(self, z: Tensor, psi: float) -> Tensor:
-        """Codes w of z drawn towards their mean by ``psi`` (StyleGAN, appendix B): to look at, never to judge by."""
+        """Return codes w truncated towards their mean by ``psi`` (StyleGAN, appendix B), for display only."""
         return self.w_average.lerp(self.mapping(z), psi)
 
     def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
-        """Images of a training step, styles mixed (StyleGAN, section 3.1); follows the mean of w."""
+        """Return images for a training step, with mixed styles (StyleGAN, section 3.1). Updates the mean of w."""
         other = torch.randn(z.shape, generator=rng, device=z.device)
         w = self.mapping(torch.cat([z, other]))
         with torch.no_grad():
@@ -180,31 +170,28 @@ class StyleGenerator(TrainableGenerator):
         return self.synthesise(self.mix(styles, others, rng), rng)
 
     def mix(self, styles: Tensor, other: Tensor, rng: torch.Generator) -> Tensor:
-        """With probability ``mixing`` an image takes the styles from a random layer on from ``other``; both (B, S)."""
-        chance, where = torch.rand(2, len(styles), 1, generator=rng, device=styles.device)
-        # From layer 1 on at the earliest, so that both z show; never (past the last image) where there is no mixing.
-        crossover = 1 + (where * (len(self.layers) - 1)).long()
+        """Replace, with probability ``mixing``, the styles (B, S) after a random layer by those of ``other`` (B, S)."""
+        chance, place = torch.rand(2, len(styles), 1, generator=rng, device=styles.device)
+        # Not before layer 1, so that both z show. Past the last image means no mixing.
+        crossover = 1 + (place * (len(self.layers) - 1)).long()
         crossover = crossover.masked_fill(chance >= self.mixing, self.n_styles)
         return torch.where(self.layer_of < crossover, styles, other)
 
     def styles_of(self, code: Tensor) -> Tensor:
-        """Styles (B, S) of all layers and images, from a code."""
+        """Return the styles (B, S) of all layers and images, from a code."""
         if code.ndim == 2:
             return self.styles(code)
-        weight, bias = (
-            (self.styles.weight * self.styles.scale).split(self.style_sizes),
-            self.styles.bias.split(self.style_sizes),
-        )
-        return torch.cat(
-            [F.linear(code[:, k], its, b) for k, its, b in zip(self.owners, weight, bias, strict=True)], dim=1
-        )
+        weights = (self.styles.weight * self.styles.scale).split(self.style_sizes)
+        biases = self.styles.bias.split(self.style_sizes)
+        parts = zip(self.owners, weights, biases, strict=True)
+        return torch.cat([F.linear(code[:, k], weight, bias) for k, weight, bias in parts], dim=1)
 
     def synthesise(self, styles: Tensor, noise: Noise) -> Tensor:
-        """Images (B, C, H, W) of the styles (B, S) of all layers."""
+        """Return images (B, C, H, W) from the styles (B, S) of all layers."""
         each = styles.split(self.style_sizes, dim=1)
         of_layer, of_image = each[: len(self.layers)], each[len(self.layers) :]
         inputs = self._noise(len(styles), noise)
-        # Under autocast all activations keep its dtype, or every product would promote and convert.
+        # Under autocast all activations keep its dtype. Otherwise every product would promote and convert.
         x = self.constant.to(styles.dtype).expand(len(styles), -1, -1, -1)
         image: Tensor | None = None
         for k, layer in enumerate(self.layers):
@@ -213,11 +200,11 @@ class StyleGenerator(TrainableGenerator):
                 new = self.to_image[k // 2](x, of_image[k // 2])
                 image = new if image is None else upsample(image) + new
         assert image is not None
-        # The discriminator sees images clipped to black and white, so nothing would pull a pixel back that went beyond.
+        # The discriminator sees images clipped to black and white. Without tanh no gradient pulls back a pixel beyond.
         return image.tanh()
 
     def _noise(self, n: int, noise: Noise) -> Sequence[Tensor | None]:
-        """Noise inputs (n, 1, H, W) of every layer, from one draw; (1, 1, H, W) where they are frozen."""
+        """Return the noise inputs (n, 1, H, W) of every layer from one draw, or frozen ones (1, 1, H, W)."""
         if noise is None:
             return [None] * len(self.layers)
         flat = self.frozen_noise

@@ -4,8 +4,24 @@ A data set with fewer than 256 grey levels (17 for scikit-learn's digits) is sto
 round trip level -> uint8 -> float -> level is exact.
 """
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor
+
+
+class ImageShape(TypedDict):
+    """Shape of the images, which the data decides: keywords of every generator and detector.
+
+    Args:
+        resolution: side in pixels.
+        channels: 1 or 3.
+        levels: grey levels of the data.
+    """
+
+    resolution: int
+    channels: int
+    levels: int
 
 
 def to_float(images_uint8: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypedDict, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +19,12 @@ from arena.detectors.stack import Bag, Stack
 from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
+from arena.imaging.images import ImageShape
 from arena.metrics.features.space import FeatureSpace
 from arena.metrics.quality import QualityMeter
 from arena.race.branch import Branch
 from arena.race.layout import Bank
+from arena.records.schema import AccessLevel
 from arena.tracking.tracker import Tracker
 from arena.training.ada import Augmentation
 from arena.training.attack import Access, Objective, Pool
@@ -31,14 +33,6 @@ from arena.training.losses import GanLoss, check_paths
 from arena.training.machine import Machine
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-class ImageShape(TypedDict):
-    """Of images, as the keywords every part that depends on it takes."""
-
-    resolution: int
-    channels: int
-    levels: int
 
 
 class Factory(Protocol[T_co]):
@@ -126,15 +120,15 @@ class Race:
         Args:
             technique: a member.
             seed: of its weights.
-            round_index: in which it learns: an insider meets the GAN of the round before. None for a detector that is only
-                asked what it is, or whose tensors are loaded.
+            round_index: in which it learns. A GAN-aware detector is attached to the GAN of the round before. None for a
+                detector that is only described, or whose tensors are loaded.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             with error_context(f"battery.members.{technique}"):
                 detector = self.members[technique](**self.seen_shape)
         if isinstance(detector, GanAwareDetector):
-            detector.meet(*self.gan_before(round_index))
+            detector.attach_gan(*self.gan_before(round_index))
         return detector
 
     def gan_before(self, round_index: int | None) -> tuple[TrainableGenerator, nn.Module]:
@@ -184,9 +178,11 @@ class Race:
         """Every technique of the battery, those over others last."""
         return [*self.members, *([STACK] if self.stack else []), *([BAG] if self.bag else [])]
 
-    def told(self, technique: str) -> bool:
-        """Whether the generator is told of this technique. Nobody tells it of the stack, nor of the bag."""
-        return technique in self.members and self.access.attacks(technique, self.examples_of[technique].differentiable)
+    def access_level(self, technique: str) -> AccessLevel:
+        """Return what the generator knows of a technique. It knows nothing of the stack and the bag."""
+        if technique in self.members and self.access.attacks(technique, self.examples_of[technique].differentiable):
+            return "gradients"
+        return "none"
 
     @cached_property
     def outside(self) -> bool:
@@ -273,7 +269,7 @@ class Race:
             fewest = min(tested, self.bank.cell, stopped_on, self.bank.validation)
             expected = f"at most half of the images of a fold, its validation or a cell, {fewest // 2}"
             require(2 * self.bag.n <= fewest, "battery.bag.n", self.bag.n, expected)
-        if self.rounds and self.access.gradients and not any(map(self.told, self.members)):
+        if self.rounds and self.access.gradients and all(self.access_level(name) == "none" for name in self.members):
             raise ArenaError(
                 f"access={self.access.name}: expected a differentiable technique that is not held out "
                 "(without one, use access=none)"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arena.core.errors import require
-from arena.generators.layers import towards_images
+from arena.generators.layers import image_gradients
 from arena.generators.style import StyleGenerator
 from arena.training.ada import Critic
 
@@ -94,7 +94,7 @@ class PenalisedLoss(GanLoss):
 def squared_gradient(discriminator: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B,) and ||grad_x D(x)||^2 (B,), the latter summed in fp32 over channels and pixels, differentiable."""
     images = images.detach().requires_grad_()
-    with towards_images():
+    with image_gradients():
         logits = discriminator(images)
         (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return logits, gradient.float().square().sum((1, 2, 3))

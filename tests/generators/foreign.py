@@ -1,4 +1,4 @@
-"""Networks as somebody else would write them: they know nothing of the arena."""
+"""Networks from outside, written without the arena."""
 
 import torch
 from torch import Tensor, nn
@@ -34,21 +34,21 @@ class Tied(nn.Module):
 
 
 class Noisy(nn.Module):
-    """Draws more than z, as style generators do, from torch's global stream."""
+    """Draws noise besides z from torch's global stream, as style generators do."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Images that show z[:, 0] in their first pixel and noise in all others."""
+        """Images with z[:, 0] in the first pixel and noise in all others."""
         images = torch.rand(len(z), 1, 8, 8, device=z.device) * self.scale
         images[:, 0, 0, 0] = z[:, 0].tanh()
         return images
 
 
 class Bright(nn.Module):
-    """Grey levels of 0 to 255, the brightness of which is z[:, 0]."""
+    """Images in [0, 255] whose brightness is a function of z[:, 0]."""
 
     def forward(self, z: Tensor) -> Tensor:
         """Images."""
@@ -56,7 +56,7 @@ class Bright(nn.Module):
 
 
 class Broken(nn.Module):
-    """Images of nothing."""
+    """Images that are not finite."""
 
     def forward(self, z: Tensor) -> Tensor:
         """Not a number."""

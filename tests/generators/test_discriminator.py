@@ -13,12 +13,7 @@ def build(group: int = 0) -> ResidualDiscriminator:
     return ResidualDiscriminator(resolution=16, channels=1, width=8, group=group)
 
 
-def test_without_the_minibatch_deviation_a_logit_does_not_depend_on_mates() -> None:
-    discriminator, images = build(), torch.randn(8, 1, 16, 16)
-    torch.testing.assert_close(discriminator(images)[:3], discriminator(images[:3]), rtol=1e-4, atol=1e-6)
-
-
-def test_with_it_a_logit_depends_on_its_group_and_on_no_other() -> None:
+def test_with_the_minibatch_deviation_a_logit_depends_on_its_own_group_alone() -> None:
     discriminator, images = build(group=4), torch.randn(8, 1, 16, 16)
     changed = images.clone()
     changed[3] += 1
@@ -37,7 +32,7 @@ def test_the_minibatch_deviation_is_the_mean_deviation_over_each_group() -> None
 
 
 @pytest.mark.parametrize("batch", [4, 20, 64])
-def test_reals_tell_the_same_alone_as_before_as_many_fakes(batch: int) -> None:
+def test_reals_get_the_same_deviation_alone_and_followed_by_as_many_fakes(batch: int) -> None:
     # The step of the discriminator has reals first and fakes after, that of the generator either alone.
     reals, fakes, layer = torch.randn(batch, 2, 4, 4), 3 * torch.randn(batch, 2, 4, 4), MinibatchDeviation(4)
     torch.testing.assert_close(layer(torch.cat([reals, fakes])), torch.cat([layer(reals), layer(fakes)]))
@@ -56,8 +51,8 @@ def test_logits_are_fp32_under_autocast() -> None:
     torch.testing.assert_close(logits, build()(images), rtol=0.1, atol=0.1)
 
 
-def test_it_sees_what_alternates_from_pixel_to_pixel() -> None:
-    # Averaging is linear, and alone would take a checkerboard out before any nonlinearity had seen it.
+def test_logits_depend_on_patterns_that_alternate_from_pixel_to_pixel() -> None:
+    # Averaging is linear, and alone would remove a checkerboard before any nonlinearity.
     discriminator = build()
     column = 1.0 - 2.0 * (torch.arange(16) % 2)
     board = 0.5 * (column[:, None] * column)[None, None]

@@ -1,20 +1,87 @@
 import numpy as np
+import pytest
 import torch
 
 from arena.core.seeding import derive_seed
+from arena.generators.layers import StyleLayer
 from arena.generators.mixing import DESTINATIONS, SOURCES, MixingGrid, mix, wide
-from arena.generators.style import LEVELS, StyleGenerator
+from arena.generators.style import LEVELS, Level, StyleGenerator
 from arena.imaging.images import on_levels, to_float, to_uint8
 
 
+@pytest.fixture(scope="module")
+def generator() -> StyleGenerator:
+    """An untrained generator, with visible noise and a mean of w that is not 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = StyleGenerator(resolution=16, channels=3, levels=256, width=8, z_dim=6)
+        for layer in generator.layers:
+            assert isinstance(layer, StyleLayer)
+            torch.nn.init.constant_(layer.noise_strength, 0.3)
+        generator.eval().requires_grad_(False)
+        generator.w_average.copy_(generator.mapping(torch.randn(512, 6)).mean(0))
+    return generator
+
+
+def codes(generator: StyleGenerator, n: int, seed: int) -> torch.Tensor:
+    """Return W+ codes whose layers all differ, so that a misplaced layer is visible."""
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(n * generator.n_styles, generator.z_dim, generator=rng)
+    return generator.mapping(z).unflatten(0, (n, generator.n_styles))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_comes_from_the_source_and_all_others_from_the_destination(generator, level: Level):
+    source, destination = codes(generator, 3, 0), codes(generator, 3, 1)
+    untouched = source.clone(), destination.clone()
+    mixed = mix(source, destination, generator.style_levels[level])
+    inside = torch.zeros(generator.n_styles, dtype=torch.bool)
+    inside[generator.style_levels[level]] = True
+    assert torch.equal(mixed[:, inside], source[:, inside])
+    assert torch.equal(mixed[:, ~inside], destination[:, ~inside])
+    assert torch.equal(source, untouched[0])
+    assert torch.equal(destination, untouched[1])
+    image = generator.images_of(mixed, "frozen")
+    for code in (source, destination):
+        assert (image - generator.images_of(code, "frozen")).abs().amax((1, 2, 3)).min() > 1e-3
+
+
+def test_a_code_mixed_with_itself_is_unchanged(generator):
+    code = codes(generator, 2, 0)
+    for level in LEVELS:
+        assert torch.equal(mix(code, code, generator.style_levels[level]), code)
+
+
+def test_all_levels_of_the_source_make_the_sources_image(generator):
+    source, destination = codes(generator, 2, 0), codes(generator, 2, 1)
+    mixed = mix(source, destination, slice(None))
+    assert torch.equal(generator.images_of(mixed, "frozen"), generator.images_of(source, "frozen"))
+
+
+def test_codes_are_broadcast_so_that_every_source_meets_every_destination(generator):
+    sources, destinations = codes(generator, 2, 0), codes(generator, 3, 1)
+    layers = generator.style_levels["middle"]
+    grid = mix(sources[:, None], destinations, layers)
+    for i in range(2):
+        for j in range(3):
+            assert torch.equal(grid[i, j], mix(sources[i], destinations[j], layers))
+
+
+def test_w_in_every_layer_makes_the_image_of_w(generator):
+    w = codes(generator, 2, 0)[:, 0]
+    wider = wide(w, generator.n_styles)
+    torch.testing.assert_close(generator.images_of(wider, "frozen"), generator.images_of(w, "frozen"))
+    assert wide(wider, generator.n_styles) is wider
+
+
 def truncated(generator: StyleGenerator, seed: int, name: str, count: int, psi: float) -> torch.Tensor:
-    """The codes by their definition."""
+    """Return the truncated codes by their definition."""
     rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=f"mixing/{name}"))
     w = generator.mapping(torch.randn(count, generator.z_dim, generator=rng))
     return wide(generator.w_average + psi * (w - generator.w_average), generator.n_styles)
 
 
-def test_every_mixture_has_its_level_of_its_row_and_the_rest_of_its_column(generator):
+def test_every_mixture_has_one_level_of_its_row_and_the_rest_of_its_column(generator):
     grid = MixingGrid.of(generator, seed=3, levels=17, psi=0.5)
     sources = truncated(generator, 3, "sources", SOURCES, 0.5)
     destinations = truncated(generator, 3, "destinations", DESTINATIONS, 0.5)
@@ -29,14 +96,14 @@ def test_every_mixture_has_its_level_of_its_row_and_the_rest_of_its_column(gener
             assert (off > 0).float().mean() < 0.01
 
 
-def test_images_lie_on_the_datas_grey_levels(generator):
+def test_images_are_on_the_grey_levels_of_the_data(generator):
     grid = MixingGrid.of(generator, seed=0, levels=17)
     for images in (grid.sources, grid.destinations, grid.coarse, grid.middle, grid.fine):
         assert images.dtype == torch.uint8
         assert torch.equal(to_uint8(on_levels(to_float(images), 17)), images)
 
 
-def test_the_same_seed_makes_the_same_file_and_another_one_another(generator, tmp_path):
+def test_equal_seeds_make_equal_files_and_others_do_not(generator, tmp_path):
     paths = [tmp_path / name for name in ("a.npz", "b.npz", "c.npz")]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
         MixingGrid.of(generator, seed, levels=256).save(path)

@@ -5,9 +5,8 @@ from statistics import NormalDist, fmean
 from arena.config.schema import STACK
 from arena.core.progress import Progress
 from arena.detectors.base import GanAwareDetector
-from arena.generators.artefacts import Artefact
 from arena.generators.base import Generator
-from arena.generators.controls import Oracle, Planted
+from arena.generators.controls import Artefact, Oracle, Planted
 from arena.metrics.auc import Summary, summarise
 from arena.race.judging import Case, Judgement, judge_case
 from arena.race.layout import Bank
@@ -70,7 +69,7 @@ def technique_records(race: Race) -> list[TechniqueRecord]:
             artefact=detector.artefact,
             differentiable=detector.differentiable,
             needs_fakes=detector.needs_fakes,
-            insider=isinstance(detector, GanAwareDetector),
+            gan_aware=isinstance(detector, GanAwareDetector),
             parameters=sum(parameter.numel() for parameter in detector.parameters() if parameter.requires_grad),
         )
         for technique, detector in race.examples_of.items()
@@ -84,7 +83,7 @@ def technique_records(race: Race) -> list[TechniqueRecord]:
             artefact=None,
             differentiable=None,
             needs_fakes=None,
-            insider=None,
+            gan_aware=None,
             parameters=None,
         )
         for technique, reason in race.left_out.items()

@@ -1,0 +1,171 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from arena.core.errors import ArenaError
+from arena.generators.layers import (
+    LRELU_GAIN,
+    Convolution,
+    EqualisedConv,
+    EqualisedLinear,
+    ModulatedConv,
+    ToImage,
+    conv2d,
+    doublings,
+    image_gradients,
+    lrelu,
+)
+
+
+@pytest.mark.parametrize("resolution", [0, 4, 12, 48, 512, -8])
+def test_a_resolution_that_cannot_be_made_is_named(resolution: int) -> None:
+    with pytest.raises(ArenaError, match=f"data.resolution={resolution}: a resolution the generator cannot make"):
+        doublings(resolution)
+
+
+# Equalised layers.
+
+
+@given(inputs=st.integers(2, 64), multiplier=st.sampled_from([1.0, 0.1, 0.01]))
+@settings(max_examples=20, deadline=None)
+def test_an_adam_step_moves_the_output_by_the_same_whatever_the_fan_in(inputs: int, multiplier: float) -> None:
+    # Adam's first step moves every weight by the learning rate, along the sign of its gradient: on inputs of 1 the
+    # output moves by lr * scale * inputs = lr * multiplier * sqrt(inputs), and by lr * multiplier of the bias.
+    layer = EqualisedLinear(inputs, 1, multiplier=multiplier)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    ones = torch.ones(1, inputs)
+    before = layer(ones)
+    before.sum().backward()
+    optimizer.step()
+    moved = (before - layer(ones)).item()
+    assert moved == pytest.approx(1e-3 * multiplier * (math.sqrt(inputs) + 1), rel=1e-2)
+
+
+@pytest.mark.parametrize("multiplier", [1.0, 0.01])
+def test_linear_keeps_the_second_moment_through_its_activation(multiplier: float) -> None:
+    torch.manual_seed(0)
+    layer = EqualisedLinear(256, 4096, gain=LRELU_GAIN, multiplier=multiplier)
+    out = lrelu(layer(torch.randn(64, 256)))
+    assert out.square().mean().item() == pytest.approx(1.0, rel=0.05)
+
+
+def test_an_equalised_convolution_scales_its_weights_by_the_fan_in() -> None:
+    torch.manual_seed(0)
+    layer = EqualisedConv(5, 7, 3, gain=1.5)
+    x = torch.randn(2, 5, 6, 6)
+    expected = torch.nn.functional.conv2d(x, layer.weight * 1.5 / math.sqrt(45), layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected)
+
+
+# Modulated convolutions.
+
+
+def own_kernels(x: Tensor, style: Tensor, weight: Tensor, demodulate: bool) -> Tensor:
+    """The definition (StyleGAN2, equations 1 and 3): every image's own kernel, in one grouped convolution."""
+    b, (o, i, k, _) = len(x), weight.shape
+    kernels = weight[None] * style[:, None, :, None, None]
+    if demodulate:
+        kernels = kernels / kernels.square().sum((2, 3, 4), keepdim=True).sqrt()
+    y = F.conv2d(x.reshape(1, b * i, *x.shape[2:]), kernels.reshape(b * o, i, k, k), padding=k // 2, groups=b)
+    return y.reshape(b, o, *x.shape[2:])
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_scaling_activations_equals_modulating_and_demodulating_the_kernel_of_each_image(kernel: int) -> None:
+    torch.manual_seed(1)
+    conv = ModulatedConv(5, 7, kernel)
+    x, style = torch.randn(4, 5, 6, 6, requires_grad=True), torch.randn(4, 5, requires_grad=True)
+    expected = LRELU_GAIN * own_kernels(x, style, conv.weight, demodulate=True)
+    got = conv(x, style)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    cotangent, inputs = torch.randn_like(got), (x, style, conv.weight)
+    gradients = torch.autograd.grad(got, inputs, cotangent, retain_graph=True)
+    for a, b in zip(gradients, torch.autograd.grad(expected, inputs, cotangent), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_to_image_is_modulated_and_not_demodulated() -> None:
+    torch.manual_seed(2)
+    layer = ToImage(9, 3)
+    x, style = torch.randn(4, 9, 6, 6), torch.randn(4, 9)
+    torch.testing.assert_close(layer(x, style), own_kernels(x, style, layer.weight, demodulate=False) / 3)
+
+
+# Convolutions for gradient penalties.
+
+CASES = [  # kernel, stride, padding, groups
+    (3, 1, 1, 1),
+    (1, 1, 0, 1),
+    (4, 2, 1, 1),
+    (3, 1, 1, 2),
+    (4, 1, 0, 4),
+]
+
+
+def tensors(kernel: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    shapes = (2, 4, 5, 6), (8, 4 // groups, kernel, kernel), (8,)
+    x, weight, bias = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    return x, weight, bias
+
+
+def penalty(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Return a gradient penalty: of the gradient with respect to x, through a nonlinearity."""
+    (gradient,) = torch.autograd.grad(y.sigmoid().sum(), x, create_graph=True)
+    return gradient.square().sum()
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "groups"), CASES)
+def test_values_and_both_gradients_are_those_of_torch(kernel: int, stride: int, padding: int, groups: int) -> None:
+    x, weight, bias = tensors(kernel, groups)
+    theirs = F.conv2d(x, weight, bias, stride, padding, groups=groups)
+    expected = torch.autograd.grad(penalty(theirs, x, weight) + theirs.square().sum(), (x, weight, bias))
+    with image_gradients():
+        ours = conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups)
+        penalised = penalty(ours, x, weight)
+    torch.testing.assert_close(ours, theirs)
+    gradients = torch.autograd.grad(penalised + ours.square().sum(), (x, weight, bias))
+    for a, b in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_first_gradients_reach_weights_outside_the_context_alone() -> None:
+    x, weight, _ = tensors(3, 1)
+    with image_gradients():
+        y = conv2d(x, weight, padding=1)
+        of_x, of_weight = torch.autograd.grad(y.sum(), (x, weight), retain_graph=True, allow_unused=True)
+    assert of_x.any()
+    assert of_weight is None
+    assert torch.autograd.grad(y.sum(), weight)[0].any()
+
+
+def test_the_context_ends_with_an_error_too() -> None:
+    x, weight, _ = tensors(3, 1)
+    with pytest.raises(KeyError), image_gradients():
+        raise KeyError
+    (of_weight,) = torch.autograd.grad(conv2d(x, weight).sum(), weight)
+    assert of_weight.any()
+
+
+def test_autocast_sets_the_dtype() -> None:
+    x, weight, bias = (value.float().detach().requires_grad_() for value in tensors(3, 1))
+    with torch.autocast("cpu", torch.bfloat16):
+        theirs = F.conv2d(x, weight, bias, padding=1)
+        with image_gradients():
+            ours = conv2d(x, weight, bias, padding=1)
+    assert ours.dtype == theirs.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)
+
+
+def test_the_layer_equals_torchs() -> None:
+    torch.manual_seed(0)
+    layer, x = Convolution(4, 8, 3, stride=2, padding=1, groups=2), torch.randn(2, 4, 6, 6)
+    expected = F.conv2d(x, layer.weight, layer.bias, 2, 1, groups=2)
+    torch.testing.assert_close(layer(x), expected)
+    with image_gradients():
+        torch.testing.assert_close(layer(x), expected)
