@@ -13,9 +13,8 @@ from arena.core.files import write_atomically
 from arena.core.progress import Progress
 from arena.figures.axes import png
 from arena.figures.tables import write_table
-from arena.generators.artefacts import Artefact, check
 from arena.generators.base import TrainableGenerator
-from arena.generators.controls import Planted
+from arena.generators.controls import Artefact, Planted, check_artefact
 from arena.metrics.auc import summarise
 from arena.race.build import race_from
 from arena.race.judging import Case, judge_case
@@ -72,7 +71,7 @@ def artefacts(race: Race) -> list[Artefact]:
     possible: list[Artefact] = []
     for kind in get_args(Artefact):
         try:
-            check(kind, 1, race.data.levels, race.data.resolution)
+            check_artefact(kind, 1, race.data.levels, race.data.resolution)
         except ArenaError:
             continue
         possible.append(kind)
