@@ -1,11 +1,7 @@
 """Compare two run directories array by array: scores, fakes and every number of the verdict.
 
-Used to show that a change of the code changed no result:
-
-    python experiments/identical/compare.py BEFORE AFTER
-
-Files are matched by their place in the run directory, and verdicts by key. Keys that only one side has are listed and
-are no difference. Exit code 1 where an array or a number differs.
+Files are matched by their place in the run directory, and numbers of the verdict by their key. Keys that only one side
+has are listed and do not count as a difference. The exit code is 1 if an array or a number differs.
 """
 
 import argparse
@@ -18,7 +14,7 @@ import numpy as np
 
 
 def arrays(run: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and content of every array below ``scores/`` and ``banks/``."""
+    """Yield name and content of every array below ``scores/`` and ``banks/``."""
     for path in sorted([*(run / "scores").rglob("*.npz"), *(run / "banks").rglob("*.npz")]):
         with np.load(path, allow_pickle=False) as stored:
             for name in stored.files:
@@ -26,7 +22,7 @@ def arrays(run: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def numbers(value: object, key: str = "") -> Iterator[tuple[str, float | bool]]:
-    """Dotted key and value of every number and truth value in parsed JSON."""
+    """Yield dotted key and value of every number and truth value in parsed JSON."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from numbers(item, f"{key}.{name}")
@@ -38,7 +34,7 @@ def numbers(value: object, key: str = "") -> Iterator[tuple[str, float | bool]]:
 
 
 def main() -> int:
-    """Print what is equal and what differs."""
+    """Print the differences and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path, help="run directory of the earlier version")
     parser.add_argument("after", type=Path, help="run directory of the later version")

@@ -1,4 +1,4 @@
-"""The rows of the benchmark: what is measured, of whom, how."""
+"""List the configurations that compare.py measures, and build their generators."""
 
 from dataclasses import dataclass
 from functools import cache, partial
@@ -8,22 +8,23 @@ from typing import Literal
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from textbook import GROUP, TextbookGenerator
 
-from arena.bench.settings import Settings
-from arena.bench.textbook import GROUP, TextbookGenerator
 from arena.config.compose import CONF
 from arena.config.instantiate import SHAPE, instantiate
 from arena.config.schema import register
-from arena.core.errors import ArenaError, require
+from arena.core.errors import ArenaError
 from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
 from arena.training.machine import Precision
 
 Work = Literal["training", "sampling", "rendering"]
 Variant = Literal["plain", "lightning", "contiguous", "compiled", "relativistic"]
-"""``plain`` is a bare loop over the step a race takes, kernels stored channels last, under the logistic loss with lazy
-R1. The others differ from it in one thing: steps driven by Lightning's Trainer, kernels stored channel by channel,
-networks through ``torch.compile``, or the loss a race has by default, with R1 and R2 at every step."""
+"""``plain`` is a bare loop over the training step of a race, with channels-last kernels, the logistic loss and lazy R1.
+
+Each other variant changes one thing: Lightning's Trainer, contiguous kernels, ``torch.compile``, or the default loss
+of a race, which has R1 and R2 at every step.
+"""
 TEXTBOOK, STYLE, PORTRAITS = "textbook", "style", "portraits"
 LARGEST_PORTRAIT = 128
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
@@ -31,13 +32,30 @@ VARIANTS: tuple[Variant, ...] = ("plain", "lightning", "contiguous", "compiled",
 
 
 @dataclass(frozen=True)
+class Settings:
+    """Settings of all cells.
+
+    Args:
+        seconds: of measuring, per cell.
+        resolution: side in pixels, a power of two from 8 to 256.
+        batch: real images of a training step.
+        width: of ``style`` and of the textbook port. Other generators have that of their configs.
+    """
+
+    seconds: float = 10.0
+    resolution: int = 32
+    batch: int = 64
+    width: int = 96
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One row.
+    """One row of the table.
 
     Args:
         work: training, sampling (``forge``) or rendering.
         name: of the generator, or ``portraits``.
-        precision: of training; sampling and rendering are always fp32.
+        precision: of training. Sampling and rendering are always fp32.
         variant: of training.
     """
 
@@ -52,44 +70,46 @@ class Cell:
 
 
 def cells(settings: Settings, only: str | None = None) -> list[Cell]:
-    """All there are, the textbook port first in its work; or those of one name, beside the textbook port.
+    """Return all cells, or those of one name and the textbook port at the same work.
 
     Raises:
-        ArenaError: for a name there is not.
+        ArenaError: for an unknown name.
     """
     names = trainable(settings)
     rows = [Cell("training", TEXTBOOK)]
     for name, precision in product(names, PRECISIONS):
-        variants = VARIANTS if name == STYLE else VARIANTS[:1]
-        rows += [Cell("training", name, precision, variant) for variant in variants]
+        rows += [
+            Cell("training", name, precision, variant) for variant in (VARIANTS if name == STYLE else VARIANTS[:1])
+        ]
     rows += [Cell("sampling", name) for name in (TEXTBOOK, *names)]
     rows += [Cell("rendering", PORTRAITS)] if settings.resolution <= LARGEST_PORTRAIT else []
     if only is None:
         return rows
     known = list(dict.fromkeys(row.name for row in rows))
-    require(only in known, "--only", only, f"one of {', '.join(known)}")
+    if only not in known:
+        raise ArenaError(f"--only={only}: expected one of {', '.join(known)}")
     works = {row.work for row in rows if row.name == only}
     return [row for row in rows if row.name == only or (row.name == TEXTBOOK and row.work in works)]
 
 
 def trainable(settings: Settings) -> list[str]:
-    """Names of the generators in ``conf`` that train and need nothing but the shape of the images."""
-    found = []
+    """Return the generators in ``conf`` that train and need only the shape of the images."""
+    names = []
     for leaf in sorted((CONF / "generator").glob("*.yaml")):
         try:
             generator = new_generator(leaf.stem, settings)
-        except ArenaError:  # one of files, or of another size
+        except ArenaError:  # a generator of files, or of another size
             continue
         if isinstance(generator, TrainableGenerator):
-            found.append(leaf.stem)
-    return found
+            names.append(leaf.stem)
+    return names
 
 
 def new_generator(name: str, settings: Settings) -> Generator:
-    """A generator of that name, at the settings' size.
+    """Build a generator at the size of the settings.
 
     Raises:
-        ArenaError: where it needs what only a user has, or cannot make images of this size.
+        ArenaError: if it needs files, or cannot make images of this size.
     """
     shape = {"resolution": settings.resolution, "channels": 3, "levels": 256}
     if name == TEXTBOOK:
@@ -103,7 +123,7 @@ def new_generator(name: str, settings: Settings) -> Generator:
             mixing=style.mixing,
         )
     else:
-        # The minibatch deviation is the textbook's, so that both discriminators do the same.
+        # Both discriminators have the minibatch deviation of the textbook.
         own = {"width": settings.width, "minibatch_group": GROUP} if name == STYLE else {}
         make = instantiate(_composed(name), "generator", SHAPE, **own)
     with torch.random.fork_rng(devices=[]):
@@ -113,7 +133,6 @@ def new_generator(name: str, settings: Settings) -> Generator:
 
 @cache
 def _composed(name: str) -> DictConfig:
-    """The config of a generator as it stands in a race."""
     register()
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
         return compose("config", [f"generator={name}"]).generator

@@ -1,9 +1,9 @@
-"""StyleGAN2-ADA's networks as their papers write them down (Karras et al. 2020), with no thought of speed.
+"""StyleGAN2-ADA's networks as the paper writes them down (Karras et al. 2020), without optimisation.
 
-The measure the arena's own networks are timed against, and nothing to train with. Every operation stands by itself, as
-in the reference implementation where its compiled extensions are missing: each image has its own kernels; resampling
-puts in zeros, pads and filters by [1, 3, 3, 1]; scaling of weights, bias, leaky ReLU and gain are a pass each; channel
-lies after channel. Sizes, and so parameters, are those of ``arena.generators.style`` at the same settings.
+They are the baseline for the speed of ``arena.generators.style`` and are not meant for training. Every operation is
+separate, as in the reference implementation without its compiled extensions. Each image has its own kernels. Resampling
+inserts zeros, pads and filters by [1, 3, 3, 1]. Weight scaling, bias, leaky ReLU and gain are one pass each. Layouts
+are contiguous. Sizes, and so parameters, equal those of ``arena.generators.style`` at the same settings.
 """
 
 import math
@@ -19,19 +19,19 @@ from arena.generators.layers import SLOPE, channels_at, doublings
 
 TAPS = (1.0, 3.0, 3.0, 1.0)
 GROUP = 4
-"""Of the minibatch deviation."""
+"""Group size of the minibatch deviation."""
 W_AVERAGE_BETA = 0.995
 
 
 def upfirdn2d(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:
-    """Put ``up`` - 1 zeros after every pixel, pad, filter by [1, 3, 3, 1] / 8 along both axes, keep every ``down``-th.
+    """Insert ``up`` - 1 zeros after every pixel, pad, filter by [1, 3, 3, 1] / 8 along both axes, and subsample.
 
     Args:
         x: (B, C, H, W).
         up: factor of upsampling.
-        down: factor of downsampling.
-        pad: pixels of zeros before and after, along both axes.
-        gain: of the result.
+        down: factor of subsampling.
+        pad: zeros before and after, along both axes.
+        gain: factor of the result.
     """
     images, channels, height, width = x.shape
     x = x.reshape(images, channels, height, 1, width, 1)
@@ -43,30 +43,30 @@ def upfirdn2d(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 
 
 @cache
 def _filter(device: torch.device) -> Tensor:
-    """The outer product of the taps, of sum 1."""
+    """Return the outer product of the taps, normalised to sum 1."""
     taps = torch.tensor(TAPS, device=device)
     return torch.outer(taps, taps) / taps.sum() ** 2
 
 
 def bias_act(x: Tensor, bias: Tensor, gain: float = 1.0) -> Tensor:
-    """Bias, leaky ReLU of slope 0.2 times sqrt(2), gain: one after the other."""
+    """Apply bias, leaky ReLU of slope 0.2 times sqrt(2), and gain, one after the other."""
     x = x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
     x = F.leaky_relu(x, SLOPE)
     return x * (math.sqrt(2) * gain)
 
 
 def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True) -> Tensor:
-    """Convolution of each image by a kernel of its own (StyleGAN2, equations 1 and 3, and appendix B).
+    """Convolve each image with its own kernel (StyleGAN2, equations 1 and 3, and appendix B).
 
-    Each image is a group of one convolution. (The reference implementation scales activations instead in training; in
-    this port that takes as long.)
+    Each image is one group of a grouped convolution. The reference implementation scales activations instead during
+    training, which takes as long in this port.
 
     Args:
         x: (B, inputs, H, W).
-        weight: (outputs, inputs, k, k), which each image's style makes its kernel of.
+        weight: (outputs, inputs, k, k), modulated by the style of each image.
         style: (B, inputs).
-        up: whether to double the side: a transposed convolution of stride 2, then the filter.
-        demodulate: whether each image's kernel is normalised.
+        up: doubles the side by a transposed convolution of stride 2 and the filter.
+        demodulate: normalises the kernel of each image.
     """
     images, inputs, height, width = x.shape
     outputs, _, kernel, _ = weight.shape
@@ -85,7 +85,7 @@ def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = Fal
 
 
 class Dense(nn.Module):
-    """Equalised linear layer, with leaky ReLU or without."""
+    """Equalised linear layer with an optional leaky ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, *, activate: bool = True, bias: float = 0.0, multiplier: float = 1.0
@@ -103,7 +103,7 @@ class Dense(nn.Module):
 
 
 class TextbookConvolution(nn.Module):
-    """Equalised convolution; where it halves the side, filtering comes first. Without activation it has no bias."""
+    """Equalised convolution, with the filter first if it halves the side. Without activation it has no bias."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, down: bool = False, activate: bool = True) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRgb(nn.Module):
-    """Modulated convolution of one pixel to the image's channels."""
+    """Modulated 1x1 convolution to the channels of the image."""
 
     def __init__(self, inputs: int, channels: int, z_dim: int) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class ToRgb(nn.Module):
 
 
 class TextbookGenerator(TrainableGenerator):
-    """Mapping network, a constant, two layers a side, images of all sides added up (skip output).
+    """Mapping network, learned constant, two layers per side, and skip outputs that are added up.
 
     Args:
         resolution: side in pixels, a power of two from 8 to 256.
@@ -171,7 +171,7 @@ class TextbookGenerator(TrainableGenerator):
         width: channels up to 16 pixels, halved with every doubling above.
         z_dim: size of z and of w.
         mapping_depth: layers of the mapping network.
-        mixing: probability that an image of a training step mixes the styles of two z.
+        mixing: probability that a training step mixes the styles of two z.
     """
 
     w_average: Tensor
@@ -202,15 +202,15 @@ class TextbookGenerator(TrainableGenerator):
         self.register_buffer("w_average", torch.zeros(z_dim))
 
     def discriminator(self, resolution: int) -> "TextbookDiscriminator":
-        """As wide as the generator."""
+        """Build a discriminator as wide as the generator."""
         return TextbookDiscriminator(resolution=resolution, channels=self.channels, width=self.width)
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Images of z (B, z_dim); noise inputs come from ``rng``, and are left out without one."""
+        """Return images of z (B, z_dim). Without ``rng`` there are no noise inputs."""
         return self.synthesise([self._w(z)] * (len(self.layers) + 1), rng)
 
     def draw(self, z: Tensor, rng: torch.Generator) -> Tensor:
-        """Images of a training step, styles mixed from one layer on that all images share; follows the mean of w."""
+        """Return the images of a training step with mixed styles, and update the mean of w."""
         w = self._w(z)
         with torch.no_grad():
             self.w_average.lerp_(w.mean(0), 1 - W_AVERAGE_BETA)
@@ -222,7 +222,7 @@ class TextbookGenerator(TrainableGenerator):
         return self.synthesise([torch.where(crossover > k, w, other) for k in range(styles)], rng)
 
     def synthesise(self, w: list[Tensor], rng: torch.Generator | None) -> Tensor:
-        """Images of one w (B, z_dim) for each layer, and one for the last image."""
+        """Return images of one w (B, z_dim) per layer, and one for the last output."""
         x = self.constant.expand(len(w[0]), -1, -1, -1)
         image = self.to_rgb[0](x := self.layers[0](x, w[0], rng), w[1])
         for k in range(1, len(self.layers), 2):
@@ -236,7 +236,7 @@ class TextbookGenerator(TrainableGenerator):
 
 
 class TextbookBlock(nn.Module):
-    """Two convolutions and a skip, half the side."""
+    """Residual block of two convolutions that halves the side."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -250,7 +250,7 @@ class TextbookBlock(nn.Module):
 
 
 class TextbookDiscriminator(nn.Module):
-    """Residual blocks down to 4 pixels, minibatch deviation, convolution, two linear layers; logits (B,)."""
+    """Residual blocks down to 4 pixels, minibatch deviation, convolution and two linear layers."""
 
     def __init__(self, *, resolution: int, channels: int, width: int) -> None:
         super().__init__()
@@ -262,7 +262,7 @@ class TextbookDiscriminator(nn.Module):
         self.logit = Dense(widths[-1], 1, activate=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,), higher means more real."""
+        """Return logits (B,). Higher means more real."""
         x = self.blocks(self.from_rgb(images))
         group = math.gcd(len(x), GROUP)
         deviation = x.unflatten(0, (-1, group)).var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
