@@ -1,299 +1,61 @@
-"""Read real images from a folder of files: find, decode, crop, resize and cache them."""
+"""Read real images from a folder: find, decode, crop, resize and cache them."""
 
 import hashlib
 import json
-import logging
 import os
 import re
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from arena.core.errors import ArenaError
+from arena.core.errors import ArenaError, require
+from arena.data.cache import CacheEntry, cached
 from arena.data.reals import RealData, Reals
 
-Source = Path | bytes | Image.Image
-"""What an image is decoded from: a file, the content of one, or what Pillow has opened already."""
-
-# Sources read ahead of the decoders: those of a stream are as large as the files they were.
+FOLDER_VERSION = 1
+"""Part of the cache key. Raise it when the same files would give other pixels."""
 AHEAD = 64
+"""Sources of a stream that are read ahead of the decoders."""
+
+Source = Path | bytes | Image.Image
+"""A source of an image: a file, the content of a file, or an opened image."""
 
 T = TypeVar("T")
 S = TypeVar("S")
 
 
-class Pixels(NamedTuple):
-    """One decoded image, uint8 (H, W, 3) or (H, W); whether it had to be enlarged; the format it was stored in."""
-
-    values: NDArray[np.uint8]
-    enlarged: bool
-    format: str | None
-
-
-class Decoding(NamedTuple):
-    """Usable images in the order of their sources, and what is to be said of them.
-
-    ``failures`` says why each other source failed, by its place; ``enlarged`` how many images were smaller than asked
-    for; ``formats`` how many were stored as what, by Pillow's names.
-    """
-
-    images: Tensor
-    failures: dict[int, str]
-    enlarged: int
-    formats: dict[str, int]
-
-
-def decode_all(
-    sources: Iterable[Source],
-    resolution: int,
-    channels: int | None,
-    crop: int | None = None,
-    total: int | None = None,
-    shown: bool = True,
-) -> Decoding:
-    """Decode every source that is an image; of a stream, only a few are held at a time.
-
-    Args:
-        sources: files, their contents, or opened images.
-        resolution: side in pixels.
-        channels: 1, 3, or None: 1 if every image is grey, else 3. Grey is what has three equal colours everywhere.
-        crop: side of the middle square that is kept, at most; None: the largest there is.
-        total: how many sources there are, for the progress bar.
-        shown: whether there is one.
-
-    Returns:
-        Images uint8 (N, C, resolution, resolution), and what is to be said of them.
-    """
-
-    def attempt(source: Source) -> Pixels | str:
-        try:
-            return decode(source, resolution, grey=channels == 1, crop=crop)
-        except Exception as failure:  # the decoders of forty formats raise whatever they like on bad bytes
-            return _reason(failure)
-
-    # Pillow releases the interpreter lock while it decodes. Its warnings are about damaged metadata, but for the one of
-    # a decompression bomb, which counts as a failure; filters are the process's, so they are set around all threads.
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            decoded_ahead = ahead(pool, attempt, sources)
-            results = list(progress(decoded_ahead, "decoding images", total=total) if shown else decoded_ahead)
-        finally:  # interrupted: what has not begun is given up
-            pool.shutdown(cancel_futures=True)
-    decoded = [result for result in results if isinstance(result, Pixels)]
-    failures = {k: result for k, result in enumerate(results) if isinstance(result, str)}
-    enlarged = sum(image.enlarged for image in decoded)
-    formats = Counter(image.format for image in decoded if image.format is not None)
-    return Decoding(_stack(decoded, resolution, channels), failures, enlarged, dict(formats))
-
-
-def ahead(pool: Executor, work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-    """A pool's map that takes no more than ``AHEAD`` items before their results are asked for; in order, as map is."""
-    begun: deque[Future[T]] = deque()
-    for item in items:
-        begun.append(pool.submit(work, item))
-        if len(begun) == AHEAD:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
-
-
-def _stack(decoded: list[Pixels], resolution: int, channels: int | None) -> Tensor:
-    if not decoded:
-        return torch.empty(0, channels or 3, resolution, resolution, dtype=torch.uint8)
-    images = torch.from_numpy(np.stack([image.values for image in decoded]))
-    if images.ndim == 3:
-        return images[:, None]
-    images = images.permute(0, 3, 1, 2)
-    if channels is None and bool((images == images[:, :1]).all()):
-        images = images[:, :1]
-    return images.contiguous()
-
-
-def decode(source: Source, resolution: int, grey: bool = False, crop: int | None = None) -> Pixels:
-    """Decode one image: upright by its EXIF orientation, its middle square, resized by Lanczos' antialiasing filter.
-
-    The first frame of an animation; transparency over white; 16 bits to 8 by rounding. Colour profiles are not applied.
-
-    Raises:
-        Exception: whatever Pillow makes of what is no image.
-    """
-    with _opened(source) as opened:
-        form = opened.format
-        image = _eight_bits(ImageOps.exif_transpose(opened))
-    if grey:
-        image = image.convert("L")
-    side = min(*image.size, crop or max(image.size))
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side))
-    if side != resolution:
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
-    return Pixels(np.asarray(image), side < resolution, form)
-
-
-def _opened(source: Source) -> Image.Image:
-    if isinstance(source, Image.Image):
-        return source
-    return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Any of Pillow's modes to RGB, three equal colours where it is grey."""
-    if image.mode.startswith("I"):  # 16 bits, though mode "I" could hold 32
-        values = np.asarray(image).astype(np.float64).clip(0, 65535)
-        image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point image, whose range is unknown")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def _reason(failure: Exception) -> str:
-    """One line that says why."""
-    if isinstance(failure, Image.UnidentifiedImageError):
-        return "no image"
-    return " ".join(str(failure).split()) or type(failure).__name__
-
-
-@dataclass(frozen=True)
-class Cached:
-    """What a cache file holds: named tensors, and named lines of text beside them."""
-
-    tensors: dict[str, Tensor]
-    notes: dict[str, str] = field(default_factory=dict)
-
-
-def cached(file: Path, make: Callable[[], Cached]) -> Cached:
-    """Read ``file``, or make its content and write it.
-
-    The name of the file must say everything that determines its content. Of several processes one makes it and the
-    others wait; it appears whole or not at all, so that a kill leaves nothing half-written behind.
-
-    Raises:
-        ArenaError: where the folder cannot be written to.
-    """
-    if (found := _read(file)) is not None:
-        return found
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_name(f"{file.name}.lock")):
-            if (found := _read(file)) is not None:
-                return found
-            made = make()
-            _write(file, made)
-    except OSError as failure:
-        raise ArenaError(f"cache_dir={file.parent}: expected a folder that can be written to ({failure})") from failure
-    return made
-
-
-def _read(file: Path) -> Cached | None:
-    """The content, or None where there is none that can be read."""
-    if not file.is_file():
-        return None
-    try:
-        with safe_open(file, framework="pt") as content:
-            names = content.keys()
-            return Cached({name: content.get_tensor(name) for name in names}, content.metadata() or {})
-    except SafetensorError:  # damaged: made anew
-        return None
-
-
-def _write(file: Path, content: Cached) -> None:
-    """Beside the file first, then into place in one step; under the lock nobody else writes there."""
-    part = file.with_name(f"{file.name}.part")
-    save_file(content.tensors, part, metadata=content.notes)
-    os.replace(part, file)
-
-
-# Skipped images named one by one before the rest is only counted.
-NAMED = 20
-
-log = logging.getLogger(__name__)
-
-
-def with_skipped(decoding: Decoding, names: Sequence[str], **beside: Tensor) -> Cached:
-    """What the cache keeps of a decoding.
-
-    Args:
-        decoding: the images, and what became of the other sources.
-        names: of all sources, in their order.
-        beside: what else is known of the usable images, by name.
-    """
-    notes = {
-        "skipped": json.dumps({names[k]: reason for k, reason in decoding.failures.items()}),
-        "enlarged": str(decoding.enlarged),
-        "formats": json.dumps(decoding.formats),
-    }
-    return Cached({"images": decoding.images, **beside}, notes)
-
-
-def tell(content: Cached, resolution: int) -> dict[str, str]:
-    """Warn of what was skipped or enlarged; the reasons by the name of each skipped source."""
-    skipped: dict[str, str] = json.loads(content.notes["skipped"])
-    for name, reason in list(skipped.items())[:NAMED]:
-        log.warning("skipped %r: %s", name, reason)
-    if len(skipped) > NAMED:
-        log.warning("skipped %d more that are no images", len(skipped) - NAMED)
-    if enlarged := int(content.notes["enlarged"]):
-        log.warning(
-            "%d images are smaller than data.resolution=%d and were enlarged, which leaves traces", enlarged, resolution
-        )
-    return skipped
-
-
-def stored_as(content: Cached) -> dict[str, int]:
-    """How many of the images were stored in which format, by Pillow's names."""
-    return json.loads(content.notes["formats"])
-
-
-def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """Go through the items; on a terminal a bar on stderr says how far."""
-    console = Console(stderr=True)
-    return track(items, what, total=total, console=console, disable=not console.is_terminal, transient=True)
-
-
-# Part of the cache's name: raise it whenever the same files would give other pixels.
-FOLDER_VERSION = 1
-
-
 class ImageFolder(RealData):
-    """Photographs from a folder and all folders in it, 256 levels.
+    """Photographs in a folder and its subfolders, with 256 grey levels.
 
-    Every file is tried, whatever its name, except hidden ones (their names begin with a dot). The middle square is
-    cropped and, where its side is not ``resolution`` already, resized with an antialiasing filter. Files that cannot be
-    read as images are listed and skipped. What was decoded is cached under the names, sizes and dates of the files.
+    Files of any extension are tried; hidden files are left out. The middle square is cropped and, if its side is
+    not ``resolution``, resized with an antialiasing filter. Files that cannot be read as images are listed and skipped.
+    Decoded images are cached under the names, sizes and dates of the files.
 
     Args:
         path: the folder.
         resolution: side in pixels.
-        channels: 1 (grey), 3 (colour), or None: 1 if every image is grey, else 3.
-        seed: ``data.seed``, which splits.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact a fit judge must catch.
-        persons: a regular expression with one group, searched for in each file's path within the folder: the group says
-            who is shown, and nobody is in two parts of the split. None where nobody knows.
-        cache_dir: where decoded images are kept.
+        channels: 1 (grey), 3 (colour), or None: 1 if every image is grey, 3 otherwise.
+        seed: ``data.seed``, seed of the split.
+        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
+        persons: regular expression with one group, searched in each file's path within the folder. The group names the
+            person, and no person is in two parts of the split. None if persons are unknown.
+        cache_dir: folder of the cache.
 
     Raises:
-        ArenaError: where the folder is missing or has no usable image, or the expression does not fit.
+        ArenaError: if the folder is missing or has no usable image, or the expression does not fit.
     """
 
     name = "folder"
@@ -303,36 +65,49 @@ class ImageFolder(RealData):
         *,
         path: str | Path | None,
         resolution: int,
-        channels: int | None,
+        channels: Literal[1, 3] | None,
         seed: int,
         planted_amplitude: float,
         persons: str | None,
         cache_dir: str | Path,
     ) -> None:
-        if channels not in (None, 1, 3):
-            raise ArenaError(f"data.channels={channels}: expected 1, 3 or null")
-        self._person = _expression(persons)
+        self._persons = persons
+        if persons is not None:
+            try:
+                groups = re.compile(persons).groups
+            except re.error as failure:
+                raise ArenaError(f"data.persons={persons}: expected a regular expression ({failure})") from failure
+            require(groups == 1, "data.persons", persons, f"one group, found {groups}")
         super().__init__(
             resolution=resolution, channels=channels or 3, levels=256, seed=seed, planted_amplitude=planted_amplitude
         )
-        # Decoded now, since only the images say how many channels there are, and a bad folder should be known at once.
+        # Decoded here, because the images decide the number of channels, and so that a bad folder fails at once.
         self._decoded = decode_folder("data", path, resolution, channels, cache_dir)
         self.channels = self._decoded.images.shape[1]
 
     def load(self) -> Reals:
-        """The usable images; their ids count them in the order of their paths."""
-        images = self._decoded.images
-        persons = None if self._person is None else _persons(self._decoded.names, self._person)
+        """Return the usable images; their ids count them in the order of their paths."""
+        images, persons = self._decoded.images, None
+        if self._persons is not None:
+            groups = []
+            for name in self._decoded.names:
+                match = re.search(self._persons, name)
+                if match is None or match.group(1) is None:
+                    raise ArenaError(
+                        f"data.persons={self._persons}: expected a match in every path, found none in {name!r}"
+                    )
+                groups.append(match.group(1))
+            persons = np.unique(groups, return_inverse=True)[1].astype(np.int64)
         return Reals(images, np.arange(len(images), dtype=np.int64), persons=persons)
 
     def files(self) -> list[Path]:
-        """The usable images' files, in the order of their ids."""
+        """Return the files of the usable images, in the order of their ids."""
         return self._decoded.files
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """Usable images uint8 (N, C, R, R), the folder they are in, and their paths within it."""
+class DecodedFiles:
+    """Usable images uint8 (N, C, R, R), their folder, and their paths within it."""
 
     images: Tensor
     folder: Path
@@ -340,24 +115,24 @@ class Decoded:
 
     @property
     def files(self) -> list[Path]:
-        """The images' files."""
+        """Return the images' files."""
         return [self.folder / name for name in self.names]
 
 
 def decode_folder(
     group: str, path: str | Path | None, resolution: int, channels: int | None, cache_dir: str | Path
-) -> Decoded:
-    """Decode whatever image is in a folder and in all folders in it, in the order of their paths.
+) -> DecodedFiles:
+    """Decode every image in a folder and its subfolders, in the order of their paths.
 
     Args:
-        group: ``data`` or ``generator``: whose ``path`` it is.
+        group: config group of the path, ``data`` or ``generator``, for error messages.
         path: the folder.
         resolution: side in pixels.
-        channels: 1, 3, or None: 1 if every image is grey, else 3.
-        cache_dir: where decoded images are kept.
+        channels: 1, 3, or None: 1 if every image is grey, 3 otherwise.
+        cache_dir: folder of the cache.
 
     Raises:
-        ArenaError: where the folder is missing or has no usable image.
+        ArenaError: if the folder is missing or has no usable image.
     """
     key = f"{group}.path"
     if path is None:
@@ -371,55 +146,31 @@ def decode_folder(
 
 
 def find_files(folder: Path, key: str) -> list[Path]:
-    """Every file of a folder and of all folders in it that is not hidden, in the order of their paths.
+    """Find all files in a folder and its subfolders, sorted by path.
+
+    Hidden files and folders are left out. Linked folders are followed, each once.
 
     Args:
-        folder: where to look.
-        key: by which the user named it.
+        folder: the folder.
+        key: config key or argument that named it, for error messages.
 
     Raises:
-        ArenaError: naming the key, where it is no folder.
+        ArenaError: naming the key, if it is no folder.
     """
     if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise ArenaError(f"{key}={folder}: expected a folder of images, found {found}")
-    return sorted(_walk(folder), key=lambda file: file.relative_to(folder).as_posix())
-
-
-def _expression(persons: str | None) -> re.Pattern[str] | None:
-    if persons is None:
-        return None
-    try:
-        expression = re.compile(persons)
-    except re.error as failure:
-        raise ArenaError(f"data.persons={persons}: expected a regular expression ({failure})") from failure
-    if expression.groups != 1:
-        raise ArenaError(f"data.persons={persons}: expected one group, found {expression.groups}")
-    return expression
-
-
-def _persons(names: list[str], expression: re.Pattern[str]) -> NDArray[np.int64]:
-    """Number who is shown."""
-    found = [expression.search(name) for name in names]
-    for name, match in zip(names, found, strict=True):
-        if match is None or match.group(1) is None:
-            raise ArenaError(
-                f"data.persons={expression.pattern}: expected a match in every path, found none in {name!r}"
-            )
-    who = [match.group(1) for match in found if match is not None]
-    return np.unique(who, return_inverse=True)[1].astype(np.int64)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Every file that is not hidden; linked folders too, each once."""
-    seen: set[str] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(here)) in seen:
+        raise ArenaError(
+            f"{key}={folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}"
+        )
+    files: list[Path] = []
+    visited: set[str] = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in visited:
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in files if not name.startswith("."))
+        files += [Path(here, name) for name in names if not name.startswith(".")]
+    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
 
 
 def decode_files(
@@ -429,25 +180,170 @@ def decode_files(
     channels: int | None,
     cache_dir: Path,
     crop: int | None = None,
-) -> Decoded:
-    """Decode the files of a folder unless the cache has them; say every time what was skipped.
+) -> DecodedFiles:
+    """Decode files of a folder, or read them from the cache; warn of skipped files in both cases.
 
     Args:
-        folder: that all of them are in.
-        files: in the order the images are to have.
+        folder: folder of all files.
+        files: the files, in the order of the images.
         resolution: side in pixels.
-        channels: 1, 3, or None: 1 if every image is grey, else 3.
-        cache_dir: where decoded images are kept.
-        crop: side of the middle square that is kept, at most; None: the largest there is.
+        channels: 1, 3, or None: 1 if every image is grey, 3 otherwise.
+        cache_dir: folder of the cache.
+        crop: side of the middle square that is kept, at most; None keeps the largest square.
     """
     names = [file.relative_to(folder).as_posix() for file in files]
     key = hashlib.blake2b(f"{FOLDER_VERSION}|{resolution}|{channels}|{crop}".encode(), digest_size=12)
     for name, file in zip(names, files, strict=True):
         state = file.stat() if file.exists() else None
         key.update(os.fsencode(name) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode() if state else b"gone\n")
-    content = cached(
+    entry = cached(
         cache_dir / f"folder-{key.hexdigest()}.safetensors",
-        lambda: with_skipped(decode_all(files, resolution, channels, crop, len(files)), names),
+        lambda: decode_images(files, resolution, channels, crop=crop, total=len(files)).cache_entry(names),
     )
-    skipped = tell(content, resolution)
-    return Decoded(content.tensors["images"], folder, [name for name in names if name not in skipped])
+    entry.warn(resolution)
+    skipped = entry.skipped
+    return DecodedFiles(entry.tensors["images"], folder, [name for name in names if name not in skipped])
+
+
+class Decoding(NamedTuple):
+    """The usable images of a sequence of sources.
+
+    Args:
+        images: uint8 (N, C, R, R), in the order of their sources.
+        failures: index of a source -> the reason that it could not be decoded.
+        enlarged: number of images that were smaller than the resolution.
+        formats: Pillow's name of a format -> number of images stored in it.
+    """
+
+    images: Tensor
+    failures: dict[int, str]
+    enlarged: int
+    formats: dict[str, int]
+
+    def cache_entry(self, names: Sequence[str], **tensors: Tensor) -> CacheEntry:
+        """Return the content for the cache.
+
+        Args:
+            names: names of all sources, in their order.
+            tensors: further tensors of the usable images, by name.
+        """
+        notes = {
+            "skipped": json.dumps({names[k]: reason for k, reason in self.failures.items()}),
+            "enlarged": str(self.enlarged),
+            "formats": json.dumps(self.formats),
+        }
+        return CacheEntry({"images": self.images, **tensors}, notes)
+
+
+class DecodedImage(NamedTuple):
+    """One decoded image uint8 (H, W, 3) or (H, W), whether it was enlarged, and the format it was stored in."""
+
+    pixels: NDArray[np.uint8]
+    enlarged: bool
+    format: str | None
+
+
+def decode_images(
+    sources: Iterable[Source],
+    resolution: int,
+    channels: int | None,
+    *,
+    crop: int | None = None,
+    total: int | None = None,
+    show_progress: bool = True,
+) -> Decoding:
+    """Decode every source that is an image, on several threads. Few sources of a stream are in memory at a time.
+
+    Args:
+        sources: files, their contents, or opened images.
+        resolution: side in pixels.
+        channels: 1, 3, or None: 1 if every image is grey (its three colours are equal), 3 otherwise.
+        crop: side of the middle square that is kept, at most; None keeps the largest square.
+        total: number of sources, for the progress bar.
+        show_progress: whether to show a progress bar on a terminal.
+    """
+
+    def attempt(source: Source) -> DecodedImage | str:
+        try:
+            return decode(source, resolution, grey=channels == 1, crop=crop)
+        except Image.UnidentifiedImageError:
+            return "no image"
+        except Exception as failure:  # on damaged bytes, Pillow's decoders raise exceptions of any type
+            return " ".join(str(failure).split()) or type(failure).__name__
+
+    # Pillow warns of damaged metadata, which is ignored, and of decompression bombs, which count as failures.
+    # Filters hold for the whole process, so they are set around all threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            stream = map_ahead(pool, attempt, sources)
+            results = list(progress_bar(stream, "decoding images", total) if show_progress else stream)
+        finally:  # when interrupted, drop the sources that wait
+            pool.shutdown(cancel_futures=True)
+    decoded = [result for result in results if isinstance(result, DecodedImage)]
+    failures = {k: result for k, result in enumerate(results) if isinstance(result, str)}
+    enlarged = sum(image.enlarged for image in decoded)
+    formats = Counter(image.format for image in decoded if image.format is not None)
+    if not decoded:
+        images = torch.empty(0, channels or 3, resolution, resolution, dtype=torch.uint8)
+    else:
+        images = torch.from_numpy(np.stack([image.pixels for image in decoded]))
+        images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+        if channels is None and bool((images == images[:, :1]).all()):
+            images = images[:, :1]
+    return Decoding(images.contiguous(), failures, enlarged, dict(formats))
+
+
+def map_ahead(pool: Executor, work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield ``work(item)`` in order, as ``pool.map`` does, but take only ``AHEAD`` items before their results."""
+    started: deque[Future[T]] = deque()
+    for item in items:
+        started.append(pool.submit(work, item))
+        if len(started) == AHEAD:
+            yield started.popleft().result()
+    while started:
+        yield started.popleft().result()
+
+
+def decode(source: Source, resolution: int, grey: bool = False, crop: int | None = None) -> DecodedImage:
+    """Decode one image: turn it upright by its EXIF orientation, crop its middle square, resize it (Lanczos).
+
+    Animations give their first frame, transparent pixels are put on white, and 16 bits are rounded to 8. Colour
+    profiles are not applied.
+
+    Raises:
+        Exception: of any type that Pillow raises on bytes that are no image.
+    """
+    if not isinstance(source, Image.Image):
+        source = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+    with source:
+        stored_format = source.format
+        image = _to_rgb(ImageOps.exif_transpose(source))
+    if grey:
+        image = image.convert("L")
+    side = min(*image.size, crop or max(image.size))
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    if side != resolution:
+        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
+    return DecodedImage(np.asarray(image), side < resolution, stored_format)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any of Pillow's modes to RGB, with three equal colours for grey images."""
+    if image.mode.startswith("I"):  # 16 bits, although mode "I" could hold 32
+        values = np.asarray(image).astype(np.float64).clip(0, 65535)
+        image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point image, whose range is unknown")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def progress_bar(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
+    """Iterate over items, with a progress bar on stderr if it is a terminal."""
+    console = Console(stderr=True)
+    return track(items, title, total=total, console=console, disable=not console.is_terminal, transient=True)

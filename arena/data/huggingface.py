@@ -1,4 +1,4 @@
-"""Any image set of the Hugging Face hub by its name, streamed: nothing is fetched beyond the images asked for."""
+"""Stream any image set of the Hugging Face hub by its name; only the requested images are downloaded."""
 
 import hashlib
 import json
@@ -8,49 +8,49 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import PositiveInt
 from torch import Tensor
 
 from arena.core.errors import ArenaError, first_line, require
-from arena.data.files import Cached, Source, ahead, cached, decode_all, stored_as, tell, with_skipped
+from arena.data.cache import CacheEntry, cached
+from arena.data.downloads import TIMEOUT, unavailable
+from arena.data.files import Source, decode_images, map_ahead
 from arena.data.reals import RealData, Reals
 
-# Part of the cache's name: raise it whenever the same rows would give other pixels.
 HUGGINGFACE_VERSION = 1
-# Seconds without an answer after which the hub counts as out of reach.
-PATIENCE = 15.0
+"""Part of the name of the cache. Raise it when the same rows would give other pixels."""
 
 log = logging.getLogger(__name__)
 
 
 class HuggingFace(RealData):
-    """Images of one split of a hub set, 256 levels, cropped and resized as those of folders are.
+    """Images of one split of a hub set, with 256 levels, cropped and resized as those of ``data=folder``.
 
-    They are downloaded when first asked for, which needs the extra ``hub``, and cached: from then on neither network
-    nor extra is needed. Rows that hold no readable image are listed and skipped. Sets that only code of their own can
-    read are refused: from the hub comes data alone.
+    Streamed on first use, which needs the extra ``hub``, and then cached: from the cache neither network nor extra is
+    needed. Rows without a readable image are listed and skipped. Sets that need a loading script are refused.
 
     Args:
-        name: of the set, as in ``owner/name``.
-        config: its configuration, where it has several.
-        split: that is read.
+        name: name of the set, such as ``owner/name``.
+        config: configuration of the set, if it has several.
+        split: split to read.
         revision: branch, tag or commit.
-        image: column of the images; None: the only column that holds images.
-        label: column of an attribute that is known of each image, or None.
-        person: column that says who is shown, or None; nobody is then in two parts of the split.
-        n: images at most, from the beginning of the split; None: all of it.
+        image: column of the images; None takes the only image column.
+        label: column of a known attribute, or None.
+        person: column that identifies the person, or None. No person is then in two parts of the split.
+        n: number of images at most, from the beginning of the split; None takes all.
         resolution: side in pixels.
         channels: 1 (grey) or 3 (colour).
-        seed: ``data.seed``, which splits.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact a fit judge must catch.
-        cache_dir: where decoded images are kept.
+        seed: ``data.seed``, seed of the split.
+        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
+        cache_dir: folder of the cache.
 
     Raises:
-        ArenaError: for a name the hub cannot have, or no image asked for.
+        ArenaError: if the hub cannot have a set of that name.
     """
 
     name = "huggingface"
@@ -65,100 +65,99 @@ class HuggingFace(RealData):
         image: str | None,
         label: str | None,
         person: str | None,
-        n: int | None,
+        n: PositiveInt | None,
         resolution: int,
-        channels: int,
+        channels: Literal[1, 3],
         seed: int,
         planted_amplitude: float,
         cache_dir: str | Path,
     ) -> None:
-        shown = "null" if name is None else name
+        self.repository = "null" if name is None else name
         possible = re.fullmatch(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?", name or "") is not None
-        require(possible, "data.name", shown, "a set of the Hugging Face hub, as in data.name=uoft-cs/cifar10")
-        require(channels in (1, 3), "data.channels", channels, "1 or 3")
-        require(n is None or n >= 1, "data.n", n, "at least 1 image, or null for all of the split")
+        require(
+            possible, "data.name", self.repository, "a set of the Hugging Face hub, as in data.name=uoft-cs/cifar10"
+        )
         super().__init__(
             resolution=resolution, channels=channels, levels=256, seed=seed, planted_amplitude=planted_amplitude
         )
-        self.repository, self.config, self.split_name, self.revision = shown, config, split, revision
+        self.config, self.split_name, self.revision = config, split, revision
         self.image, self.label, self.person, self.n = image, label, person, n
-        what = (HUGGINGFACE_VERSION, name, config, split, revision, image, label, person, n, resolution, channels)
-        key = hashlib.blake2b(json.dumps(what).encode(), digest_size=12).hexdigest()
-        self.cache_file = Path(cache_dir).expanduser() / f"huggingface-{shown.replace('/', '--')}-{key}.safetensors"
+        content = (HUGGINGFACE_VERSION, name, config, split, revision, image, label, person, n, resolution, channels)
+        key = hashlib.blake2b(json.dumps(content).encode(), digest_size=12).hexdigest()
+        stem = f"huggingface-{self.repository.replace('/', '--')}-{key}"
+        self.cache_file = Path(cache_dir).expanduser() / f"{stem}.safetensors"
 
     def load(self) -> Reals:
-        """The images, in the order of the split; the label, as a number, is an attribute named as its column.
+        """Return the images in the order of the split; the label is an attribute named after its column.
 
         Raises:
-            ArenaError: where they are neither cached nor to be had from the hub, or what is there does not fit.
+            ArenaError: if the images are neither cached nor on the hub, or the columns do not fit.
         """
-        tensors = self._content.tensors
+        tensors = self._entry.tensors
         persons = tensors["persons"].numpy() if "persons" in tensors else None
         attributes = {self.label: tensors["labels"].numpy()} if self.label else {}
         return Reals(tensors["images"], np.arange(len(tensors["images"]), dtype=np.int64), attributes, persons)
 
     @cached_property
-    def _content(self) -> Cached:
-        content = cached(self.cache_file, self._stream)
-        tell(content, self.resolution)
-        # There are no files to compare with those of fakes, but the codec's traces in the reals remain (rule 9).
-        formats = stored_as(content)
-        if jpeg := formats.get("JPEG", 0) + formats.get("MPO", 0):
-            log.warning(
-                "%d of %d images were stored as JPEG, whose traces the fakes lack unless evidence=jpeg puts them there",
-                jpeg,
-                len(content.tensors["images"]),
+    def _entry(self) -> CacheEntry:
+        entry = cached(self.cache_file, self._stream)
+        entry.warn(self.resolution)
+        # The reals have no files to compare with those of fakes, but they keep the traces of JPEG (rule 9).
+        if jpeg := entry.formats.get("JPEG", 0) + entry.formats.get("MPO", 0):
+            message = (
+                "%d of %d images were stored as JPEG, whose traces the fakes lack; evidence=jpeg gives them to both"
             )
-        return content
+            log.warning(message, jpeg, len(entry.tensors["images"]))
+        return entry
 
-    def _stream(self) -> Cached:
+    def _stream(self) -> CacheEntry:
         rows, image = self._rows()
         log.info("data.name=%s: streaming %s images from the hub, once", self.repository, self.n or "all")
-        known: dict[str, list[Any]] = {column: [] for column in (self.label, self.person) if column}
+        columns: dict[str, list[Any]] = {column: [] for column in (self.label, self.person) if column}
 
         def read(row: dict[str, Any]) -> tuple[dict[str, Any], Source]:
             return row, _source(row[image], self.repository)
 
         def sources(pool: Executor) -> Iterator[Source]:
-            for row, source in ahead(pool, read, rows):
-                for column, values in known.items():
+            for row, source in map_ahead(pool, read, rows):
+                for column, values in columns.items():
                     values.append(row[column])
                 yield source
 
         try:
             with ThreadPoolExecutor() as readers:
-                decoding = decode_all(sources(readers), self.resolution, self.channels, total=self.n)
-        except Exception as failure:  # the hub's clients raise errors of a dozen families
-            raise self._refusal("expected all of its rows", failure) from failure
+                decoding = decode_images(sources(readers), self.resolution, self.channels, total=self.n)
+        except Exception as failure:  # the hub's clients raise exceptions of many types
+            raise self._unavailable("all of its rows", failure) from failure
         if len(decoding.images) == 0:
             raise ArenaError(f"data.image={image}: expected images, found none in {len(decoding.failures)} rows")
         count = len(decoding.images) + len(decoding.failures)
-        kept = [k for k in range(count) if k not in decoding.failures]
-        beside: dict[str, Tensor] = {}
+        usable = [k for k in range(count) if k not in decoding.failures]
+        tensors: dict[str, Tensor] = {}
         if self.label:
-            beside["labels"] = _numbers([known[self.label][k] for k in kept])
+            tensors["labels"] = _numbers([columns[self.label][k] for k in usable])
         if self.person:
-            who = [str(known[self.person][k]) for k in kept]
-            beside["persons"] = torch.from_numpy(np.unique(who, return_inverse=True)[1].astype(np.int64))
-        return with_skipped(decoding, [f"row {k}" for k in range(count)], **beside)
+            persons = [str(columns[self.person][k]) for k in usable]
+            tensors["persons"] = torch.from_numpy(np.unique(persons, return_inverse=True)[1].astype(np.int64))
+        return decoding.cache_entry([f"row {k}" for k in range(count)], **tensors)
 
     def _rows(self) -> tuple[Iterable[dict[str, Any]], str]:
-        """The split's rows, of the columns asked for and not decoded yet, and which column holds the images."""
+        """Return the rows of the split with the requested columns, undecoded, and the name of the image column."""
         try:
             import datasets  # pyright: ignore[reportMissingImports]
             from huggingface_hub import HfApi  # pyright: ignore[reportMissingImports]
         except ImportError as failure:
-            raise self._refusal("expected it in the cache, or the extra: pip install 'arena-race[hub]'") from failure
-        here = Path(self.repository).is_dir()
-        require(not here, "data.name", self.repository, "no folder of that name here, which would be read in its stead")
+            raise self._unavailable("it in the cache, or the extra: pip install 'arena-race[hub]'") from failure
+        local = Path(self.repository).is_dir()
+        require(not local, "data.name", self.repository, "no local folder of that name, which would be read instead")
         try:
-            # Asked once and directly: whoever is offline should hear it at once, and `datasets` tries for long.
-            HfApi().dataset_info(self.repository, revision=self.revision, timeout=PATIENCE)
+            # One direct request, so that an offline machine fails at once: `datasets` retries for long.
+            HfApi().dataset_info(self.repository, revision=self.revision, timeout=TIMEOUT)
             rows = datasets.load_dataset(
                 self.repository, self.config, split=self.split_name, revision=self.revision, streaming=True
             )
         except Exception as failure:
-            raise self._refusal("expected it in the cache or on the hub", failure) from failure
+            raise self._unavailable("it in the cache or on the hub", failure) from failure
         features = rows.features or {}
         images = [column for column, feature in features.items() if isinstance(feature, datasets.Image)]
         listed = ", ".join(features) or "its columns, of which it declares none"
@@ -170,20 +169,17 @@ class HuggingFace(RealData):
         rows = rows.select_columns(list(wanted)).cast_column(image, datasets.Image(decode=False))
         return rows if self.n is None else rows.take(self.n), image
 
-    def _refusal(self, expected: str, failure: Exception | None = None) -> ArenaError:
-        """One line that says what is missing, and what to do by hand."""
-        reason = f", which failed ({first_line(failure)})" if failure else ""
-        return ArenaError(
-            f"data.name={self.repository}: {expected}{reason}; by hand: unpack its images into a folder for "
-            f"data=folder data.path=..., or bring {self.cache_file} from a machine that has it"
-        )
+    def _unavailable(self, expected: str, failure: Exception | None = None) -> ArenaError:
+        by_hand = "unpack its images into a folder for data=folder data.path=..., "
+        by_hand += f"or bring {self.cache_file} from a machine that has it"
+        return unavailable(f"data.name={self.repository}", expected, first_line(failure) if failure else "", by_hand)
 
 
 def _source(value: Any, repository: str) -> Source:
-    """What a row holds, for the decoder: the bytes of a file, or an image that is decoded already.
+    """Return the content of a row's image column: the bytes of a file, or an opened image.
 
-    Sets of loose files give addresses. They are read here, since the decoder would take a lost connection for an image
-    that cannot be read; one that leads out of the set is not followed.
+    Sets of loose files give addresses. They are read here, so that a lost connection is not mistaken for an unreadable
+    image. An address outside the set is not read: a row could name a file of this machine or of its network.
     """
     if isinstance(value, dict):
         address = str(value.get("path"))
@@ -193,11 +189,11 @@ def _source(value: Any, repository: str) -> Source:
 
             with fsspec.open(address, "rb") as file:
                 value = file.read()  # pyright: ignore[reportAttributeAccessIssue]
-    return value if isinstance(value, bytes | Image.Image) else b""  # the decoder says that this is no image
+    return value if isinstance(value, bytes | Image.Image) else b""  # empty bytes count as no image
 
 
 def _numbers(values: list[Any]) -> Tensor:
-    """Labels as float32 (N,): numbers as they are, NaN where there is none; names by their place in the alphabet."""
+    """Return labels as float32 (N,): numbers as they are, missing ones as NaN, names by their alphabetical rank."""
     if all(value is None or isinstance(value, int | float) for value in values):
         return torch.tensor([float("nan") if value is None else float(value) for value in values])
     return torch.from_numpy(np.unique([str(value) for value in values], return_inverse=True)[1].astype(np.float32))

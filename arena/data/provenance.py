@@ -1,7 +1,7 @@
-"""Do real and fake files differ before anyone looks at a pixel (rule of evidence 9)?
+"""Compare the file headers of reals and fakes (rule of evidence 9).
 
-A detector handed files may learn how they were stored rather than how they were made. Headers alone are read: format,
-mode, size, JPEG quantisation tables, and what EXIF says.
+A detector given files may learn how they were stored and not how they were made. Only headers are read: format, mode,
+size, JPEG quantisation tables and EXIF.
 """
 
 from collections import Counter
@@ -15,68 +15,56 @@ from PIL import Image
 from arena.core.seeding import derive_seed
 
 SAMPLE = 256
-"""Files read of each side at most."""
+"""Most files read of each side."""
 TOLERATED = 0.10
-"""Largest difference of shares that counts as none."""
-
-_EXIF_MAKE, _EXIF_MODEL, _EXIF_SOFTWARE = 271, 272, 305
+"""Largest difference of two shares that is not reported."""
+EXIF_TAGS = {"EXIF make": 271, "EXIF model": 272, "EXIF software": 305}
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How the files of the two sides differ.
+    """The differences between the headers of real and fake files.
 
     Args:
-        differences: one line each, worst first; empty where there are none.
-        gap: the largest difference, over all properties and values, between the shares of real and fake files that have
-            the value: 0 none, 1 a header alone tells them apart.
+        differences: one line per property that differs, largest first; empty if both sides are stored alike.
         n_real: real files read.
         n_fake: fake files read.
     """
 
     differences: tuple[str, ...]
-    gap: float
     n_real: int
     n_fake: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether the two sides are stored alike."""
-        return not self.differences
 
 
 def compare_provenance(real: Sequence[Path], fake: Sequence[Path]) -> Provenance:
     """Compare the headers of at most ``SAMPLE`` files of each side; the sample is always the same.
 
-    A property differs where the shares of its most telling value are more than ``TOLERATED`` apart, and more than three
-    standard errors (of two proportions, pooled). Files that are no images are passed over.
+    For each property, the value with the largest difference of shares is tested. The property differs if the shares are
+    more than ``TOLERATED`` apart, and more than three standard errors (two proportions, pooled). Files that are no
+    images are left out.
     """
-    sides = [
-        [headers for file in _sample(files) if (headers := read_headers(file)) is not None] for files in (real, fake)
-    ]
-    n_real, n_fake = len(sides[0]), len(sides[1])
-    if not n_real or not n_fake:
-        return Provenance((), 0.0, n_real, n_fake)
-    found: list[tuple[float, str]] = []
-    largest = 0.0
-    for name in sides[0][0]:
-        counts = [Counter(headers[name] for headers in side) for side in sides]
-        shares = {v: (counts[0][v] / n_real, counts[1][v] / n_fake) for v in counts[0] | counts[1]}
-        value = max(sorted(shares), key=lambda v: abs(shares[v][0] - shares[v][1]))
-        share_real, share_fake = shares[value]
-        gap = abs(share_real - share_fake)
-        pooled = (counts[0][value] + counts[1][value]) / (n_real + n_fake)
+    real_headers, fake_headers = (
+        [row for file in _sample(files) if (row := read_headers(file))] for files in (real, fake)
+    )
+    n_real, n_fake = len(real_headers), len(fake_headers)
+    differences: list[tuple[float, str]] = []
+    for name in real_headers[0] if n_real and n_fake else ():
+        reals, fakes = (Counter(row[name] for row in rows) for rows in (real_headers, fake_headers))
+        gaps = {value: abs(reals[value] / n_real - fakes[value] / n_fake) for value in reals | fakes}
+        value = max(sorted(gaps), key=gaps.__getitem__)
+        pooled = (reals[value] + fakes[value]) / (n_real + n_fake)
         error = np.sqrt(pooled * (1 - pooled) * (1 / n_real + 1 / n_fake))
-        largest = max(largest, gap)
-        if gap > max(TOLERATED, 3 * error):
-            found.append(
-                (gap, f"{name}: {value} in {share_real:.0%} of the real files and {share_fake:.0%} of the fake")
-            )
-    return Provenance(tuple(line for _, line in sorted(found, key=lambda pair: -pair[0])), largest, n_real, n_fake)
+        if gaps[value] > max(TOLERATED, 3 * error):
+            shares = f"{reals[value] / n_real:.0%} of the real files and {fakes[value] / n_fake:.0%} of the fake"
+            differences.append((gaps[value], f"{name}: {value} in {shares}"))
+    return Provenance(tuple(line for _, line in sorted(differences, key=lambda pair: -pair[0])), n_real, n_fake)
 
 
 def read_headers(file: Path) -> dict[str, str] | None:
-    """What the headers of one file say: property -> value. None where the file is no image."""
+    """Return the header's properties by name, or None if the file is no image.
+
+    The quantisation tables are given by the first six coefficients of each, in the order of the file.
+    """
     try:
         with Image.open(file) as image:
             tables = getattr(image, "quantization", {}) if image.format in ("JPEG", "MPO") else {}
@@ -86,19 +74,12 @@ def read_headers(file: Path) -> dict[str, str] | None:
                 "format": str(image.format),
                 "mode": image.mode,
                 "size": f"{image.width}x{image.height}",
-                "JPEG tables": _describe(tables),
+                "JPEG tables": " / ".join("-".join(map(str, tables[k][:6])) for k in sorted(tables)) or "none",
                 "EXIF": "present" if exif else "absent",
-                "EXIF make": str(exif.get(_EXIF_MAKE, "none")),
-                "EXIF model": str(exif.get(_EXIF_MODEL, "none")),
-                "EXIF software": str(exif.get(_EXIF_SOFTWARE, "none")),
+                **{name: str(exif.get(tag, "none")) for name, tag in EXIF_TAGS.items()},
             }
-    except Exception:  # the decoders of forty formats raise whatever they like on bad bytes
+    except Exception:  # on damaged bytes, Pillow's decoders raise exceptions of any type
         return None
-
-
-def _describe(tables: dict[int, list[int]]) -> str:
-    """Quantisation tables in short: the step of each table's first six coefficients, in the file's order."""
-    return " / ".join("-".join(map(str, tables[k][:6])) for k in sorted(tables)) or "none"
 
 
 def _sample(files: Sequence[Path]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Disjoint reals: who may see which, drawn once by the data seed (rule of evidence 2)."""
+"""Split the reals into disjoint parts by the data seed (rule of evidence 2)."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,26 @@ from numpy.typing import NDArray
 from arena.core.errors import ArenaError
 from arena.core.seeding import derive_seed
 
-# Shares of the reals. The judge's and the generator's are largest: they set the error bars and the images.
 SHARES = {"generator": 0.30, "detector": 0.17, "judge": 0.30, "reference": 0.23}
-# Of the reals beside images made outside, whose maker learns nothing here: the part of the detectors in the loop.
+"""Share of the reals in each part. The judge's sets the error bars, and the generator's the quality of the fakes."""
 OUTSIDE_SHARE = 0.3
-# Fewest images of a part that leave its use a meaning (a judge's fold of a dozen, say).
+"""Share of the detectors in the loop if the fakes were made outside, where no reals train a generator."""
 FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 32}
+"""Smallest useful size of each part."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the four parts, disjoint, each in an order drawn at random: int64 arrays.
+    """Indices of the four disjoint parts: int64 arrays, each in random order.
 
-    So the first n of a part are a sample of it, though files lie class by class or person by person.
-    ``generator`` trains the generator; ``detector`` trains (and stops) the detectors in the loop, whose gradients may
-    carry these images to the generator; ``judge`` trains and tests the judges, and nothing the generator ever learns
-    from; ``reference`` is for quality and memorisation.
+    The first n of a part are therefore a random sample of it, even if files are sorted by class or person.
+
+    Args:
+        generator: trains the generator.
+        detector: trains and validates the detectors in the loop, whose gradients may carry these images to the
+            generator.
+        judge: trains and tests the judges. Nothing that reaches the generator is trained on it.
+        reference: measures quality and memorisation.
     """
 
     generator: NDArray[np.int64]
@@ -36,81 +40,87 @@ def split_reals(n: int, data_seed: int, persons: NDArray[np.int64] | None = None
     """Split n images into the four parts.
 
     Args:
-        n: images.
-        data_seed: the only seed that matters here, so that every condition of a study splits alike.
-        persons: (n,) who each image shows, where the data knows: nobody is then in two parts.
+        n: number of images.
+        data_seed: the only seed used, so that every condition of a study has the same split.
+        persons: (n,) person in each image, if known; no person is then in two parts.
 
     Raises:
-        ArenaError: where the images do not suffice for the smallest useful parts; it names both numbers.
+        ArenaError: if there are too few images for the smallest useful parts.
     """
     needed = max(int(np.ceil(FEWEST[part] / SHARES[part])) for part in SHARES)
     if n < needed:
         raise ArenaError(f"data: {n} usable images, but the splits need at least {needed}")
     rng = np.random.default_rng(derive_seed(data_seed, "split"))
     sources = sources_of(n, persons)
-    part = cut(sources, np.round(np.cumsum([*SHARES.values()][:-1]) * n), rng)
+    part = partition(sources, np.round(np.cumsum([*SHARES.values()][:-1]) * n), rng)
     split = Split(*(rng.permutation(np.flatnonzero(part == k)) for k in range(len(SHARES))))
     for name, fewest in FEWEST.items():
-        if (found := len(getattr(split, name))) < fewest:
+        if (size := len(getattr(split, name))) < fewest:
             raise ArenaError(
-                f"data: split by person, {found} of {n} usable images are left to the {name} part, "
+                f"data: split by person, {size} of {n} usable images are left to the {name} part, "
                 f"which needs at least {fewest}: {sources.max() + 1} persons are too few or too unequal"
             )
     return split
 
 
 def split_for_judging(n: int, data_seed: int, persons: NDArray[np.int64] | None = None) -> Split:
-    """Split n images where no generator learns from any: none need be set aside for one.
+    """Split n images for fakes made outside, where no reals train a generator.
 
-    The judges test on ``judge`` and may learn from ``detector`` too, since nothing carries those reals into a fake.
-    Half of the judge's are the ``reference`` of quality, which teaches nobody anything; ``generator``, the training set
-    nobody has, is the detectors' part.
+    The detectors' part stands in for the generator's. Half of the judges' part is also the reference, because measuring
+    quality trains nothing.
 
     Args:
-        n: images.
-        data_seed: the only seed that matters here.
-        persons: (n,) who each image shows, where the data knows: nobody is then in two parts.
+        n: number of images.
+        data_seed: the only seed used.
+        persons: (n,) person in each image, if known; no person is then in two parts.
 
     Raises:
-        ArenaError: where the images do not suffice for the smallest useful parts; it names both numbers.
+        ArenaError: if there are too few images for the smallest useful parts.
     """
     needed = int(np.ceil(max(FEWEST["detector"] / OUTSIDE_SHARE, 2 * FEWEST["reference"] / (1 - OUTSIDE_SHARE))))
     if n < needed:
         raise ArenaError(f"data: {n} usable images, but the splits need at least {needed}")
     rng = np.random.default_rng(derive_seed(data_seed, "split"))
-    part = cut(sources_of(n, persons), np.round(np.array([OUTSIDE_SHARE, (1 + OUTSIDE_SHARE) / 2]) * n), rng)
+    edges = np.round(np.array([OUTSIDE_SHARE, (1 + OUTSIDE_SHARE) / 2]) * n)
+    part = partition(sources_of(n, persons), edges, rng)
     detector, reference, others = (rng.permutation(np.flatnonzero(part == k)) for k in range(3))
     return Split(detector, detector, rng.permutation(np.concatenate([reference, others])), reference)
 
 
 def sources_of(n: int, persons: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """What each of n images comes from, (n,) from 0 on: its person, or itself where nobody knows persons.
+    """Return the source (n,) of each image, numbered from 0: its person, or the image itself if persons are unknown.
 
-    Images of one source are alike whoever judges them, so all that is cut is cut between sources.
+    Images of one source are alike, so every partition keeps sources whole.
+
+    >>> sources_of(4, np.array([7, 3, 7, 9])).tolist()
+    [1, 0, 1, 2]
     """
     return np.arange(n) if persons is None else np.unique(persons, return_inverse=True)[1].astype(np.int64)
 
 
-def cut(
+def partition(
     sources: NDArray[np.int64], edges: NDArray[np.floating] | NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Deal images into parts, no source into two: part 0 of about the first ``edges[0]`` at random, and so on.
+    """Assign images to parts at random, keeping every source in one part.
 
     Args:
-        sources: (n,) of each image, as ``sources_of`` says.
-        edges: places among the n at which a part ends, ascending; what is left after the last is one part more.
+        sources: (n,) source of each image, as ``sources_of`` numbers them.
+        edges: positions among the n images at which a part ends, ascending; the last part takes the rest.
         rng: draws the order of the sources.
 
     Returns:
         The part of each image, (n,) from 0 to ``len(edges)``.
+
+    >>> partition(np.array([0, 0, 1, 1, 2, 2]), np.array([2, 4]), np.random.default_rng(0)).tolist()
+    [2, 2, 0, 0, 1, 1]
     """
     rank = rng.permutation(sources.max(initial=-1) + 1)[sources]
-    # Images in the order of their source's rank; the place of a source's first image decides for all of them.
+    # Images are ordered by the rank of their source. The position of a source's first image decides for all of them.
     position = np.searchsorted(np.sort(rank), rank, side="left")
     return np.searchsorted(edges, position, side="right")
 
 
 def folds(sources: NDArray[np.int64], k: int, seed: int) -> NDArray[np.uint8]:
-    """Deal images into k folds of nearly equal size: (n,) uint8, for the cross-fitting of judges."""
+    """Assign images to k folds of nearly equal size, (n,) uint8, for the cross-fitting of judges."""
     edges = np.round(np.arange(1, k) * len(sources) / k)
-    return cut(sources, edges, np.random.default_rng(seed)).astype(np.uint8)
+    return partition(sources, edges, np.random.default_rng(seed)).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Frechet distance of two samples of features: between Gaussians of their moments, and for endlessly many images.
+"""Frechet distance between two samples of features, extrapolated to infinitely many images.
 
-Named FID by its authors (Heusel et al. 2017) where the features are those of one Inception network, and nowhere else.
+It is called FID (Heusel et al. 2017) only for features of the Inception network.
 """
 
 from typing import Any, NamedTuple
@@ -10,16 +10,21 @@ from numpy.typing import NDArray
 from scipy.stats import linregress
 
 SIZES = 15
-"""Sizes of subsets from half of the samples to all, evenly in 1/n: of Chong & Forsyth's number, in a narrower range,
-since curvature in 1/n would bend a line down to smaller subsets."""
+"""Sizes of subsets, evenly spaced in 1/n from all samples to half of them.
+
+Chong & Forsyth (2020) use as many sizes in a wider range, in which curvature in 1/n would bias the line."""
 REPEATS = 8
-"""Subsets of each size; fewer of many features, whose eigenvalues take long and whose distances spread less."""
+"""Subsets of each size. With many features fewer are taken: eigenvalues are slower, and distances vary less."""
 IMAGES_PER_FEATURE = 2
-"""Fewest images a feature: with fewer, half of the sample has a singular covariance, and the line is none."""
+"""Fewest images per feature. With fewer, half of the sample has a singular covariance, and distances are not linear."""
 
 
 def frechet_name(features: str) -> str:
-    """What the distance may be called in a feature space of that name."""
+    """Return the name of the distance in a feature space.
+
+    >>> frechet_name("inception"), frechet_name("fitted")
+    ('FID', 'Frechet distance')
+    """
     return "FID" if features == "inception" else "Frechet distance"
 
 
@@ -31,62 +36,69 @@ class Moments(NamedTuple):
 
 
 class FrechetDistance(NamedTuple):
-    """Squared distance for endlessly many images (so that chance may make it negative), and its standard error."""
+    """Squared distance for infinitely many images, and its standard error. By chance the estimate may be negative."""
 
     value: float
     error: float
 
 
 def moments(features: NDArray[np.floating]) -> Moments:
-    """Of a sample (n, d), n >= 2; the covariance unbiased."""
+    """Return the mean and the unbiased covariance of a sample (n, d), n >= 2."""
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean
     return Moments(mean, centred.T @ centred / (len(features) - 1))
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """|m1 - m2|^2 + Tr S1 + Tr S2 - 2 Tr (S1^1/2 S2 S1^1/2)^1/2 (Frechet 1957; Dowson & Landau 1982, equation 4).
+    """Return |m1 - m2|^2 + Tr S1 + Tr S2 - 2 Tr (S1^1/2 S2 S1^1/2)^1/2 (Dowson & Landau 1982, equation 4).
 
-    By eigenvalues of symmetric matrices, which stay real where covariances are singular. Moments of n images make it
-    larger than it is, by about as much as 1/n.
+    Symmetric matrices keep the eigenvalues real even for singular covariances. Moments of n images bias the distance
+    upwards by about a constant over n.
+
+    >>> frechet_distance(Moments(np.zeros(2), np.eye(2)), Moments(np.array([3.0, 0.0]), 4 * np.eye(2)))
+    11.0
     """
-    values, vectors = _spectrum(first.covariance)
+    values, vectors = _eigen(first.covariance)
     root = (vectors * np.sqrt(values)) @ vectors.T
-    product = _spectrum(root @ second.covariance @ root)[0]
-    apart = first.mean - second.mean
+    product = _eigen(root @ second.covariance @ root)[0]
+    shift = first.mean - second.mean
     traces = np.trace(first.covariance) + np.trace(second.covariance)
-    return float(apart @ apart + traces - 2.0 * np.sqrt(product).sum())
+    return float(shift @ shift + traces - 2.0 * np.sqrt(product).sum())
 
 
 def enough_images(n: int, d: int) -> bool:
-    """Whether samples of ``n`` images suffice to extrapolate the distance of ``d`` features."""
+    """Return whether samples of ``n`` images suffice to extrapolate the distance of ``d`` features.
+
+    >>> enough_images(128, 64), enough_images(127, 64)
+    (True, False)
+    """
     return n >= max(IMAGES_PER_FEATURE * d, 4)
 
 
 def extrapolated_frechet_distance(x: NDArray[np.floating], y: NDArray[np.floating], seed: int) -> FrechetDistance:
-    """The distance without the bias of finite samples: the intercept of a line in 1/n (Chong & Forsyth 2020).
+    """Return the distance without the bias of finite samples (Chong & Forsyth 2020).
 
-    They shrink the sample of fakes beside the moments of very many reals. Here reals are as few, and bias the distance
-    as much, so both samples shrink together, by the same share: the bias is a/n + b/m, linear in one over that share,
-    and the intercept is free of both. ``SIZES`` points are means over random subsets.
+    The bias is a/n + b/m. Both samples are reduced together by the same share, which makes it linear in one over that
+    share. The intercept of a regression line through ``SIZES`` means over random subsets has no bias of either sample.
+    (Chong & Forsyth reduce only the fakes, beside the moments of very many reals.)
 
-    The error is that of the distance's first-order dependence on single images of both samples, each squared (the
-    derivative is that of Rippl, Munk & Sturm 2016), and the regression's own of the intercept, added in squares. For
-    equal distributions, where the first vanishes, it errs on the large side.
+    The squared error is the sum of two terms: the intercept's in the regression, and that of the first-order dependence
+    on single images of both samples (derivative by Rippl, Munk & Sturm 2016). It is too large for equal distributions,
+    where the first order vanishes.
 
     Args:
         x: (n, d) features.
         y: (m, d) features.
-        seed: of the subsets.
+        seed: seed of the subsets.
 
     Raises:
-        ValueError: if the features do not match, or samples have fewer than ``IMAGES_PER_FEATURE`` images a feature.
+        ValueError: if the features do not match, or a sample has fewer than ``IMAGES_PER_FEATURE`` images per feature.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(f"expected two samples (n, d) and (m, d), got {x.shape} and {y.shape}")
     d = x.shape[1]
     if not enough_images(min(len(x), len(y)), d):
-        raise ValueError(f"expected at least {IMAGES_PER_FEATURE} images a feature, got {x.shape} and {y.shape}")
+        raise ValueError(f"expected at least {IMAGES_PER_FEATURE} images per feature, got {x.shape} and {y.shape}")
     rng = np.random.default_rng(seed)
     inverse = np.linspace(1.0, 2.0, SIZES)
     repeats = min(REPEATS, max(1, 512 // d))
@@ -100,21 +112,21 @@ def extrapolated_frechet_distance(x: NDArray[np.floating], y: NDArray[np.floatin
         ]
         distances.append(float(np.mean(subsets)))
     line: Any = linregress(inverse, distances)
-    sampling = _squared_error(x, y) + _squared_error(y, x)
+    sampling = _sampling_variance(x, y) + _sampling_variance(y, x)
     return FrechetDistance(float(line.intercept), float(np.sqrt(sampling + line.intercept_stderr**2)))
 
 
-def _squared_error(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
-    """Variance of the distance that draws of x make: of 2 (m1 - m2).c + c.(1 - T) c over its centred images c.
+def _sampling_variance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
+    """Return the variance of the distance over draws of x: that of 2 (m1 - m2).c + c.(1 - T) c for centred images c.
 
-    T = S1^-1/2 (S1^1/2 S2 S1^1/2)^1/2 S1^-1/2 carries one Gaussian into the other, and 1 - T is the distance's
-    derivative by S1.
+    T = S1^-1/2 (S1^1/2 S2 S1^1/2)^1/2 S1^-1/2 transports one Gaussian to the other, and 1 - T is the derivative of the
+    distance with respect to S1.
     """
     own, other = moments(x), moments(y)
-    values, vectors = _spectrum(own.covariance)
+    values, vectors = _eigen(own.covariance)
     inverse = np.divide(1.0, np.sqrt(values), out=np.zeros_like(values), where=values > 1e-10 * values[-1])
     root = (vectors * np.sqrt(values)) @ vectors.T
-    product, axes = _spectrum(root @ other.covariance @ root)
+    product, axes = _eigen(root @ other.covariance @ root)
     inverse_root = (vectors * inverse) @ vectors.T
     transport = inverse_root @ ((axes * np.sqrt(product)) @ axes.T) @ inverse_root
     centred = x - own.mean
@@ -122,7 +134,7 @@ def _squared_error(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
     return float(each.var(ddof=1) / len(x))
 
 
-def _spectrum(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues, none below 0, and eigenvectors of a symmetric matrix."""
+def _eigen(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the eigenvalues, negative ones clipped to 0, and eigenvectors of a symmetric matrix."""
     values, vectors = np.linalg.eigh(matrix)
     return values.clip(0.0), vectors

@@ -5,29 +5,33 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# Rows of the kernel matrix held in memory at once.
 BLOCK = 1024
+"""Rows of the kernel matrix in memory at once."""
 
 
 class KernelDistance(NamedTuple):
-    """Squared MMD, 0 in expectation for equal distributions (so it may be negative), and its standard error."""
+    """Squared MMD and its standard error. Its expectation is 0 for equal distributions, so that it may be negative."""
 
     value: float
     error: float
 
 
 def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> KernelDistance:
-    """Unbiased squared MMD between two samples of features, with k(x, y) = (x.y / d + 1)^3.
+    """Return the unbiased squared MMD between two samples of features, with k(x, y) = (x.y / d + 1)^3.
 
-    The error is that of the first-order projection of the U-statistic (Sutherland et al. 2017): each image's own part,
-    squared. For equal distributions, where that part vanishes, it errs on the large side.
+    The error is that of the first-order projection of the U-statistic (Sutherland et al. 2017). It is too large for
+    equal distributions, where the projection vanishes.
 
     Args:
         x: (n, d) features, n >= 2.
         y: (m, d) features, m >= 2.
 
     Raises:
-        ValueError: if the features do not match, or there are fewer than two of a sample.
+        ValueError: if the features do not match, or a sample has fewer than two images.
+
+    >>> distance = kernel_distance(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]]))
+    >>> distance.value, round(distance.error, 2)
+    (9.5, 19.04)
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(f"expected two samples (n, d) and (m, d), at least 2 each, got {x.shape} and {y.shape}")
@@ -40,7 +44,7 @@ def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> KernelD
 
 
 def _row_sums(x: NDArray[np.floating], y: NDArray[np.floating], diagonal: bool = True) -> NDArray[np.float64]:
-    """(n,) sums over y of k(x_i, y_j), without j = i where ``diagonal`` is False."""
+    """Return the sums (n,) of k(x_i, y_j) over j, without j = i if ``diagonal`` is False."""
     d = x.shape[1]
     columns = y.astype(np.float64).T
     sums = [

@@ -1,4 +1,4 @@
-"""Measure which level of style carries which attribute."""
+"""Measure which level of style carries which attribute of a portrait."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,30 +14,86 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from arena.config.instantiate import instantiate
+from arena.core.errors import require
 from arena.core.seeding import derive_seed
-from arena.data.files import progress
+from arena.data.files import progress_bar
 from arena.data.portraits.attributes import FaceAttributes
 from arena.data.portraits.portraits import Portraits
 from arena.data.reals import Reals
-from arena.figures.tables import Table
+from arena.figures.tables import Table, write_table
 from arena.generators.base import FORGE_BATCH
 from arena.generators.mixing import mix, wide
 from arena.generators.style import LEVELS, Level, StyleGenerator
 from arena.imaging.images import on_levels, to_float, to_uint8
-from arena.mix.generator import node_of
+from arena.mix.generator import config_node, load_style_generator
 
+TRAIN, HELD_OUT = 20_000, 2_000
+"""Portraits that train the regressor, and portraits that test it."""
 IMAGES = 90_000
-"""Budget of the training, in images shown."""
-BATCH, RATE, DECAY = 64, 4e-3, 0.05
+"""Training budget of the regressor, in images shown."""
+BATCH, LEARNING_RATE, WEIGHT_DECAY = 64, 4e-3, 0.05
 GRID = 16
-"""Side in pixels the convolutions begin with: larger images are folded into channels, and cost about the same."""
+"""Side in pixels of the first convolution's input. Larger images are folded into channels, at about the same cost."""
+READABLE = 0.25
+"""Smallest R² on held-out reals (a correlation of 1/2) of an attribute in the table."""
+
+
+def tabulate_attributes(
+    run: Path,
+    console: Console,
+    *,
+    round_index: int | None = None,
+    out: Path | None = None,
+    pairs: int = 2000,
+    seed: int = 0,
+) -> list[Path]:
+    """Measure and tabulate which level of style carries which attribute, for a run with ``data=portraits``.
+
+    Args:
+        run: directory of a run with a style generator.
+        console: console that prints the table.
+        round_index: round whose generator to use; None takes the last one.
+        out: folder for the table (CSV and LaTeX); None is ``RUN/mixing``.
+        pairs: pairs of images to mix.
+        seed: seed of the regressor and of the pairs.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ArenaError: if the run has no such generator or data, or an argument does not fit.
+    """
+    require(pairs >= 2, "--pairs", pairs, "at least 2")
+    generator, round_index = load_style_generator(run, round_index)
+    regressor = fit_regressor(*fresh_portraits(run), seed)
+    transfers = measure_transfer(generator, regressor, pairs, seed)
+    print_attributes(transfers, console)
+    folder = run / "mixing" if out is None else out
+    return write_table(attribute_table(transfers), folder / f"attributes_{round_index:02d}")
+
+
+def fresh_portraits(run: Path) -> tuple[Reals, Reals]:
+    """Render portraits to train and to test a regressor: those of the run's config with another rendering seed.
+
+    The race has seen none of these faces. There are more of them than in the race, because small features need many.
+
+    Raises:
+        ArenaError: if the run's data is not ``portraits``.
+    """
+    node = config_node(run, "data", Portraits)
+    seed = derive_seed(int(node.render_seed), "attributes")
+    reals: Reals = instantiate(node, "data", n=TRAIN + HELD_OUT, render_seed=seed).load()
+    # The cache returns attributes in alphabetical order. Their order decides the regressor's initial weights.
+    attributes = {column.name: reals.attributes[column.name] for column in fields(FaceAttributes)}
+    reals = replace(reals, attributes=attributes)
+    return reals[np.arange(TRAIN)], reals[np.arange(TRAIN, TRAIN + HELD_OUT)]
 
 
 class AttributeNetwork(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] to as many numbers (B, outputs).
+    """Map images (B, C, H, W) in [-1, 1] to attributes (B, outputs).
 
-    Where something stands is half of what is asked, so that the features are flattened and not averaged; and a linear
-    path from half the resolution reads colours of large surfaces at once.
+    Features are flattened and not averaged, because many attributes are positions. A linear path from the image at 16
+    pixels reads the colours of large areas directly.
     """
 
     def __init__(self, resolution: int, channels: int, outputs: int, width: int = 32) -> None:
@@ -62,7 +118,7 @@ class AttributeNetwork(nn.Module):
         self.linear = nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), nn.Linear(channels * side**2, outputs))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, outputs)."""
+        """Return attributes (B, outputs)."""
         return self.convolutions(images) + self.linear(images)
 
 
@@ -72,14 +128,14 @@ def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 @dataclass(frozen=True)
 class Regressor:
-    """A trained network and what it is worth on held-out reals.
+    """A trained network with its accuracy on held-out reals.
 
     Args:
         network: in eval mode.
-        columns: attribute -> its columns among the outputs, in standard deviations of the attribute: of a colour, one
-            for its three components, so that distances are those of the colours.
-        r2: attribute -> share of its variance, over all its columns, that is read on held-out reals.
-        error: attribute -> root mean square of the distance between read and true on held-out reals.
+        columns: attribute -> its columns among the outputs, in standard deviations of the attribute. The three
+            components of a colour share one deviation, so that distances are those of the colours.
+        r2: attribute -> share of its variance, over all its columns, explained on held-out reals.
+        error: attribute -> root mean square distance between prediction and truth on held-out reals.
     """
 
     network: AttributeNetwork
@@ -88,87 +144,75 @@ class Regressor:
     error: Mapping[str, float]
 
     def read(self, images: Tensor) -> Mapping[str, NDArray[np.float32]]:
-        """Attributes (N, k) of uint8 images (N, C, H, W), in standard deviations."""
-        outputs = _outputs(self.network, images)
-        return {name: outputs[:, its] for name, its in self.columns.items()}
+        """Predict the attributes (N, k) of uint8 images (N, C, H, W), in standard deviations."""
+        outputs = _predict(self.network, images)
+        return {name: outputs[:, columns] for name, columns in self.columns.items()}
 
 
 def fit_regressor(train: Reals, held_out: Reals, seed: int, images: int = IMAGES) -> Regressor:
-    """Train on all attributes at once by least squares.
+    """Train a network on all attributes at once by least squares.
 
     Args:
         train: reals with attributes.
-        held_out: others, that say what it is worth.
-        seed: of the initial weights and of the order.
+        held_out: other reals, which measure the accuracy.
+        seed: seed of the initial weights and of the batches.
         images: budget, in images shown.
     """
-    columns, truth = _columns(train), _values(train)
+    columns, first = {}, 0
+    for name, values in train.attributes.items():
+        width = 1 if values.ndim == 1 else values.shape[1]
+        columns[name] = slice(first, first + width)
+        first += width
+    truth = _targets(train)
     mean, deviation = truth.mean(0), np.empty(truth.shape[1], np.float32)
-    for its in columns.values():
-        deviation[its] = np.sqrt(truth[:, its].var(0).mean()).clip(1e-6)
+    for place in columns.values():
+        deviation[place] = np.sqrt(truth[:, place].var(0).mean()).clip(1e-6)
     target = torch.from_numpy((truth - mean) / deviation)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = AttributeNetwork(train.images.shape[-1], train.images.shape[1], target.shape[1])
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = images // BATCH
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
-    for index in progress(_batches(len(train), steps, seed), "learning to read attributes", total=steps):
-        loss = F.mse_loss(network(_input(train.images[index])), target[index])
+    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+    for batch in progress_bar(_batches(len(train), steps, seed), "learning to read attributes", total=steps):
+        loss = F.mse_loss(network(_network_input(train.images[batch])), target[batch])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
     network.eval()
-    wanted = (_values(held_out) - mean) / deviation
-    missed = (_outputs(network, held_out.images) - wanted) ** 2
-    r2 = {name: float(1 - missed[:, its].mean() / wanted[:, its].var(0).mean()) for name, its in columns.items()}
-    error = {name: float(np.sqrt(missed[:, its].sum(1).mean())) for name, its in columns.items()}
+    expected = (_targets(held_out) - mean) / deviation
+    squared = (_predict(network, held_out.images) - expected) ** 2
+    r2 = {name: float(1 - squared[:, k].mean() / expected[:, k].var(0).mean()) for name, k in columns.items()}
+    error = {name: float(np.sqrt(squared[:, k].sum(1).mean())) for name, k in columns.items()}
     return Regressor(network, columns, r2, error)
 
 
 def _batches(n: int, steps: int, seed: int) -> list[Tensor]:
-    """Shuffled passes over n reals, in ``steps`` batches."""
+    """Return the indices of ``steps`` batches: shuffled passes over n reals."""
     rng = torch.Generator().manual_seed(seed)
     passes = -(-steps * BATCH // n)
     order = torch.cat([torch.randperm(n, generator=rng) for _ in range(passes)])
     return list(order[: steps * BATCH].split(BATCH))
 
 
-def _columns(reals: Reals) -> dict[str, slice]:
-    columns, start = {}, 0
-    for name, values in reals.attributes.items():
-        width = 1 if values.ndim == 1 else values.shape[1]
-        columns[name] = slice(start, start + width)
-        start += width
-    return columns
-
-
-def _values(reals: Reals) -> NDArray[np.float32]:
+def _targets(reals: Reals) -> NDArray[np.float32]:
     return np.concatenate([values.reshape(len(reals), -1) for values in reals.attributes.values()], axis=1)
 
 
-def _input(images: Tensor) -> Tensor:
+def _network_input(images: Tensor) -> Tensor:
     return to_float(images).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def _outputs(network: AttributeNetwork, images: Tensor) -> NDArray[np.float32]:
-    return torch.cat([network(_input(chunk)) for chunk in images.split(512)]).numpy()
-
-
-TRAIN, HELD_OUT = 20_000, 2_000
-"""Portraits the regressor is trained on, and those that say what it is worth."""
-READABLE = 0.25
-"""Least R² on held-out reals (a correlation of 1/2) for an attribute to be tabled."""
-
-Read = Mapping[str, NDArray[np.float32]]
+def _predict(network: AttributeNetwork, images: Tensor) -> NDArray[np.float32]:
+    return torch.cat([network(_network_input(chunk)) for chunk in images.split(512)]).numpy()
 
 
 @dataclass(frozen=True)
 class AttributeShare:
-    """A share of ``pairs`` with its 95% interval (Wilson 1927); NaN where there are none."""
+    """A share of ``pairs`` with its 95% interval (Wilson 1927); NaN without pairs."""
 
     value: float
     low: float
@@ -177,7 +221,7 @@ class AttributeShare:
 
     @classmethod
     def of(cls, wins: NDArray[np.bool_]) -> "AttributeShare":
-        """Of independent pairs."""
+        """Return the share of wins among independent pairs."""
         if len(wins) == 0:
             return cls(float("nan"), float("nan"), float("nan"), 0)
         test = binomtest(int(wins.sum()), len(wins))
@@ -186,14 +230,15 @@ class AttributeShare:
 
 
 @dataclass(frozen=True)
-class Carried:
-    """How far the levels of style carry one attribute.
+class AttributeTransfer:
+    """The share of pairs in which each level of style carries one attribute from source to destination.
 
     Args:
         attribute: its name.
-        r2: of its regressor on held-out reals; below ``READABLE`` nothing is said of it.
-        source: level -> share of pairs in which the mixed image is nearer to its source than to its destination.
-        chance: the same with an unrelated third person in the source's place: what any change of that level would do.
+        r2: R² of the regressor on held-out reals.
+        source: level -> share of pairs in which the mixed image is closer to its source than to its destination.
+        chance: level -> the same share with an unrelated third image in place of the source. It shows the effect of any
+            change of that level.
     """
 
     attribute: str
@@ -203,96 +248,74 @@ class Carried:
 
     @property
     def readable(self) -> bool:
-        """Whether the regressor reads it well enough to say whose it is."""
+        """Return whether the regressor reads the attribute well enough (``READABLE``) for the table."""
         return self.r2 >= READABLE
 
 
-def fresh_portraits(run: Path) -> tuple[Reals, Reals]:
-    """Portraits to train a regressor on and to test it by: as the run's own, but of another rendering seed.
-
-    Nobody in the race has seen these sitters, and there are more of them, which is what reading small features takes.
-
-    Raises:
-        ArenaError: where the run's data is not ``portraits``, whose attributes are known.
-    """
-    node = node_of(run, "data", Portraits)
-    seed = derive_seed(int(node.render_seed), "attributes")
-    reals: Reals = instantiate(node, "data", n=TRAIN + HELD_OUT, render_seed=seed).load()
-    # From the cache they come in the alphabet's order, and the order decides the regressor's weights.
-    attributes = {column.name: reals.attributes[column.name] for column in fields(FaceAttributes)}
-    reals = replace(reals, attributes=attributes)
-    return reals[np.arange(TRAIN)], reals[np.arange(TRAIN, TRAIN + HELD_OUT)]
-
-
 @torch.inference_mode()
-def carried(generator: StyleGenerator, regressor: Regressor, pairs: int, seed: int) -> list[Carried]:
-    """Mix ``pairs`` sources with as many destinations at every level, and read whose attributes the mixed images have.
+def measure_transfer(generator: StyleGenerator, regressor: Regressor, pairs: int, seed: int) -> list[AttributeTransfer]:
+    """Mix sources with destinations at every level, and compare the attributes of the mixed images with both.
 
-    A pair counts for an attribute where source and destination clearly differ in it: by more than the regressor's root
-    mean square error. Codes are not truncated and noise inputs are frozen.
+    A pair counts for an attribute if its source and destination differ by more than the regressor's root mean square
+    error. Codes are not truncated and noise inputs are frozen.
 
     Args:
         generator: in eval mode.
-        regressor: of its attributes.
-        pairs: of source and destination, all of different z.
-        seed: of the z.
+        regressor: regressor of its attributes.
+        pairs: pairs of source and destination, all with different z.
+        seed: seed of the z.
     """
     rng = torch.Generator().manual_seed(derive_seed(seed, "mixing", player="attributes"))
     z = torch.randn(2 * pairs, generator.z_dim, generator=rng)
     source, destination = wide(generator.mapping(z), generator.n_styles).chunk(2)
     layers = generator.style_levels
-    of_source, of_destination = (_read(generator, regressor, code) for code in (source, destination))
-    of_mixed = {level: _read(generator, regressor, mix(source, destination, layers[level])) for level in LEVELS}
 
-    def won(name: str, source: NDArray[np.float32]) -> dict[Level, AttributeShare]:
-        kept, error = of_destination[name], regressor.error[name]
-        return {level: _nearer(of_mixed[level][name], source, kept, error) for level in LEVELS}
+    def read(codes: Tensor) -> Mapping[str, NDArray[np.float32]]:
+        images = [generator.images_of(batch, "frozen") for batch in codes.split(FORGE_BATCH)]
+        return regressor.read(to_uint8(on_levels(torch.cat(images), generator.levels)))
+
+    of_source, of_destination = read(source), read(destination)
+    of_mixed = {level: read(mix(source, destination, layers[level])) for level in LEVELS}
+
+    def shares(name: str, source: NDArray[np.float32]) -> dict[Level, AttributeShare]:
+        destination, wins = of_destination[name], {}
+        differ = np.linalg.norm(source - destination, axis=1) > regressor.error[name]
+        for level in LEVELS:
+            mixed = of_mixed[level][name]
+            closer = np.linalg.norm(mixed - source, axis=1) < np.linalg.norm(mixed - destination, axis=1)
+            wins[level] = AttributeShare.of(closer[differ])
+        return wins
 
     return [
-        Carried(name, r2, won(name, of_source[name]), won(name, np.roll(of_source[name], 1, axis=0)))
+        AttributeTransfer(name, r2, shares(name, of_source[name]), shares(name, np.roll(of_source[name], 1, axis=0)))
         for name, r2 in regressor.r2.items()
     ]
 
 
-def _nearer(
-    mixed: NDArray[np.float32], source: NDArray[np.float32], destination: NDArray[np.float32], error: float
-) -> AttributeShare:
-    """How often the mixed image is nearer to the source, among pairs that differ by more than ``error``."""
-    differ = np.linalg.norm(source - destination, axis=1) > error
-    wins = np.linalg.norm(mixed - source, axis=1) < np.linalg.norm(mixed - destination, axis=1)
-    return AttributeShare.of(wins[differ])
-
-
-def _read(generator: StyleGenerator, regressor: Regressor, codes: Tensor) -> Read:
-    images = [generator.images_of(batch, "frozen") for batch in codes.split(FORGE_BATCH)]
-    return regressor.read(to_uint8(on_levels(torch.cat(images), generator.levels)))
-
-
-def attribute_table(found: Sequence[Carried]) -> Table:
-    """One row an attribute: held-out R², and of each level share, 95% interval and chance; empty where unreadable."""
+def attribute_table(transfers: Sequence[AttributeTransfer]) -> Table:
+    """Return one row per attribute: held-out R², then share, 95% interval and chance of each level if readable."""
     parts = [f"{level}{part}" for level in LEVELS for part in ("", "_low", "_high", "_chance")]
     table = [["attribute", "r2", "readable", "pairs", *parts]]
-    for its in found:
-        shares = [
-            f"{value:.3f}"
-            for level in LEVELS
-            for source in [its.source[level]]
-            for value in (source.value, source.low, source.high, its.chance[level].value)
-        ]
-        cells = [str(its.source[LEVELS[0]].pairs), *shares] if its.readable else [""] * (1 + len(parts))
-        table.append([its.attribute, f"{its.r2:.2f}", "yes" if its.readable else "no", *cells])
+    for transfer in transfers:
+        cells = [""] * (1 + len(parts))
+        if transfer.readable:
+            shares = [(transfer.source[level], transfer.chance[level].value) for level in LEVELS]
+            values = [value for own, chance in shares for value in (own.value, own.low, own.high, chance)]
+            cells = [str(transfer.source[LEVELS[0]].pairs), *(f"{value:.3f}" for value in values)]
+        table.append([transfer.attribute, f"{transfer.r2:.2f}", "yes" if transfer.readable else "no", *cells])
     return table
 
 
-def show(found: Sequence[Carried], console: Console) -> None:
-    """The same to read: in each level's column the share, its interval and, in brackets, chance."""
+def print_attributes(transfers: Sequence[AttributeTransfer], console: Console) -> None:
+    """Print the readable attributes: per level the share, its interval and, in brackets, chance."""
     levels = (f"{level} styles of the source" for level in LEVELS)
     title = "How often a mixed image has its source's attribute and not its destination's [95%] (chance)"
     table = RichTable("attribute", "R²", *levels, title=title, title_justify="left")
-    for its in filter(lambda its: its.readable, found):
-        shares = ((its.source[level], its.chance[level]) for level in LEVELS)
-        cells = [f"{own.value:.2f} [{own.low:.2f}, {own.high:.2f}] ({other.value:.2f})" for own, other in shares]
-        table.add_row(its.attribute, f"{its.r2:.2f}", *cells)
+    for transfer in transfers:
+        if transfer.readable:
+            shares = ((transfer.source[level], transfer.chance[level]) for level in LEVELS)
+            cells = [f"{own.value:.2f} [{own.low:.2f}, {own.high:.2f}] ({other.value:.2f})" for own, other in shares]
+            table.add_row(transfer.attribute, f"{transfer.r2:.2f}", *cells)
     console.print(table)
-    lost = ", ".join(f"{its.attribute} {its.r2:.2f}" for its in found if not its.readable)
+    lost = ", ".join(f"{transfer.attribute} {transfer.r2:.2f}" for transfer in transfers if not transfer.readable)
     console.print(f"not readable here (held-out R² below {READABLE:g}): {lost or 'none'}", highlight=False)

@@ -1,4 +1,4 @@
-"""The generator of a finished run, from its config and checkpoints: neither the race nor its data is built again."""
+"""Load the generator of a finished run from its config and checkpoints; neither the race nor its data is built."""
 
 from pathlib import Path
 
@@ -13,17 +13,20 @@ from arena.generators.style import StyleGenerator
 from arena.outside.weights import load_weights
 
 
-def style_generator(run: Path, round_index: int | None = None) -> tuple[StyleGenerator, int]:
-    """G_round by its averaged weights, on the CPU, in eval mode and without gradients; and the round.
+def load_style_generator(run: Path, round_index: int | None = None) -> tuple[StyleGenerator, int]:
+    """Load the averaged weights of one round's style generator, on the CPU and without gradients.
 
     Args:
         run: the run directory.
-        round_index: None for the last one there is.
+        round_index: the round; None takes the last one with a checkpoint.
+
+    Returns:
+        The generator in eval mode, and the round.
 
     Raises:
-        ArenaError: where ``run`` is no run, has no style generator, or has no such round.
+        ArenaError: if ``run`` is no run, has no style generator, or has no such round.
     """
-    node = node_of(run, "generator", StyleGenerator)
+    node = config_node(run, "generator", StyleGenerator)
     weights = {
         int(path.parts[-3].removeprefix("round_")): path
         for path in run.glob("checkpoints/round_*/gan/generator.safetensors")
@@ -35,8 +38,13 @@ def style_generator(run: Path, round_index: int | None = None) -> tuple[StyleGen
         raise ArenaError(
             f"--round={round_index}: expected a round of {run}, which has {min(weights)} to {max(weights)}"
         )
-    resolution, channels = _shape(run)
-    # Whatever weights it once started from, it has its own now; and it does not round, so that no levels matter.
+    reals = run / "banks" / "reals.npz"
+    try:
+        with np.load(reals, allow_pickle=False) as arrays:
+            _, channels, resolution, _ = arrays["sample"].shape
+    except (OSError, ValueError, KeyError) as error:
+        raise ArenaError(f"{reals}: expected the reals of the run") from error
+    # Initial weights are replaced below. Grey levels only matter for rounding, which this generator does not do.
     generator = instantiate(node, "generator", SHAPE, weights=None)(
         resolution=resolution, channels=channels, levels=256
     )
@@ -44,31 +52,22 @@ def style_generator(run: Path, round_index: int | None = None) -> tuple[StyleGen
     return generator.eval().requires_grad_(False), round_index
 
 
-def node_of(run: Path, key: str, kind: type) -> DictConfig:
-    """The part of a run's config that builds ``kind``.
+def config_node(run: Path, key: str, kind: type) -> DictConfig:
+    """Return the node of a run's config that builds an instance of ``kind``.
 
     Raises:
-        ArenaError: where it builds something else.
+        ArenaError: if the node builds an instance of another class.
     """
     settings = read_config(run).get(key)
     target = settings.get("_target_") if isinstance(settings, dict) else None
     try:
-        found = get_object(str(target))
-    except Exception as error:  # whatever importing a class that is not installed here may raise
-        raise ArenaError(f"{run}: {key}._target_={target}: expected the name of a class that is there") from error
-    if not (isinstance(found, type) and issubclass(found, kind)):
+        built = get_object(str(target))
+    except Exception as error:  # importing a module that is not installed here may raise anything
+        raise ArenaError(
+            f"{run}: {key}._target_={target}: expected the name of a class that can be imported"
+        ) from error
+    if not (isinstance(built, type) and issubclass(built, kind)):
         name = str(target).rpartition(".")[2]
         raise ArenaError(f"{run}: {key}={name}: expected {kind.__name__}")
     assert isinstance(settings, dict)
     return OmegaConf.create(settings)
-
-
-def _shape(run: Path) -> tuple[int, int]:
-    """Resolution and channels of its images."""
-    path = run / "banks" / "reals.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            _, channels, resolution, _ = arrays["sample"].shape
-    except (OSError, ValueError, KeyError) as error:
-        raise ArenaError(f"{path}: expected the reals of the run") from error
-    return resolution, channels

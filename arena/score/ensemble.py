@@ -1,6 +1,5 @@
-"""The detectors of a finished run, from its config and checkpoints: neither the race nor its data is built again."""
+"""Load the detectors of a finished run from its config and checkpoints; neither the race nor its data is built."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,45 +15,44 @@ from arena.config.saved import members, read_config, section
 from arena.config.schema import STACK
 from arena.core.errors import ArenaError, error_context, first_line
 from arena.detectors.base import Detector, GanAwareDetector
-from arena.detectors.calibration import Calibration
 from arena.detectors.gallery import Gallery, score_all
+from arena.detectors.heads.head import PlattScaling
 from arena.detectors.stack import Stack
-from arena.generators.base import TrainableGenerator
 from arena.imaging.evidence import Evidence
 
 
 @dataclass(frozen=True)
 class DetectorEnsemble:
-    """What a run's detectors of one round say of images: probabilities, for that run's data and as many fakes as reals.
+    """The detectors of one round of a run, calibrated for that run's data with as many fakes as reals.
 
     Args:
-        detectors: by technique, as ``retrain`` left them.
-        calibrations: of each.
-        stack: over them, None where the run has none.
-        evidence: the path down which images come.
-        resolution: side in pixels of the images it takes, before the evidence path.
-        channels: 1 or 3.
-        round: whose detectors.
+        detectors: technique -> its detector, as ``retrain`` left it.
+        calibrations: technique -> the calibration of its scores.
+        stack: the stack on all detectors, or None if the run has none.
+        evidence: the evidence path of the run.
+        resolution: side in pixels of the images, before the evidence path.
+        channels: 1 (grey) or 3 (colour).
+        round_index: the round.
     """
 
     detectors: dict[str, Detector]
-    calibrations: dict[str, Calibration]
+    calibrations: dict[str, PlattScaling]
     stack: Stack | None
     evidence: Evidence
     resolution: int
     channels: int
-    round: int
+    round_index: int
 
     @classmethod
-    def of(cls, run: Path, round_index: int | None = None) -> Self:
-        """The detectors of a round.
+    def load(cls, run: Path, round_index: int | None = None) -> Self:
+        """Load the detectors of a round.
 
         Args:
             run: the run directory.
-            round_index: None for the last one there is.
+            round_index: the round; None takes the last one with checkpoints.
 
         Raises:
-            ArenaError: where ``run`` is no run, or has no detectors of that round.
+            ArenaError: if ``run`` is no run, or has no detectors of that round.
         """
         config = read_config(run)
         rounds = sorted(
@@ -65,56 +63,55 @@ class DetectorEnsemble:
         round_index = rounds[-1] if round_index is None else round_index
         if round_index not in rounds:
             raise ArenaError(f"--round={round_index}: expected a round of {run}, which has {rounds[0]} to {rounds[-1]}")
+        folder = run / "checkpoints" / f"round_{round_index:02d}" / "detectors"
+
         images = section(config, "images")
         resolution, channels, levels = (int(str(images[key])) for key in SHAPE)
         path = dict(section(config, "evidence"))
-        own = path.get("levels")  # as the race built it: the data's, unless the path has its own
-        evidence = instantiate(OmegaConf.create(path), "evidence", levels=levels if own is None else own)
-        battery = section(config, "battery")
-        nodes, folder = section(battery, "members"), run / "checkpoints" / f"round_{round_index:02d}" / "detectors"
+        if path.get("levels") is None:
+            path["levels"] = levels  # as in the race: those of the data
+        evidence = instantiate(OmegaConf.create(path), "evidence")
         seen = evidence.resolution(resolution)
-        detectors = {}
+
+        battery = section(config, "battery")
+        nodes = section(battery, "members")
+        detectors, calibrations = {}, {}
         for name in members(config):
-            factory = instantiate(OmegaConf.create({"node": nodes[name]}).node, f"battery.members.{name}", SHAPE)
-            with error_context(f"battery.members.{name}"):
-                detectors[name] = factory(resolution=seen, channels=channels, levels=levels)
-            if isinstance(detectors[name], GanAwareDetector):
-                detectors[name].meet(*_untrained_gan(config, resolution, channels, levels, seen))
-            _load(detectors[name], folder / f"{name}.safetensors")
-        calibrations = {name: Calibration() for name in detectors}
-        for name, calibration in calibrations.items():
-            _load(calibration, folder / f"{name}.calibration.safetensors")
+            key = f"battery.members.{name}"
+            factory = instantiate(OmegaConf.create({"node": nodes[name]}).node, key, SHAPE)
+            with error_context(key):
+                detector: Detector = factory(resolution=seen, channels=channels, levels=levels)
+            if isinstance(detector, GanAwareDetector):
+                # Networks of the run's sizes, without its weights: the detector's own checkpoint holds the weights.
+                settings = dict(section(config, "generator"))
+                node = OmegaConf.create(settings | ({"weights": None} if "weights" in settings else {}))
+                shape = {"resolution": resolution, "channels": channels, "levels": levels}
+                generator = instantiate(node, "generator", SHAPE)(**shape)
+                detector.attach_gan(generator, generator.discriminator(seen))
+            detectors[name], calibrations[name] = detector, PlattScaling()
+            _load(detector, folder / f"{name}.safetensors")
+            _load(calibrations[name], folder / f"{name}.calibration.safetensors")
         stack = None
         if battery.get(STACK) is not None:
-            stack = instantiate(OmegaConf.create({"node": battery[STACK]}).node, "battery.stack", ["members"])(
-                members=len(detectors)
-            )
+            node = OmegaConf.create({"node": battery[STACK]}).node
+            stack = instantiate(node, f"battery.{STACK}", ["members"])(members=len(detectors))
             _load(stack, folder / f"{STACK}.safetensors")
         return cls(detectors, calibrations, stack, evidence, resolution, channels, round_index)
 
     @property
     def columns(self) -> list[str]:
-        """Every technique, the stack last."""
+        """Return every technique, the stack last."""
         return [*self.detectors, *([STACK] if self.stack else [])]
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
-        """Of being fake, float64 (N, techniques), of uint8 images (N, C, resolution, resolution)."""
+        """Return the probabilities (N, techniques), float64, that uint8 images (N, C, R, R) are fake."""
         logits = score_all(self.detectors, Gallery(images, self.evidence))
-        found = [self.calibrations[name](its) for name, its in logits.items()]
-        if self.stack is not None:  # a logistic regression on validation images, and so a probability already
-            found.append(torch.sigmoid(self.stack(torch.stack([logits[name] for name in self.detectors], 1)).double()))
-        return torch.stack(found, dim=1)
-
-
-def _untrained_gan(
-    config: Mapping[str, object], resolution: int, channels: int, levels: int, seen: int
-) -> tuple[TrainableGenerator, nn.Module]:
-    """Networks of the run's sizes for an insider, whose own tensors hold the weights."""
-    settings = dict(section(config, "generator"))
-    node = OmegaConf.create(settings | ({"weights": None} if "weights" in settings else {}))
-    generator = instantiate(node, "generator", SHAPE)(resolution=resolution, channels=channels, levels=levels)
-    return generator, generator.discriminator(seen)
+        columns = [self.calibrations[name].probabilities(score) for name, score in logits.items()]
+        if self.stack is not None:  # a logistic regression, and so calibrated already
+            members = torch.stack([logits[name] for name in self.detectors], 1)
+            columns.append(torch.sigmoid(self.stack(members).double()))
+        return torch.stack(columns, dim=1)
 
 
 def _load(module: nn.Module, path: Path) -> None:

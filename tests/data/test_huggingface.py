@@ -23,7 +23,7 @@ class ImageColumn:
 
 
 class Rows:
-    """As much of a streamed set as is used, and how many of its rows were read."""
+    """A streamed set, and the number of its rows that were read."""
 
     def __init__(self, rows, features=None):
         first = rows[0] if rows else {}
@@ -37,7 +37,7 @@ class Rows:
 
     def cast_column(self, column, feature):
         assert column in self.columns
-        assert not feature.decode  # the bytes are wanted: damaged ones must not end the stream
+        assert not feature.decode  # damaged bytes must not end the stream
         return self
 
     def take(self, n):
@@ -53,13 +53,13 @@ class Rows:
 
 
 class Hub:
-    """A set of rows at every name, or a failure."""
+    """The same rows, or the same failure, under every name."""
 
     def __init__(self):
-        self.rows, self.asked = Rows([]), []
+        self.rows, self.requests = Rows([]), []
 
     def load_dataset(self, name, config, **settings):
-        self.asked.append((name, config, settings))
+        self.requests.append((name, config, settings))
         if isinstance(self.rows, Exception):
             raise self.rows
         return self.rows
@@ -74,7 +74,7 @@ def hub(monkeypatch):
 
     class HfApi:
         def dataset_info(self, name, *, revision, timeout):
-            hub.asked.append((name, revision))
+            hub.requests.append((name, revision))
 
     monkeypatch.setattr(client, "HfApi", HfApi, raising=False)
     monkeypatch.setitem(sys.modules, "datasets", datasets)
@@ -96,22 +96,19 @@ def faces(n=200):
     return [{"image": stored(photograph(k)), "who": f"p{k % 50}", "smile": k % 2 == 0, "url": "-"} for k in range(n)]
 
 
-def settings(cache_dir, **changed):
+def huggingface(cache_dir, **changed):
     usual = {"name": "owner/faces", "config": None, "split": "train", "revision": "main", "image": None}
     usual |= {"label": None, "person": None, "n": None, "resolution": 16, "channels": 3}
-    return usual | {"seed": 0, "planted_amplitude": 8, "cache_dir": cache_dir} | changed
+    return HuggingFace(**usual | {"seed": 0, "planted_amplitude": 8, "cache_dir": cache_dir} | changed)
 
 
-def huggingface(cache_dir, **changed):
-    return HuggingFace(**settings(cache_dir, **changed))
+# -- the images -------------------------------------------------------------------------------------------------------
 
 
-# -- what comes of it -------------------------------------------------------------------------------------------------
-
-
-def test_streamed_in_order_with_label_and_person(hub, tmp_path):
+def test_a_set_is_streamed_once_in_order_with_label_and_person(hub, tmp_path, monkeypatch):
     hub.rows = Rows(faces())
-    data = huggingface(tmp_path, config="aligned", split="valid", revision="v2", label="smile", person="who")
+    settings = {"config": "aligned", "split": "valid", "revision": "v2", "label": "smile", "person": "who"}
+    data = huggingface(tmp_path, **settings)
     assert data.reals.images.shape == (200, 3, 16, 16)
     for k in (0, 7, 199):
         assert np.array_equal(data.reals.images[k].permute(1, 2, 0), np.asarray(photograph(k)))
@@ -120,29 +117,20 @@ def test_streamed_in_order_with_label_and_person(hub, tmp_path):
     persons = data.reals.persons
     assert persons is not None
     assert len(set(zip(persons.tolist(), [k % 50 for k in range(200)], strict=True))) == 50
-    shown = [set(persons[data.part(name).ids]) for name in ("generator", "detector", "judge", "reference")]
-    assert sum(map(len, shown)) == 50
-    asked = {"split": "valid", "revision": "v2", "streaming": True}
-    assert hub.asked == [("owner/faces", "v2"), ("owner/faces", "aligned", asked)]
-    assert hub.rows.columns == ["image", "smile", "who"]  # nothing else is fetched
-
-
-def test_without_label_and_person_none_is_known(hub, tmp_path):
-    hub.rows = Rows(faces(3))
-    reals = huggingface(tmp_path).load()
-    assert reals.persons is None
-    assert reals.attributes == {}
-
-
-def test_once_cached_neither_hub_nor_extra_is_needed(hub, tmp_path, monkeypatch):
-    hub.rows = Rows(faces())
-    first = huggingface(tmp_path, label="smile", person="who").load()
+    parts = [set(persons[data.part(name).ids]) for name in ("generator", "detector", "judge", "reference")]
+    assert sum(map(len, parts)) == 50
+    assert hub.requests == [
+        ("owner/faces", "v2"),
+        ("owner/faces", "aligned", {"split": "valid", "revision": "v2", "streaming": True}),
+    ]
+    assert hub.rows.columns == ["image", "smile", "who"]  # no other column is downloaded
+    # From the cache, neither the hub nor the extra is needed.
     monkeypatch.setitem(sys.modules, "datasets", None)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    again = huggingface(tmp_path, label="smile", person="who").load()
-    assert torch.equal(again.images, first.images)
-    assert str(again.persons) == str(first.persons) != "None"
-    assert np.array_equal(again.attributes["smile"], first.attributes["smile"])
+    again = huggingface(tmp_path, **settings).load()
+    assert torch.equal(again.images, data.reals.images)
+    assert np.array_equal(again.persons, persons)
+    assert np.array_equal(again.attributes["smile"], data.reals.attributes["smile"])
 
 
 CHANGES = {"name": "owner/others", "config": "a", "split": "test", "revision": "v2", "image": "image", "n": 5}
@@ -150,67 +138,52 @@ CHANGES |= {"label": "smile", "person": "who", "resolution": 8, "channels": 1}
 
 
 @pytest.mark.parametrize("key", CHANGES)
-def test_whatever_changes_the_images_is_streamed_again(hub, tmp_path, key):
+def test_a_setting_that_changes_the_images_streams_again(hub, tmp_path, key):
     hub.rows = Rows(faces(10))
-    huggingface(tmp_path).load()
+    reals = huggingface(tmp_path).load()
+    assert reals.persons is None
+    assert reals.attributes == {}
     huggingface(tmp_path, **{key: CHANGES[key]}).load()
-    assert len([asked for asked in hub.asked if len(asked) == 3]) == 2
+    assert len([request for request in hub.requests if len(request) == 3]) == 2
 
 
-def test_no_more_is_fetched_than_asked_for(hub, tmp_path):
+def test_only_the_requested_images_are_downloaded(hub, tmp_path):
     hub.rows = Rows(faces())
     assert len(huggingface(tmp_path, n=30).load()) == 30
     assert hub.rows.read == 30
 
 
-@pytest.mark.parametrize("held", [stored, lambda image: stored(image)["bytes"], lambda image: image])
-def test_rows_hold_files_or_opened_images_and_share_the_crop_of_folders(hub, tmp_path, held):
+@pytest.mark.parametrize("stored_as", [stored, lambda image: stored(image)["bytes"], lambda image: image])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rows_hold_files_or_opened_images_and_are_cropped_like_folders(hub, tmp_path, stored_as, channels):
     image = photograph(0, 40).crop((0, 0, 40, 30))
-    hub.rows = Rows([{"image": held(image)}])
+    hub.rows = Rows([{"image": stored_as(image)}])
     image.save(tmp_path / "image.png")
-    expected = decode(tmp_path / "image.png", 16).values
-    assert np.array_equal(huggingface(tmp_path).load().images[0].permute(1, 2, 0), expected)
+    expected = np.atleast_3d(decode(tmp_path / "image.png", 16, grey=channels == 1).pixels)
+    assert np.array_equal(huggingface(tmp_path, channels=channels).load().images[0].permute(1, 2, 0), expected)
 
 
-def test_grey_is_the_users_to_say(hub, tmp_path):
-    hub.rows = Rows(faces(3))
-    assert huggingface(tmp_path, channels=1).load().images.shape == (3, 1, 16, 16)
-
-
-def test_what_is_no_image_is_skipped_told_every_time_and_shifts_nothing(hub, tmp_path, caplog):
-    rows = faces(6)
+def test_unreadable_rows_are_skipped_with_their_labels_and_listed_once_per_run(hub, tmp_path, caplog):
+    rows = faces()
     rows[1]["image"] = {"bytes": b"no image", "path": None}
     rows[4]["image"] = None
+    rows[5]["image"] = stored(photograph(5), "JPEG")
     hub.rows = Rows(rows)
-    huggingface(tmp_path, label="smile", person="who").load()
-    caplog.clear()
-    reals = huggingface(tmp_path, label="smile", person="who").load()  # from the cache
-    assert caplog.messages == ["skipped 'row 1': no image", "skipped 'row 4': no image"]
-    assert np.array_equal(reals.images[1].permute(1, 2, 0), np.asarray(photograph(2)))
-    assert reals.attributes["smile"].tolist() == [1, 1, 0, 0]
-    assert reals.persons is not None
-    assert reals.persons.tolist() == [0, 1, 2, 3]
-
-
-def test_it_is_told_once_in_a_run(hub, tmp_path, caplog):
-    rows = faces()
-    rows[0]["image"] = None
-    hub.rows = Rows(rows)
-    data = huggingface(tmp_path)
-    data.prepare_data()
-    data.setup()
-    assert caplog.messages == ["skipped 'row 0': no image"]
-
-
-def test_traces_of_jpeg_are_warned_of(hub, tmp_path, caplog):
-    rows = faces(5)
-    rows[2]["image"] = stored(photograph(2), "JPEG")
-    hub.rows = Rows(rows)
-    for _ in range(2):
+    for _ in range(2):  # streamed, and from the cache
         caplog.clear()
-        huggingface(tmp_path).load()
-        assert "1 of 5 images were stored as JPEG" in caplog.text
-    assert "evidence=jpeg" in caplog.text
+        data = huggingface(tmp_path, label="smile", person="who")
+        data.prepare_data()
+        data.setup()
+        assert caplog.messages[:2] == ["skipped 'row 1': no image", "skipped 'row 4': no image"]
+        assert caplog.messages[2].startswith("1 of 198 images were stored as JPEG")
+        assert "evidence=jpeg" in caplog.messages[2]
+        assert len(caplog.messages) == 3
+    reals = data.reals
+    assert np.array_equal(reals.images[1].permute(1, 2, 0), np.asarray(photograph(2)))
+    assert reals.attributes["smile"].tolist()[:4] == [1, 1, 0, 0]
+    assert reals.persons is not None
+    names = [f"p{k % 50}" for k in range(200) if k not in (1, 4)]
+    assert reals.persons.tolist() == np.unique(names, return_inverse=True)[1].tolist()
 
 
 @pytest.mark.parametrize(
@@ -223,12 +196,12 @@ def test_traces_of_jpeg_are_warned_of(hub, tmp_path, caplog):
 )
 def test_labels_become_numbers(hub, tmp_path, labels, expected):
     hub.rows = Rows([{**row, "kind": label} for row, label in zip(faces(3), labels, strict=True)])
-    found = huggingface(tmp_path, label="kind").load().attributes["kind"]
-    assert found.dtype == np.float32
-    assert np.array_equal(found, np.float32(expected), equal_nan=True)
+    numbers = huggingface(tmp_path, label="kind").load().attributes["kind"]
+    assert numbers.dtype == np.float32
+    assert np.array_equal(numbers, np.float32(expected), equal_nan=True)
 
 
-def test_addresses_within_the_set_are_read_and_no_others(hub, tmp_path, monkeypatch, caplog):
+def test_addresses_are_read_only_within_the_set(hub, tmp_path, monkeypatch, caplog):
     """A row may name any file: of this machine, or of a server that only this machine reaches."""
     opened = []
 
@@ -250,61 +223,77 @@ def test_addresses_within_the_set_are_read_and_no_others(hub, tmp_path, monkeypa
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"name": None}, "data.name=null: expected a set of the Hugging Face hub"),
-        ({"name": "/etc"}, "data.name=/etc: expected a set"),
-        ({"name": "../faces"}, "data.name=../faces: expected a set"),
-        ({"name": "a/b/c"}, "data.name=a/b/c: expected a set"),
-        ({"channels": 4}, "data.channels=4: expected 1 or 3"),
-        ({"n": 0}, "data.n=0: expected at least 1 image"),
-        ({"resolution": 20}, "data.resolution=20: expected a power of two"),
-    ],
-)
-def test_impossible_values_are_refused_at_once(tmp_path, changed, message):
+@pytest.mark.parametrize("name", [None, "/etc", "../faces", "a/b/c"])
+def test_names_that_the_hub_cannot_have(tmp_path, name):
     with pytest.raises(ArenaError) as error:
-        huggingface(tmp_path, **changed)
-    assert str(error.value).startswith(message)
+        huggingface(tmp_path, name=name)
+    assert str(error.value).startswith(f"data.name={name or 'null'}: expected a set of the Hugging Face hub")
+
+
+TWO_IMAGES = Rows([{"a": stored(photograph(0)), "b": 1}], {"a": ImageColumn(), "b": ImageColumn()})
+NO_IMAGES = Rows([{"a": stored(photograph(0)), "b": 1}], {"a": None, "b": None})
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("rows", "changed", "message"),
     [
-        ({"image": "photo"}, "data.image=photo: expected one of image, who, smile, url"),
-        ({"label": "mood"}, "data.label=mood: expected one of image, who"),
-        ({"person": "name"}, "data.person=name: expected one of image, who"),
+        (Rows(faces(3)), {"image": "photo"}, "data.image=photo: expected one of image, who, smile, url"),
+        (Rows(faces(3)), {"label": "mood"}, "data.label=mood: expected one of image, who"),
+        (Rows(faces(3)), {"person": "name"}, "data.person=name: expected one of image, who"),
+        (TWO_IMAGES, {}, "data.image=null: expected one of a, b"),
+        (NO_IMAGES, {}, "data.image=null: expected one of a, b"),
+        (Rows([]), {"image": "image"}, "data.image=image: expected one of its columns, of which it declares none"),
+        (Rows([{"image": None}]), {}, "data.image=image: expected images, found none in 1 rows"),
     ],
 )
-def test_columns_there_are_not(hub, tmp_path, changed, message):
-    hub.rows = Rows(faces(3))
+def test_columns_that_do_not_fit(hub, tmp_path, rows, changed, message):
+    hub.rows = rows
     with pytest.raises(ArenaError) as error:
         huggingface(tmp_path, **changed).load()
     assert str(error.value).startswith(message)
 
 
-@pytest.mark.parametrize("features", [{"a": ImageColumn(), "b": ImageColumn()}, {"a": None, "b": None}])
-def test_which_column_holds_the_images_must_be_clear(hub, tmp_path, features):
-    hub.rows = Rows([{"a": stored(photograph(0)), "b": 1}], features)
-    with pytest.raises(ArenaError, match=r"^data\.image=null: expected one of a, b"):
-        huggingface(tmp_path).load()
+def no_extra(hub, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
 
 
-def test_columns_the_set_does_not_declare(hub, tmp_path):
-    hub.rows = Rows([])
-    with pytest.raises(ArenaError, match=r"^data\.image=image: expected one of its columns, of which it declares none"):
-        huggingface(tmp_path, image="image").load()
+def no_network(hub, monkeypatch):
+    def offline(*_, **__):
+        raise ConnectionError("Name or service not known\nand more of it")
+
+    monkeypatch.setattr(sys.modules["huggingface_hub"].HfApi, "dataset_info", offline)
+    hub.rows = AssertionError("datasets would try for long")
 
 
-def test_a_set_without_images(hub, tmp_path):
-    hub.rows = Rows([{"image": None}, {"image": {"bytes": b"", "path": None}}])
-    with pytest.raises(ArenaError, match=r"^data\.image=image: expected images, found none in 2 rows"):
-        huggingface(tmp_path).load()
+def no_such_split(hub, monkeypatch):
+    hub.rows = ValueError("Bad split: train. Available splits: ['test']")
 
 
-def refused(cache_dir, reason):
-    """One line that names the set and the reason, and both ways to put it right by hand."""
-    data = huggingface(cache_dir)
+def lost_stream(hub, monkeypatch):
+    hub.rows = Rows([*faces(100), ConnectionError("connection reset")])
+
+
+def lost_file(hub, monkeypatch):
+    def lost(*_):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(fsspec, "open", lost)
+    hub.rows = Rows([{"image": {"bytes": None, "path": "hf://datasets/owner/faces@abc/0.png"}}])
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (no_extra, "pip install 'arena-race[hub]'"),
+        (no_network, "(Name or service not known)"),
+        (no_such_split, "(Bad split: train. Available splits: ['test'])"),
+        (lost_stream, "expected all of its rows, which failed (connection reset)"),
+        (lost_file, "(timed out)"),
+    ],
+)
+def test_an_unavailable_set_is_one_line_with_instructions(hub, tmp_path, monkeypatch, cause, reason):
+    cause(hub, monkeypatch)
+    data = huggingface(tmp_path)
     with pytest.raises(ArenaError) as error:
         data.load()
     line = str(error.value)
@@ -313,93 +302,38 @@ def refused(cache_dir, reason):
     assert "data=folder data.path=" in line
     assert str(data.cache_file) in line
     assert "\n" not in line
-    assert not list(cache_dir.glob("*.safetensors"))
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
-def test_without_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    refused(tmp_path, "pip install 'arena-race[hub]'")
-
-
-def test_offline_is_said_before_datasets_is_asked(hub, tmp_path, monkeypatch):
-    def offline(*_, **__):
-        raise ConnectionError("Name or service not known\nand more of it")
-
-    monkeypatch.setattr(sys.modules["huggingface_hub"].HfApi, "dataset_info", offline)
-    refused(tmp_path, "(Name or service not known)")
-    assert hub.asked == []
-
-
-@pytest.mark.parametrize("failure", [ValueError("Bad split: train. Available splits: ['test']"), RuntimeError()])
-def test_what_the_hub_does_not_have(hub, tmp_path, failure):
-    hub.rows = failure
-    refused(tmp_path, f"({str(failure) or 'RuntimeError'})")
-
-
-def test_a_connection_lost_on_the_way_leaves_no_part_of_the_set(hub, tmp_path):
-    hub.rows = Rows([*faces(100), ConnectionError("connection reset")])
-    refused(tmp_path, "expected all of its rows, which failed (connection reset)")
-
-
-def test_an_address_that_cannot_be_read_is_a_lost_connection(hub, tmp_path, monkeypatch):
-    def lost(*_):
-        raise TimeoutError("timed out")
-
-    monkeypatch.setattr(fsspec, "open", lost)
-    hub.rows = Rows([{"image": {"bytes": None, "path": "hf://datasets/owner/faces@abc/0.png"}}])
-    refused(tmp_path, "(timed out)")
-
-
-def test_a_folder_of_that_name_is_not_taken_for_it(hub, tmp_path, monkeypatch):
+def test_a_local_folder_of_that_name_is_not_read(hub, tmp_path, monkeypatch):
     (tmp_path / "owner" / "faces").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArenaError, match=r"^data\.name=owner/faces: expected no folder of that name here"):
+    with pytest.raises(ArenaError, match=r"^data\.name=owner/faces: expected no local folder of that name"):
         huggingface(tmp_path / "cache").load()
 
 
 # -- the real library -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["parquet", "imagefolder"])
-def test_a_stream_of_the_real_library(tmp_path, monkeypatch, kind):
-    """Rows of a parquet file, with damaged ones among them; and loose files, whose addresses would be the hub's."""
+def test_a_stream_of_the_real_library(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     client = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(client.HfApi, "dataset_info", lambda *_, **__: None)
+    rows = faces(20)
+    rows[3]["image"] = {"bytes": b"damaged", "path": None}
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    kinds = {"image": datasets.Image(), "smile": datasets.Value("bool")}
+    kinds |= {name: datasets.Value("string") for name in ("who", "url")}
+    file = str(tmp_path / "faces.parquet")
+    datasets.Dataset.from_dict(columns, features=datasets.Features(kinds)).to_parquet(file)
     load = datasets.load_dataset
-    if kind == "parquet":
-        rows = faces(20)
-        rows[3]["image"] = {"bytes": b"damaged", "path": None}
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        declared = datasets.Features(
-            {
-                "image": datasets.Image(),
-                "who": datasets.Value("string"),
-                "smile": datasets.Value("bool"),
-                "url": datasets.Value("string"),
-            }
-        )
-        datasets.Dataset.from_dict(columns, features=declared).to_parquet(str(tmp_path / "faces.parquet"))
-        files, label = {"data_files": str(tmp_path / "faces.parquet")}, "smile"
-    else:
-        for k in range(20):
-            (tmp_path / "faces" / f"p{k % 2}").mkdir(parents=True, exist_ok=True)
-            photograph(k).save(tmp_path / "faces" / f"p{k % 2}" / f"{k:02d}.png")
-        files, label = {"data_dir": str(tmp_path / "faces")}, "label"
-        monkeypatch.setattr("arena.data.huggingface._source", lambda value, _: open(value["path"], "rb").read())  # noqa: SIM115
 
     def load_local(name, config, *, split, revision, streaming):
-        return load(kind, split=split, streaming=streaming, cache_dir=str(tmp_path / "hub"), **files)
+        return load("parquet", split=split, streaming=streaming, cache_dir=str(tmp_path / "hub"), data_files=file)
 
     monkeypatch.setattr(datasets, "load_dataset", load_local)
-    reals = huggingface(tmp_path / "cache", label=label, person="who" if kind == "parquet" else "label", n=10).load()
+    reals = huggingface(tmp_path / "cache", label="smile", person="who", n=10).load()
     assert reals.persons is not None
-    if kind == "parquet":
-        expected = [k for k in range(10) if k != 3]
-        assert reals.persons.tolist() == list(range(9))
-    else:
-        expected = list(range(0, 20, 2))  # in the order of the folders
-        assert set(reals.persons) == {0}
-    assert len(reals) == len(expected)
-    for image, k in zip(reals.images, expected, strict=True):
+    assert reals.persons.tolist() == list(range(9))
+    for image, k in zip(reals.images, [k for k in range(10) if k != 3], strict=True):
         assert np.array_equal(image.permute(1, 2, 0), np.asarray(photograph(k)))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.core.errors import ArenaError
-from arena.data.split import FEWEST, SHARES, cut, folds, sources_of, split_for_judging, split_reals
+from arena.data.split import FEWEST, SHARES, folds, partition, sources_of, split_for_judging, split_reals
 
 
 def parts(split):
@@ -23,7 +23,7 @@ def test_parts_are_disjoint_exhaustive_and_large_enough(n, seed):
         assert len(set(part)) == len(part)
 
 
-def test_the_data_seed_alone_decides():
+def test_only_the_data_seed_decides():
     again = [split_reals(400, 3) for _ in range(2)]
     other = split_reals(400, 4)
     for one, two in zip(*map(parts, again), strict=True):
@@ -42,14 +42,14 @@ def test_parts_are_drawn_at_random():
 
 @given(persons=st.lists(st.integers(0, 60), min_size=600, max_size=900), seed=st.integers(0, 100))
 @settings(max_examples=25, deadline=None)
-def test_nobody_is_in_two_parts(persons, seed):
-    persons = np.array(persons) * 1_000_003 - 5  # any numbers may name persons
+def test_no_person_is_in_two_parts(persons, seed):
+    persons = np.array(persons) * 1_000_003 - 5  # persons may have any numbers
     try:
         split = split_reals(len(persons), seed, persons)
     except ArenaError:  # a few persons with very many images
         return
-    who = [set(persons[part]) for part in parts(split)]
-    assert sum(map(len, who)) == len(set(persons))
+    shown = [set(persons[part]) for part in parts(split)]
+    assert sum(map(len, shown)) == len(set(persons))
     assert sum(map(len, parts(split))) == len(persons)
 
 
@@ -58,51 +58,54 @@ def test_ten_images_of_each_of_forty_people():
     assert [len(part) for part in parts(split)] == [120, 70, 120, 90]
 
 
-def test_too_few_images_says_both_numbers():
-    with pytest.raises(ArenaError, match=r"159 usable images.* at least 160"):
-        split_reals(159, 0)
-
-
-def test_too_few_persons_says_both_numbers():
-    with pytest.raises(ArenaError, match=r"0 of 200 usable images .* at least 24: 2 persons"):
-        split_reals(200, 0, np.repeat([4, 9], 100))
+@pytest.mark.parametrize(
+    ("split", "n", "persons", "message"),
+    [
+        (split_reals, 159, None, "159 usable images.* at least 160"),
+        (split_reals, 200, np.repeat([4, 9], 100), "0 of 200 usable images .* at least 24: 2 persons"),
+        (split_for_judging, 91, None, "91 usable images.* at least 92"),
+    ],
+)
+def test_too_few_images_or_persons_name_both_numbers(split, n, persons, message):
+    with pytest.raises(ArenaError, match=message):
+        split(n, 0, persons)
 
 
 def test_the_first_images_of_a_part_are_a_sample_of_it():
-    """Files may lie class by class: what looks at the first n must not see the first class alone."""
+    """Files may be sorted by class: the first n of a part must not be the first class alone."""
     for part in parts(split_reals(10_000, 0)):
         assert abs(part[:100].mean() - 5000) < 4 * 10_000 / 12**0.5 / 10
 
 
 @given(persons=st.lists(st.integers(-3, 20), min_size=1, max_size=200), k=st.integers(1, 5), seed=st.integers(0, 2**40))
 @settings(max_examples=30, deadline=None)
-def test_no_source_is_cut(persons, k, seed):
+def test_a_partition_keeps_sources_whole(persons, k, seed):
     sources = sources_of(len(persons), np.array(persons))
-    part = cut(sources, np.arange(1, k) * len(persons) / k, np.random.default_rng(seed))
+    part = partition(sources, np.arange(1, k) * len(persons) / k, np.random.default_rng(seed))
     assert len({*zip(persons, part.tolist(), strict=True)}) == len(set(persons))
     assert set(part) <= set(range(k))
 
 
-def test_what_comes_first_is_drawn_at_random():
-    seen = [cut(sources_of(20, None), np.array([5]), np.random.default_rng(seed)) for seed in range(400)]
-    assert all((part == 0).sum() == 5 for part in seen)
+def test_the_first_part_is_drawn_at_random():
+    drawn = [partition(sources_of(20, None), np.array([5]), np.random.default_rng(seed)) for seed in range(400)]
+    assert all((part == 0).sum() == 5 for part in drawn)
     # Binomial with 400 draws of 1/4: 100 each, four deviations are 35.
-    assert (abs((np.array(seen) == 0).sum(0) - 100) < 35).all()
+    assert (abs((np.array(drawn) == 0).sum(0) - 100) < 35).all()
 
 
 @given(n=st.integers(10, 500), k=st.integers(2, 10), seed=st.integers(0, 2**40))
 @settings(max_examples=30, deadline=None)
 def test_folds_are_of_nearly_equal_size(n, k, seed):
-    dealt = folds(np.arange(n), k, seed)
-    sizes = np.bincount(dealt, minlength=k)
+    fold = folds(np.arange(n), k, seed)
+    sizes = np.bincount(fold, minlength=k)
     assert len(sizes) == k
     assert sizes.max() - sizes.min() <= 1
-    assert np.array_equal(dealt, folds(np.arange(n), k, seed))
+    assert np.array_equal(fold, folds(np.arange(n), k, seed))
 
 
 @given(n=st.integers(92, 2000), seed=st.integers(0, 2**40))
 @settings(max_examples=30, deadline=None)
-def test_where_no_generator_learns_no_real_is_set_aside_for_one(n, seed):
+def test_fakes_made_outside_need_no_reals_for_a_generator(n, seed):
     split = split_for_judging(n, seed)
     assert sorted(np.concatenate([split.detector, split.judge])) == list(range(n))
     assert abs(len(split.judge) - 0.7 * n) <= 1
@@ -113,12 +116,7 @@ def test_where_no_generator_learns_no_real_is_set_aside_for_one(n, seed):
     assert sorted(split.generator) == sorted(split.detector)
 
 
-def test_where_no_generator_learns_nobody_is_learned_from_and_tested():
+def test_beside_fakes_made_outside_no_person_trains_and_tests():
     persons = np.repeat(np.arange(40), 10)
     split = split_for_judging(400, 0, persons)
     assert not set(persons[split.detector]) & set(persons[split.judge])
-
-
-def test_too_few_images_beside_images_made_outside_says_both_numbers():
-    with pytest.raises(ArenaError, match=r"91 usable images.* at least 92"):
-        split_for_judging(91, 0)

@@ -1,4 +1,4 @@
-"""Who sits for a portrait: the attributes of each face, drawn at random and known ever after."""
+"""Draw the attributes of faces at random."""
 
 from dataclasses import dataclass, fields
 from typing import Self
@@ -18,15 +18,16 @@ _EYES = torch.tensor([[0.33, 0.53, 0.75], [0.42, 0.55, 0.40], [0.50, 0.36, 0.18]
 
 @dataclass(frozen=True)
 class FaceAttributes:
-    """Attributes of B faces: float32 (B,), or (B, 3) for a colour in sRGB and (B, 2) for a direction.
+    """Attributes of B faces: float32 (B,), (B, 3) for a colour in sRGB, (B, 2) for a position or direction.
 
-    Angles are in radians, lengths relative to the head unless they say frame (the picture spans -1 to 1).
+    Angles are in radians, and lengths are relative to the head. Lengths in the frame are relative to the picture, which
+    spans -1 to 1.
     """
 
     yaw: Tensor
-    """Turned to the right of the picture is positive."""
+    """Positive turns to the right of the picture."""
     pitch: Tensor
-    """Looking down is positive."""
+    """Positive looks down."""
     roll: Tensor
     position: Tensor
     """(B, 2) centre of the head in the frame."""
@@ -45,9 +46,9 @@ class FaceAttributes:
     """0 shaven, 0.3 short, 0.6 to the chin, 1 below the shoulders."""
     hair_volume: Tensor
     hair_parting: Tensor
-    """Where the hairline is highest: -1 left to 1 right."""
+    """Position of the parting: -1 left to 1 right."""
     hair_fringe: Tensor
-    """How far the hair comes down the forehead: 0 not at all to 1, the brows."""
+    """Length of the fringe: 0 none to 1 down to the brows."""
     hair_curl: Tensor
     hair_colour: Tensor
     eye_colour: Tensor
@@ -68,15 +69,15 @@ class FaceAttributes:
     lips: Tensor
     """Fullness."""
     lip_colour: Tensor
-    """0 that of the skin to 1 painted red."""
+    """0 the skin's own to 1 painted red."""
     beard: Tensor
     """0 none to 1 full."""
     glasses: Tensor
     """0 or 1."""
     light: Tensor
-    """(B, 2) where the main light stands: right and down positive."""
+    """(B, 2) direction of the main light, right and down positive."""
     light_contrast: Tensor
-    """Share of the light that has a direction."""
+    """Share of directional light."""
     exposure: Tensor
     background: Tensor
     background_far: Tensor
@@ -85,7 +86,7 @@ class FaceAttributes:
 
     @classmethod
     def draw(cls, n: int, rng: torch.Generator) -> Self:
-        """Draw n sitters independently."""
+        """Draw n faces independently."""
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             return torch.rand(n, *shape, generator=rng) * (high - low) + low
@@ -93,17 +94,17 @@ class FaceAttributes:
         def normal(spread: float, limit: float, *shape: int) -> Tensor:
             return (torch.randn(n, *shape, generator=rng) * spread).clamp(-limit, limit)
 
-        def some(share: float) -> Tensor:
-            return (torch.rand(n, generator=rng) < share).float()
+        def chance(probability: float) -> Tensor:
+            return (torch.rand(n, generator=rng) < probability).float()
 
         def coloured(dark: float, bright: float, spread: float) -> Tensor:
             return (uniform(dark, bright, 1) + normal(spread, 0.5, 3)).clamp(0.05, 0.97)
 
         length = uniform(0, 1) ** 0.8
-        bearded = some(0.45) * (length < 0.5)
-        grey = (some(0.15) * uniform(0.5, 1))[:, None]
-        hair = _between(_HAIR, uniform(0, 1)) * uniform(0.85, 1.15, 3)
-        painted = some(0.4) * (length > 0.4)
+        bearded = chance(0.45) * (length < 0.5)
+        grey = (chance(0.15) * uniform(0.5, 1))[:, None]
+        hair = _interpolate(_HAIR, uniform(0, 1)) * uniform(0.85, 1.15, 3)
+        painted = chance(0.4) * (length > 0.4)
         return cls(
             yaw=normal(0.36, 0.8),
             pitch=normal(0.12, 0.3),
@@ -121,7 +122,7 @@ class FaceAttributes:
             hair_fringe=uniform(0, 1) ** 1.5,
             hair_curl=uniform(0, 1) ** 2,
             hair_colour=(hair * (1 - grey) + 0.72 * grey).clamp(0, 1),
-            eye_colour=(_between(_EYES, uniform(0, 1) ** 0.7) * uniform(0.9, 1.1, 3)).clamp(0, 1),
+            eye_colour=(_interpolate(_EYES, uniform(0, 1) ** 0.7) * uniform(0.9, 1.1, 3)).clamp(0, 1),
             eye_size=uniform(0.85, 1.2),
             eye_distance=uniform(0.37, 0.45),
             eye_open=uniform(0.55, 1.1),
@@ -136,7 +137,7 @@ class FaceAttributes:
             lips=uniform(0.7, 1.4),
             lip_colour=painted * uniform(0.3, 1),
             beard=bearded * uniform(0.15, 1),
-            glasses=some(0.18),
+            glasses=chance(0.18),
             light=torch.stack([normal(0.6, 1.1), normal(0.3, 0.6) - 0.45], 1),
             light_contrast=uniform(0.4, 0.85),
             exposure=uniform(0.85, 1.15),
@@ -146,18 +147,18 @@ class FaceAttributes:
         )
 
     def columns(self) -> dict[str, Tensor]:
-        """Name -> (B,) or (B, k), in order of declaration."""
+        """Return attribute -> (B,) or (B, k) values, in order of declaration."""
         return {column.name: getattr(self, column.name) for column in fields(self)}
 
 
-def _between(anchors: Tensor, at: Tensor) -> Tensor:
-    """Interpolate the rows of (K, 3) anchors at (B,) places in [0, 1]."""
-    place = at * (len(anchors) - 1)
-    below = place.floor().long().clamp(max=len(anchors) - 2)
-    return torch.lerp(anchors[below], anchors[below + 1], (place - below)[:, None])
+def _interpolate(anchors: Tensor, positions: Tensor) -> Tensor:
+    """Interpolate the rows of anchors (K, 3) at positions (B,) in [0, 1]."""
+    scaled = positions * (len(anchors) - 1)
+    below = scaled.floor().long().clamp(max=len(anchors) - 2)
+    return torch.lerp(anchors[below], anchors[below + 1], (scaled - below)[:, None])
 
 
-def skin_colour(sitters: FaceAttributes) -> Tensor:
-    """(B, 3) sRGB colour of the skin in even light."""
-    hue = sitters.skin_hue[:, None] * torch.tensor([0.0, 0.015, -0.035])
-    return (_between(_SKIN, sitters.skin_tone) + hue).clamp(0, 1)
+def skin_colour(faces: FaceAttributes) -> Tensor:
+    """Return the sRGB colour (B, 3) of the skin in even light."""
+    hue = faces.skin_hue[:, None] * torch.tensor([0.0, 0.015, -0.035])
+    return (_interpolate(_SKIN, faces.skin_tone) + hue).clamp(0, 1)

@@ -1,9 +1,9 @@
-"""A simulated camera: from light to an 8-bit photograph, with the traces a real one leaves.
+"""Simulate a digital still camera: from linear light to an 8-bit photograph with a camera's traces.
 
-The chain is that of a digital still camera: optics, pixel aperture, colour filter array, photon and read noise, fixed
-sensor pattern, demosaicing, white balance, transfer curve, 8 bits. It is what gives drawn faces the fine structure that
-forensic techniques read: interpolation traces of period two, noise that grows with the signal, and a pattern all
-photographs share (Lukas, Fridrich & Goljan 2006).
+The stages are optics, pixel aperture, colour filter array, photon and read noise, fixed sensor pattern, demosaicing,
+white balance, transfer curve and rounding to 8 bits. They give painted faces the traces that forensic techniques use:
+interpolation with period two, noise that grows with the signal, and a sensor pattern that all photographs share (Lukas,
+Fridrich & Goljan 2006).
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from arena.core.seeding import derive_seed
 
-# High-quality linear interpolation (Malvar, He & Cutler 2004, figure 2), times 8: a missing colour from the 5x5
-# neighbourhood. Green at red and blue; red and blue at green from neighbours in the row, in the column; the diagonal.
+# Kernels of Malvar, He & Cutler (2004), figure 2, times 8: green at red and blue sites, red or blue at green sites with
+# that colour in the row or in the column, and red at blue (or blue at red) sites.
 _GREEN = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
 _ALONG_ROW = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
 _ALONG_COLUMN = [list(row) for row in zip(*_ALONG_ROW, strict=True)]
@@ -24,16 +24,17 @@ _DIAGONAL = [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 
 
 @dataclass(frozen=True)
 class Camera:
-    """One camera: the same sensor takes every photograph.
+    """One camera, whose sensor takes every photograph.
 
     Args:
-        resolution: photosites along a side, and pixels of the photograph.
-        seed: of the sensor's fixed pattern.
+        resolution: photosites along a side, which is also the side of the photograph in pixels.
+        seed: seed of the sensor's fixed pattern.
         blur: standard deviation of the optics' point spread, in photosites.
-        full_well: electrons of a saturated green photosite; fewer mean more shot noise.
-        read_noise: standard deviation in electrons.
+        full_well: electrons of a saturated green photosite. Fewer electrons mean more shot noise.
+        read_noise: standard deviation of the read noise, in electrons.
         pattern: standard deviation of the photosites' relative sensitivity (photo-response non-uniformity).
-        sensitivity: of red and blue photosites relative to green; white balance undoes it and amplifies their noise.
+        sensitivity: sensitivity of red and blue photosites relative to green. White balance divides by it, which
+            amplifies their noise.
     """
 
     resolution: int
@@ -45,21 +46,17 @@ class Camera:
     sensitivity: tuple[float, float] = (0.6, 0.7)
 
     def photograph(self, light: Tensor, rng: torch.Generator) -> Tensor:
-        """Take photographs.
+        """Take photographs, uint8 (B, 3, R, R).
 
         Args:
-            light: (B, 3, S, S) linear light, 0 black to 1 white, S a multiple of the resolution.
-            rng: of the shot and read noise.
-
-        Returns:
-            uint8 (B, 3, R, R).
+            light: (B, 3, S, S) linear light, 0 black to 1 white, S a multiple of the resolution R.
+            rng: generator of the shot and read noise.
         """
-        raw = self.expose(light, rng)
-        return develop(raw, self.sensitivity)
+        return develop(self.expose(light, rng), self.sensitivity)
 
     def expose(self, light: Tensor, rng: torch.Generator) -> Tensor:
-        """The raw mosaic (B, 1, R, R), RGGB, 1 at saturation; signal-dependent noise (Foi et al. 2008)."""
-        focused = self._optics(light)
+        """Return the raw RGGB mosaic (B, 1, R, R), 1 at saturation, with signal-dependent noise (Foi et al. 2008)."""
+        focused = self.focus(light)
         red, blue = self.sensitivity
         mosaic = focused[:, 1:2].clone()
         mosaic[..., 0::2, 0::2] = focused[:, 0:1, 0::2, 0::2] * red
@@ -69,12 +66,15 @@ class Camera:
         return noise.mul_((electrons + self.read_noise**2).sqrt_()).add_(electrons).div_(self.full_well).clamp_(0, 1)
 
     def sensor_pattern(self) -> Tensor:
-        """Relative sensitivity (R, R) of the photosites, mean about 1."""
+        """Return the relative sensitivity (R, R) of the photosites, with a mean of about 1."""
         rng = torch.Generator().manual_seed(derive_seed(self.seed, "sensor pattern"))
         return 1 + self.pattern * torch.randn(self.resolution, self.resolution, generator=rng)
 
-    def _optics(self, light: Tensor) -> Tensor:
-        """Point spread and square pixel aperture, separable: a matrix for the rows and the same for the columns."""
+    def focus(self, light: Tensor) -> Tensor:
+        """Apply the point spread and the square pixel aperture: light (B, 3, S, S) to (B, 3, R, R).
+
+        Both are separable: one matrix filters the rows and the columns.
+        """
         fine = light.shape[-1]
         scale = fine // self.resolution
         reach = round(2 * self.blur * scale)
@@ -87,7 +87,10 @@ class Camera:
 
 
 def develop(raw: Tensor, sensitivity: tuple[float, float]) -> Tensor:
-    """Demosaic, white balance, sRGB transfer curve (IEC 61966-2-1), 8 bits: raw (B, 1, R, R) to uint8 (B, 3, R, R)."""
+    """Develop a raw mosaic (B, 1, R, R) into a photograph, uint8 (B, 3, R, R).
+
+    The steps are demosaicing, white balance, the sRGB transfer curve (IEC 61966-2-1) and rounding to 8 bits.
+    """
     colour = demosaic(raw)
     colour[:, 0].div_(sensitivity[0])
     colour[:, 2].div_(sensitivity[1])
@@ -97,9 +100,9 @@ def develop(raw: Tensor, sensitivity: tuple[float, float]) -> Tensor:
 
 
 def demosaic(raw: Tensor) -> Tensor:
-    """The three colours (B, 3, R, R) of an RGGB mosaic (B, 1, R, R), R even, after Malvar, He & Cutler (2004)."""
+    """Interpolate the colours (B, 3, R, R) of an RGGB mosaic (B, 1, R, R), R even (Malvar, He & Cutler 2004)."""
     kernels = torch.tensor([_GREEN, _ALONG_ROW, _ALONG_COLUMN, _DIAGONAL])[:, None] / 8
-    # Reflection about the edge photosite keeps the mosaic's parity.
+    # Reflection about the edge photosite keeps the order of colours in the mosaic.
     green, row, column, diagonal = F.conv2d(F.pad(raw, [2] * 4, mode="reflect"), kernels).unbind(1)
     site = raw[:, 0]
     even, odd = slice(0, None, 2), slice(1, None, 2)
@@ -107,6 +110,7 @@ def demosaic(raw: Tensor) -> Tensor:
     for own, other, rows, columns in ((0, 2, even, even), (2, 0, odd, odd)):  # at red, then at blue photosites
         colour[:, 1, rows, columns] = green[:, rows, columns]
         colour[:, other, rows, columns] = diagonal[:, rows, columns]
-        colour[:, own, rows, odd if columns == even else even] = row[:, rows, odd if columns == even else even]
-        colour[:, own, odd if rows == even else even, columns] = column[:, odd if rows == even else even, columns]
+        other_rows, other_columns = (odd if sites == even else even for sites in (rows, columns))
+        colour[:, own, rows, other_columns] = row[:, rows, other_columns]
+        colour[:, own, other_rows, columns] = column[:, other_rows, columns]
     return colour

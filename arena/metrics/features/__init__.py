@@ -1,1 +1,1 @@
-"""Feature spaces: where images are points, so that distances between sets of them mean something."""
+"""Feature spaces, in which distances between sets of images are measured."""

@@ -1,4 +1,4 @@
-"""Feature space `inception`: the one network whose Frechet distance is the FID (Heusel et al. 2017)."""
+"""Feature space `inception`: the network of the FID (Heusel et al. 2017)."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,15 +18,18 @@ from arena.metrics.features.space import CPU, Features, FeatureSpace
 
 BATCH = 32
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
-"""The file of torch-fidelity's release v0.2.0, converted from the weights of FID's authors."""
+"""File of torch-fidelity's release v0.2.0, converted from the weights of the FID's authors."""
+
+_EXPECTED = f"torch-fidelity's file {WEIGHTS} (nothing is downloaded)"
+_UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True)
 class Inception(FeatureSpace):
-    """The 2048 features before the last layer, with the resizing of the original, through torch-fidelity.
+    """The 2048 features before the last layer, with the original resizing, computed by torch-fidelity.
 
     Args:
-        path: torch-fidelity's file of weights, as it is or as safetensors.
+        path: torch-fidelity's file of weights, or the same as safetensors.
 
     Raises:
         ArenaError: without a path.
@@ -39,11 +42,11 @@ class Inception(FeatureSpace):
         require(self.path is not None, "features.path", "null", _EXPECTED)
 
     def check(self) -> None:
-        """Load the weights, and forget them: a race would find out after its warm-up only."""
+        """Load the weights once, so that a bad file is found before the warm-up."""
         self._load()
 
     def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
-        """The network on that device, in fp32: the reals scale nothing."""
+        """Move the network to the device, in fp32. The reals have no effect."""
         network = self._load().to(device)
 
         @torch.inference_mode()
@@ -56,29 +59,20 @@ class Inception(FeatureSpace):
     def _load(self) -> nn.Module:
         try:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # pyright: ignore[reportMissingImports]
-        except (ImportError, RuntimeError) as error:  # a torchvision made for another torch raises the latter
+        except (ImportError, RuntimeError) as error:  # a torchvision built for another torch raises RuntimeError
             raise ArenaError(
                 "features=inception: expected the extra `inception`, with a torchvision that fits "
                 f"torch {torch.__version__} ({first_line(error)})"
             ) from error
         path = Path(str(self.path)).expanduser()
         try:
-            return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=_tensors(path))
+            # torch-fidelity would unpickle any file, so it is given tensors that were read safely.
+            if path.suffix == ".safetensors":
+                state = safetensors.torch.load_file(path)
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            torch.save(state, weights := BytesIO())
+            weights.seek(0)
+            return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=weights)
         except _UNREADABLE as error:
             raise ArenaError(f"features.path={self.path}: expected {_EXPECTED}") from error
-
-
-_UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, UnpicklingError, SafetensorError)
-_EXPECTED = f"torch-fidelity's file {WEIGHTS} (nothing is downloaded)"
-
-
-def _tensors(path: Path) -> BytesIO:
-    """The tensors of a file of weights, and nothing else: torch-fidelity would unpickle whatever it is given."""
-    if path.suffix == ".safetensors":
-        state = safetensors.torch.load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    buffer = BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    return buffer

@@ -1,4 +1,4 @@
-"""Feature spaces `dinov2` and `clip`: large networks that others trained, from weights on this machine alone."""
+"""Feature spaces `dinov2` and `clip`: large pretrained networks, from weights on this machine."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Pretrained(FeatureSpace):
-    """A network of the transformers library; reals scale nothing, so that its distances compare between data sets.
+    """A network of the transformers library. The reals have no effect, so that distances compare between data sets.
 
     Args:
-        path: a folder with ``config.json`` and ``model.safetensors``, or a name already in the hub's local cache.
+        path: a folder with ``config.json`` and ``model.safetensors``, or a name in the hub's local cache.
 
     Raises:
         ArenaError: without a path.
@@ -33,22 +33,22 @@ class Pretrained(FeatureSpace):
     @property
     @abstractmethod
     def kind(self) -> Kind:
-        """Which network it is."""
+        """Return the kind of network."""
 
     def __post_init__(self) -> None:
         require(self.path is not None, "features.path", "null", expected_of(self.name))
 
     def check(self) -> None:
-        """Load the weights, and forget them: a race would find out after its warm-up only."""
+        """Load the weights once, so that a bad file is found before the warm-up."""
         self._load()
 
     def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
-        """The network on that device, in fp32."""
-        tower = self._load().to(device)
+        """Move the network to the device, in fp32."""
+        encoder = self._load().to(device)
 
         @torch.inference_mode()
         def features(images: Tensor) -> NDArray[np.float32]:
-            return torch.cat([tower(to_float(batch.to(device))).cpu() for batch in images.split(BATCH)]).numpy()
+            return torch.cat([encoder(to_float(batch.to(device))).cpu() for batch in images.split(BATCH)]).numpy()
 
         return features
 
@@ -59,23 +59,15 @@ class Pretrained(FeatureSpace):
 class Dinov2(Pretrained):
     """Class token of DINOv2 (Oquab et al. 2023) at 224 pixels.
 
-    Of several networks Stein et al. (2023) found that people agree most with distances in this one.
+    Among several networks, its distances agree best with people (Stein et al. 2023).
     """
 
     name: ClassVar[str] = "dinov2"
-
-    @property
-    def kind(self) -> Kind:
-        """DINOv2."""
-        return DINOV2
+    kind = DINOV2  # type: ignore[assignment]
 
 
 class Clip(Pretrained):
-    """Image embedding of CLIP (Radford et al. 2021), at the size its tower was trained on."""
+    """Image embedding of CLIP (Radford et al. 2021), at the resolution of its training."""
 
     name: ClassVar[str] = "clip"
-
-    @property
-    def kind(self) -> Kind:
-        """CLIP."""
-        return CLIP
+    kind = CLIP  # type: ignore[assignment]

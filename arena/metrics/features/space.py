@@ -1,4 +1,4 @@
-"""What every feature space is: fitted on reference reals, it turns images into points."""
+"""The base class of feature spaces."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Features = Callable[[Tensor], NDArray[np.float32]]
-"""A fitted space: uint8 images (N, C, H, W) to features (N, d). An image's features do not hang on the others."""
+"""A fitted space: uint8 images (N, C, H, W) to features (N, d). Images do not affect each other's features."""
 
 CPU = torch.device("cpu")
 
 
 class FeatureSpace(ABC):
-    """A space to measure quality, variety and memorisation in. Its distances speak of it alone, so records name it."""
+    """A space to measure quality, variety and memorisation in. Distances of different spaces do not compare."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
-        """The space as these reals scale it, the same for the same reals.
+        """Fit the space to reals; equal reals give equal spaces.
 
         Args:
-            reference: uint8 (N, C, H, W) reals that trained nothing.
-            device: where a large network runs; small ones stay on the CPU, where they are the same everywhere.
+            reference: uint8 (N, C, H, W) reals.
+            device: device of a large network. Small networks stay on the CPU, for equal results everywhere.
         """
 
     def check(self) -> None:
-        """Refuse, before anything is trained, what could not be fitted.
+        """Raise an error if the space cannot be fitted, before anything is trained.
 
         Raises:
-            ArenaError: naming the key and what was expected.
+            ArenaError: naming the key and the expected value.
         """
         return None

@@ -41,12 +41,12 @@ def test_fixed_pattern_repeats_and_belongs_to_the_camera():
     assert abs(correlation(residual(one, 0), residual(other, 0))) < 0.4  # 64 photosites: three standard errors
 
 
-def test_optics_keep_the_light_and_spread_it_as_they_say():
+def test_optics_keep_the_light_and_have_the_declared_spread():
     camera = Camera(32, blur=0.65)
-    assert torch.allclose(camera._optics(flat(0.4, 2, 64)), torch.tensor(0.4))
+    assert torch.allclose(camera.focus(flat(0.4, 2, 64)), torch.tensor(0.4))
     point = torch.zeros(1, 3, 128, 128)
     point[..., 63:65, 63:65] = 1.0
-    image = camera._optics(point)[0, 0]
+    image = camera.focus(point)[0, 0]
     assert image.sum().item() == pytest.approx(4 / 16, rel=1e-4)
     place = torch.arange(32) - 15.5
     variance = (image.sum(0) / image.sum() * place**2).sum().item()
@@ -54,7 +54,7 @@ def test_optics_keep_the_light_and_spread_it_as_they_say():
     assert variance == pytest.approx(0.65**2 * 0.774 + 1 / 12 + 1 / 48, rel=0.08)
 
 
-def test_demosaicing_keeps_what_was_measured_and_is_exact_on_grey_ramps():
+def test_demosaicing_keeps_measured_values_and_is_exact_on_grey_ramps():
     side = 12
     ramp = (torch.arange(side)[:, None] * 0.03 + torch.arange(side)[None, :] * 0.02)[None, None]
     colour = demosaic(ramp)

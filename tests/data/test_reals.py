@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import torch
+
+from arena.core.errors import ArenaError
+from arena.data.digits import Digits
+from arena.data.reals import Reals
+
+
+def test_parts_keep_images_ids_and_attributes_together():
+    data = Digits(resolution=8, seed=5, planted_amplitude=2)
+    judge = data.part("judge")
+    assert len(judge) == 539  # three tenths
+    assert torch.equal(judge.images, data.reals.images[torch.from_numpy(judge.ids)])
+    assert np.array_equal(judge.attributes["digit"], data.reals.attributes["digit"][judge.ids])
+
+
+def test_splitting_off_keeps_persons_whole():
+    persons = np.repeat(np.arange(20), 5)
+    reals = Reals(torch.zeros(100, 1, 8, 8, dtype=torch.uint8), np.arange(100), persons=persons)
+    few, others = reals.split_off(30, np.random.default_rng(0))
+    assert sorted([*few.ids, *others.ids]) == list(range(100))
+    assert len(few) == 30
+    assert few.persons is not None
+    assert others.persons is not None
+    assert not set(few.persons) & set(others.persons)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"resolution": 20}, "data.resolution=20: expected a power of two, at least 8"),
+        ({"resolution": 4}, "data.resolution=4: expected a power of two, at least 8"),
+        ({"planted_amplitude": 17}, "data.planted_amplitude=17: expected a whole number .* 1 to 16"),
+        ({"planted_amplitude": 1.5}, "data.planted_amplitude=1.5: expected a whole number"),
+    ],
+)
+def test_impossible_settings_name_their_key(changed, message):
+    with pytest.raises(ArenaError, match=message):
+        Digits(**{"resolution": 8, "seed": 0, "planted_amplitude": 2} | changed)
