@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arena.answer.estimate import Estimate, estimate
-from arena.answer.findings import fit_techniques
-from arena.answer.limit.limit import matched
-from arena.answer.runs import Condition, FinishedRun
-from arena.answer.verdict import ControlDifference, strongest_technique
+from arena.answer.limit.curve import STRONGEST
+from arena.answer.runs import FinishedRun
 from arena.metrics.auc import combine
+from arena.metrics.interval import Interval
 
-STRONGEST = "strongest"
-# Half of what a 95% interval leaves out.
-_TAIL = 0.025
+Pair = tuple[FinishedRun, FinishedRun]
 
 
 @dataclass(frozen=True)
@@ -25,45 +22,37 @@ class Contrast:
 
     Args:
         technique: its name; or ``strongest``, for the technique of each condition that its own validation names.
-        difference: AUC in the condition less AUC in the control; negative where being told helped to hide.
-        low: lower end of the interval.
-        high: upper end of the interval.
+        difference: AUC in the condition less AUC in the control. Negative where the detectors' gradients helped to
+            hide.
         pairs: pairs of runs.
     """
 
     technique: str
-    difference: float
-    low: float
-    high: float
+    difference: Interval
     pairs: int
 
 
-def contrasts(condition: Condition, control: Condition) -> list[Contrast]:
-    """The contrast of every technique, and of the strongest; empty where no two runs have their seeds in common.
+def contrasts(pairs: Sequence[Pair], strongest: tuple[str, str] | None) -> list[Contrast]:
+    """Return the contrast of every technique, and of the strongest.
 
-    A pair is left out where a generator of either was rolled back, since a part of its budget was lost, and where they
-    branched from runs of different seeds.
+    Args:
+        pairs: one run of the condition and one of the control each, one pair or more.
+        strongest: the strongest technique of the condition and that of the control, each by its own validation. None
+            where one of them has none.
     """
-    pairs = [(condition.runs[i], control.runs[j]) for i, j in matched(condition.runs, control.runs)]
-    if not pairs:
-        return []
-    techniques = pairs[0][0].declared.techniques
-    found = [_contrast(name, _difference(pairs, name, name)) for name in techniques]
-    ours, theirs = (strongest_technique(side, fit_techniques(side)) for side in zip(*pairs, strict=True))
-    if ours is not None and theirs is not None:
-        found.append(_contrast(STRONGEST, _difference(pairs, ours[0], theirs[0])))
-    return [contrast for contrast in found if contrast is not None]
+    names = {name: (name, name) for name in pairs[0][0].declared.techniques}
+    if strongest is not None:
+        names[STRONGEST] = strongest
+    differences = {name: _difference(pairs, ours, theirs) for name, (ours, theirs) in names.items()}
+    return [Contrast(name, its.interval(), its.runs) for name, its in differences.items() if its is not None]
 
 
-def control_difference(found: Sequence[Contrast]) -> ControlDifference | None:
+def control_difference(found: Sequence[Contrast]) -> Interval | None:
     """The strongest technique's contrast, as the verdict states it."""
-    for contrast in found:
-        if contrast.technique == STRONGEST:
-            return ControlDifference(contrast.difference, contrast.low, contrast.high)
-    return None
+    return next((contrast.difference for contrast in found if contrast.technique == STRONGEST), None)
 
 
-def _difference(pairs: Sequence[tuple[FinishedRun, FinishedRun]], ours: str, theirs: str) -> Estimate | None:
+def _difference(pairs: Sequence[Pair], ours: str, theirs: str) -> Estimate | None:
     """AUC of one technique here less AUC of one there; None where a pair has no judge seed in common."""
     differences = []
     for number, (run, other) in enumerate(pairs):
@@ -75,9 +64,3 @@ def _difference(pairs: Sequence[tuple[FinishedRun, FinishedRun]], ours: str, the
         of_other = other.influences([there[seed] for seed in seeds], bank=2 * number + 1)
         differences.append([combine(pair, (1.0, -1.0)) for pair in zip(of_run, of_other, strict=True)])
     return estimate(differences)
-
-
-def _contrast(technique: str, found: Estimate | None) -> Contrast | None:
-    if found is None:
-        return None
-    return Contrast(technique, found.value, found.low(_TAIL), found.high(_TAIL), found.runs)

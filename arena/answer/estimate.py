@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from arena.metrics.auc import Influence, combine, mean
+from arena.metrics.interval import Interval
 
 _LEAST_VARIANCE = 1e-18
 
@@ -46,6 +47,10 @@ class Estimate:
     def high(self, alpha: float) -> float:
         """Upper bound at one-sided level ``1 - alpha``."""
         return self.value + float(t.isf(alpha, self.df)) * self.error
+
+    def interval(self, tail: float = 0.025) -> Interval:
+        """The value between its bounds at one-sided level ``1 - tail``: by default the 95% interval."""
+        return Interval(self.value, self.low(tail), self.high(tail))
 
     def p_above(self, bound: float) -> float:
         """One-sided p of H0: the value is at most ``bound``."""

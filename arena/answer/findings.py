@@ -13,7 +13,7 @@ from arena.answer.runs import FinishedRun
 from arena.config.schema import BAG, AnswerConfig
 from arena.core.errors import ArenaError
 from arena.metrics.auc import FOLD_DEPENDENCE, Influence, combine
-from arena.records.schema import QualityRecord
+from arena.records.schema import AccessLevel, QualityRecord, highest_access
 
 Finding = Literal["passes", "caught", "undecided", "unfit"]
 
@@ -24,7 +24,7 @@ class TechniqueFinding:
 
     Args:
         technique: its name.
-        told: whether the generator was told of it.
+        access: what the generator knew of it.
         estimate: AUC of its fresh judges on the last round's fakes; None where they left no full record.
         finding: passes, caught, undecided or unfit.
         reason: of "undecided" and "unfit", in words; of people also how many they were; otherwise empty.
@@ -32,7 +32,7 @@ class TechniqueFinding:
     """
 
     technique: str
-    told: bool
+    access: AccessLevel
     estimate: Estimate | None
     finding: Finding
     reason: str = ""
@@ -64,23 +64,43 @@ def findings(runs: Sequence[FinishedRun], people: People | None = None) -> list[
     behind = {name: behind[name] if clear else None for name, clear in _clear(behind, alpha).items()}
     found = []
     for name, its in estimates.items():
-        told = any(record.told for run in runs for record in run.fresh(name).values())
+        access = highest_access(record.access for run in runs for record in run.fresh(name).values())
         reason = _unfit(runs, name, its)
         if its is None or reason:
-            found.append(TechniqueFinding(name, told, its, "unfit", reason))
+            found.append(TechniqueFinding(name, access, its, "unfit", reason))
         elif caught[name]:
-            found.append(TechniqueFinding(name, told, its, "caught"))
+            found.append(TechniqueFinding(name, access, its, "caught"))
         else:
             reason = _open(its, gains[name], gained[name], behind[name], bound, alpha)
-            found.append(TechniqueFinding(name, told, its, "undecided" if reason else "passes", reason))
+            found.append(TechniqueFinding(name, access, its, "undecided" if reason else "passes", reason))
     if people is not None:
         found.append(_of_people(people, caught[HUMAN], bound, alpha))
     return found
 
 
-def fit_techniques(runs: Sequence[FinishedRun]) -> list[str]:
+def fit_techniques(found: Sequence[TechniqueFinding]) -> list[str]:
     """The techniques of single images whose judges are fit: the strongest is one of these."""
-    return [its.technique for its in findings(runs) if its.finding != "unfit" and its.technique != BAG]
+    return [its.technique for its in found if its.finding != "unfit" and its.technique != BAG and not its.people]
+
+
+def strongest(validation: Mapping[str, Sequence[float | None]]) -> tuple[str, float] | None:
+    """Return the technique with the highest mean validation AUC, and that AUC. The first one wins a tie.
+
+    The choice is made on validation images, so that it cannot flatter the technique's AUC on the test. A technique of
+    which a validation AUC is missing is left out.
+
+    Args:
+        validation: technique -> validation AUC of each judge, or of each run.
+
+    >>> strongest({"cnn": [0.75, 0.8], "dct": [0.99, None], "stack": [0.75, 1.0]})
+    ('stack', 0.875)
+    """
+    means = {
+        technique: float(np.mean([auc for auc in aucs if auc is not None]))
+        for technique, aucs in validation.items()
+        if aucs and None not in aucs
+    }
+    return max(means.items(), key=lambda item: item[1], default=None)
 
 
 def technique_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
@@ -163,7 +183,7 @@ def _of_people(people: People, caught: bool, bound: float, alpha: float) -> Tech
             numbers = in_words(needed(its, bound, alpha), its.runs, judges="people")
             reason += f", needs {numbers}"
         reason += "; never shown a planted artefact, so not known to be fit to judge: what people miss clears nothing"
-    return TechniqueFinding(HUMAN, False, its, "caught" if caught else "undecided", reason, people=True)
+    return TechniqueFinding(HUMAN, "none", its, "caught" if caught else "undecided", reason, people=True)
 
 
 def _unfit(runs: Sequence[FinishedRun], technique: str, found: Estimate | None) -> str:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from arena.answer.findings import Guards, TechniqueFinding
-from arena.answer.limit.axes import Axis
 from arena.answer.limit.bags import ImageCount
 from arena.answer.limit.distance import DistanceSummary
-from arena.answer.limit.limit import SUPPOSED, CurveLimit, TechniqueLimit
+from arena.answer.limit.limit import ASSUMPTION, FittedCurve, TechniqueLimit
 from arena.answer.runs import Declared
 from arena.imaging.ladders import LADDERS
 
@@ -108,14 +107,14 @@ def _with_interval(its: TechniqueFinding) -> str:
     """Such as "AUC 0.515 (95% CI 0.494 to 0.536, cnn)": both bounds at 2.5%."""
     if its.estimate is None:
         return its.technique
-    low, high = max(0.0, its.estimate.low(0.025)), min(1.0, its.estimate.high(0.025))
-    return f"AUC {its.estimate.value:.3f} (95% CI {low:.3f} to {high:.3f}, {its.technique})"
+    auc = its.estimate.interval().clipped()
+    return f"AUC {auc.value:.3f} (95% CI {auc.low:.3f} to {auc.high:.3f}, {its.technique})"
 
 
 def limits_in_words(found: Mapping[str, TechniqueLimit]) -> list[str]:
     """A sentence a curve; one for both where the stack is the strongest in every round."""
-    curves = dict.fromkeys(its.its.curve.techniques for its in found.values())
-    return [_limit(next(its for its in found.values() if its.its.curve.techniques == curve)) for curve in curves]
+    curves = dict.fromkeys(its.fitted.curve.techniques for its in found.values())
+    return [_limit(next(its for its in found.values() if its.fitted.curve.techniques == curve)) for curve in curves]
 
 
 def _limit(found: TechniqueLimit) -> str:
@@ -123,22 +122,15 @@ def _limit(found: TechniqueLimit) -> str:
 
     No data tell a flat curve from one about to move, so what is supposed is said.
     """
-    if found.its.limit is None:
-        return f"Limit ({found.kind}): {_lacking(found.its)}."
-    parts = [f"AUC {_interval(found.its)} as rounds go on, {SUPPOSED}"]
+    if found.fitted.limit is None:
+        return f"Limit ({found.kind}): {reason_in_words(found.fitted)}."
+    parts = [f"AUC {interval_in_words(found.fitted)} as rounds go on, {ASSUMPTION}"]
     for name, control in found.controls.items():
         if control.difference is not None:
-            parts.append(f"less that of {name}: {_interval(control.difference, '+')}")
+            parts.append(f"less that of {name}: {interval_in_words(control.difference, '+')}")
     if found.floor is not None:
-        parts.append(f"an oracle is at {found.floor.auc:.3f} [{found.floor.low:.3f}, {found.floor.high:.3f}]")
+        parts.append(f"an oracle is at {found.floor.value:.3f} [{found.floor.low:.3f}, {found.floor.high:.3f}]")
     return f"Limit ({found.kind}): {'; '.join(parts)}."
-
-
-def axis_in_words(found: Axis) -> str:
-    """The limit along one resource of a sweep."""
-    whose = "the judges'" if found.whose == "judge" else "the generator's"
-    said = f"AUC {_interval(found.its)} as it grows, {SUPPOSED}" if found.its.limit else _lacking(found.its)
-    return f"Limit along {found.key} ({whose}), {len(found.resource)} amounts ({found.kind}): {said}."
 
 
 def distance_in_words(found: DistanceSummary) -> str:
@@ -172,11 +164,11 @@ def _count(count: ImageCount) -> str:
     return f"{count.n:,} ({count.low:,} {high})" if count.low is not None else f"{count.n:,}"
 
 
-def _interval(found: CurveLimit, sign: str = "") -> str:
+def interval_in_words(found: FittedCurve, sign: str = "") -> str:
     if found.limit is None:
-        return _lacking(found)
-    return f"{found.limit.asymptote:{sign}.3f} [{found.limit.low:{sign}.3f}, {found.limit.high:{sign}.3f}]"
+        return reason_in_words(found)
+    return f"{found.limit.value:{sign}.3f} [{found.limit.low:{sign}.3f}, {found.limit.high:{sign}.3f}]"
 
 
-def _lacking(found: CurveLimit) -> str:
+def reason_in_words(found: FittedCurve) -> str:
     return f"not identifiable ({found.reason})"

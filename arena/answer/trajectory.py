@@ -3,15 +3,14 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from arena.answer.findings import TechniqueFinding, findings, guards, technique_estimate
+from arena.answer.findings import TechniqueFinding, guards, strongest, technique_estimate
 from arena.answer.runs import Condition, FinishedRun
-from arena.answer.verdict import strongest_technique
 from arena.config.schema import AnswerConfig
-from arena.figures.series import PlotPoint, point_of
+from arena.metrics.interval import Interval
 from arena.records.schema import QualityRecord
 
 GuardName = Literal["quality", "variety", "memorisation"]
@@ -24,14 +23,14 @@ class TrajectoryPoint:
     Args:
         round: of the generator.
         technique: the strongest by validation, of those whose judges are fit.
-        point: its AUC on the test, with the 95% interval.
+        auc: its AUC on the test, with the 95% interval.
         guarded: the figure of each guard, of several runs their mean; of memorisation the lower end of its interval,
             which is what the guard reads.
     """
 
     round: int
     technique: str
-    point: PlotPoint
+    auc: Interval
     guarded: Mapping[GuardName, float]
 
 
@@ -40,7 +39,7 @@ class Trajectory:
     """A condition's way over its rounds.
 
     Args:
-        name: what it is called in the figure.
+        name: of the condition.
         terms: the margin and the limits of the guards.
         steps: of all its runs together, one a round that was judged and measured.
         seeds: the same of each run alone, where there are several: with the techniques of ``steps``.
@@ -52,36 +51,31 @@ class Trajectory:
     seeds: tuple[tuple[TrajectoryPoint, ...], ...] = ()
 
 
-class Guarded(NamedTuple):
-    """A panel: the guard, what its axis says, its declared limit, and whether it is broken above that or below."""
+def trajectory(condition: Condition, found: Sequence[TechniqueFinding]) -> Trajectory:
+    """Read the rounds of a condition.
 
-    guard: GuardName
-    label: str
-    limit: float
-    above: bool
-
-
-def trajectory(condition: Condition, name: str) -> Trajectory:
-    """Read the rounds of a condition, which the figure calls ``name``.
+    Args:
+        condition: with its runs.
+        found: its findings at the last round.
 
     Raises:
         ArenaError: if the scores of a judge are missing or altered.
     """
-    found = findings(condition.runs)
     fit = [its.technique for its in found if its.estimate is not None and its.finding != "unfit"]
     terms = condition.runs[0].declared
     steps: list[TrajectoryPoint] = []
     alone: list[list[TrajectoryPoint]] = [[] for _ in condition.runs]
     for round_index in range(terms.last_round + 1):
         runs = [then for run in condition.runs if (then := as_of(run, round_index)) is not None]
-        chosen = strongest_technique(runs, fit) if len(runs) == len(condition.runs) else None
+        whole = len(runs) == len(condition.runs)
+        chosen = strongest({name: [run.validation_auc(name) for run in runs] for name in fit}) if whole else None
         step = None if chosen is None else _trajectory_point(runs, found, chosen[0])
         if step is None:
             continue
         steps.append(step)
         for seed, run in zip(alone, runs, strict=True):
             seed.extend(filter(None, [_trajectory_point([run], found, step.technique)]))
-    return Trajectory(name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
+    return Trajectory(condition.name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
 
 
 def as_of(run: FinishedRun, round_index: int) -> FinishedRun | None:
@@ -106,4 +100,4 @@ def _trajectory_point(
         "variety": float(np.mean([its.variety.figure for its in held])),
         "memorisation": float(np.mean([run.quality.memorisation_low for run in runs])),
     }
-    return TrajectoryPoint(runs[0].declared.last_round, technique, point_of(its), guarded)
+    return TrajectoryPoint(runs[0].declared.last_round, technique, its.interval().clipped(), guarded)

@@ -1,12 +1,11 @@
-"""The race, as an algorithm."""
+"""Run a race: the algorithm, and the answer from its records."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from arena.answer.runs import read_run
-from arena.answer.verdict import Verdict, verdict
+from arena.answer.answer import Answer, read_answer
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import estimate_cost
@@ -20,18 +19,18 @@ from arena.race.phases.respond import respond
 from arena.race.phases.retrain import retrain
 from arena.race.phases.warm_up import warm_up
 from arena.race.race import Race
-from arena.race.runner import Phase, PhaseRunner
+from arena.race.runner import PhaseRunner, Step
+from arena.records.store import RecordBook
 from arena.report.page import write_report
 
 GENERATOR, BATTERY = "generator", "battery"
-Step = tuple[Phase, int, str]
 
 
 def algorithm(race: Race) -> Iterator[Step]:
-    """The phases of a race in their order, each with its round and its player.
+    """Yield the phases of a race in their order, each with its round and its player.
 
-    Alternating responses of a generator and of its external detectors (cf. policy-space response oracles, Lanctot et
-    al. 2017), with fresh judges that no generator ever learned from. Step 6, record, ends every phase.
+    A generator and its external detectors respond to each other in turn (cf. policy-space response oracles, Lanctot et
+    al. 2017). Fresh judges test every round, and no generator has their gradients. Step 6, record, ends every phase.
     """
     yield warm_up, 0, GENERATOR
     for control in controls(race):
@@ -51,11 +50,11 @@ def algorithm(race: Race) -> Iterator[Step]:
             yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know
 
 
-def run_race(race: Race, console: Console) -> Verdict:
-    """Carry out a race, or what is left of one, and answer.
+def run_race(race: Race, console: Console) -> Answer:
+    """Carry out the phases of a race that are left, and answer.
 
     Raises:
-        ArenaError: where the GAN diverges. What cannot work at all, ``arena.race.build`` has refused.
+        ArenaError: if the GAN diverges. Impossible settings were refused by ``arena.race.build``.
     """
     if not is_finished(race):
         carry_out(race, console)
@@ -63,37 +62,38 @@ def run_race(race: Race, console: Console) -> Verdict:
 
 
 def is_finished(race: Race) -> bool:
-    """Whether the records of this race close every one of its phases."""
-    return all(PhaseRunner.done_in(race.run, algorithm(race)))
+    """Return whether the records close every phase of the race."""
+    book = RecordBook(race.run)
+    return all(book.done(phase.__name__, round_index, player) for phase, round_index, player in algorithm(race))
 
 
 def carry_out(race: Race, console: Console) -> None:
-    """Carry out every phase that is not done: the left wing's work, which ends with the records.
+    """Carry out every phase that is not done. Nothing is answered yet.
 
     Raises:
-        ArenaError: where the GAN diverges.
+        ArenaError: if the GAN diverges.
     """
     steps = list(algorithm(race))
     for technique, reason in race.left_out.items():
         console.print(f"left out: {technique} {reason}", highlight=False, soft_wrap=True)
-    forecast = estimate_cost(race)
+    cost = estimate_cost(race)
     console.print(
-        f"{race.rounds} rounds, {len(steps)} phases, at most about {duration(forecast.seconds)} and "
-        f"{forecast.disk_mib:,.0f} MiB in {race.run} ({race.machine.device}, {race.machine.precision})",
+        f"{race.rounds} rounds, {len(steps)} phases, at most about {duration(cost.seconds)} and "
+        f"{cost.disk_mib:,.0f} MiB in {race.run} ({race.machine.device}, {race.machine.precision})",
         highlight=False,
         soft_wrap=True,
     )
     kinds = [(phase.__name__, player) for phase, _, player in steps]
-    with Progress(console, kinds, forecast.seconds) as progress:
-        director = PhaseRunner(race, progress)
+    with Progress(console, kinds, cost.seconds) as progress:
+        runner = PhaseRunner(race, progress)
         for step in steps:
-            director(*step)
+            runner(*step)
 
 
-def answer(run: Path) -> Verdict:
-    """Read the verdict from what was written, and write it, the figures and the report beside the records."""
-    found = verdict([read_run(run)])
-    found.write(run)
-    draw_all(run, run / "figures")
-    write_report(run)
-    return found
+def answer(run: Path) -> Answer:
+    """Read the answer from the records, and write verdict, figures and report beside them."""
+    answer = read_answer(run)
+    answer.verdict.write(run)
+    draw_all(run, run / "figures", answer)
+    write_report(answer)
+    return answer

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from arena.answer.findings import Finding
+from arena.answer.series import MISSING, Series
 from arena.answer.verdict import Verdict
-from arena.figures.series import MISSING, PlotPoint, Series
-from arena.figures.tables import yes
+from arena.metrics.interval import Interval
+from arena.records.schema import AccessLevel
 
 
 class Row(NamedTuple):
     """A technique at the verdict's round; an AUC nobody has is a dash."""
 
     technique: str
-    told: str
+    access: AccessLevel
     frozen: str
     retrained: str
     fresh: str
@@ -30,8 +31,8 @@ def outcome(verdict: Verdict, series: Sequence[Series]) -> list[Row]:
         frozen, retrained, fresh = (
             MISSING if its is None else its.at(regime, verdict.round) for regime in ("frozen", "retrained", "fresh")
         )
-        aucs = in_words(frozen.auc), in_words(retrained.auc), with_interval(fresh)
-        rows.append(Row(name, yes(found.told), *aucs, found.finding))
+        aucs = in_words(frozen.value), in_words(retrained.value), with_interval(fresh)
+        rows.append(Row(name, found.access, *aucs, found.finding))
     return rows
 
 
@@ -40,6 +41,6 @@ def in_words(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def with_interval(point: PlotPoint) -> str:
+def with_interval(point: Interval) -> str:
     """An AUC and its 95% interval."""
-    return in_words(point.auc) if math.isnan(point.low) else f"{point.auc:.3f} [{point.low:.3f}, {point.high:.3f}]"
+    return in_words(point.value) if math.isnan(point.low) else f"{point.value:.3f} [{point.low:.3f}, {point.high:.3f}]"

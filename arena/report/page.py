@@ -8,16 +8,10 @@ from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
+from arena.answer.answer import Answer
 from arena.answer.findings import Guards
-from arena.answer.game.game import game
-from arena.answer.limit.distance import distances_of
-from arena.answer.limit.limit import own_limits
-from arena.answer.runs import read_run
 from arena.answer.sentences import distance_in_words, limits_in_words
-from arena.answer.verdict import verdict as judge
-from arena.config.saved import read_config
 from arena.core.files import write_atomically
-from arena.figures.series import read_series
 from arena.figures.tables import game_table
 from arena.metrics.frechet import frechet_name
 from arena.records.schema import ControlRecord, FitnessRecord, PhaseRecord, QualityRecord, TechniqueRecord
@@ -55,28 +49,27 @@ class PhaseCost(NamedTuple):
     peak_memory_mib: float
 
 
-def write_report(run: Path) -> Path:
-    """Write ``report.html`` into the run directory, from what the run wrote; it needs nothing but itself to be read.
+def write_report(answer: Answer) -> Path:
+    """Write ``report.html`` into the run directory. The page needs nothing but itself to be read.
 
     Args:
-        run: directory of a finished run.
+        answer: of one run.
 
     Returns:
         The path of the page.
 
     Raises:
-        ArenaError: if the run is not finished, or what is in it cannot be read.
+        ArenaError: if a file of the run cannot be read.
     """
-    path = run / "report.html"
-    write_atomically(path, page(run).encode())
+    path = answer.run.path / "report.html"
+    write_atomically(path, page(answer).encode())
     return path
 
 
-def page(run: Path) -> str:
+def page(answer: Answer) -> str:
     """The page as HTML; see ``write_report``."""
-    config, finished = read_config(run), read_run(run)
-    records, verdict = finished.records, judge([finished])
-    series, distances = read_series(run, records), distances_of(finished)
+    finished, verdict, series, distances = answer.run, answer.verdict, answer.series, answer.distances
+    run, config, records = finished.path, finished.config, finished.records
     template = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(files("arena.report").joinpath("template.html").read_text(encoding="utf-8"))
@@ -91,14 +84,14 @@ def page(run: Path) -> str:
         images=images_picture(run),
         mixing=mixing_picture(run),
         quiz=quiz_section(finished),
-        limit=limit_picture(finished, verdict),
+        limit=limit_picture(answer.limits, verdict),
         distance=[bags_picture(distances, verdict), margins_picture(distances, verdict)],
         said=[
-            *limits_in_words(own_limits([finished])),
+            *limits_in_words(answer.limits),
             *([distance_in_words(verdict.distance)] if verdict.distance else []),
         ],
         payoff=payoff_picture(records, series),
-        game=game_table(games) if (games := game(run, records)) else [],
+        game=game_table(answer.games) if answer.games else [],
         guards=_guards(verdict.guards),
         quality=quality,
         frechet=frechet_name(quality[-1].features) if quality else "",

@@ -1,16 +1,16 @@
 """The pictures of the page: each figure for a wide and a narrow window, with words in its place and below it."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from arena.answer.limit.distance import Distance
-from arena.answer.limit.limit import own_limits
-from arena.answer.runs import FinishedRun
+from arena.answer.limit.limit import TechniqueLimit
 from arena.answer.sentences import limits_in_words
+from arena.answer.series import Series
 from arena.answer.verdict import Verdict
 from arena.figures.axes import NARROW, highlighted, png
 from arena.figures.bags import bags
@@ -19,7 +19,6 @@ from arena.figures.limit import limit_by_round
 from arena.figures.margins import margin_curves
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
-from arena.figures.series import Series
 from arena.figures.timeline import timeline
 from arena.records.schema import Record
 from arena.report.outcome import in_words
@@ -40,7 +39,7 @@ def timeline_picture(series: Sequence[Series], verdict: Verdict) -> Picture:
     """The timeline."""
     first, last = min((its.rounds[0] for its in series), default=0), verdict.round
     ways = [
-        f"{its.title}, from {in_words(its.at('fresh', first).auc)} to {in_words(its.at('fresh', last).auc)}"
+        f"{its.title}, from {in_words(its.at('fresh', first).value)} to {in_words(its.at('fresh', last).value)}"
         for its in series
     ]
     return _picture(
@@ -52,10 +51,9 @@ def timeline_picture(series: Sequence[Series], verdict: Verdict) -> Picture:
     )
 
 
-def limit_picture(run: FinishedRun, verdict: Verdict) -> Picture | None:
+def limit_picture(found: Mapping[str, TechniqueLimit], verdict: Verdict) -> Picture | None:
     """The limit by round; None for a single round."""
-    found = own_limits([run])
-    if max((len(its.its.curve.x) for its in found.values()), default=0) < 2:
+    if max((len(its.fitted.curve.x) for its in found.values()), default=0) < 2:
         return None  # one point is no curve
     wide, narrow = limit_by_round(found, verdict.margin), limit_by_round(dict([*found.items()][-1:]), verdict.margin)
     return _picture(

@@ -1,12 +1,13 @@
 """The end of a race on W&B: what its run directory holds once the verdict is written."""
 
 import csv
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from arena.answer.answer import Answer
 
 if TYPE_CHECKING:
     from wandb import Artifact, Run, Table
@@ -16,21 +17,21 @@ Artifacts = Literal["all", "report", "none"]
 """What is kept as artifacts: ``all`` for report, records with scores, and the last round's checkpoints."""
 
 _STAGING = "WANDB_DATA_DIR"
-_COLUMNS: Mapping[str, type] = {"round": int, "technique": str, "told": bool}
+_COLUMNS: Mapping[str, type] = {"round": int, "technique": str, "access": str}
 """Of the table of scores; all others are AUCs."""
 
 
-def show_outcome(tracked: "Run", run: Path, artifacts: Artifacts) -> None:
+def show_outcome(tracked: "Run", answer: Answer, artifacts: Artifacts) -> None:
     """Show the table of scores, the figures and the verdict, and keep the artifacts.
 
     Args:
         tracked: the W&B run.
-        run: the run directory, its figures drawn and its verdict and report written.
+        answer: of the run, its figures drawn and its verdict and report written.
         artifacts: which to keep.
     """
     import wandb
 
-    verdict = json.loads((run / "verdict.json").read_text(encoding="utf-8"))
+    run, verdict = answer.run.path, answer.verdict.as_json()
     with _staged_in(run / "wandb"):
         shown: dict[str, object] = {"scores": scores(run)}
         shown |= {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((run / "figures").glob("*.png"))}
@@ -58,7 +59,7 @@ def scores(run: Path) -> "Table":
 def _typed(cell: str, kind: type) -> object:
     if cell == "":
         return None
-    return cell == "yes" if kind is bool else kind(cell)
+    return kind(cell)
 
 
 def flat(verdict: Mapping[str, object], prefix: str = "verdict") -> dict[str, object]:

@@ -8,10 +8,11 @@ from statistics import fmean
 import numpy as np
 from matplotlib.figure import Figure
 
+from arena.answer.findings import strongest
+from arena.answer.series import Series, on_timeline, read_series, score_records, techniques
 from arena.config.schema import STACK
 from arena.figures.images import rounds_of_images
 from arena.figures.payoff import payoff_map
-from arena.figures.series import Series, on_timeline, read_series, score_records, techniques
 from arena.records.schema import PhaseRecord, QualityRecord, Record, Regime
 
 OVER_ROUNDS = ("auc/*", "strongest/*", "quality/*", "seconds/*", "faces", "payoff")
@@ -69,9 +70,14 @@ def pictures(run: Path, records: Sequence[Record]) -> dict[str, Figure]:
     if closing.phase != "measure":
         return {}
     series = _series(run, records, closing.round)
-    ranked = sorted(_on_validation(records, closing.round).items(), key=lambda its: its[1], reverse=True)
-    shown = {STACK, *[name for name, _ in ranked if name != STACK][: PANELS - 1]}
-    found = {"payoff": payoff_map(records, [its for its in series if its.technique in shown])} if ranked else {}
+    validation = _on_validation(records, closing.round)
+    below = strongest({name: aucs for name, aucs in validation.items() if name != STACK})
+    shown = {STACK, *([below[0]] if below else [])}
+    found = (
+        {"payoff": payoff_map(records, [its for its in series if its.technique in shown])}
+        if strongest(validation)
+        else {}
+    )
     rows = {"reals": (run / "banks" / "reals.npz", "sample")}
     rows[f"round {closing.round}"] = (run / "banks" / f"round_{closing.round:02d}.npz", "test")
     if all(path.is_file() for path, _ in rows.values()):
@@ -94,13 +100,12 @@ def _judged(run: Path, records: Sequence[Record], round_index: int) -> dict[str,
     """What the fresh judges of each technique found together, and which is the strongest."""
     fresh = {its.technique: its.points["fresh"] for its in _series(run, records, round_index)}
     found: dict[str, float | str] = {
-        f"auc/fresh/{name}": at[round_index].auc for name, at in fresh.items() if round_index in at
+        f"auc/fresh/{name}": at[round_index].value for name, at in fresh.items() if round_index in at
     }
-    on_validation = _on_validation(records, round_index)
-    if on_validation:
-        name = max(on_validation, key=on_validation.__getitem__)
-        point = fresh[name][round_index]
-        found |= {"strongest/technique": name, "strongest/auc": point.auc}
+    chosen = strongest(_on_validation(records, round_index))
+    if chosen is not None:
+        point = fresh[chosen[0]][round_index]
+        found |= {"strongest/technique": chosen[0], "strongest/auc": point.value}
         found |= {"strongest/low": point.low, "strongest/high": point.high}
     return found
 
@@ -110,15 +115,12 @@ def _series(run: Path, records: Sequence[Record], round_index: int) -> list[Seri
     return read_series(run, [record for record in score_records(records) if record.generator_round == round_index])
 
 
-def _on_validation(records: Sequence[Record], round_index: int) -> Mapping[str, float]:
-    """Technique -> mean validation AUC of its fresh judges: by it the strongest is chosen, as the verdict does."""
-    found = {}
-    for name in techniques(records):
-        aucs = [test.validation_auc for test in on_timeline(records, name, "fresh", round_index)]
-        known = [auc for auc in aucs if auc is not None]
-        if known and len(known) == len(aucs):
-            found[name] = fmean(known)
-    return found
+def _on_validation(records: Sequence[Record], round_index: int) -> Mapping[str, Sequence[float | None]]:
+    """Technique -> validation AUC of its fresh judges: by it the strongest is chosen, as the verdict does."""
+    return {
+        name: [test.validation_auc for test in on_timeline(records, name, "fresh", round_index)]
+        for name in techniques(records)
+    }
 
 
 def _quality(records: Sequence[Record], round_index: int) -> dict[str, float | str]:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, get_args
 
 from PIL import Image
 
+from arena.answer.answer import Answer
 from arena.core.errors import ArenaError, first_line
 from arena.figures.axes import png
 from arena.records.schema import PhaseRecord, Record
-from arena.records.store import read_records
 from arena.tracking.outcome import Artifacts, show_outcome
 from arena.tracking.rounds import OVER_ROUNDS, curves, pictures
 
@@ -216,14 +216,14 @@ class Tracker:
         """
         self.attempt(lambda run: self._show(run, records))
 
-    def finish(self, run: Path) -> None:
+    def finish(self, answer: Answer) -> None:
         """Show the figures, the table of scores and the verdict, keep the artifacts, and end the W&B run.
 
         Args:
-            run: the run directory, its figures drawn, its verdict and its report written.
+            answer: of the run, its figures drawn, its verdict and its report written.
         """
-        self.attempt(lambda tracked: self._show(tracked, read_records(run)))
-        self.attempt(lambda tracked: show_outcome(tracked, run, self.artifacts))
+        self.attempt(lambda tracked: self._show(tracked, answer.run.records))
+        self.attempt(lambda tracked: show_outcome(tracked, answer, self.artifacts))
         self.attempt(lambda tracked: tracked.finish(exit_code=0))
         self._run = None
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from arena.answer.game.equilibrium import Equilibrium, equilibrium
-from arena.answer.game.exploitability import Exploitability, live_pairs
-from arena.answer.game.payoff import Matrix, MeasuredValue, Payoff, read_payoff
+from arena.answer.game.equilibrium import equilibrium
+from arena.answer.game.exploitability import Exploitability, last_pair
+from arena.answer.game.payoff import Matrix, Payoff, read_payoff
 from arena.answer.game.structure import (
     EventCount,
     Memory,
@@ -18,6 +18,7 @@ from arena.answer.game.structure import (
     rank_reversals,
     transitivity,
 )
+from arena.metrics.interval import Interval
 from arena.records.schema import Record, ScoreRecord
 
 
@@ -30,20 +31,18 @@ class Game:
         auc: (R, R) payoffs [generator, detector].
         value: AUC at equilibrium. The interval holds the equilibrium's strategies fast, to first order the right thing
             where it is the only one (Mills 1956).
-        equilibrium: of the whole archive.
-        live: exploitability of the pair alive in each round.
-        memory: of each round but the first.
-        transitivity: shares of ranking, interaction and rotation.
+        last_pair: exploitability of the last round's generator and detector.
+        memory: of the last round. None where it is the first.
+        transitivity: shares of interaction and rotation.
         reversals: rank reversals.
         circles: circular triads.
     """
 
     technique: str
     auc: Matrix
-    value: MeasuredValue
-    equilibrium: Equilibrium
-    live: tuple[Exploitability, ...]
-    memory: tuple[Memory, ...]
+    value: Interval
+    last_pair: Exploitability
+    memory: Memory | None
     transitivity: Transitivity
     reversals: EventCount
     circles: EventCount
@@ -71,8 +70,7 @@ def solve(payoff: Payoff) -> Game:
         technique=payoff.technique,
         auc=payoff.values,
         value=payoff.linear(np.outer(solved.generators, solved.detectors), low=0.0),
-        equilibrium=solved,
-        live=live_pairs(payoff),
+        last_pair=last_pair(payoff),
         memory=memory(payoff),
         transitivity=transitivity(payoff),
         reversals=rank_reversals(payoff),

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy.stats import norm
 
 from arena.core.errors import ArenaError
 from arena.metrics.auc import Influence, influence
+from arena.metrics.interval import Interval
 from arena.records.schema import Record, ScoreRecord
 from arena.records.store import read_scores
 
@@ -21,14 +21,6 @@ DRAWS = 2_000
 ALPHA = 0.05
 """Of every interval and test of the game, two-sided."""
 _REACH = float(norm.isf(ALPHA / 2))
-
-
-class MeasuredValue(NamedTuple):
-    """A figure with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +58,7 @@ class Payoff:
         factor = directions * np.sqrt(np.clip(variances, 0.0, None))
         return (rng.standard_normal((DRAWS, len(factor))) @ factor.T).reshape(DRAWS, *self.values.shape)
 
-    def linear(self, weights: Matrix, low: float = -1.0, high: float = 1.0) -> MeasuredValue:
+    def linear(self, weights: Matrix, low: float = -1.0, high: float = 1.0) -> Interval:
         """The sum of cells times weights (R, R) with its normal interval, cut to [low, high].
 
         The floors are taken as ``arena.metrics.auc.combine`` takes them: wholly dependent in a mean, independent in
@@ -74,7 +66,7 @@ class Payoff:
         """
         value = float((weights * self.values).sum())
         reach = _REACH * float(np.sqrt(self.variance(weights)))
-        return MeasuredValue(value, max(low, value - reach), min(high, value + reach))
+        return Interval(value, value - reach, value + reach).clipped(low, high)
 
     def variance(self, weights: Matrix) -> float:
         """Of that sum, over draws of the test images."""

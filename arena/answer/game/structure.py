@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from arena.answer.game.payoff import ALPHA, Matrix, MeasuredValue, Payoff
+from arena.answer.game.payoff import ALPHA, Matrix, Payoff
+from arena.metrics.interval import Interval
 
 _ROUNDING = 1e-12
 
@@ -19,12 +20,10 @@ class VarianceShare(NamedTuple):
         value: the share as measured, NaN where there is nothing to share.
         floor: the share expected there of the images' errors alone, were the true one 0; at most 1, where they alone
             would make all the squares there are.
-        p: how often those errors would make it as large.
     """
 
     value: float
     floor: float
-    p: float
 
 
 class TwoWay(NamedTuple):
@@ -48,17 +47,14 @@ class Transitivity:
     """The parts of one technique's game.
 
     Args:
-        generators: share of the squares that one rating of the generators explains: some are harder for all detectors.
-        detectors: share that one rating of the detectors explains.
-        interaction: the rest: certain detectors on certain generators. 1 less this is the transitive share. It says
-            specialisation, not yet cycles: detectors that know just what came up to their round, at AUC 1, and nothing
-            later, at 0, make a third of it. A rank reversal is not made so.
+        interaction: share of the squares that neither a rating of the generators nor one of the detectors explains:
+            certain detectors on certain generators. 1 less this is the transitive share. Interaction is
+            specialisation, and need not be a cycle: detectors with AUC 1 on fakes up to their round and 0 on later
+            ones make a third of it. They make no rank reversal.
         cyclic: share of rotation in the game of whole pairs (see ``pairs``). Where every later pair beats every earlier
             one by as much no rating fits exactly, and rotation is (R - 2) / 3R; circular triads are then 0.
     """
 
-    generators: float
-    detectors: float
     interaction: VarianceShare
     cyclic: VarianceShare
 
@@ -73,8 +69,6 @@ def transitivity(payoff: Payoff) -> Transitivity:
     game = pairs(payoff.values)
     turning = np.square(hodge(pairs(payoff.noise)).rotation).sum(axis=(-2, -1))
     return Transitivity(
-        generators=_over(rows, total),
-        detectors=_over(columns, total),
         interaction=_share(rest, total, of_noise),
         cyclic=_share(_squares(hodge(game).rotation), _squares(game), turning),
     )
@@ -124,8 +118,7 @@ def pairs(auc: Matrix) -> Matrix:
 
 def _share(part: float, total: float, of_noise: Matrix) -> VarianceShare:
     part = part if part > _ROUNDING * total else 0.0
-    p = (float((of_noise >= part).sum()) + 1.0) / (len(of_noise) + 1.0)
-    return VarianceShare(_over(part, total), min(1.0, _over(float(of_noise.mean()), total)), p)
+    return VarianceShare(_over(part, total), min(1.0, _over(float(of_noise.mean()), total)))
 
 
 def _over(part: float, total: float) -> float:
@@ -191,38 +184,30 @@ def _signs(payoff: Payoff, one: NDArray[np.int64], other: NDArray[np.int64]) -> 
 
 @dataclass(frozen=True)
 class Memory:
-    """The bookkeeping of round t > 0 on the payoff matrix P[g, d], each with its 95% interval.
+    """What the players of round t > 0 remember, from the payoff matrix P[g, d], each figure with its 95% interval.
 
     Args:
-        round: t.
-        evasion: P[t-1, t-1] - P[t, t-1]: what the generator's response took from the detector it answered.
-        recovery: P[t, t] - P[t, t-1]: what retraining won back on the new fakes.
-        forgetting: mean over s < t of P[s, s] - P[s, t]: how much worse today's detector is on the fakes of every
-            earlier round than the detector of that round was. Negative where it has become better.
-        generator_memory: mean over s < t of P[t, s]: AUC of earlier detectors on today's fakes. Low where the generator
-            still passes what it once passed; 1 where it only ever moved on.
+        forgetting: mean over s < t of P[s, s] - P[s, t]: how much worse the detector of round t is on the fakes of
+            every earlier round than the detector of that round was. Negative where it has become better.
+        generator_memory: mean over s < t of P[t, s]: AUC of earlier detectors on the fakes of round t. Low where the
+            generator still passes what it once passed. 1 where it has only moved on.
     """
 
-    round: int
-    evasion: MeasuredValue
-    recovery: MeasuredValue
-    forgetting: MeasuredValue
-    generator_memory: MeasuredValue
+    forgetting: Interval
+    generator_memory: Interval
 
 
-def memory(payoff: Payoff) -> tuple[Memory, ...]:
-    """By round, from round 1 on. All four are linear in the cells, so their intervals are exact to first order."""
-    return tuple(_of_round(payoff, t) for t in range(1, len(payoff.values)))
+def memory(payoff: Payoff) -> Memory | None:
+    """Return the memory of the last round, or None where it is the first.
 
-
-def _of_round(payoff: Payoff, t: int) -> Memory:
+    Both figures are linear in the cells, so their intervals are exact to first order.
+    """
+    t = len(payoff.values) - 1
+    if t == 0:
+        return None
     cell = np.eye(payoff.values.size).reshape(*payoff.values.shape, *payoff.values.shape)
-    past = range(t)
-    forgetting: Matrix = np.mean([cell[s, s] - cell[s, t] for s in past], axis=0)
+    forgetting: Matrix = np.mean([cell[s, s] - cell[s, t] for s in range(t)], axis=0)
     return Memory(
-        t,
-        evasion=payoff.linear(cell[t - 1, t - 1] - cell[t, t - 1]),
-        recovery=payoff.linear(cell[t, t] - cell[t, t - 1]),
         forgetting=payoff.linear(forgetting),
-        generator_memory=payoff.linear(np.mean([cell[t, s] for s in past], axis=0), low=0.0),
+        generator_memory=payoff.linear(np.mean([cell[t, s] for s in range(t)], axis=0), low=0.0),
     )

@@ -13,16 +13,17 @@ from typing import Literal
 
 import numpy as np
 
-from arena.answer.findings import fit_techniques
+from arena.answer.answer import Answer
 from arena.answer.limit.curve import Judged, by_round, curve, judged, point, run_curve
-from arena.answer.limit.limit import CurveLimit, fitted
-from arena.answer.runs import Condition, FinishedRun
+from arena.answer.limit.limit import ASSUMPTION, FittedCurve, fit_curve
+from arena.answer.runs import FinishedRun
+from arena.answer.sentences import interval_in_words, reason_in_words
 from arena.config.saved import canonical, flatten
 
 FEWEST_CONDITIONS = 3
 """Fewer make no curve."""
 
-Whose = Literal["generator", "judge"]
+Owner = Literal["generator", "judge"]
 # What there can be more of, by the last part of its key, and by the key's beginning whose it is.
 _RESOURCES = (
     "images",
@@ -35,7 +36,7 @@ _RESOURCES = (
     "mapping_depth",
     "trees",
 )
-_OWNERS: dict[str, Whose] = {
+_OWNERS: dict[str, Owner] = {
     "schedule": "generator",
     "generator": "generator",
     "judge": "judge",
@@ -50,22 +51,22 @@ class Axis:
 
     Args:
         key: of the config, such as ``judge.reals``.
-        whose: the generator's resource or the judges'.
+        owner: the generator or the judges.
         among: names of the conditions, in the order of the points.
         resource: (K,) its amounts, increasing.
         kind: ``stack`` or ``strongest``.
-        its: the curve over doublings of the least amount, and its limit.
+        fitted: the curve over doublings of the least amount, and its limit.
     """
 
     key: str
-    whose: Whose
+    owner: Owner
     among: tuple[str, ...]
     resource: tuple[float, ...]
     kind: str
-    its: CurveLimit
+    fitted: FittedCurve
 
 
-def axes(groups: Sequence[Condition]) -> list[Axis]:
+def axes(groups: Sequence[Answer]) -> list[Axis]:
     """Every axis along which three conditions or more, otherwise equal, differ and have runs of equal seeds.
 
     Raises:
@@ -74,10 +75,10 @@ def axes(groups: Sequence[Condition]) -> list[Axis]:
     settings = [dict(flatten(json.loads(canonical(group.runs[0].config)))) for group in groups]
     found = []
     for key in sorted(set().union(*settings)):
-        whose = _OWNERS.get(key.split(".")[0])
-        if whose is None or key.split(".")[-1] not in _RESOURCES:
+        owner = _OWNERS.get(key.split(".")[0])
+        if owner is None or key.split(".")[-1] not in _RESOURCES:
             continue
-        lines: dict[str, dict[float, Condition]] = {}
+        lines: dict[str, dict[float, Answer]] = {}
         for group, its in zip(groups, settings, strict=True):
             amount = _amount(key, its.get(key), group.runs[0])
             if amount is not None:
@@ -85,7 +86,7 @@ def axes(groups: Sequence[Condition]) -> list[Axis]:
                 lines.setdefault(rest, {})[amount] = group
         for line in lines.values():
             if len(line) >= FEWEST_CONDITIONS:
-                found += _along(key, whose, dict(sorted(line.items())))
+                found += _along(key, owner, dict(sorted(line.items())))
     return found
 
 
@@ -99,7 +100,7 @@ def _amount(key: str, value: object, run: FinishedRun) -> float | None:
     return float(value)
 
 
-def _along(key: str, whose: Whose, line: Mapping[float, Condition]) -> list[Axis]:
+def _along(key: str, owner: Owner, line: Mapping[float, Answer]) -> list[Axis]:
     """One axis for the stack and one for the strongest, of the seeds that all conditions were run with."""
     by_seed = [
         {(run.seed, run.declared.data_seed, str(run.origin_seed)): run for run in group.runs if not run.faults}
@@ -108,24 +109,31 @@ def _along(key: str, whose: Whose, line: Mapping[float, Condition]) -> list[Axis
     seeds = sorted(set.intersection(*(set(runs) for runs in by_seed)))
     if not seeds:
         return []
-    columns = [_last([runs[seed] for seed in seeds]) for runs in by_seed]
+    columns = [_last(group, [runs[seed] for seed in seeds]) for group, runs in zip(line.values(), by_seed, strict=True)]
     x = np.log2(np.array(list(line)) / min(line))
     found = []
     for kind in columns[0]:
         if not all(kind in column for column in columns):
             continue
         runs = [run_curve([point(*column[kind][1][number]) for column in columns]) for number in range(len(seeds))]
-        its = fitted(curve(list(x), runs, [column[kind][0] for column in columns]))
-        among = tuple(group.name for group in line.values())
-        found.append(Axis(key, whose, among, tuple(line), kind, its))
+        fitted = fit_curve(curve(list(x), runs, [column[kind][0] for column in columns]))
+        among = tuple(group.condition.name for group in line.values())
+        found.append(Axis(key, owner, among, tuple(line), kind, fitted))
     return found
 
 
-def _last(runs: Sequence[FinishedRun]) -> dict[str, tuple[str, list[tuple[FinishedRun, Judged]]]]:
+def _last(group: Answer, runs: Sequence[FinishedRun]) -> dict[str, tuple[str, list[tuple[FinishedRun, Judged]]]]:
     """Kind -> the technique at the last round, and each run with its judges there."""
     last = runs[0].declared.last_round
     return {
         kind: (points[last], [(run, judged(run)[points[last], last]) for run in runs])
-        for kind, points in by_round(runs, fit_techniques(runs)).items()
+        for kind, points in by_round(runs, group.fit(runs)).items()
         if last in points
     }
+
+
+def axis_in_words(found: Axis) -> str:
+    """The limit along one resource of a sweep."""
+    whose = "the judges'" if found.owner == "judge" else "the generator's"
+    said = f"AUC {interval_in_words(found.fitted)} as it grows, {ASSUMPTION}" if found.fitted.limit else reason_in_words(found.fitted)
+    return f"Limit along {found.key} ({whose}), {len(found.resource)} amounts ({found.kind}): {said}."

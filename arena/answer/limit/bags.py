@@ -15,6 +15,7 @@ from scipy.stats import norm
 
 from arena.answer.limit.divergence import CalibratedScores
 from arena.metrics.auc import floor_variance
+from arena.metrics.interval import Interval
 
 SURE = 0.99
 """Share of right decisions at equal priors that is asked for."""
@@ -38,22 +39,14 @@ class Bags:
         n: images of a bag.
         disjoint: bags of the smaller class that share no image. Images are dealt into bags several times over, which
             steadies the figures; the intervals count only these.
-        sure: share of right decisions at equal priors: sum of recalibrated logits above 0 or not.
-        low: lower end of its interval.
-        high: upper end.
+        right: share of right decisions at equal priors: sum of recalibrated logits above 0 or not.
         auc: of the sums, within the images of one judge.
-        auc_low: lower end of its interval.
-        auc_high: upper end.
     """
 
     n: int
     disjoint: int
-    sure: float
-    low: float
-    high: float
-    auc: float
-    auc_low: float
-    auc_high: float
+    right: Interval
+    auc: Interval
 
 
 @dataclass(frozen=True)
@@ -121,12 +114,12 @@ def bag_curve(runs: Sequence[CalibratedScores]) -> BagCurve:
     """
     largest = min(_smallest(run) for run in runs) // FEWEST_BAGS
     found = {n: _bags(runs, n) for n in _sizes(largest)}
-    short = max((n for n, its in found.items() if its.sure < SURE), default=0)
-    long = min((n for n, its in found.items() if its.sure >= SURE and n > short), default=None)
+    short = max((n for n, its in found.items() if its.right.value < SURE), default=0)
+    long = min((n for n, its in found.items() if its.right.value >= SURE and n > short), default=None)
     while long is not None and long - short > 1:  # the least n that will do lies between
         middle = (short + long) // 2
         found[middle] = _bags(runs, middle)
-        short, long = (short, middle) if found[middle].sure >= SURE else (middle, long)
+        short, long = (short, middle) if found[middle].right.value >= SURE else (middle, long)
     return BagCurve(tuple(found[n] for n in sorted(found)), tuple(_moments(run)[0] for run in runs))
 
 
@@ -138,7 +131,7 @@ def images_needed(runs: Sequence[CalibratedScores], curve: BagCurve) -> ImagesNe
     """
 
     def least(value: str) -> int | None:
-        return min((its.n for its in curve.bags if getattr(its, value) >= SURE), default=None)
+        return min((its.n for its in curve.bags if getattr(its.right, value) >= SURE), default=None)
 
     point = _least_images(np.array([curve.moments]))
     low, high = [], []
@@ -147,7 +140,7 @@ def images_needed(runs: Sequence[CalibratedScores], curve: BagCurve) -> ImagesNe
         low.append(np.quantile(_least_images(seen[:, None]), _TAIL, method="lower"))
         high.append(np.quantile(_least_images(unseen[:, None]), 1.0 - _TAIL, method="higher"))
     chernoff = ImageCount(*(_whole(n) for n in (point[0], min(low), max(high))))
-    return ImagesNeeded(ImageCount(least("sure"), least("high"), least("low")), chernoff, curve.bags[-1].n)
+    return ImagesNeeded(ImageCount(least("value"), least("high"), least("low")), chernoff, curve.bags[-1].n)
 
 
 def _sizes(largest: int) -> list[int]:
@@ -167,17 +160,14 @@ def _count(run: CalibratedScores, cell: NDArray[np.bool_], label: int) -> int:
 def _bags(runs: Sequence[CalibratedScores], n: int) -> Bags:
     """Bags of n images of every run, averaged."""
     every = [_of_run(run, n) for run in runs]
-    sure, auc = np.mean([(its.sure, its.auc) for its in every], axis=0)
-    return Bags(
-        n=n,
-        disjoint=min(its.disjoint for its in every),
-        sure=float(sure),
-        low=min(its.low for its in every),
-        high=max(its.high for its in every),
-        auc=float(auc),
-        auc_low=min(its.auc_low for its in every),
-        auc_high=max(its.auc_high for its in every),
-    )
+    right, auc = ([getattr(bags, figure) for bags in every] for figure in ("right", "auc"))
+    return Bags(n, min(bags.disjoint for bags in every), _widest(right), _widest(auc))
+
+
+def _widest(intervals: Sequence[Interval]) -> Interval:
+    """The mean of the values, from the lowest end of any to the highest."""
+    value = float(np.mean(intervals, axis=0)[0])
+    return Interval(value, min(one.low for one in intervals), max(one.high for one in intervals))
 
 
 def _of_run(run: CalibratedScores, n: int) -> Bags:
@@ -196,7 +186,7 @@ def _of_run(run: CalibratedScores, n: int) -> Bags:
     low = float(betaincinv(share * k, k - share * k + 1, _TAIL)) if share > 0 else 0.0
     high = float(betaincinv(share * k + 1, k - share * k, 1.0 - _TAIL)) if share < 1 else 1.0
     width = float(norm.isf(_TAIL)) * _auc_error(auc, real, fake)
-    return Bags(n, min(real, fake), share, low, high, auc, max(0.0, auc - width), min(1.0, auc + width))
+    return Bags(n, min(real, fake), Interval(share, low, high), Interval(auc, auc - width, auc + width).clipped())
 
 
 def _sums(evidence: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.answer.findings import strongest
 from arena.answer.runs import FinishedRun
 from arena.config.schema import STACK
 from arena.metrics.auc import mean
@@ -130,16 +131,13 @@ def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dic
     rounds = sorted({round_index for _, round_index in shared})
     chosen: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
     for round_index in rounds:
-        validation: dict[str, float] = {}
-        for technique in fit:
-            if (technique, round_index) not in shared:
-                continue
-            aucs = [record.validation_auc for of_run in every for record in of_run[technique, round_index].values()]
-            known = [auc for auc in aucs if auc is not None]
-            if len(known) == len(aucs):
-                validation[technique] = float(np.mean(known))
-        if validation:
-            chosen[STRONGEST][round_index] = max(validation, key=validation.__getitem__)
+        validation = {
+            technique: [record.validation_auc for of_run in every for record in of_run[technique, round_index].values()]
+            for technique in fit
+            if (technique, round_index) in shared
+        }
+        if (best := strongest(validation)) is not None:
+            chosen[STRONGEST][round_index] = best[0]
         if (STACK, round_index) in shared:
             chosen[STACK][round_index] = STACK
     last = runs[0].declared.last_round  # a curve that breaks off before it would name another round's limit

@@ -43,7 +43,7 @@ class Distance:
     reasons: tuple[str, ...]
 
 
-def distance(runs: FinishedRun | Sequence[FinishedRun], technique: str) -> Distance:
+def distance(runs: Sequence[FinishedRun], technique: str) -> Distance:
     """Read the distance off the held-out scores of a technique.
 
     Every figure is of images after the evidence path, as every judge sees them, and none of them corrects for the
@@ -56,7 +56,6 @@ def distance(runs: FinishedRun | Sequence[FinishedRun], technique: str) -> Dista
     Raises:
         ArenaError: if a score file is missing, altered or cannot be scored.
     """
-    runs = [runs] if isinstance(runs, FinishedRun) else list(runs)
     withstood = margins(runs, technique)
     reasons = [f"{name}: {its.reason}" for name, its in withstood.items() if its.reason]
     if not withstood:
@@ -75,11 +74,6 @@ def distance(runs: FinishedRun | Sequence[FinishedRun], technique: str) -> Dista
     return Distance(
         technique, total_variation(panels), jensen_shannon(panels), curve, needed, withstood, tuple(reasons)
     )
-
-
-def distances_of(run: FinishedRun) -> list[Distance]:
-    """The distance that each technique of a run tells of, those judging one image at a time."""
-    return [distance(run, technique) for technique in run.declared.techniques if technique != BAG]
 
 
 def _lacking(runs: Sequence[FinishedRun], technique: str) -> str:

@@ -145,11 +145,11 @@ class LowerBound:
     """A divergence between 0 (real and fake are one law) and 1 (they have nothing in common).
 
     Args:
-        found: what the scores achieve; an estimate of what these judges can show, not of the truth.
+        value: what the scores achieve; an estimate of what these judges can show, not of the truth.
         low: the truth is at least this, with 95% confidence; 0 where the scores show nothing.
     """
 
-    found: float
+    value: float
     low: float
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import root_scalar
 from scipy.stats import t
 
+from arena.metrics.interval import Interval
+
 Family = Literal["exponential", "power law"]
 FAMILIES: tuple[Family, ...] = ("exponential", "power law")
 
@@ -124,10 +126,8 @@ class Saturation:
     """The laws fitted to a curve, and where it levels off.
 
     Args:
-        asymptote: of the law that fits best, or of a curve that shows no trend its mean; None, as are the bounds, where
-            it is not identifiable.
-        low: lower end of the 95% interval.
-        high: upper end of the 95% interval.
+        asymptote: that of the best law, with its 95% interval. Where the curve shows no trend, its mean. None where it
+            is not identifiable.
         reason: why it is not identifiable, in words; otherwise empty.
         wobble: standard deviation between points, beyond the covariance of the curve.
         laws: the best of each family; empty where there are too few points.
@@ -135,9 +135,7 @@ class Saturation:
         most: largest squared error that the interval allows.
     """
 
-    asymptote: float | None
-    low: float | None
-    high: float | None
+    asymptote: Interval | None
     reason: str
     wobble: float = 0.0
     laws: tuple[Law, ...] = ()
@@ -163,7 +161,7 @@ def saturation(
         covariance: (R, R) of what is known of their errors.
     """
     if len(x) < FEWEST:
-        return Saturation(None, None, None, f"{len(x)} points, where it takes {FEWEST}")
+        return Saturation(None, f"{len(x)} points, where it takes {FEWEST}")
     tried = shapes(x - x[0])
     wobble = _wobble(tried, y, covariance)
     white = _whitening(covariance, wobble)
@@ -188,8 +186,7 @@ def saturation(
         reason = f"any limit from {low:.2f} to {high:.2f} fits: wider than {WIDEST:g} says nothing"
     best = laws[int(np.argmin([error.min() for error in errors]))]
     asymptote = float(np.clip(best.a if moves else mean, low, high))
-    found = (None, None, None) if reason else (asymptote, low, high)
-    return Saturation(*found, reason, wobble, laws, grids, most)
+    return Saturation(None if reason else Interval(asymptote, low, high), reason, wobble, laws, grids, most)
 
 
 def _fit(tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64]) -> tuple[tuple[ParameterGrid, ...], float]:

@@ -10,17 +10,17 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from arena.answer.estimate import Estimate, estimate
+from arena.answer.estimate import estimate
 from arena.answer.findings import technique_estimate
 from arena.answer.runs import FinishedRun
 from arena.core.errors import ArenaError
 from arena.imaging.ladders import LADDERS, THRESHOLD, Degradation
 from arena.metrics.auc import influence
+from arena.metrics.interval import Interval
 from arena.records.schema import MarginRecord
 from arena.records.store import read_scores
 
 ThresholdCrossing = Literal["undegraded", "below the mildest tried", "between", "beyond the worst tried"]
-_TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,7 @@ class LevelTried:
     """AUC of fresh judges at a level of a degradation, with its 95% interval."""
 
     level: float
-    auc: float
-    low: float
-    high: float
+    auc: Interval
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Margin:
         untouched, first, last = self.tried[0], self.tried[1], self.tried[-1]
         match self.fall:
             case "undegraded":
-                return f"AUC is {untouched.auc:.2f} without any, no more than {THRESHOLD:g} already"
+                return f"AUC is {untouched.auc.value:.2f} without any, no more than {THRESHOLD:g} already"
             case "below the mildest tried":
                 return f"below the mildest tried, {first.level:g}"
             case "beyond the worst tried":
@@ -97,7 +95,9 @@ def margins(runs: Sequence[FinishedRun], technique: str) -> dict[Degradation, Ma
     found: dict[Degradation, Margin] = {}
     for degradation in get_args(Degradation):
         of_runs = [
-            margin(degradation, [_level(LADDERS[degradation].none, fresh), *levels[degradation]])
+            margin(
+                degradation, [LevelTried(LADDERS[degradation].none, fresh.interval().clipped()), *levels[degradation]]
+            )
             for levels, fresh in zip(tried, untouched, strict=True)
             if fresh is not None and degradation in levels
         ]
@@ -119,7 +119,7 @@ def margin(degradation: Degradation, tried: Sequence[LevelTried]) -> Margin:
     untouched, *levels = tried
     ordered = (untouched, *sorted(levels, key=lambda its: position(degradation, its.level)))
     at, low, high = (
-        _first_fall([getattr(its, value) for its in ordered], degradation, ordered) for value in ("auc", "low", "high")
+        _first_fall([getattr(its.auc, end) for its in ordered], degradation, ordered) for end in Interval._fields
     )
     worst = len(ordered)
     fall: ThresholdCrossing = (
@@ -174,13 +174,10 @@ def _tried(run: FinishedRun, technique: str) -> dict[Degradation, list[LevelTrie
 
 def _together(run: FinishedRun, level: float, judges: Sequence[MarginRecord]) -> LevelTried:
     try:
-        return _level(level, estimate([[influence(read_scores(run.path, judge.scores)) for judge in judges]]))
+        auc = estimate([[influence(read_scores(run.path, judge.scores)) for judge in judges]]).interval().clipped()
     except ValueError as error:
         raise ArenaError(f"{run.path / judges[0].scores.file}: {error}") from error
-
-
-def _level(level: float, found: Estimate) -> LevelTried:
-    return LevelTried(level, found.value, max(0.0, found.low(_TAIL)), min(1.0, found.high(_TAIL)))
+    return LevelTried(level, auc)
 
 
 def _median(of_runs: Sequence[Margin]) -> Margin:

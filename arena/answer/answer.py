@@ -1,0 +1,221 @@
+"""The answer: everything that the finished runs of a condition say, each part computed once."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from arena.answer.contrasts import Contrast, contrasts, control_difference
+from arena.answer.findings import Guards, TechniqueFinding, findings, fit_techniques, guards, strongest
+from arena.answer.game.game import Game, game
+from arena.answer.humans import people, sort_answers
+from arena.answer.limit.curve import STRONGEST
+from arena.answer.limit.distance import Distance, DistanceSummary, distance
+from arena.answer.limit.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condition_curves, limits
+from arena.answer.runs import Condition, FinishedRun, conditions, find_runs, matched, read_run
+from arena.answer.sentences import sentence
+from arena.answer.series import Series, read_series
+from arena.answer.trajectory import Trajectory, trajectory
+from arena.answer.verdict import Strongest, Verdict, decide, strongest_finding, technique_verdict
+from arena.config.schema import BAG
+from arena.records.schema import Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the runs of one condition say. Parts are computed when they are first read, and kept.
+
+    Args:
+        condition: its runs are finished.
+        findings: one a technique, at the last round.
+        controls: name of a matched control -> its answer.
+    """
+
+    condition: Condition
+    findings: tuple[TechniqueFinding, ...]
+    controls: Mapping[str, "Answer"] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> tuple[FinishedRun, ...]:
+        """The runs of the condition, in order of their seeds."""
+        return self.condition.runs
+
+    @property
+    def run(self) -> FinishedRun:
+        """The run, of a condition that has only one."""
+        (run,) = self.runs
+        return run
+
+    def fit(self, runs: Sequence[FinishedRun]) -> list[str]:
+        """Return the techniques of single images whose judges are fit in these of its runs."""
+        return fit_techniques(self.findings if tuple(runs) == self.runs else findings(runs))
+
+    @cached_property
+    def guards(self) -> Guards:
+        """The guards of the images; people are no judges whose fitness counts."""
+        return guards(self.runs, [finding for finding in self.findings if not finding.people])
+
+    @cached_property
+    def strongest(self) -> Strongest | None:
+        """The technique with the highest validation AUC."""
+        return strongest_finding(self.runs, self.findings)
+
+    @cached_property
+    def curves(self) -> dict[str, ConditionCurve]:
+        """AUC by round of the stack, and of each round's strongest technique."""
+        return condition_curves(self.runs, self.fit(self.runs))
+
+    @cached_property
+    def limits(self) -> dict[str, TechniqueLimit]:
+        """Where each curve levels off, beside the matched controls."""
+        return limits(self.curves, {name: control.curves for name, control in self.controls.items()})
+
+    @cached_property
+    def contrasts(self) -> dict[str, list[Contrast]]:
+        """Control -> paired differences from it, by technique. Empty where no two runs have their seeds in common."""
+        return {name: self._contrasts(control) for name, control in self.controls.items()}
+
+    def _contrasts(self, control: "Answer") -> list[Contrast]:
+        pairs = [(self.runs[i], control.runs[j]) for i, j in matched(self.runs, control.runs)]
+        if not pairs:
+            return []
+        names = [
+            strongest({name: [run.validation_auc(name) for run in side] for name in answer.fit(side)})
+            for answer, side in zip((self, control), zip(*pairs, strict=True), strict=True)
+        ]
+        chosen = (names[0][0], names[1][0]) if names[0] and names[1] else None
+        return contrasts(pairs, chosen)
+
+    @cached_property
+    def distance(self) -> Distance | None:
+        """How far apart real and fake are, by the judges of the strongest technique."""
+        return self.strongest and distance(self.runs, self.strongest.technique)
+
+    @cached_property
+    def distances(self) -> list[Distance]:
+        """The same by the judges of every technique that judges one image at a time."""
+        return [
+            self.distance if self.distance and name == self.distance.technique else distance(self.runs, name)
+            for name in self.runs[0].declared.techniques
+            if name != BAG
+        ]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The verdict, as ``verdict.json`` has it."""
+        terms = self.runs[0].declared
+        outcome = decide(self.findings, self.guards)
+        limit = self.limits.get(STRONGEST)
+        differences = {name: control_difference(found) for name, found in self.contrasts.items()}
+        one_origin = len({run.origin_seed for run in self.runs} - {None}) == 1
+        return Verdict(
+            answer=outcome,
+            margin=terms.answer.margin,
+            alpha=terms.answer.alpha,
+            round=terms.last_round,
+            techniques={each.technique: technique_verdict(each, terms.answer.alpha) for each in self.findings},
+            strongest=self.strongest,
+            limit=limit and limit.fitted.limit,
+            limit_reason=(limit.fitted.reason or ASSUMPTION)
+            if limit
+            else "no fit technique was judged at the last round",
+            distance=self.distance and DistanceSummary.of(self.distance),
+            control=differences if any(differences.values()) else None,
+            guards=self.guards,
+            faults=tuple(fault for run in self.runs for fault in run.faults),
+            sentence=sentence(outcome, self.findings, self.guards, terms, len(self.runs), one_origin),
+        )
+
+    @cached_property
+    def trajectory(self) -> Trajectory:
+        """The verdict's figures round by round."""
+        return trajectory(self.condition, self.findings)
+
+    @cached_property
+    def series(self) -> list[Series]:
+        """AUC of each technique in each regime, round by round, of a condition with one run."""
+        return read_series(self.run.path, self.run.records)
+
+    @cached_property
+    def games(self) -> dict[str, Game]:
+        """Technique -> its game, of a condition with one run."""
+        return game(self.run.path, self.run.records)
+
+    def as_json(self) -> dict[str, object]:
+        """Return condition, runs, verdict, contrasts and limits as plain containers."""
+        return {
+            "condition": self.condition.name,
+            "runs": [str(run.path) for run in self.runs],
+            "verdict": self.verdict.as_json(),
+            "contrasts": {
+                control: [
+                    {"technique": each.technique, **each.difference.as_json("difference"), "pairs": each.pairs}
+                    for each in found
+                ]
+                for control, found in self.contrasts.items()
+            },
+            "limits": {kind: _limit_as_json(limit) for kind, limit in self.limits.items()},
+        }
+
+
+def read_answer(run: Path) -> Answer:
+    """Read the answer of one finished run from its records.
+
+    Raises:
+        ArenaError: one line, if it is no run, was altered, or is not finished.
+    """
+    return answer_of([read_run(run)])
+
+
+def answer_of(runs: Sequence[FinishedRun]) -> Answer:
+    """Return the answer of one run, or of several whose configs are equal but for their seeds."""
+    condition = Condition(f"access={runs[0].access}", runs[0].access, "", tuple(runs))
+    return Answer(condition, tuple(findings(runs)))
+
+
+def answers(groups: Sequence[Condition], answered: Mapping[Path, Sequence[Scores]] | None = None) -> list[Answer]:
+    """Return the answer of every condition, beside the matched controls among them.
+
+    Args:
+        groups: conditions.
+        answered: run directory -> answers of people to the quiz of that run, as one more technique.
+
+    Raises:
+        ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
+    """
+    alone = {
+        group.name: Answer(group, tuple(findings(group.runs, people(group.runs, answered or {})))) for group in groups
+    }
+    found = []
+    for group in groups:
+        controls = {name: alone[control.name] for name, control in group.controls(groups).items()}
+        found.append(dataclasses.replace(alone[group.name], controls=controls) if controls else alone[group.name])
+    return found
+
+
+def find_answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[Answer], list[str]]:
+    """Read the finished runs in some folders, group them into conditions, and answer.
+
+    Args:
+        places: run directories, or folders that hold some.
+        human: files of answers to the quizzes of these runs.
+
+    Returns:
+        One answer per condition, and a line for each run that could not be read.
+
+    Raises:
+        ArenaError: one line, if there is no finished run, one of them is altered, or a file of answers is not of them.
+    """
+    runs, passed_over = find_runs(places)
+    return answers(conditions(runs), sort_answers(human, runs) if human else None), passed_over
+
+
+def _limit_as_json(limit: TechniqueLimit) -> dict[str, object]:
+    differences = {name: each.difference and each.difference.limit for name, each in limit.controls.items()}
+    return {
+        "limit": limit.fitted.limit and limit.fitted.limit.as_json("asymptote"),
+        "reason": limit.fitted.reason,
+        "less": {name: its and its.as_json("asymptote") for name, its in differences.items()},
+        "floor": limit.floor and limit.floor.as_json("auc"),
+    }

@@ -1,0 +1,100 @@
+"""The curves of a race: what each technique achieved in each regime, round by round."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arena.answer.estimate import estimate
+from arena.config.schema import BAG, STACK
+from arena.core.errors import ArenaError
+from arena.metrics.auc import influence
+from arena.metrics.interval import Interval
+from arena.records.schema import AccessLevel, Record, Regime, ScoreRecord, highest_access
+from arena.records.store import read_scores
+
+MISSING = Interval(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One technique's way through the race.
+
+    Args:
+        technique: its name.
+        access: the highest level of access that a generator of the race had to it.
+        rounds: the generator rounds scored by any technique, ascending.
+        points: regime -> generator round -> AUC. Frozen means the detector of the round before, retrained that of the
+            same round: other pairs of rounds are cells of the payoff matrix.
+        seeds: generator round -> AUC of each fresh judge, where there are several.
+    """
+
+    technique: str
+    access: AccessLevel
+    rounds: tuple[int, ...]
+    points: Mapping[Regime, Mapping[int, Interval]]
+    seeds: Mapping[int, tuple[float, ...]]
+
+    @property
+    def title(self) -> str:
+        """What its panel is headed with."""
+        return f"{self.technique} · {'no access' if self.access == 'none' else self.access}"
+
+    def at(self, regime: Regime, round_index: int) -> Interval:
+        """The AUC in a regime at a round; NaN where nobody scored."""
+        return self.points[regime].get(round_index, MISSING)
+
+
+def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
+    """The score records among ``records``."""
+    return [record for record in records if isinstance(record, ScoreRecord)]
+
+
+def techniques(records: Sequence[Record]) -> list[str]:
+    """The techniques in the order of their first record; the stack over them, and a bag over the stack, last."""
+    names = dict.fromkeys(record.technique for record in score_records(records))
+    return sorted(names, key=lambda name: (name == BAG, name == STACK))
+
+
+def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[ScoreRecord]:
+    """The tests of generator ``round`` that the timeline shows; of fresh judges one a seed."""
+    detector_round = round_index - 1 if regime == "frozen" else round_index
+    return [
+        record
+        for record in score_records(records)
+        if (record.technique, record.regime) == (technique, regime)
+        and (record.generator_round, record.detector_round) == (round_index, detector_round)
+    ]
+
+
+def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
+    """The series of a run, one a technique; fresh judges are taken together just as the verdict takes them.
+
+    Args:
+        run: the run directory, whose ``scores/`` give the intervals of several judges together.
+        records: its records.
+
+    Raises:
+        ArenaError: if the scores of a judge are missing or altered.
+    """
+    seen = tuple(sorted({record.generator_round for record in score_records(records)}))
+    regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
+    series = []
+    for name in techniques(records):
+        tests = {(k, r): on_timeline(records, name, k, r) for k in regimes for r in seen}
+        points: dict[Regime, dict[int, Interval]] = {
+            k: {r: _point(run, tests[k, r]) for r in seen if tests[k, r]} for k in regimes
+        }
+        access = highest_access(record.access for record in score_records(records) if record.technique == name)
+        judges = {r: tuple(test.auc for test in tests["fresh", r]) for r in seen}
+        series.append(Series(name, access, seen, points, {r: aucs for r, aucs in judges.items() if len(aucs) > 1}))
+    return series
+
+
+def _point(run: Path, tests: Sequence[ScoreRecord]) -> Interval:
+    if len(tests) == 1:
+        return Interval(tests[0].auc, tests[0].auc_low, tests[0].auc_high)
+    try:
+        return estimate([[influence(read_scores(run, test.scores)) for test in tests]]).interval().clipped()
+    except ValueError as error:
+        raise ArenaError(f"{run / tests[0].scores.file}: {error}") from error
