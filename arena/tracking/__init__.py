@@ -1,5 +1,1 @@
-"""Weights & Biases as a view of the records: never the source of anything, never the reason a race stops."""
-
-from arena.tracking.tracker import Tracker
-
-__all__ = ["Tracker"]
+"""Weights & Biases as a view of the records. It is the source of nothing, and its failures never stop a race."""

@@ -110,7 +110,7 @@ def test_a_bank_that_is_gone_costs_its_picture_only(tmp_path, caplog):
 
 def test_none_tracks_nothing_and_imports_no_wandb(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from arena.tracking import Tracker;"
+        "import sys; from pathlib import Path; from arena.tracking.tracker import Tracker;"
         "tracker = Tracker(mode='none', project='arena', entity=None, artifacts='all');"
         f"run = Path({str(tmp_path)!r}); tracker.start(run, settings={{}}, labels=None);"
         "assert tracker.logger('round_00/respond') is False;"
