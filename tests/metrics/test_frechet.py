@@ -7,7 +7,6 @@ from arena.metrics.frechet import (
     enough_images,
     extrapolated_frechet_distance,
     frechet_distance,
-    frechet_name,
     moments,
 )
 
@@ -34,7 +33,7 @@ def test_against_the_square_root_of_a_matrix(d, n):
     assert frechet_distance(moments(y), moments(x)) == pytest.approx(expected, rel=1e-8)
 
 
-def test_of_two_gaussians():
+def test_two_gaussians():
     """Along shared axes it is |m1 - m2|^2 + sum_i (sigma_1i - sigma_2i)^2 (Frechet 1957)."""
     mean, deviations = np.array([1.0, 0.0, -2.0]), (np.array([1.0, 2.0, 0.5]), np.array([1.5, 0.5, 0.5]))
     truth = 1.0 + 4.0 + 0.25 + 2.25
@@ -61,31 +60,31 @@ def test_float32_features_lose_nothing_to_their_mean():
 
 @pytest.mark.parametrize(("n", "m"), [(400, 400), (300, 900)])
 def test_the_bias_of_finite_samples_is_gone_in_the_limit(n, m):
-    """Equal distributions are at 0, and a finite sample far above: 8 draws, none of them beyond 3 of its errors."""
-    found, plain = [], []
+    """Equal distributions are at distance 0, finite samples far above; 8 draws, each within 3 standard errors."""
+    extrapolated, plain = [], []
     for seed in range(8):
         rng = np.random.default_rng(seed)
         x, y = (gaussian(rng, count, np.zeros(40), correlated(40, 3)) for count in (n, m))
-        found.append(extrapolated_frechet_distance(x, y, seed))
+        extrapolated.append(extrapolated_frechet_distance(x, y, seed))
         plain.append(frechet_distance(moments(x), moments(y)))
-    error = np.mean([each.error for each in found])
+    error = np.mean([each.error for each in extrapolated])
     assert min(plain) > 5 * error
-    assert abs(np.mean([each.value for each in found])) < 0.3 * error
-    assert max(abs(each.value) / each.error for each in found) < 3
+    assert abs(np.mean([each.value for each in extrapolated])) < 0.3 * error
+    assert max(abs(each.value) / each.error for each in extrapolated) < 3
 
 
-def test_the_error_is_that_of_other_draws():
-    """Of different Gaussians: the truth is met, and estimates spread as much as their errors say."""
+def test_the_error_is_that_of_repeated_draws():
+    """For different Gaussians, the mean estimate is the truth, and estimates vary as much as their errors say."""
     d, shift, scale = 10, 0.4, 0.7
     truth = d * shift**2 + d * (1 - scale) ** 2
-    found = []
+    estimates = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(250, d)), shift + scale * rng.normal(size=(250, d))
-        found.append(extrapolated_frechet_distance(x, y, seed))
-    values = np.array([each.value for each in found])
+        estimates.append(extrapolated_frechet_distance(x, y, seed))
+    values = np.array([each.value for each in estimates])
     assert abs(values.mean() - truth) < 4 * values.std() / np.sqrt(len(values))
-    assert 0.8 < np.mean([each.error for each in found]) / values.std() < 1.6
+    assert 0.8 < np.mean([each.error for each in estimates]) / values.std() < 1.6
 
 
 def test_a_feature_that_never_varies_does_no_harm():
@@ -95,20 +94,20 @@ def test_a_feature_that_never_varies_does_no_harm():
     assert extrapolated_frechet_distance(np.hstack([x, still]), np.hstack([y, still]), 0) == pytest.approx(alone)
 
 
-def test_seed_decides():
+def test_the_seed_decides():
     x, y = np.random.default_rng(5).normal(size=(2, 80, 6))
     assert extrapolated_frechet_distance(x, y, 0) == extrapolated_frechet_distance(x, y, 0)
     assert extrapolated_frechet_distance(x, y, 0) != extrapolated_frechet_distance(x, y, 1)
 
 
 @pytest.mark.parametrize(("n", "d", "enough"), [(128, 64, True), (127, 64, False), (4, 1, True), (3, 1, False)])
-def test_too_few_images_a_feature(n, d, enough):
+def test_too_few_images_per_feature(n, d, enough):
     assert enough_images(n, d) is enough
     x, y = np.random.default_rng(6).normal(size=(2, n, d))
     if enough:
         assert extrapolated_frechet_distance(x, y, 0).error > 0
     else:
-        with pytest.raises(ValueError, match="images a feature"):
+        with pytest.raises(ValueError, match="images per feature"):
             extrapolated_frechet_distance(x, y, 0)
 
 
@@ -116,9 +115,3 @@ def test_too_few_images_a_feature(n, d, enough):
 def test_bad_samples(x, y):
     with pytest.raises(ValueError, match="two samples"):
         extrapolated_frechet_distance(np.zeros(x), np.zeros(y), 0)
-
-
-def test_only_that_of_inception_is_called_fid():
-    assert frechet_name("inception") == "FID"
-    for space in ("fitted", "random", "dinov2", "clip"):
-        assert "FID" not in frechet_name(space)

@@ -29,10 +29,10 @@ def test_unbiased_on_gaussians(shift):
     """
     truth = 3 * shift**2 + 3 * shift**4 + (shift**3 + 3 * shift) ** 2
     rng = np.random.default_rng(1)
-    found = [kernel_distance(rng.normal(size=(80, 1)), rng.normal(shift, 1, size=(60, 1))) for _ in range(400)]
-    values = np.array([each.value for each in found])
+    distances = [kernel_distance(rng.normal(size=(80, 1)), rng.normal(shift, 1, size=(60, 1))) for _ in range(400)]
+    values = np.array([each.value for each in distances])
     assert abs(values.mean() - truth) < 4 * values.std() / 20
-    claimed = np.sqrt(np.mean([each.error**2 for each in found]))
+    claimed = np.sqrt(np.mean([each.error**2 for each in distances]))
     assert 0.8 < claimed / values.std() < 2.5  # no smaller than the truth; larger where the distributions are equal
 
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from sklearn import get_config, set_config
+from scipy.stats import binom
+from sklearn import config_context
 
-from arena.metrics.neighbours import precision_recall
+from arena.metrics.neighbours import memorisation, precision_recall
 
 
 def brute_force(real, fake, k):
@@ -26,40 +27,36 @@ def test_chunks_do_not_matter():
     rng = np.random.default_rng(1)
     real, fake = rng.normal(size=(3000, 4)), rng.normal(0.3, 1, size=(400, 4))
     whole = precision_recall(real, fake)
-    memory = get_config()["working_memory"]
-    try:
-        set_config(working_memory=1)
+    with config_context(working_memory=1):
         assert precision_recall(real, fake) == whole
-    finally:
-        set_config(working_memory=memory)
 
 
 def test_collapse_is_precise_and_has_no_recall():
-    """Convention: fakes that all sit in one of ten modes are like reals, but not like all of them."""
+    """Convention: fakes in one of ten modes are like some reals, and not like all."""
     rng = np.random.default_rng(2)
     centres = 20 * np.eye(10)
     real = centres[rng.integers(10, size=500)] + rng.normal(size=(500, 10))
-    found = precision_recall(real, centres[0] + rng.normal(size=(500, 10)))
-    assert found.precision > 0.8
-    assert found.recall < 0.2
-    assert found.coverage < 0.2
+    result = precision_recall(real, centres[0] + rng.normal(size=(500, 10)))
+    assert result.precision > 0.8
+    assert result.recall < 0.2
+    assert result.coverage < 0.2
 
 
 def test_noise_has_no_precision():
     rng = np.random.default_rng(3)
-    found = precision_recall(rng.normal(size=(300, 8)), 10 + 10 * rng.normal(size=(300, 8)))
-    assert max(found.precision, found.density, found.coverage) < 0.05
+    result = precision_recall(rng.normal(size=(300, 8)), 10 + 10 * rng.normal(size=(300, 8)))
+    assert max(result.precision, result.density, result.coverage) < 0.05
 
 
 def test_equal_distributions():
     rng = np.random.default_rng(4)
-    found = precision_recall(*rng.normal(size=(2, 600, 3)))
-    assert found.density == pytest.approx(1.0, abs=0.1)
+    result = precision_recall(*rng.normal(size=(2, 600, 3)))
+    assert result.density == pytest.approx(1.0, abs=0.1)
     # Naeem et al. (2020), section 3.3: 1 - prod_i (n - i) / (2n - i) over i = 1 .. k, which tends to 1 - 2^-k
-    assert found.coverage == pytest.approx(1 - 2**-5, abs=0.03)
+    assert result.coverage == pytest.approx(1 - 2**-5, abs=0.03)
 
 
-def test_too_few():
+def test_too_few_images():
     with pytest.raises(ValueError, match="more than k=5"):
         precision_recall(np.zeros((5, 2)), np.zeros((9, 2)))
 
@@ -73,3 +70,70 @@ def test_against_the_authors_package(shift):
     theirs = prdc.compute_prdc(real_features=real, fake_features=fake, nearest_k=5)
     ours = precision_recall(real, fake)
     assert ours._asdict() == pytest.approx(theirs)
+
+
+# -- memorisation -----------------------------------------------------------------------------------------------------
+
+
+def test_memorisation_is_one_half_without_copies():
+    """Fakes of the reals' distribution: 95% intervals hold 1/2, even with 4 fakes per nearest real."""
+    rng = np.random.default_rng(0)
+    covered, shares, repeats = 0, [], 120
+    for repeat in range(repeats):
+        fake, train, reference = rng.normal(size=(200, 2)), *rng.normal(size=(2, 25, 2))
+        result = memorisation(fake, train, reference, repeat)
+        covered += result.low <= 0.5 <= result.high
+        shares.append(result.share)
+    assert np.mean(shares) == pytest.approx(0.5, abs=4 * np.std(shares) / np.sqrt(repeats))
+    assert covered >= binom.ppf(0.001, repeats, 0.95)
+
+
+def test_copies_are_memorised():
+    rng = np.random.default_rng(1)
+    train, reference = rng.normal(size=(2, 300, 8))
+    result = memorisation(train[:200] + 1e-3, train, reference, 0)
+    assert result.share == 1.0
+    assert result.low > 0.95
+
+
+def test_copies_of_the_reference_are_not():
+    rng = np.random.default_rng(2)
+    train, reference = rng.normal(size=(2, 300, 8))
+    assert memorisation(reference, train, reference, 0).share == 0.0
+
+
+def test_collapse_onto_one_training_image_proves_nothing():
+    """A thousand fakes with one nearest real are one observation."""
+    rng = np.random.default_rng(3)
+    train, reference = rng.normal(size=(2, 100, 4))
+    result = memorisation(np.repeat(train[:1], 1000, axis=0), train, reference, 0)
+    assert result.share == 1.0
+    assert result.low < 0.3
+
+
+def test_ties_count_half():
+    same = np.random.default_rng(4).integers(0, 17, size=(50, 64)) / 8 - 1
+    result = memorisation(np.repeat(same, 3, axis=0), same, same, 0)
+    assert result.share == 0.5
+
+
+def test_the_larger_set_has_no_advantage():
+    rng = np.random.default_rng(5)
+    shares = [
+        memorisation(rng.normal(size=(300, 3)), rng.normal(size=(400, 3)), rng.normal(size=(100, 3)), seed).share
+        for seed in range(30)
+    ]
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.04)
+
+
+def test_the_seed_of_memorisation_decides():
+    rng = np.random.default_rng(6)
+    fake, train, reference = rng.normal(size=(100, 3)), rng.normal(size=(90, 3)), rng.normal(size=(30, 3))
+    assert memorisation(fake, train, reference, 0) == memorisation(fake, train, reference, 0)
+    assert memorisation(fake, train, reference, 0) != memorisation(fake, train, reference, 1)
+
+
+@pytest.mark.parametrize("shapes", [((3, 2), (3, 3), (3, 2)), ((3, 2), (0, 2), (3, 2))])
+def test_features_that_do_not_match(shapes):
+    with pytest.raises(ValueError, match="expected"):
+        memorisation(*(np.zeros(shape) for shape in shapes), seed=0)

@@ -1,4 +1,4 @@
-"""Against the network of torch-fidelity with random weights: the real ones are the user's."""
+"""Tests with the network of torch-fidelity and random weights."""
 
 import importlib
 import importlib.util
@@ -14,16 +14,16 @@ from safetensors.torch import save_file
 from arena.core.errors import ArenaError
 from arena.metrics.features.inception import Inception
 
-found = importlib.util.find_spec("torch_fidelity")
-installed = pytest.mark.skipif(found is None, reason="needs torch-fidelity")
+spec = importlib.util.find_spec("torch_fidelity")
+installed = pytest.mark.skipif(spec is None, reason="needs torch-fidelity")
 
 
 @pytest.fixture
 def library():
-    """torch-fidelity's network alone: the package's own entry imports torchvision, which need not be there."""
-    assert found is not None
+    """The module of torch-fidelity's network, without the package's entry, which imports torchvision."""
+    assert spec is not None
     package = ModuleType("torch_fidelity")
-    package.__path__ = list(found.submodule_search_locations or [])
+    package.__path__ = list(spec.submodule_search_locations or [])
     kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "torch_fidelity"}
     sys.modules["torch_fidelity"] = package
     yield importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
@@ -48,9 +48,9 @@ def test_features_come_from_local_weights(state, tmp_path):
     Inception(str(tmp_path / "weights.safetensors")).check()
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     features = Inception(str(tmp_path / "weights.pth")).fit(images)
-    found = features(images)
-    assert found.shape == (2, 2048)
-    assert found.dtype == np.float32
+    values = features(images)
+    assert values.shape == (2, 2048)
+    assert values.dtype == np.float32
     grey = features(images[:1, :1])
     np.testing.assert_allclose(features(images[:1, :1].repeat(1, 3, 1, 1)), grey)
 

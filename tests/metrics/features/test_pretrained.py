@@ -1,4 +1,4 @@
-"""Against networks of random weights, saved as the library saves them."""
+"""Tests with networks of random weights, saved by the transformers library."""
 
 import sys
 
@@ -26,18 +26,18 @@ def test_features_come_from_local_weights(make, space, d, images, tmp_path, capf
     capfd.readouterr()
     space.check()
     features = space.fit(images)
-    found = features(images)
-    assert found.shape == (5, d)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(features(images[3:4]), found[3:4], atol=1e-5)
-    np.testing.assert_array_equal(space.fit(images[:2])(images), found)  # the reals scale nothing
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    values = features(images)
+    assert values.shape == (5, d)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(features(images[3:4]), values[3:4], atol=1e-5)
+    np.testing.assert_array_equal(space.fit(images[:2])(images), values)  # the reals have no effect
+    assert np.abs(values[0] - values[1]).max() > 1e-3
     assert features(images[:, :1]).shape == (5, d)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_network_sees_its_own_colours(images, tmp_path):
-    """As the library's own processor prepares them: 1/255, then the mean and deviation of ImageNet."""
+def test_colours_are_normalised_as_in_training(images, tmp_path):
+    """The library's processor divides by 255, then normalises by the mean and deviation of ImageNet."""
     dinov2(tmp_path)
     network = transformers.Dinov2Model.from_pretrained(tmp_path).eval()
     large = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
@@ -47,13 +47,13 @@ def test_the_network_sees_its_own_colours(images, tmp_path):
     np.testing.assert_allclose(Dinov2(str(tmp_path)).fit(large)(large), expected, atol=1e-4)
 
 
-def test_what_is_resized_keeps_its_range():
+def test_resized_images_keep_their_range():
     stripes = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     stripes[..., ::2] = 255
-    found = as_colour(to_float(stripes), 32)
-    assert found.shape == (1, 3, 32, 32)
-    assert found.min() == 0
-    assert found.max() == 1
+    values = as_colour(to_float(stripes), 32)
+    assert values.shape == (1, 3, 32, 32)
+    assert values.min() == 0
+    assert values.max() == 1
 
 
 @pytest.mark.parametrize("other", ["missing", "empty", "of another network", "pickled"])
@@ -77,7 +77,7 @@ def test_a_name_that_is_not_in_the_cache_is_not_downloaded(tmp_path, monkeypatch
     monkeypatch.setenv("HF_HOME", str(tmp_path))
 
     def online(*args, **kwargs):
-        raise AssertionError("the network was asked")
+        raise AssertionError("connected")
 
     monkeypatch.setattr("socket.socket.connect", online)
     with pytest.raises(ArenaError, match=r"^features\.path=nobody/nothing: expected"):

@@ -1,4 +1,4 @@
-"""What holds in every feature space that needs no weights."""
+"""Behaviour of every feature space without pretrained weights."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,16 @@ SPACES = pytest.mark.parametrize("space", [RandomFeatures(), FittedFeatures()], 
 
 
 @SPACES
-def test_features_hang_on_the_reference_alone(space, digits):
-    found = []
+def test_features_depend_only_on_the_reference(space, digits):
+    features = []
     for seed in (0, 1):
         torch.manual_seed(seed)
         state = torch.get_rng_state()
-        found.append(space.fit(digits[:200])(digits[200:300]))
+        features.append(space.fit(digits[:200])(digits[200:300]))
         assert torch.equal(torch.get_rng_state(), state)
-    assert np.array_equal(*found)
+    assert np.array_equal(*features)
     other = space.fit(digits[300:500])(digits[200:300])
-    assert not np.allclose(found[0], other, atol=0.1)
+    assert not np.allclose(features[0], other, atol=0.1)
 
 
 @SPACES
@@ -29,5 +29,5 @@ def test_an_images_features_do_not_depend_on_its_batch(space, digits, monkeypatc
     features = space.fit(digits[:200])
     together = features(digits[:70])
     np.testing.assert_allclose(features(digits[5:6]), together[5:6], atol=1e-4)
-    monkeypatch.setattr(module, "_PIXELS", 16 * 64)
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 16 * 64)
     np.testing.assert_allclose(features(digits[:70]), together, atol=1e-4)
