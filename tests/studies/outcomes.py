@@ -1,4 +1,4 @@
-"""Outcomes of a study that nobody carried out: z-scores drawn from a normal of known deviation."""
+"""Outcomes of a simulated study: z-scores drawn from a normal of known deviation."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ A_LINE = Outcome("digits", "oracle", "", 0, 0, "dct", 540, 120, 0.5, 9e-4, 2e-4,
 
 
 def oracle(arm="digits", techniques=("dct", "forest"), trials=60, deviation=1.0, seed=0):
-    """Trials of an instrument whose z-scores are as wide as said."""
+    """Trials on reals alone, of an instrument whose z-scores have this deviation."""
     rng = np.random.default_rng([seed, trials])
     return [
         A_LINE._replace(
@@ -25,13 +25,13 @@ def control(control, answer, artefact="", amplitude=0, arm="digits", trials=5, *
     return [line._replace(trial=trial) for trial in range(trials)]
 
 
-def study():
-    """Something of every kind."""
+def simulated_study():
+    """Outcomes of every kind of control."""
     lines = oracle() + oracle("portraits", deviation=1.2, trials=80) + oracle("digits, cnn", ("cnn",), trials=20)
     lines += control("copycat", "invalid") + control("planted", "caught", "checkerboard", 4, finding="caught")
     for amplitude, arm, answer in ((1, "digits", "undecided"), (2, "digits", "caught"), (8, "portraits", "caught")):
         lines += control("planted", answer, "upsampling_trace", amplitude, arm)
     for reals, finding, answer in ((100, "undecided", "undecided"), (800, "passes", "passes_all")):
-        named = 900 if finding == "undecided" else 0
-        lines += control("oracle", answer, arm=f"{reals} judge reals", n_real=reals, finding=finding, needed=named)
+        needed = 900 if finding == "undecided" else 0
+        lines += control("oracle", answer, arm=f"{reals} judge reals", n_real=reals, finding=finding, needed=needed)
     return lines
