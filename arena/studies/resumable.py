@@ -39,7 +39,7 @@ class ResumableCsv(Generic[Line]):
                     cells = [types[key](cell) for key, cell in zip(self.columns, row, strict=True)]
                 except ValueError as error:
                     raise ArenaError(f"{path}: line {number}: expected {','.join(self.columns)}") from error
-                self.lines.append(line_type(*cells))
+                self.lines.append(line_type._make(cells))
 
     def add(self, lines: Iterable[Line]) -> None:
         """Append lines and rewrite the file atomically."""

@@ -1,0 +1,63 @@
+"""The scripts of experiments/ run from a checkout."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from arena.generators.layers import LRELU_GAIN, ModulatedConv
+from arena.generators.style import StyleGenerator
+
+SPEED = Path(__file__).parents[1] / "experiments" / "speed"
+
+
+@pytest.fixture
+def textbook(monkeypatch):
+    monkeypatch.syspath_prepend(SPEED)
+    import textbook  # type: ignore[import-not-found]
+
+    return textbook
+
+
+def test_the_textbook_convolves_each_image_as_the_package_does(textbook):
+    rng = torch.Generator().manual_seed(0)
+    x, style, ours = torch.randn(3, 5, 8, 8, generator=rng), torch.randn(3, 5, generator=rng), ModulatedConv(5, 7)
+    # The layer's kernel includes the gain of the leaky ReLU that follows. The textbook has it in the activation.
+    expected = textbook.modulated_conv2d(x, ours.weight, style) * LRELU_GAIN
+    torch.testing.assert_close(ours(x, style), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("resolution", "width"), [(8, 16), (64, 24)])
+def test_the_textbook_has_as_many_parameters_as_the_package(textbook, resolution, width):
+    shape = {"resolution": resolution, "channels": 3, "levels": 256, "width": width, "z_dim": 8}
+    ours = StyleGenerator(**shape, minibatch_group=4)
+    theirs = textbook.TextbookGenerator(**shape, mapping_depth=2, mixing=0.5)
+    for one, other in ((theirs, ours), (theirs.discriminator(resolution), ours.discriminator(resolution))):
+        counts = [sum(parameter.numel() for parameter in network.parameters()) for network in (one, other)]
+        assert counts[0] == pytest.approx(counts[1], rel=0.01)
+
+
+@pytest.mark.slow
+def test_speeds_are_compared(tmp_path):
+    size = ["--seconds", "0.01", "--resolution", "8", "--batch", "4", "--width", "8", "--only", "gan2014"]
+    command = [sys.executable, str(SPEED / "compare.py"), *size, "--json", str(tmp_path / "speed.json")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "textbook" in done.stdout
+    rows = json.loads((tmp_path / "speed.json").read_text())
+    assert {(row["work"], row["name"]) for row in rows} == {
+        (work, name) for work in ("training", "sampling") for name in ("textbook", "gan2014")
+    }
+    assert all(row["failed"] is None and row["peak_memory_mib"] > 50 for row in rows)
+
+
+def test_a_run_is_identical_to_itself(finished):
+    compare = [sys.executable, str(SPEED.parent / "identical" / "compare.py")]
+    same = subprocess.run([*compare, str(finished.run), str(finished.run)], capture_output=True, text=True)
+    assert same.returncode == 0, same.stdout
+    assert "0 differ" in same.stdout
