@@ -14,11 +14,12 @@ import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
 from arena.config.schema import AnswerConfig
 from arena.core.seeding import derive_seed
 from arena.imaging.ladders import Degradation
-from arena.metrics.auc import Summary, summarise
+from arena.metrics.auc import summarise
 from arena.records.schema import (
     ControlRecord,
     FitnessRecord,
@@ -31,6 +32,7 @@ from arena.records.schema import (
     ScoreFile,
     ScoreRecord,
     Scores,
+    Summary,
 )
 from arena.records.store import RecordBook, write_scores
 
@@ -100,7 +102,7 @@ def synthetic_config(
         "judge_reals": hash_of_reals(judge_reals(n_real, data_seed)),
         "run_dir": f"runs/{access}-{seed}",
         "cache_dir": "cache",
-        "environment": {"python": "3.11"},
+        "environment": {"arena_version": __version__, "python": "3.11"},
     }
     return config | {"declared": declared_hash(declared(config))}
 
@@ -272,10 +274,8 @@ class _Bench:
             amplitude=None if artefact is None else 2.0,
             share=0.5 if artefact is None else 1.0,
             judge_seed=judge,
-            auc=summary.auc,
-            auc_low=summary.auc_low,
-            auc_high=summary.auc_high,
             scores=file,
+            **summary.as_fields(),
         )
 
     def withstood(
@@ -291,10 +291,8 @@ class _Bench:
             degradation=degradation,
             level=level,
             judge_seed=0,
-            auc=summary.auc,
-            auc_low=summary.auc_low,
-            auc_high=summary.auc_high,
             scores=file,
+            **summary.as_fields(),
         )
 
     def oracle(self, technique: str) -> ControlRecord:

@@ -6,39 +6,23 @@ from pathlib import Path
 
 import yaml
 
+from arena import __version__
 from arena.core.errors import ArenaError, first_line
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Both are safe; the one in C is ten times as fast where there is one."""
-
-
-def members(config: Mapping[str, object]) -> list[str]:
-    """The techniques of a resolved config's battery that apply to its images and its generator, in their order.
-
-    Raises:
-        ArenaError: naming the key that is missing or no mapping.
-    """
-    named, left_out = section(section(config, "battery"), "members"), config.get("left_out")
-    return [name for name in named if not (isinstance(left_out, Mapping) and name in left_out)]
-
-
-def section(config: Mapping[str, object], key: str) -> Mapping[str, object]:
-    """A group of a resolved config.
-
-    Raises:
-        ArenaError: where there is none, as in runs of earlier versions.
-    """
-    value = config.get(key)
-    if not isinstance(value, Mapping):
-        raise ArenaError(f"{key}={value}: missing from the config of the run")
-    return value
+"""Both loaders are safe. The one in C is ten times as fast, and missing on some machines."""
+WITHIN_A_CONDITION = {
+    *("seed", "start_seed", "reals", "judge_reals", "run_dir", "cache_dir"),
+    *("logger", "trainer", "declared", "environment"),
+}
+"""Keys in which runs of one condition may differ: seeds, places and the machine. ``data.seed`` is another."""
 
 
 def read_config(run: Path) -> dict[str, object]:
-    """The resolved config of a run.
+    """Return the resolved config of a run.
 
     Raises:
-        ArenaError: if the run has none, or it is no YAML mapping.
+        ArenaError: if the run has none, it is no YAML mapping, or another version of arena wrote it.
     """
     path = run / "config.yaml"
     try:
@@ -49,32 +33,68 @@ def read_config(run: Path) -> dict[str, object]:
         raise ArenaError(f"{path}: no YAML: {first_line(error)}") from error
     if not isinstance(config, dict):
         raise ArenaError(f"{path}: expected the resolved config of a run")
+    _check_version(run, config)
     return config
 
 
-# What may differ within a condition: seeds, places, and the machine; and ``data.seed`` with the reals it deals out.
-_WITHIN = ("seed", "start_seed", "reals", "judge_reals", "run_dir", "cache_dir", "logger", "trainer", "declared")
-_WITHIN += ("environment",)
+def _check_version(run: Path, config: Mapping[str, object]) -> None:
+    """Refuse a run that was written by another minor version: its configuration and records may differ in form."""
+    environment = config.get("environment")
+    environment = environment if isinstance(environment, Mapping) else {}
+    packages = environment.get("packages")  # runs before 0.2 have the version there alone
+    earlier = packages.get("arena-race") if isinstance(packages, Mapping) else None
+    version = str(environment.get("arena_version") or earlier or "of an unknown version")
+    if version.split(".")[:2] != __version__.split(".")[:2]:
+        raise ArenaError(
+            f"{run}: written by arena {version}, but this is arena {__version__}: race again, or read it with that "
+            "version"
+        )
 
 
-def _pruned(config: Mapping[str, object], drop: tuple[str, ...]) -> dict[str, object]:
-    kept = {key: value for key, value in config.items() if key not in _WITHIN + drop}
-    race = kept.get("race")
-    if isinstance(race, Mapping):  # where it branched from is told by the key ``start``, without seed and place
-        kept["race"] = {key: value for key, value in race.items() if key != "from"}
-    data = kept.get("data")
-    if isinstance(data, Mapping):
-        kept["data"] = {key: value for key, value in data.items() if key != "seed"}
-    return kept
+def section(config: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """Return a group of a resolved config.
+
+    Raises:
+        ArenaError: if it is missing.
+    """
+    value = config.get(key)
+    if not isinstance(value, Mapping):
+        raise ArenaError(f"{key}={value}: missing from the config of the run")
+    return value
+
+
+def members(config: Mapping[str, object]) -> list[str]:
+    """Return the techniques of a resolved config's battery without those that were left out, in order.
+
+    Raises:
+        ArenaError: naming the key that is missing or no mapping.
+    """
+    names, left_out = section(section(config, "battery"), "members"), config.get("left_out")
+    return [name for name in names if not (isinstance(left_out, Mapping) and name in left_out)]
+
+
+def condition_settings(config: Mapping[str, object], drop: tuple[str, ...] = ()) -> dict[str, object]:
+    """Return what makes a run one of its condition: its config without seeds, places, machine and the keys ``drop``."""
+    settings = {key: value for key, value in config.items() if key not in WITHIN_A_CONDITION | {*drop}}
+    # ``start`` identifies the run it branched from, without seed and place.
+    for key, varying in (("race", "from"), ("data", "seed")):
+        group = settings.get(key)
+        if isinstance(group, Mapping):
+            settings[key] = {name: value for name, value in group.items() if name != varying}
+    return settings
 
 
 def canonical(config: Mapping[str, object], drop: tuple[str, ...] = ()) -> str:
-    """Canonical JSON of a run's config without its seeds and places: equal for the runs of one condition."""
-    return json.dumps(_pruned(config, drop), sort_keys=True, default=str)
+    """Return the settings of a run's condition as canonical JSON, which is equal for the runs of one condition."""
+    return json.dumps(condition_settings(config, drop), sort_keys=True, default=str)
 
 
 def flatten(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """What a config sets, each with its dotted key."""
+    """Yield every setting of a config with its dotted key.
+
+    >>> list(flatten({"seed": 0, "race": {"rounds": 4}}))
+    [('seed', 0), ('race.rounds', 4)]
+    """
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")

@@ -192,24 +192,6 @@ def _sum_by_key(
     return unique, total
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """The figures of a ``ScoreRecord``, by the same names: ``ScoreRecord(**dataclasses.asdict(summary), ...)``."""
-
-    auc: float
-    auc_low: float
-    auc_high: float
-    p_above: float
-    p_below: float
-    average_precision: float
-    tpr_at_1pct_fpr: float
-    tpr_at_5pct_fpr: float
-    eer: float
-    log_loss: float
-    n_real: int
-    n_fake: int
-
-
 def summarise(scores: Scores, margin: float) -> Summary:
     """Return every figure of the scores of one judge; all but the tests are means over folds.
 

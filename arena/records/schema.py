@@ -1,14 +1,20 @@
-"""Define the typed records of a race."""
+"""Define the typed records of a race: one kind a class, and one JSON object a line of ``records.jsonl``.
+
+The figures of a judge (``Summary``) and of a set of images (``Quality``) are base classes of the records that hold
+them. All fields of a record therefore lie flat in its line, as ``pandas.read_json(path, lines=True)`` reads them.
+"""
 
 import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from arena.core.errors import ArenaError
 from arena.imaging.ladders import Degradation
 
 Regime = Literal["frozen", "retrained", "fresh"]
@@ -17,23 +23,22 @@ AccessLevel = Literal["none", "gradients"]
 
 
 def highest_access(levels: Iterable[AccessLevel]) -> AccessLevel:
-    """Return the highest of these levels; none of an empty sequence."""
+    """Return the highest of these levels of access.
+
+    >>> highest_access(["none", "gradients"])
+    'gradients'
+    >>> highest_access([])
+    'none'
+    """
     return max(levels, key=get_args(AccessLevel).index, default="none")
 
 
-class ScoreFile(NamedTuple):
-    """Where the per-image scores of a record lie, relative to the run directory, and their SHA-256."""
-
-    file: str
-    sha256: str
-
-
 class Scores(NamedTuple):
-    """Per-image scores of one technique on one test: arrays of equal length (N,).
+    """Per-image scores of one technique in one evaluation: arrays of equal length (N,).
 
-    ``score`` is a float32 logit (higher means more fake), ``label`` is 0 for real and 1 for fake, ``image`` the image's
-    id (its index in the data set, or in the test bank), ``fold`` the cross-fitting fold that tested it (0 for all where
-    there are none), ``source`` what it comes from: of a real its person, where the data knows, else the image itself.
+    ``score`` is a float32 logit; higher means more fake. ``label`` is 0 for real and 1 for fake. ``image`` is the
+    index in the data set or in the test bank. ``fold`` is the cross-fitting fold in which the image was tested, 0
+    without cross-fitting. ``source`` is the person on the image if the data names persons, else equal to ``image``.
     """
 
     score: NDArray[np.float32]
@@ -42,28 +47,36 @@ class Scores(NamedTuple):
     fold: NDArray[np.uint8]
     source: NDArray[np.int64]
 
-    def take(self, which: NDArray[np.bool_]) -> "Scores":
-        """Those images."""
-        return Scores(self.score[which], self.label[which], self.image[which], self.fold[which], self.source[which])
+    def take(self, mask: NDArray[np.bool_]) -> "Scores":
+        """Return the scores of the images where ``mask`` is true."""
+        return Scores(*(values[mask] for values in self))
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """File of the per-image scores of a record, relative to the run directory, and its SHA-256 (hex)."""
+
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreRecord:
-    """One technique's test of one generator round. AUC is signed: below 1/2 the sign is wrong, not the hiding good."""
+class AucEstimate:
+    """Signed AUC of one judge with its 95% interval. Below 1/2 the sign of the scores is wrong."""
 
-    kind: ClassVar[str] = "score"
-    round: int
-    seed: int
-    technique: str
-    detector: str
-    regime: Regime
-    access: AccessLevel
-    judge_seed: int | None
-    generator_round: int
-    detector_round: int
     auc: float
     auc_low: float
     auc_high: float
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return AUC and interval alone, as keywords of a record."""
+        return {"auc": self.auc, "auc_low": self.auc_low, "auc_high": self.auc_high}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(AucEstimate):
+    """All figures of one judge's scores. ``p_above`` and ``p_below`` are the p-values of the one-sided tests."""
+
     p_above: float
     p_below: float
     average_precision: float
@@ -73,56 +86,87 @@ class ScoreRecord:
     log_loss: float
     n_real: int
     n_fake: int
-    validation_auc: float | None
-    scores: ScoreFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityRecord:
-    """Are the images still images? Each figure stands beside what held-out reals give at equal n (``real_*``).
+class Quality:
+    """Figures of a set of images beside reference reals; the functions of ``arena.metrics`` define them.
 
-    All of them are of the feature space ``features``. The Frechet distances are extrapolated to endlessly many images,
-    and None where n is too small for that.
+    Distances and neighbours use ``n`` images of either side, and compare only at equal ``n``. The Frechet distance and
+    its error are None if ``n`` is too small for the number of features.
     """
 
-    kind: ClassVar[str] = "quality"
-    round: int
-    seed: int
-    features: str
     n: int
     kernel_distance: float
     kernel_distance_error: float
-    real_kernel_distance: float
-    real_kernel_distance_error: float
-    blurred_kernel_distance: float
     frechet_distance: float | None
     frechet_distance_error: float | None
-    real_frechet_distance: float | None
-    real_frechet_distance_error: float | None
     precision: float
     recall: float
     density: float
     coverage: float
-    real_precision: float
-    real_recall: float
-    real_density: float
-    real_coverage: float
     memorisation: float
     memorisation_low: float
     memorisation_high: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingRecord:
-    """A GAN in training, looked at after an interval; without figures where it diverged.
+class Entry:
+    """Fields of every record."""
 
-    ``variety`` is its coverage of its own training images, by which a collapse is told; ``fault`` is what was wrong,
-    and why it was rolled back.
-    """
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid", strict=True)
 
-    kind: ClassVar[str] = "training"
+    kind: str
     round: int
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRecord(Summary, Entry):
+    """Evaluation of one technique on the fakes of one generator round."""
+
+    kind: Literal["score"] = "score"
+    technique: str
+    detector: str
+    regime: Regime
+    access: AccessLevel
+    judge_seed: int | None
+    generator_round: int
+    detector_round: int
+    validation_auc: float | None
+    scores: ScoreFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRecord(Quality, Entry):
+    """Quality of a round's fakes in the feature space ``features``.
+
+    The fields ``real_*`` are the figures of held-out reals at equal n. ``blurred_kernel_distance`` is that of reals at
+    half their resolution.
+    """
+
+    kind: Literal["quality"] = "quality"
+    features: str
+    real_kernel_distance: float
+    real_kernel_distance_error: float
+    blurred_kernel_distance: float
+    real_frechet_distance: float | None
+    real_frechet_distance_error: float | None
+    real_precision: float
+    real_recall: float
+    real_density: float
+    real_coverage: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord(Entry):
+    """State of a GAN in training after one interval. Its figures are None if training diverged.
+
+    ``variety`` is the coverage of its own training images, by which a collapse is recognised. ``fault`` is the reason
+    why the interval was rolled back.
+    """
+
+    kind: Literal["training"] = "training"
     purpose: str
     images: int
     images_seen: int
@@ -142,12 +186,10 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TechniqueRecord:
-    """What a technique of the battery is, or (``reason`` not empty) why it was left out."""
+class TechniqueRecord(Entry):
+    """Properties of a technique of the battery. A technique that was left out has a ``reason`` and no properties."""
 
-    kind: ClassVar[str] = "technique"
-    round: int
-    seed: int
+    kind: Literal["technique"] = "technique"
     technique: str
     reason: str
     artefact: str | None
@@ -158,51 +200,39 @@ class TechniqueRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitnessRecord:
-    """Is the judge fit? Its AUC on a planted artefact, or (``artefact`` None) at a share of its data and images."""
+class FitnessRecord(AucEstimate, Entry):
+    """AUC of a judge on a planted artefact, or (``artefact`` None) with a share of its data and images."""
 
-    kind: ClassVar[str] = "fitness"
-    round: int
-    seed: int
+    kind: Literal["fitness"] = "fitness"
     technique: str
     artefact: str | None
     amplitude: float | None
     share: float
     judge_seed: int
-    auc: float
-    auc_low: float
-    auc_high: float
     scores: ScoreFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarginRecord:
-    """What fresh judges reach once reals and fakes alike are degraded: of interest where their AUC is pinned at 1.
+class MarginRecord(AucEstimate, Entry):
+    """AUC of fresh judges on reals and fakes that are both degraded: of interest where AUC is pinned at 1.
 
-    The judges learned from images degraded in the same way, so that what falls is what there is to be seen and not
-    their being used to it. ``level`` is in the unit of ``arena.imaging.ladders``.
+    The judges are trained on images degraded in the same way, so that the AUC falls by lost evidence and not by a shift
+    of the images. ``level`` is in the unit that ``arena.imaging.ladders`` names.
     """
 
-    kind: ClassVar[str] = "margin"
-    round: int
-    seed: int
+    kind: Literal["margin"] = "margin"
     technique: str
     degradation: Degradation
     level: float
     judge_seed: int
-    auc: float
-    auc_low: float
-    auc_high: float
     scores: ScoreFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlRecord:
-    """A control whose outcome is known beforehand: what was expected, what was found, and whether it holds."""
+class ControlRecord(Entry):
+    """Outcome of a control whose result is known beforehand: the expectation, the AUC found, and whether it holds."""
 
-    kind: ClassVar[str] = "control"
-    round: int
-    seed: int
+    kind: Literal["control"] = "control"
     control: str
     technique: str
     expected: str
@@ -213,23 +243,19 @@ class ControlRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProvenanceRecord:
-    """What differs between the files of reals and of fakes before anyone looks at pixels (rule of evidence 9)."""
+class ProvenanceRecord(Entry):
+    """Differences between the files of reals and of fakes, apart from their pixels (rule of evidence 9)."""
 
-    kind: ClassVar[str] = "provenance"
-    round: int
-    seed: int
+    kind: Literal["provenance"] = "provenance"
     checked: bool
     differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseRecord:
-    """The end of a phase, with its cost. It closes what the phase appended: with it the phase is done."""
+class PhaseRecord(Entry):
+    """End of a phase with its cost. The records before it count only once it is written."""
 
-    kind: ClassVar[str] = "phase"
-    round: int
-    seed: int
+    kind: Literal["phase"] = "phase"
     phase: str
     player: str
     images: int
@@ -250,32 +276,40 @@ Record = (
     | ProvenanceRecord
     | PhaseRecord
 )
-_KINDS: dict[str, type[Record]] = {kind.kind: kind for kind in get_args(Record)}
+_ADAPTER: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 
 
 def to_json(record: Record) -> str:
-    """One line, keys in the order of the contract, floats in full precision."""
-    return json.dumps({"kind": record.kind} | dataclasses.asdict(record) | _scores_of(record))
+    """Return a record as one line of JSON, ``kind`` first, floats in full precision."""
+    return json.dumps(dataclasses.asdict(record))
 
 
-def _scores_of(record: Record) -> dict[str, dict[str, str]]:
-    scores = getattr(record, "scores", None)
-    return {} if scores is None else {"scores": scores._asdict()}
+def from_json(line: str, place: str) -> Record:
+    """Return the record of one line.
 
-
-def from_json(line: str) -> Record:
-    """The record of one line.
+    Args:
+        line: a JSON object of a known kind with exactly its fields.
+        place: file and number of the line, for the error.
 
     Raises:
-        ValueError: if the line is no JSON object of a known kind with exactly its fields.
+        ArenaError: if the line is no such object.
     """
-    fields = json.loads(line)
     try:
-        kind = _KINDS[fields.pop("kind")]
-        if "scores" in fields:
-            fields["scores"] = ScoreFile(**fields["scores"])
-        if "differences" in fields:
-            fields["differences"] = tuple(fields["differences"])
-        return kind(**fields)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"no record of the arena: {error}") from error
+        return _ADAPTER.validate_json(line)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = "".join(f"{name}: " for name in problem["loc"][1:])
+        raise ArenaError(f"{place}: expected a record of the arena ({field}{problem['msg']})") from error
+
+
+def kept_in(kind: type[Record], quality: Quality | None, prefix: str = "") -> dict[str, Any]:
+    """Return the figures of ``quality`` that a kind of record has fields for, as its keywords.
+
+    Args:
+        kind: of the record.
+        quality: the figures; None for a set of images that could not be measured.
+        prefix: of the fields, such as ``real_``.
+    """
+    fields = {field.name for field in dataclasses.fields(kind)}
+    names = [field.name for field in dataclasses.fields(Quality) if prefix + field.name in fields]
+    return {prefix + name: quality and getattr(quality, name) for name in names}

@@ -1,31 +1,12 @@
 import dataclasses
 import hashlib
-import json
-from typing import get_type_hints
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from arena.core.errors import ArenaError
-from arena.records.schema import (
-    ControlRecord,
-    FitnessRecord,
-    PhaseRecord,
-    ProvenanceRecord,
-    QualityRecord,
-    ScoreFile,
-    ScoreRecord,
-    Scores,
-    TechniqueRecord,
-    from_json,
-    to_json,
-)
+from arena.records.schema import ControlRecord, PhaseRecord, ScoreFile, Scores, to_json
 from arena.records.store import RecordBook, read_records, read_scores, write_scores
-
-KINDS = (TechniqueRecord, ScoreRecord, QualityRecord, FitnessRecord, ControlRecord, ProvenanceRecord, PhaseRecord)
-st.register_type_strategy(float, st.floats(allow_nan=False))
 
 
 def phase(name: str, round_index: int = 0, player: str = "cnn") -> PhaseRecord:
@@ -48,63 +29,6 @@ def control(found: float) -> ControlRecord:
     )
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.one_of(
-        *(
-            st.builds(kind, **{n: st.from_type(t) for n, t in get_type_hints(kind).items() if n != "kind"})
-            for kind in KINDS
-        )
-    )
-)
-def test_round_trip(record):
-    line = to_json(record)
-    assert "\n" not in line
-    assert from_json(line) == record
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_kind_comes_first_and_is_the_contract(kind):
-    assert kind.kind in ("score", "quality", "fitness", "control", "provenance", "phase", "technique")
-    names = [field.name for field in dataclasses.fields(kind)]
-    assert names[:2] == ["round", "seed"]
-
-
-def test_keys_of_a_score_line():
-    """The contract's keys, which other people's scripts read."""
-    names = {field.name for field in dataclasses.fields(ScoreRecord)}
-    assert names >= {
-        "technique",
-        "detector",
-        "regime",
-        "access",
-        "judge_seed",
-        "generator_round",
-        "detector_round",
-        "auc",
-        "auc_low",
-        "auc_high",
-        "p_above",
-        "p_below",
-        "average_precision",
-        "tpr_at_1pct_fpr",
-        "tpr_at_5pct_fpr",
-        "eer",
-        "log_loss",
-        "n_real",
-        "n_fake",
-        "scores",
-    }
-
-
-@pytest.mark.parametrize(
-    "line", ["", "[]", "{}", '{"kind": "verdict"}', '{"kind": "phase", "round": 0}', '{"kind": "control", "extra": 1}']
-)
-def test_no_record(line):
-    with pytest.raises(ValueError, match=r".+"):
-        from_json(line)
-
-
 def test_append_and_read(tmp_path):
     book = RecordBook(tmp_path)
     book.append([control(0.5), phase("judge")])
@@ -122,7 +46,7 @@ def test_a_phase_ends_with_its_record(tmp_path):
 
 
 def test_killed_at_any_byte(tmp_path):
-    """Whatever part of the second phase's write reached the disk: the first stands, the second is done again, alike."""
+    """Whatever part of the second phase's write reached the disk, the first phase stands and the second is repeated."""
     book = RecordBook(tmp_path)
     path = tmp_path / "records.jsonl"
     book.append([control(0.5), phase("judge")])
@@ -206,8 +130,3 @@ def test_scores_are_never_unpickled(tmp_path):
     np.savez(path, score=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         read_scores(tmp_path, ScoreFile("scores/s.npz", hashlib.sha256(path.read_bytes()).hexdigest()))
-
-
-def test_json_is_plain(tmp_path):
-    line = json.loads(to_json(phase("judge")))
-    assert list(line)[:3] == ["kind", "round", "seed"]
