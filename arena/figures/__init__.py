@@ -1,5 +1,1 @@
-"""Every figure and table of a run, drawn from what it wrote: records in, pictures out, no torch."""
-
-from arena.figures.draw import draw_all
-
-__all__ = ["draw_all"]
+"""Figures and tables of a run, drawn from its records. This package imports no torch."""

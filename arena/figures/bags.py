@@ -1,4 +1,4 @@
-"""Images from one source judged together: how sure they make a decision, and how many it takes to be 99% sure."""
+"""Images from one source judged together: share of right decisions, and the number that makes 99% of them right."""
 
 from collections.abc import Sequence
 
@@ -10,116 +10,90 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from arena.answer.limit.bags import SURE, BagCurve, ImageCount
 from arena.answer.limit.distance import Distance
-from arena.figures.axes import COLUMN, FAINT, INK, PALE, TechniqueMark, highlight_line, in_full, in_grey, look, others
+from arena.figures.axes import COLUMN, FAINT, INK, PALE, bars, look
+from arena.figures.marks import Mark, in_full_and_grey, key, legend, others_key
 
 WIDEST = 4096
-"""Images beyond which the axis does not go."""
+"""Largest number of images on the axis."""
 TOP = 0.9995
-"""Where a share of 1 is drawn: an arrow says that it is no less."""
+"""Height at which a share of 1 is drawn, under an arrow."""
 _TICKS = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)
 _DASHED = (0, (4, 2))
+_DIAMOND = {"marker": "D", "markersize": 4.0, "markerfacecolor": "white"}
 
 
 def bags(distances: Sequence[Distance], highlighted: Sequence[str], panel: float = 1.45 * COLUMN) -> Figure:
-    """Share of right decisions and AUC by the number of images judged together, with 95% intervals.
+    """Draw the share of right decisions and the AUC by number of images judged together, with 95% intervals.
 
-    The share is drawn by the logarithm of what is wrong, so that 99% does not drown below 1. Dashed is what Chernoff's
-    bound promises of any number of images. Lines lead down from the least bag measured to be 99% sure, a diamond stands
-    where the bound is.
+    The share is drawn by the logarithm of the share of errors, so that 99% stands clear of 1. Dashed is Chernoff's
+    bound. A dotted line leads down from the smallest bag measured to be 99% right, a diamond marks it for the bound.
 
     Args:
         distances: of the techniques of a run; those without a bag curve are left out.
         highlighted: the techniques drawn in full, such as the strongest and the stack; the others are thin and grey.
-        panel: inches a panel is wide.
+        panel: width of a panel in inches.
     """
-    known = [its for its in distances if its.bags is not None]
+    known = [distance for distance in distances if distance.bags is not None]
+    full, grey = in_full_and_grey(known, highlighted)
     with look():
         figure = Figure(figsize=(2 * panel, 2.9), layout="constrained")
         left, right = figure.subplots(1, 2, sharex=True)
-        widest = _widest(known, highlighted)
-        for its in in_grey(known, highlighted):
-            if its.bags is not None:
-                n = [found.n for found in its.bags.bags]
-                left.plot(n, [_height(found.sure) for found in its.bags.bags], color=PALE, linewidth=0.8, zorder=1)
-                right.plot(n, [found.auc for found in its.bags.bags], color=PALE, linewidth=0.8, zorder=1)
+        widest = _widest(known, [distance for distance, _ in full])
+        for curve in (distance.bags for distance in grey):
+            if curve is not None:
+                n = [bag.n for bag in curve.bags]
+                left.plot(n, [_height(bag.right.value) for bag in curve.bags], color=PALE, linewidth=0.8, zorder=1)
+                right.plot(n, [bag.auc.value for bag in curve.bags], color=PALE, linewidth=0.8, zorder=1)
         keys: list[Line2D] = []
-        for number, (its, mark) in enumerate(in_full(known, highlighted)):
-            if its.bags is not None:
-                _draw(left, right, its.bags, mark, its.technique, 1.0 + 0.05 * number, widest)
-                _read_off(left, its, mark)
-                keys.append(highlight_line(mark, _said(its)))
+        for number, (distance, mark) in enumerate(full):
+            if distance.bags is not None:
+                _draw(left, right, distance.bags, mark, distance.technique, 1.0 + 0.05 * number, widest)
+                _read_off(left, distance, mark)
+                keys.append(mark.line(label=_numbers(distance)))
         _frame(left, right, widest)
-        keys.append(
-            Line2D(
-                [],
-                [],
-                color=INK,
-                linestyle=_DASHED,
-                linewidth=1.0,
-                label="at least (Chernoff's bound), 99%",
-                marker="D",
-                markersize=4.0,
-                markerfacecolor="white",
-            )
-        )
-        if in_grey(known, highlighted):
-            keys.append(others())
-        figure.legend(handles=keys, loc="outside upper left", ncols=1 if panel < COLUMN else 2, handlelength=2.6)
+        bound = {"color": INK, "linestyle": _DASHED, "linewidth": 1.0} | _DIAMOND
+        keys.append(key("at least (Chernoff's bound), 99%", **bound))
+        legend(figure, [*keys, others_key()] if grey else keys, 1 if panel < COLUMN else 2, 2.6)
     return figure
 
 
-def _draw(left: Axes, right: Axes, curve: BagCurve, mark: TechniqueMark, name: str, aside: float, widest: int) -> None:
-    n = [aside * found.n for found in curve.bags]
-    sure = highlight_line(mark, name, n, [_height(found.sure) for found in curve.bags])
-    sure.set_gid(f"{name}/sure")
+def _draw(left: Axes, right: Axes, curve: BagCurve, mark: Mark, name: str, aside: float, widest: int) -> None:
+    n = [aside * bag.n for bag in curve.bags]
+    sure = mark.line(n, [_height(bag.right.value) for bag in curve.bags], zorder=4, gid=f"{name}/sure")
     left.add_line(sure)
-    left.vlines(
+    bars(
+        left,
         n,
-        [_height(found.low) for found in curve.bags],
-        [_height(found.high) for found in curve.bags],
-        color=mark.colour,
-        linewidth=0.9,
-        zorder=3,
+        [_height(bag.right.low) for bag in curve.bags],
+        [_height(bag.right.high) for bag in curve.bags],
+        mark.colour,
     )
-    none_wrong = [x for x, found in zip(n, curve.bags, strict=True) if found.sure >= TOP]
+    none_wrong = [x for x, bag in zip(n, curve.bags, strict=True) if bag.right.value >= TOP]
     left.plot(none_wrong, [_height(1.0) + 0.1] * len(none_wrong), "^", color=mark.colour, markersize=2.5, clip_on=False)
     many = [float(k) for k in np.geomspace(1, widest, 400) if curve.bound(k) < TOP]
-    bound = left.plot(
-        many, [_height(curve.bound(k)) for k in many], color=mark.colour, linestyle=_DASHED, linewidth=1.0
-    )
-    bound[0].set_gid(f"{name}/chernoff")
-    auc = highlight_line(mark, name, n, [found.auc for found in curve.bags])
-    auc.set_gid(f"{name}/auc")
-    right.add_line(auc)
-    right.vlines(
-        n,
-        [found.auc_low for found in curve.bags],
-        [found.auc_high for found in curve.bags],
-        color=mark.colour,
-        linewidth=0.9,
-        zorder=3,
-    )
+    heights = [_height(curve.bound(k)) for k in many]
+    left.plot(many, heights, color=mark.colour, linestyle=_DASHED, linewidth=1.0, gid=f"{name}/chernoff")
+    right.add_line(mark.line(n, [bag.auc.value for bag in curve.bags], zorder=4, gid=f"{name}/auc"))
+    bars(right, n, [bag.auc.low for bag in curve.bags], [bag.auc.high for bag in curve.bags], mark.colour)
 
 
-def _read_off(axes: Axes, its: Distance, mark: TechniqueMark) -> None:
-    if its.images is None:
+def _read_off(axes: Axes, distance: Distance, mark: Mark) -> None:
+    if distance.images is None:
         return
-    measured, chernoff = its.images.measured.n, its.images.chernoff.n
+    measured, chernoff = distance.images.measured.n, distance.images.chernoff.n
     if measured is not None:
         axes.plot([measured] * 2, [_height(0.0), _height(SURE)], color=mark.colour, linewidth=0.9, linestyle=":")
     if chernoff is not None and chernoff <= WIDEST:
-        axes.plot(
-            [chernoff], [_height(SURE)], "D", color=mark.colour, markersize=4.0, markerfacecolor="white", zorder=5
-        )
+        axes.plot([chernoff], [_height(SURE)], color=mark.colour, linestyle="none", zorder=5, **_DIAMOND)
 
 
-def _said(its: Distance) -> str:
-    """Such as "cnn: 8 (6 or more), Chernoff 13 (11 to 16)"."""
-    if its.images is None:
-        return its.technique
-    measured, chernoff = its.images.measured, its.images.chernoff
-    first = f"more than {its.images.most}" if measured.n is None else _count(measured)
-    return f"{its.technique}: {first} for 99%; Chernoff: {'-' if chernoff.n is None else _count(chernoff)}"
+def _numbers(distance: Distance) -> str:
+    """Return a legend such as "cnn: 8 (6 or more) for 99%; Chernoff: 13 (11 to 16)"."""
+    if distance.images is None:
+        return distance.technique
+    measured, chernoff = distance.images.measured, distance.images.chernoff
+    first = f"more than {distance.images.most}" if measured.n is None else _count(measured)
+    return f"{distance.technique}: {first} for 99%; Chernoff: {'-' if chernoff.n is None else _count(chernoff)}"
 
 
 def _count(count: ImageCount) -> str:
@@ -149,12 +123,12 @@ def _frame(left: Axes, right: Axes, widest: int) -> None:
 
 
 def _height(share: float) -> float:
-    """Where a share of right decisions is drawn: by the decimal logarithm of the share of wrong ones."""
+    """Return the height of a share of right decisions: minus the decimal logarithm of the share of wrong ones."""
     return float(-np.log10(1.0 - min(share, TOP)))
 
 
-def _widest(distances: Sequence[Distance], highlighted: Sequence[str]) -> int:
-    """The last number on the axis, a power of two: past the largest bag, and past Chernoff's number where it fits."""
-    reach = [found.n for its in distances if its.bags is not None for found in its.bags.bags]
-    reach += [its.images.chernoff.n or 1 for its, _ in in_full(distances, highlighted) if its.images is not None]
+def _widest(known: Sequence[Distance], full: Sequence[Distance]) -> int:
+    """Return the end of the axis, a power of two past the largest bag and, up to ``WIDEST``, Chernoff's number."""
+    reach = [bag.n for distance in known if distance.bags is not None for bag in distance.bags.bags]
+    reach += [distance.images.chernoff.n or 1 for distance in full if distance.images is not None]
     return 1 << int(np.ceil(np.log2(max([2, *(min(n, WIDEST) for n in reach)]))))

@@ -1,31 +1,31 @@
-"""The figures and the table that compare conditions, drawn from several finished runs."""
+"""Figures and tables that compare conditions, drawn from several finished runs."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from arena.answer.answer import Answer
 from arena.answer.limit.axes import axes
-from arena.answer.limit.limit import limits
-from arena.answer.runs import CONTROLS, Condition
-from arena.answer.trajectory import trajectory
+from arena.answer.runs import Condition
 from arena.figures.axes import save
 from arena.figures.ladder import generator_of, ladder, ladder_entry
 from arena.figures.limit import limit_by_resource, limit_by_round
 from arena.figures.quality import quality
-from arena.figures.tables import ways_table, write_table
+from arena.figures.tables import trajectories_table, write_table
 
 LONGEST = 44
 """Letters of a name that a legend has room for."""
 
 
-def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
-    """Draw what compares conditions.
+def compare(answers: Sequence[Answer], out: Path) -> list[Path]:
+    """Draw quality against detectability, limits, curves along a swept resource, and a ladder of generators.
 
-    That is quality against detectability, limits beside those of matched controls, curves along what a sweep gave more
-    of, and the ladder where generators differ.
+    A limit is drawn of each condition with a matched control among the answers, or with several runs. A ladder is drawn
+    where conditions of one access have different generators.
 
     Args:
-        groups: conditions, of one run or several each.
-        out: where to; made if missing.
+        answers: of the conditions, of one run or several each.
+        out: output directory, made if missing.
 
     Returns:
         The files written.
@@ -33,52 +33,42 @@ def compare(groups: Sequence[Condition], out: Path) -> list[Path]:
     Raises:
         ArenaError: if the scores of a run are missing or altered.
     """
-    named = short_names(groups)
-    ways = [its for its in map(trajectory, groups, named) if its.steps]
-    written = [save(quality(ways), out / "quality"), write_table(ways_table(ways), out / "comparison")] if ways else []
-    if groups:
-        table = [
-            ["name", "condition", "runs"],
-            *([name, its.name, str(len(its.runs))] for name, its in zip(named, groups, strict=True)),
-        ]
-        written.append(write_table(table, out / "conditions"))
-    written += _limits(groups, out)
-    for access, alike in _by_access(groups).items():
-        if len({generator_of(its)[0] for its in alike}) > 1:
-            name = "ladder" if len(_by_access(groups)) == 1 else f"ladder_{access}"
-            margin = alike[0].runs[0].declared.answer.margin
-            written.append(save(ladder([ladder_entry(its) for its in alike], margin), out / name))
-    return [path for paths in written for path in paths]
-
-
-def _limits(groups: Sequence[Condition], out: Path) -> list[list[Path]]:
-    """Of each condition with a control here or several runs; and along each resource of a sweep."""
+    if not answers:
+        return []
+    margin = answers[0].runs[0].declared.answer.margin
+    names = short_names([answer.condition for answer in answers])
+    table = [["name", "condition", "runs"]]
+    table += [[name, each.condition.name, str(len(each.runs))] for name, each in zip(names, answers, strict=True)]
+    named = [dataclasses.replace(each.trajectory, name=name) for name, each in zip(names, answers, strict=True)]
+    trajectories = [trajectory for trajectory in named if trajectory.steps]
     written = []
-    found = limits(groups)
-    compared = [its for its in groups if its.controls(groups) or (len(its.runs) > 1 and its.access not in CONTROLS)]
-    for number, its in enumerate(compared, 1):
-        margin = its.runs[0].declared.answer.margin
-        name = "limit" if len(compared) == 1 else f"limit_{number}"
-        written.append(save(limit_by_round(found[its.name], margin), out / name))
-    if along := axes(groups):
-        margin = groups[0].runs[0].declared.answer.margin
-        written.append(save(limit_by_resource(along, margin), out / "limit_by_resource"))
+    if trajectories:
+        written += save(quality(trajectories), out / "quality")
+        written += write_table(trajectories_table(trajectories), out / "comparison")
+    written += write_table(table, out / "conditions")
+    limited = [each for each in answers if each.controls or (len(each.runs) > 1 and not each.condition.control)]
+    for number, answer in enumerate(limited, 1):
+        name = "limit" if len(limited) == 1 else f"limit_{number}"
+        figure = limit_by_round(answer.limits, answer.runs[0].declared.answer.margin)
+        written += save(figure, out / name)
+    if resources := axes(answers):
+        written += save(limit_by_resource(resources, margin), out / "limit_by_resource")
+    accesses = dict.fromkeys(answer.condition.access for answer in answers)
+    for access in accesses:
+        alike = [answer for answer in answers if answer.condition.access == access]
+        if len({generator_of(answer.condition)[0] for answer in alike}) > 1:
+            name = "ladder" if len(accesses) == 1 else f"ladder_{access}"
+            margin = alike[0].runs[0].declared.answer.margin
+            written += save(ladder([ladder_entry(answer) for answer in alike], margin), out / name)
     return written
 
 
-def short_names(groups: Sequence[Condition]) -> list[str]:
-    """Names for a legend: the conditions' own, or access and generator where those are too long.
+def short_names(conditions: Sequence[Condition]) -> list[str]:
+    """Return names for a legend: the conditions' own, or access and generator where one of those is too long.
 
-    What sets two conditions apart may be a dozen settings; what is then called alike is numbered.
+    Equal names are numbered.
     """
-    if all(len(its.name) <= LONGEST for its in groups):
-        return [its.name for its in groups]
-    names = [f"access={its.access}, {generator_of(its)[0]}" for its in groups]
+    if all(len(condition.name) <= LONGEST for condition in conditions):
+        return [condition.name for condition in conditions]
+    names = [f"access={condition.access}, {generator_of(condition)[0]}" for condition in conditions]
     return [f"{name} #{names[:k].count(name) + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
-
-
-def _by_access(groups: Sequence[Condition]) -> dict[str, list[Condition]]:
-    """Generators are compared where they were told the same."""
-    return {
-        access: [its for its in groups if its.access == access] for access in dict.fromkeys(g.access for g in groups)
-    }

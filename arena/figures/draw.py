@@ -1,50 +1,55 @@
-"""Every figure and table of a run, drawn again from what it wrote."""
+"""Draw every figure and table of finished runs from their records."""
 
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
+from arena.answer.answer import Answer, answer_of, answers
 from arena.answer.game.game import game
-from arena.answer.limit.distance import distances_of
-from arena.answer.limit.limit import own_limits
 from arena.answer.runs import conditions, declared, read_run
-from arena.answer.trajectory import trajectory
-from arena.answer.verdict import verdict
+from arena.answer.series import read_series
 from arena.config.saved import read_config
-from arena.figures.axes import highlighted, save
+from arena.figures.axes import save
 from arena.figures.bags import bags
+from arena.figures.compare import compare
 from arena.figures.images import read_rounds, rounds_of_images
 from arena.figures.limit import limit_by_round
 from arena.figures.margins import margin_curves
+from arena.figures.marks import highlighted
 from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
 from arena.figures.quality import quality
-from arena.figures.series import read_series
 from arena.figures.tables import game_table, quality_table, scores_table, verdict_table, write_table
 from arena.figures.timeline import timeline
 from arena.figures.training import training_curves, training_records
 from arena.records.store import read_records
 
 
-def draw_all(run: Path, out: Path) -> list[Path]:
-    """Draw the figures (PNG and PDF) and tables (CSV and LaTeX) of a run; equal records make equal files.
+def draw_all(run: Path, out: Path, answer: Answer | None = None) -> list[Path]:
+    """Draw the figures (PNG and PDF) and tables (CSV and LaTeX) of a run; equal records give equal files.
 
-    What a run does not have, such as the banks of a copied run directory or the verdict of one under way, is not drawn.
+    Figures of parts that the run lacks are left out, such as its images where the banks were not copied.
 
     Args:
         run: the run directory.
-        out: where to; made if missing.
+        out: output directory, made if missing.
+        answer: of the run. None while it is under way.
 
     Returns:
         The files written.
 
     Raises:
-        ArenaError: if ``run`` is no run directory, or what is in it cannot be read.
+        ArenaError: if ``run`` is no run directory, or a file of it cannot be read.
     """
     records = read_records(run)
     margin = declared(read_config(run)).answer.margin
-    series = read_series(run, records)
+    series = answer.series if answer else read_series(run, records)
     figures = {"timeline": timeline(series, margin), "payoff": payoff_map(records, series)}
-    if curve := training_records(records):
-        figures["training"] = training_curves(curve)
+    if trained := training_records(records):
+        figures["training"] = training_curves(trained)
     if rows := read_rounds(run):
         figures["rounds"] = rounds_of_images(rows)
     if grid := read_mixing(run):
@@ -52,21 +57,54 @@ def draw_all(run: Path, out: Path) -> list[Path]:
     tables = {"scores": scores_table(series)}
     if measured := quality_table(records):
         tables["quality"] = measured
-    if games := game(run, records):
+    if games := answer.games if answer else game(run, records):
         tables["game"] = game_table(games)
-    if (run / "verdict.json").is_file():
-        finished = read_run(run)
-        found = verdict([finished])
-        tables["verdict"] = verdict_table(found)
-        its = trajectory(conditions([finished])[0], f"access={finished.access}")
-        if its.steps:
-            figures["quality"] = quality([its])
-        if levelled := own_limits([finished]):
-            figures["limit"] = limit_by_round(levelled, margin)
-        distances = distances_of(finished)
-        if any(its.bags for its in distances):
-            figures["bags"] = bags(distances, highlighted(found))
-        if any(its.margins for its in distances):
-            figures["margins"] = margin_curves(distances, highlighted(found))
+    if answer is not None:
+        tables["verdict"] = verdict_table(answer.verdict)
+        figures |= _answer_figures(answer, margin)
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]
     return written + [path for name, table in tables.items() for path in write_table(table, out / name)]
+
+
+def _answer_figures(answer: Answer, margin: float) -> dict[str, Figure]:
+    figures = {}
+    if answer.trajectory.steps:
+        figures["quality"] = quality([answer.trajectory])
+    if answer.limits:
+        figures["limit"] = limit_by_round(answer.limits, margin)
+    distances, names = answer.distances, highlighted(answer.verdict)
+    if any(distance.bags for distance in distances):
+        figures["bags"] = bags(distances, names)
+    if any(distance.margins for distance in distances):
+        figures["margins"] = margin_curves(distances, names)
+    return figures
+
+
+def draw_runs(places: Sequence[Path], out: Path) -> Iterator[Path]:
+    """Draw every figure and table of several runs, then those that compare the conditions of the finished ones.
+
+    Args:
+        places: run directories, or folders that hold run directories at any depth.
+        out: output directory. Each of several runs gets a folder of its own.
+
+    Yields:
+        The files, as they are written.
+
+    Raises:
+        ArenaError: if one of them is no run directory, or cannot be read.
+    """
+    runs = [run.resolve() for place in places for run in _run_directories(place)]
+    common = runs[0] if len(runs) == 1 else Path(os.path.commonpath(runs))
+    finished = {run: read_run(run) for run in runs if (run / "verdict.json").is_file()}
+    for run in runs if len(runs) > 1 else []:
+        if run not in finished:
+            print(f"not compared, because it is not finished: {run}", file=sys.stderr)
+    for run in runs:
+        answer = answer_of([finished[run]]) if run in finished else None
+        yield from draw_all(run, out / run.relative_to(common), answer)
+    yield from compare(answers(conditions(finished.values())) if len(runs) > 1 else [], out)
+
+
+def _run_directories(place: Path) -> list[Path]:
+    held = [] if (place / "config.yaml").is_file() else sorted(file.parent for file in place.rglob("records.jsonl"))
+    return held or [place]

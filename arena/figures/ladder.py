@@ -1,4 +1,4 @@
-"""The ladder: are generators of later years harder to tell from reals, and do they come nearer to them?"""
+"""The ladder: whether generators of later years are harder to detect, and nearer to the reals."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,18 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.stats import t
 
-from arena.answer.findings import findings
+from arena.answer.answer import Answer
+from arena.answer.findings import strongest
 from arena.answer.runs import Condition
-from arena.answer.verdict import strongest_technique
+from arena.answer.series import MISSING
 from arena.config.saved import section
 from arena.config.schema import BAG, STACK
-from arena.figures.axes import BAND, COLUMN, FAINT, INK, line, look, pinned, separation_axis
-from arena.figures.series import MISSING, PlotPoint, point_of
+from arena.figures.axes import COLUMN, FAINT, INK, chance_band, look, pinned, separation_axis
+from arena.figures.marks import chance_key, key, legend, mark_of
+from arena.metrics.interval import Interval
 
 YEARS: Mapping[str, int] = {
     "arena.generators.gan2014.Gan2014Generator": 2014,  # Goodfellow et al., NIPS
@@ -28,47 +29,60 @@ YEARS: Mapping[str, int] = {
     "arena.generators.style.StyleGenerator": 2020,  # Karras et al., CVPR (its styles are of 2019)
     "arena.generators.r3gan.R3ganGenerator": 2024,  # Huang et al., NeurIPS
 }
-"""The year in which what a generator implements was published, by its ``_target_``."""
+"""Year of publication of each generator, by its ``_target_``."""
 FEW = 6
-"""Techniques that are still told apart as lines of their own; of more only the strongest and the stack are drawn."""
+"""Largest number of techniques drawn as curves of their own; of more only the strongest and the stack are drawn."""
 STRONGEST = "strongest"
 _APART = 1.6
-"""Years that rungs of one year, or of none, stand apart."""
+"""Years between generators of one year, or of none."""
+_RING = {
+    "marker": "o",
+    "linestyle": "none",
+    "markersize": 9.0,
+    "markerfacecolor": "none",
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.9,
+    "zorder": 5,
+}
+_REALS = {"color": FAINT, "linestyle": "none", "marker": "_", "markersize": 13, "markeredgewidth": 1.6, "zorder": 2}
 
 
 @dataclass(frozen=True)
 class LadderEntry:
-    """A condition as a rung of the ladder, at its last round.
+    """A condition on the ladder, at its last round.
 
     Args:
         name: of its generator.
-        year: of its generator; None where ``YEARS`` does not know it, as of a folder of images.
+        year: of its generator; None where ``YEARS`` does not list it, such as a folder of images.
         technique: the strongest, by validation; empty where no judge is fit.
         points: AUC with its 95% interval of every technique, and of ``strongest``.
-        distance: kernel distance with its 95% interval: two standard errors of one run, else t over the runs.
-        reals: what reals are from each other at equal n.
+        distance: kernel distance with its 95% interval: two standard errors of one run, or t over several runs.
+        reals: kernel distance of reals from other reals, at equal n.
     """
 
     name: str
     year: int | None
     technique: str
-    points: Mapping[str, PlotPoint]
-    distance: PlotPoint
+    points: Mapping[str, Interval]
+    distance: Interval
     reals: float
 
 
-def ladder_entry(condition: Condition) -> LadderEntry:
+def ladder_entry(answer: Answer) -> LadderEntry:
     """Read a condition.
 
     Raises:
-        ArenaError: if its generator cannot be told from its config, or the scores of a judge are missing or altered.
+        ArenaError: if its config names no generator, or the scores of a judge are missing or altered.
     """
-    runs = condition.runs
-    found = findings(runs)
-    estimates = {its.technique: its.estimate for its in found if its.estimate is not None}
-    points = {name: point_of(its) for name, its in estimates.items()}
-    fit = [its.technique for its in found if its.finding != "unfit" and its.technique in estimates]
-    chosen = strongest_technique(runs, fit)
+    runs = answer.runs
+    estimates = {finding.technique: finding.estimate for finding in answer.findings if finding.estimate is not None}
+    points = {name: estimate.interval().clipped() for name, estimate in estimates.items()}
+    fit = [
+        finding.technique
+        for finding in answer.findings
+        if finding.finding != "unfit" and finding.technique in estimates
+    ]
+    chosen = strongest({name: [run.validation_auc(name) for run in runs] for name in fit})
     if chosen is not None:
         points[STRONGEST] = points[chosen[0]]
     distances = [run.quality.kernel_distance for run in runs]
@@ -76,119 +90,116 @@ def ladder_entry(condition: Condition) -> LadderEntry:
     error = 2 * runs[0].quality.kernel_distance_error
     if len(runs) > 1:
         error = float(t.isf(0.025, len(runs) - 1) * np.std(distances, ddof=1) / math.sqrt(len(runs)))
-    name, year = generator_of(condition)
+    name, year = generator_of(answer.condition)
     reals = float(np.mean([run.quality.real_kernel_distance for run in runs]))
     return LadderEntry(
-        name, year, chosen[0] if chosen else "", points, PlotPoint(mean, mean - error, mean + error), reals
+        name, year, chosen[0] if chosen else "", points, Interval(mean, mean - error, mean + error), reals
     )
 
 
 def generator_of(condition: Condition) -> tuple[str, int | None]:
-    """Name and year of its generator; one that ``YEARS`` does not know is called by its last name and by its path.
+    """Return the generator's name and year; one that ``YEARS`` does not list is named by its class and its path.
 
     Raises:
         ArenaError: if the config names no generator.
     """
     generator = section(condition.runs[0].config, "generator")
-    *_, module, last = ("", *str(generator.get("_target_")).split("."))
-    if (year := YEARS.get(str(generator.get("_target_")))) is not None:
+    target = str(generator.get("_target_"))
+    *_, module, last = ("", *target.split("."))
+    if (year := YEARS.get(target)) is not None:
         return module, year
     path = generator.get("path")
     return (f"{last.lower()} {Path(path).name}" if isinstance(path, str) else last.lower()), None
 
 
-def ladder(rungs: Sequence[LadderEntry], margin: float) -> Figure:
-    """Left AUC of fresh judges, right kernel distance, both over the year of the generator, with 95% intervals.
+def ladder(entries: Sequence[LadderEntry], margin: float) -> Figure:
+    """Draw AUC of fresh judges (left) and kernel distance (right) over the year of the generator, 95% intervals.
 
-    A ring is around the strongest technique of a rung. Generators without a year stand on their own at the right. The
+    A ring surrounds the strongest technique of a generator. Generators without a year stand apart at the right. The
     AUC is on an axis of equal separations, the distance on a logarithmic one.
 
     Args:
-        rungs: at least one, of generators trained and judged alike.
+        entries: at least one, of generators trained and judged alike.
         margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
     """
-    rungs = sorted(rungs, key=lambda its: (its.year is None, its.year or 0))
-    x, names = _places(rungs), _drawn(rungs)
+    entries = sorted(entries, key=lambda entry: (entry.year is None, entry.year or 0))
+    x, names = _places(entries), _drawn(entries)
     with look():
         rows = math.ceil((len(names) + 3) / 3)
         figure = Figure(figsize=(3 * COLUMN, 2.4 + 0.17 * rows), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
-        handles: list[Artist] = []
+        keys: list[Artist] = []
         for number, name in enumerate(names):
             beside = [place + 0.2 * (number - (len(names) - 1) / 2) for place in x]
-            points = [its.points.get(name, MISSING) for its in rungs]
-            points = [PlotPoint(pinned(its.auc), pinned(its.low), pinned(its.high)) for its in points]
-            handles.append(_line(left, rungs, beside, points, number, name))
-            ringed = [k for k, its in enumerate(rungs) if its.technique == name]
-            left.plot([beside[k] for k in ringed], [points[k].auc for k in ringed], "o", **_RING)
-        left.axhspan(0.5 - margin, 0.5 + margin, color=BAND, linewidth=0, zorder=0)
-        left.axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
-        separation_axis(left, min((its.points[name].low for its in rungs for name in its.points), default=0.4))
+            points = [entry.points.get(name, MISSING) for entry in entries]
+            points = [Interval(pinned(auc), pinned(low), pinned(high)) for auc, low, high in points]
+            keys.append(_curve(left, entries, beside, points, number, name))
+            ringed = [k for k, entry in enumerate(entries) if entry.technique == name]
+            left.plot([beside[k] for k in ringed], [points[k].value for k in ringed], **_RING)
+        chance_band(left, margin)
+        separation_axis(left, min((point.low for entry in entries for point in entry.points.values()), default=0.4))
         left.set_title("AUC of fresh judges", color=INK)
-        reals = _distances(right, rungs, x)
+        _distances(right, entries, x)
         for axes in (left, right):
-            _generators(axes, rungs, x)
-        ring = Line2D([], [], linestyle="none", marker="o", label="strongest by validation", **_RING)
-        chance = Patch(color=BAND, label=f"chance, 1/2 ± {margin:g}")
-        figure.legend(handles=[*handles, ring, chance, reals], loc="outside upper left", ncols=3, handlelength=3.0)
+            _label_generators(axes, entries, x)
+        keys += [key("strongest by validation", **_RING), chance_key(margin)]
+        keys.append(key("kernel distance of reals (foot: 0 or less)", **_REALS))
+        legend(figure, keys, 3, 3.0)
     return figure
 
 
-_RING = {"markersize": 9.0, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 0.9, "zorder": 5}
-
-
-def _drawn(rungs: Sequence[LadderEntry]) -> list[str]:
-    """Techniques, or of more than ``FEW`` the strongest; the stack over them, and a bag over the stack, last."""
-    names = list(dict.fromkeys(name for its in rungs for name in its.points if name != STRONGEST))
+def _drawn(entries: Sequence[LadderEntry]) -> list[str]:
+    """Return the techniques drawn, or with more than ``FEW`` the strongest; stack and bag over the stack come last."""
+    names = list(dict.fromkeys(name for entry in entries for name in entry.points if name != STRONGEST))
     over = [name for name in (STACK, BAG) if name in names]
     under = [name for name in names if name not in over]
     return [*(under if len(names) <= FEW else [STRONGEST]), *over]
 
 
-def _places(rungs: Sequence[LadderEntry]) -> list[float]:
-    """Their years, several rungs of one year side by side; then, apart, those without one."""
-    years = [its.year for its in rungs if its.year is not None]
+def _places(entries: Sequence[LadderEntry]) -> list[float]:
+    """Return the abscissas: years, with generators of one year side by side, then those without a year."""
+    years = [entry.year for entry in entries if entry.year is not None]
     places = [year + _APART * (years[:k].count(year) - (years.count(year) - 1) / 2) for k, year in enumerate(years)]
-    return places + [max(places, default=0.0) + _APART * (k + 1.5) for k in range(len(rungs) - len(years))]
+    return places + [max(places, default=0.0) + _APART * (k + 1.5) for k in range(len(entries) - len(years))]
 
 
-def _line(
-    axes: Axes, rungs: Sequence[LadderEntry], x: Sequence[float], points: Sequence[PlotPoint], number: int, label: str
+def _curve(
+    axes: Axes,
+    entries: Sequence[LadderEntry],
+    x: Sequence[float],
+    points: Sequence[Interval],
+    number: int,
+    label: str,
 ) -> Line2D:
-    """Marks with their intervals, joined where the generators have years."""
-    colour, marker, dashes = line(number)
-    known = sum(its.year is not None for its in rungs)
-    y = [point.auc for point in points]
-    axes.vlines(x, [point.low for point in points], [point.high for point in points], color=colour, linewidth=0.9)
-    axes.plot(x[:known], y[:known], color=colour, linestyle=dashes, linewidth=1.1, zorder=2)
-    (marks,) = axes.plot(x, y, marker, color=colour, markersize=4, zorder=3)
-    marks.set_gid(label)
-    return Line2D([], [], color=colour, marker=marker, linestyle=dashes, label=label)
+    """Draw marks with their intervals, joined where the generators have years, and return their key."""
+    mark = mark_of(number)
+    known = sum(entry.year is not None for entry in entries)
+    y = [point.value for point in points]
+    axes.vlines(x, [point.low for point in points], [point.high for point in points], color=mark.colour, linewidth=0.9)
+    axes.plot(x[:known], y[:known], color=mark.colour, linestyle=mark.dashes, linewidth=1.1, zorder=2)
+    axes.plot(x, y, mark.marker, color=mark.colour, markersize=4, zorder=3, gid=label)
+    return mark.line(label=label)
 
 
-def _distances(axes: Axes, rungs: Sequence[LadderEntry], x: Sequence[float]) -> Line2D:
-    """An unbiased distance of good fakes may be 0 or less, where a logarithmic axis has no place: that is its foot."""
-    ends = [value for its in rungs for value in (its.distance.auc, its.distance.low, its.reals) if value > 0]
+def _distances(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -> None:
+    """Draw the distances; one of 0 or less, which an unbiased estimate may be, stands at the foot of the log axis."""
+    ends = [
+        value for entry in entries for value in (entry.distance.value, entry.distance.low, entry.reals) if value > 0
+    ]
     foot = min(ends, default=1.0) / 1.5
-    found = [(its.distance.auc, its.distance.low, its.distance.high) for its in rungs]
-    raised = [PlotPoint(max(value, foot), max(low, foot), max(high, foot)) for value, low, high in found]
+    raised = [Interval(*(max(value, foot) for value in entry.distance)) for entry in entries]
     axes.set_yscale("log")
-    _line(axes, rungs, x, raised, 0, "kernel distance")
-    axes.plot(x, [max(its.reals, foot) for its in rungs], **_REALS)
+    _curve(axes, entries, x, raised, 0, "kernel distance")
+    axes.plot(x, [max(entry.reals, foot) for entry in entries], **_REALS)
     axes.set_ylim(foot / 1.2, None)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{distance:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("kernel distance", color=INK)
-    return Line2D([], [], label="kernel distance of reals (foot: 0 or less)", **_REALS)
 
 
-_REALS = {"color": FAINT, "linestyle": "none", "marker": "_", "markersize": 13, "markeredgewidth": 1.6, "zorder": 2}
-
-
-def _generators(axes: Axes, rungs: Sequence[LadderEntry], x: Sequence[float]) -> None:
-    words = [its.name if its.year is None else f"{its.name}\n{its.year}" for its in rungs]
-    axes.set_xticks(x, words)
+def _label_generators(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -> None:
+    axes.set_xticks(x, [entry.name if entry.year is None else f"{entry.name}\n{entry.year}" for entry in entries])
     axes.set_xlim(min(x) - _APART / 2, max(x) + _APART / 2)
-    known = [place for place, its in zip(x, rungs, strict=True) if its.year is not None]
+    known = [place for place, entry in zip(x, entries, strict=True) if entry.year is not None]
     if known and len(known) < len(x):
-        axes.axvline(max(known) + 0.75 * _APART, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
+        axes.axvline(max(known) + 0.75 * _APART, color=FAINT, linewidth=0.8, linestyle=":", zorder=0.5)

@@ -1,239 +1,209 @@
-"""Where detectability levels off: the curve with the laws that fit it, beside its controls and the oracle's floor."""
+"""Where detectability levels off: the curve with the laws fitted to it, beside its controls and the oracle's floor."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 
 from arena.answer.limit.axes import Axis
 from arena.answer.limit.curve import Curve
 from arena.answer.limit.laws import Family, Saturation
-from arena.answer.limit.limit import CurveLimit, Floor, TechniqueLimit
-from arena.figures.axes import BAND, COLUMN, FAINT, INK, look
+from arena.answer.limit.limit import FittedCurve, TechniqueLimit
+from arena.figures.axes import COLUMN, FAINT, INK, chance_band, look
+from arena.figures.marks import HIGHLIGHTS, Mark, chance_key, key, legend, mark_of
 
 WIDTH = 1.4 * COLUMN
-"""Inches a panel is wide."""
-_PANEL, _LINE, _LETTERS = 1.95, 0.135, 62  # inches of a panel and of a line of words below it; letters a line
+"""Width of a panel in inches."""
+_PANEL, _LINE, _LETTERS = 1.95, 0.135, 62
+"""Height of a panel and of a line of text below it in inches, and letters a line."""
 
-
-class CurveMark(NamedTuple):
-    """How a curve is drawn, apart from its neighbours in colour, in grey and in shape."""
-
-    label: str
-    colour: str
-    marker: str
-    filled: bool
-    shift: float
-
-
-# Okabe & Ito (2008).
-OWN = CurveMark("fresh judges", "#00324e", "o", True, 0.0)
-CONTROLS = {
-    "none": CurveMark("control: none", "#d55e00", "s", False, 0.13),
-    "placebo": CurveMark("control: placebo", "#56b4e9", "^", False, -0.13),
-}
 _LAWS: dict[Family, Literal["-", "--"]] = {"exponential": "-", "power law": "--"}
+_FLOOR = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
 
 
-def limit_by_round(found: Mapping[str, TechniqueLimit], margin: float) -> Figure:
-    """AUC by round, one column for the stack and one for the strongest; below, what differs from each control.
+# Mark and shift of the controls that are part of the package.
+CONTROLS = {"none": (HIGHLIGHTS[1], 0.13), "placebo": (HIGHLIGHTS[2]._replace(filled=False), -0.13)}
+
+
+class Drawn(NamedTuple):
+    """A curve of a panel with its name and mark, shifted sideways by some rounds to stand beside the others."""
+
+    name: str
+    mark: Mark
+    shift: float
+    fitted: FittedCurve
+
+
+def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figure:
+    """Draw AUC by round, one column for the stack and one for the strongest; below, differences from each control.
 
     Args:
-        found: the limits of one condition, by kind.
+        limits: of one condition, by kind.
         margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
     """
-    # Where the stack is the strongest in every round, one column says both.
-    columns = list({its.its.curve.techniques: its for its in found.values()}.values())
-    controls = [name for name in CONTROLS if any(name in its.controls for its in columns)]
-    above = [[(OWN, its.its), *((CONTROLS[name], its.controls[name].its) for name in its.controls)] for its in columns]
-    below = [
-        [(CONTROLS[name], each.difference) for name, each in its.controls.items() if each.difference is not None]
-        for its in columns
-    ]
-    rows = [(above, "limit"), (below, "difference")][: 2 if any(below) else 1]
-    words = [[_words(shown, what) for shown in row] for row, what in rows]
-    heights = [height for lines in words for height in (_PANEL, _LINE * (1 + max(map(len, lines))))]
+    # Where the stack is the strongest in every round, one column shows both.
+    columns = list({limit.fitted.curve.techniques: limit for limit in limits.values()}.values())
+    names = dict.fromkeys(name for limit in columns for name in limit.controls if name not in CONTROLS)
+    marks = CONTROLS | {name: (mark_of(number), 0.26) for number, name in enumerate(names, 2)}
+    curves, differences = [], []
+    for limit in columns:
+        control = {name: Drawn(f"control: {name}", *marks[name], each.fitted) for name, each in limit.controls.items()}
+        curves.append([_own(limit.fitted), *control.values()])
+        paired = {name: each.difference for name, each in limit.controls.items() if each.difference is not None}
+        differences.append([control[name]._replace(fitted=difference) for name, difference in paired.items()])
+    rows = {"limit": curves} | ({"difference": differences} if any(differences) else {})
+    texts = {title: [_in_words(shown, title) for shown in row] for title, row in rows.items()}
+    heights = [height for row in texts.values() for height in (_PANEL, _LINE * (1 + max(map(len, row))))]
     with look():
         figure = Figure(figsize=(WIDTH * len(columns), sum(heights) + 0.6), layout="constrained")
         panels = figure.subplots(len(heights), len(columns), squeeze=False, height_ratios=heights)
-        for row, (shown, what) in enumerate(rows):
+        for row, (title, shown) in enumerate(rows.items()):
             for column in range(len(columns)):
-                _panel(panels[2 * row, column], shown[column], what)
-                _say(panels[2 * row + 1, column], words[row][column])
-        for axes, its in zip(panels[0], columns, strict=True):
-            _chance(axes, its, margin)
-            axes.set_title(_title(its))
-        for axes in panels[2] if any(below) else ():
-            axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=1)
+                _panel(panels[2 * row, column], shown[column], title)
+                _write(panels[2 * row + 1, column], texts[title][column])
+        for axes, limit in zip(panels[0], columns, strict=True):
+            chance_band(axes, margin)
+            if limit.floor is not None:
+                # The interval stands at the left edge, where it covers nothing.
+                axes.axhline(limit.floor.value, **_FLOOR, zorder=1)
+                axes.vlines(
+                    axes.get_xlim()[0] + 0.12, limit.floor.low, limit.floor.high, color=INK, linewidth=1.6, zorder=3
+                )
+            axes.set_title(_title(limit))
         panels[0, 0].set_ylabel("AUC")
-        if any(below):
+        if any(differences):
+            for axes in panels[2]:
+                axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=1)
             panels[2, 0].set_ylabel("AUC less the control's")
-        _alike(panels[0])
-        legend = _legend(margin, controls, any(its.floor for its in columns))
-        figure.legend(handles=legend, loc="outside upper left", ncols=1 + len(columns), handlelength=2.6)
+        _share_scale(panels[0])
+        keys = _keys(curves, margin, any(limit.floor for limit in columns))
+        legend(figure, keys, 1 + len(columns), 2.6)
     return figure
 
 
-def limit_by_resource(found: Sequence[Axis], margin: float) -> Figure:
-    """AUC at the last round by resource, one panel an axis; the resource doubles from tick to tick.
+def limit_by_resource(resources: Sequence[Axis], margin: float) -> Figure:
+    """Draw AUC at the last round by resource, one panel an axis; the resource doubles from tick to tick.
 
     Args:
-        found: the axes of a sweep, one or more.
+        resources: the axes of a sweep, one or more.
         margin: the verdict's e.
     """
-    words = [_words([(OWN, its.its)], "limit") for its in found]
-    heights = [_PANEL, _LINE * (1 + max(map(len, words)))]
+    curves = [[_own(axis.fitted)] for axis in resources]
+    texts = [_in_words(shown, "limit") for shown in curves]
+    heights = [_PANEL, _LINE * (1 + max(map(len, texts)))]
     with look():
-        figure = Figure(figsize=(WIDTH * len(found), sum(heights) + 0.6), layout="constrained")
-        panels = figure.subplots(2, len(found), squeeze=False, height_ratios=heights)
-        for column, its in enumerate(found):
+        figure = Figure(figsize=(WIDTH * len(resources), sum(heights) + 0.6), layout="constrained")
+        panels = figure.subplots(2, len(resources), squeeze=False, height_ratios=heights)
+        for column, axis in enumerate(resources):
             axes = panels[0, column]
-            _panel(axes, [(OWN, its.its)], "limit")
-            _band(axes, margin)
-            axes.xaxis.set_major_locator(FixedLocator([*its.its.curve.x, _beyond(its.its)]))
-            axes.set_xticklabels([*map(_amount, its.resource), "∞"])
-            axes.set_xlabel(f"{its.key} ({'the judges’' if its.whose == 'judge' else 'the generator’s'})")
-            axes.set_title(its.kind)
-            _say(panels[1, column], words[column])
+            _panel(axes, curves[column], "limit")
+            chance_band(axes, margin)
+            axes.xaxis.set_major_locator(FixedLocator([*axis.fitted.curve.x, _infinity(axis.fitted.curve)]))
+            amounts = (f"{value / 1000:g}k" if value >= 1000 else f"{value:g}" for value in axis.resource)
+            axes.set_xticklabels([*amounts, "∞"])
+            axes.set_xlabel(f"{axis.key} ({'the judges’' if axis.owner == 'judge' else 'the generator’s'})")
+            axes.set_title(axis.kind)
+            _write(panels[1, column], texts[column])
         panels[0, 0].set_ylabel("AUC at the last round")
-        _alike(panels[0])
-        legend = _legend(margin, [], False)
-        figure.legend(handles=legend, loc="outside upper left", ncols=min(3, 1 + len(found)), handlelength=2.6)
+        _share_scale(panels[0])
+        legend(figure, _keys(curves, margin, floor=False), min(3, 1 + len(resources)), 2.6)
     return figure
 
 
-def _panel(axes: Axes, shown: Sequence[tuple[CurveMark, CurveLimit]], what: str) -> None:
-    """Points with 95% intervals; the laws with their band, and at the right margin the limit, where there is one."""
-    for mark, its in shown:
-        curve, face = its.curve, mark.colour if mark.filled else "white"
-        x = curve.x + mark.shift
+def _own(fitted: FittedCurve) -> Drawn:
+    return Drawn("fresh judges", HIGHLIGHTS[0], 0.0, fitted)
+
+
+def _panel(axes: Axes, curves: Sequence[Drawn], title: str) -> None:
+    """Draw points with 95% intervals, the laws with their band, and at the right margin the limit, where known."""
+    for name, mark, shift, fitted in curves:
+        curve, x = fitted.curve, fitted.curve.x + shift
         half = 1.96 * curve.errors
         axes.vlines(x, curve.values - half, curve.values + half, color=mark.colour, linewidth=1.0, zorder=3)
-        (line,) = axes.plot(x, curve.values, mark.marker, color=mark.colour, markerfacecolor=face, zorder=4)
-        line.set_gid(f"{what}/{mark.label}")
-        if its.limit is None:
-            axes.plot(x, curve.values, color=mark.colour, linewidth=0.6, linestyle=":", zorder=2)
-            continue
-        if its.fit is None:
+        points = {"color": mark.colour, "markerfacecolor": mark.face, "zorder": 4}
+        axes.plot(x, curve.values, mark.marker, gid=f"{title}/{name}", **points)
+        if fitted.limit is None or fitted.saturation is None:
             axes.plot(x, curve.values, color=mark.colour, linewidth=0.6, linestyle=":", zorder=2)
         else:
-            _laws(axes, its.curve, its.fit, mark.colour)
-        end, limit = _beyond(its) + 2 * mark.shift, its.limit
-        axes.vlines(end, limit.low, limit.high, color=mark.colour, linewidth=1.6, zorder=3)
-        axes.plot([end, end], [limit.low, limit.high], "_", color=mark.colour, markersize=5.0, zorder=3)
-        (dot,) = axes.plot(end, limit.asymptote, mark.marker, color=mark.colour, markerfacecolor=face, zorder=4)
-        dot.set_markersize(3.0)
-        dot.set_gid(f"{what}/{mark.label}/limit")
-    if shown:
-        _rounds(axes, shown[0][1])
+            _laws(axes, curve, fitted.saturation, mark.colour)
+        if fitted.limit is not None:
+            end, (asymptote, low, high) = _infinity(curve) + 2 * shift, fitted.limit
+            axes.vlines(end, low, high, color=mark.colour, linewidth=1.6, zorder=3)
+            axes.plot([end, end], [low, high], "_", color=mark.colour, markersize=5.0, zorder=3)
+            axes.plot(end, asymptote, mark.marker, markersize=3.0, gid=f"{title}/{name}/limit", **points)
+    if curves:
+        _rounds(axes, curves[0].fitted.curve)
 
 
-def _laws(axes: Axes, curve: Curve, fit: Saturation, colour: str) -> None:
+def _laws(axes: Axes, curve: Curve, saturation: Saturation, colour: str) -> None:
     fine = np.linspace(0.0, curve.x[-1] - curve.x[0] + 0.7, 120)
-    low, high = fit.band(fine)
+    low, high = saturation.band(fine)
     axes.fill_between(fine + curve.x[0], low, high, color=colour, alpha=0.16, linewidth=0, zorder=1.5)
-    for law in fit.laws:
+    for law in saturation.laws:
         if not law.drops_out:
             style = _LAWS[law.family]
             axes.plot(fine + curve.x[0], law.at(fine), linestyle=style, color=colour, linewidth=0.9, zorder=2)
 
 
-def _rounds(axes: Axes, its: CurveLimit) -> None:
-    """Every round, and infinity at the right, set apart."""
-    x, beyond = its.curve.x, _beyond(its)
-    axes.axvspan(x[-1] + 0.7, beyond + 0.6, color="#f3f3f3", linewidth=0, zorder=0)
-    axes.set_xlim(x[0] - 0.5, beyond + 0.6)
+def _rounds(axes: Axes, curve: Curve) -> None:
+    """Label every round, and infinity at the right on a ground of its own."""
+    x, infinity = curve.x, _infinity(curve)
+    axes.axvspan(x[-1] + 0.7, infinity + 0.6, color="#f3f3f3", linewidth=0, zorder=0)
+    axes.set_xlim(x[0] - 0.5, infinity + 0.6)
     step = max(1, round(len(x) / 10))
-    axes.xaxis.set_major_locator(FixedLocator([*x[::step], beyond]))
+    axes.xaxis.set_major_locator(FixedLocator([*x[::step], infinity]))
     axes.set_xticklabels([*(f"{round_index:g}" for round_index in x[::step]), "∞"])
     axes.set_xlabel("round of the generator")
 
 
-def _beyond(its: CurveLimit) -> float:
-    """Where infinity is drawn."""
-    return float(its.curve.x[-1]) + 1.3
+def _infinity(curve: Curve) -> float:
+    """Return the abscissa at which infinity is drawn."""
+    return float(curve.x[-1]) + 1.3
 
 
-def _chance(axes: Axes, its: TechniqueLimit, margin: float) -> None:
-    _band(axes, margin)
-    if its.floor is not None:
-        _floor(axes, its.floor)
-
-
-def _band(axes: Axes, margin: float) -> None:
-    axes.axhspan(0.5 - margin, 0.5 + margin, color=BAND, linewidth=0, zorder=0.5)
-    axes.axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
-
-
-def _floor(axes: Axes, floor: Floor) -> None:
-    """A bracket at the left edge, where it hides nothing, and a fine line through the panel."""
-    left = axes.get_xlim()[0]
-    axes.axhline(floor.auc, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-    axes.vlines(left + 0.12, floor.low, floor.high, color=INK, linewidth=1.6, zorder=3)
-
-
-def _words(shown: Sequence[tuple[CurveMark, CurveLimit]], what: str) -> list[str]:
-    """The limits in words, or why there is none, line by line."""
+def _in_words(curves: Sequence[Drawn], title: str) -> list[str]:
+    """Return the lines of text that state each limit, or why there is none."""
     lines = []
-    for mark, its in shown:
-        name = what if mark is OWN else f"{what}, {mark.label.removeprefix('control: ')}"
-        if its.limit is None:
-            lines += textwrap.wrap(f"{name}: not identifiable: {its.reason}", _LETTERS, subsequent_indent="    ")
+    sign = "+" if title == "difference" else ""
+    for name, _, _, fitted in curves:
+        control = name.partition("control: ")[2]
+        what = f"{title}, {control}" if control else title
+        if fitted.limit is None:
+            lines += textwrap.wrap(f"{what}: not identifiable: {fitted.reason}", _LETTERS, subsequent_indent="    ")
         else:
-            sign = "+" if what == "difference" else ""
-            ends = f"{its.limit.low:{sign}.3f} to {its.limit.high:{sign}.3f}"
-            lines.append(f"{name}: {its.limit.asymptote:{sign}.3f} (95% CI {ends})")
+            asymptote, low, high = fitted.limit
+            lines.append(f"{what}: {asymptote:{sign}.3f} (95% CI {low:{sign}.3f} to {high:{sign}.3f})")
     return lines
 
 
-def _say(axes: Axes, lines: Sequence[str]) -> None:
+def _write(axes: Axes, lines: Sequence[str]) -> None:
     axes.set_axis_off()
     axes.text(0.0, 1.0, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=7.0, color=INK)
 
 
-def _amount(resource: float) -> str:
-    return f"{resource / 1000:g}k" if resource >= 1000 else f"{resource:g}"
+def _title(limit: TechniqueLimit) -> str:
+    if limit.kind in limit.fitted.curve.techniques:
+        return limit.kind
+    names = sorted(set(limit.fitted.curve.techniques))
+    return f"{limit.kind} on validation: {', '.join(names)}" if len(names) <= 3 else f"{limit.kind} on validation"
 
 
-def _title(its: TechniqueLimit) -> str:
-    if its.kind in its.its.curve.techniques:
-        return its.kind
-    names = sorted(set(its.its.curve.techniques))
-    return f"{its.kind} on validation: {', '.join(names)}" if len(names) <= 3 else f"{its.kind} on validation"
-
-
-def _alike(panels: Sequence[Axes]) -> None:
-    """One scale for panels side by side: down to 0.4 at least, up to 1."""
+def _share_scale(panels: Sequence[Axes]) -> None:
+    """Give panels side by side one scale, from 0.4 or lower up to 1."""
     low = min(axes.get_ylim()[0] for axes in panels)
     for axes in panels:
         axes.set_ylim(max(0.0, min(0.4, low)), 1.02)
 
 
-def _legend(margin: float, controls: Sequence[str], floor: bool) -> list[Line2D | Patch]:
-    marks = [OWN, *(CONTROLS[name] for name in controls)]
-    handles: list[Line2D | Patch] = [
-        Line2D(
-            [],
-            [],
-            color=mark.colour,
-            marker=mark.marker,
-            linestyle="none",
-            markerfacecolor=mark.colour if mark.filled else "white",
-            label=mark.label,
-        )
-        for mark in marks
-    ]
-    handles += [
-        Line2D([], [], color=INK, linewidth=0.9, linestyle=style, label=family) for family, style in _LAWS.items()
-    ]
-    handles.append(Patch(color=INK, alpha=0.16, linewidth=0, label="what they allow (95%)"))
-    handles.append(Patch(color=BAND, label=f"chance, 1/2 ± {margin:g}"))
-    if floor:
-        handles.append(Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (1, 2)), label="oracle’s floor"))
-    return handles
+def _keys(curves: Sequence[Sequence[Drawn]], margin: float, floor: bool) -> list[Artist]:
+    marks = {name: mark for panel in curves for name, mark, _, _ in panel}
+    keys: list[Artist] = [mark.line(label=name, linestyle="none") for name, mark in marks.items()]
+    keys += [key(family, color=INK, linewidth=0.9, linestyle=style) for family, style in _LAWS.items()]
+    keys += [Patch(color=INK, alpha=0.16, linewidth=0, label="what they allow (95%)"), chance_key(margin)]
+    return [*keys, key("oracle’s floor", **_FLOOR)] if floor else keys

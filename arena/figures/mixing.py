@@ -1,4 +1,4 @@
-"""Style mixing in pictures: the grid of a round, and two photographs mixed (StyleGAN, Karras et al. 2019, figure 3)."""
+"""Style mixing in pictures: the grid of a round, and photographs mixed (StyleGAN, Karras et al. 2019, figure 3)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,28 +8,27 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from arena.core.errors import ArenaError
-from arena.figures.axes import Canvas
-from arena.figures.images import CELL, GAP, Images
+from arena.figures.images import GAP, Canvas, Images, enlargement
 
 RIM = 5 * GAP
 """Pixels between sources or destinations and their mixtures."""
 BETWEEN, TITLE, MARGIN, FOOT = 40, 88, 30, 36
-"""Pixels between blocks, above each for its titles, left of each for the word of its sources, and below all."""
+"""Pixels between blocks, above each block for its titles, left of it for the label of its sources, and below all."""
 PHOTOGRAPH = 168
-"""Side in pixels a photograph is enlarged to, or the next whole multiple of its own."""
+"""Side in pixels to which a photograph is enlarged, or the nearest whole multiple of its own."""
 COLUMNS = ("photograph", "in W", "in W+", "coarse styles", "middle styles", "fine styles")
 
 
 class MixingImages(NamedTuple):
-    """A round's grid as ``forge`` wrote it.
+    """Grid of mixed styles of a round, as ``forge`` wrote it.
 
     Args:
-        round: whose generator forged it.
+        round: of the generator.
         sources: uint8 (S, C, H, W).
         destinations: uint8 (D, C, H, W).
-        levels: name of the level -> uint8 (S, D, C, H, W), at (i, j) destination j with that level of source i.
+        levels: name of the level -> uint8 (S, D, C, H, W); at (i, j) destination j with that level of source i.
         sides: name of the level -> smallest and largest side in pixels of its layers.
-        psi: by which the codes were truncated; 1 for not at all.
+        psi: truncation of the codes; 1 for none.
     """
 
     round: int
@@ -41,7 +40,7 @@ class MixingImages(NamedTuple):
 
 
 def read_mixing(run: Path) -> MixingImages | None:
-    """The grid of the last round that has one; None where no round has.
+    """Read the grid of the last round that has one; None where no round has.
 
     Raises:
         ArenaError: if a file is no such grid.
@@ -70,14 +69,15 @@ def read_mixing(run: Path) -> MixingImages | None:
 
 
 def mixing(grid: MixingImages, across: int = 3) -> Figure:
-    """A block a level: sources on the left, destinations on top, between them what has that level of its source.
+    """Draw one block a level: sources left, destinations on top, and each mixture in the row of its source.
 
     Args:
         grid: of one round.
         across: blocks side by side.
     """
-    scale = max(1, round(CELL / grid.destinations.shape[-1]))
-    side = scale * grid.destinations.shape[-1]
+    side = grid.destinations.shape[-1]
+    scale = enlargement(side)
+    side *= scale
     step, first = side + GAP, side + RIM
     wide, high = first + len(grid.destinations) * step - GAP, first + len(grid.sources) * step - GAP
     rows = -(-len(grid.levels) // across)
@@ -87,9 +87,9 @@ def mixing(grid: MixingImages, across: int = 3) -> Figure:
         top = TITLE + (number // across) * (high + TITLE)
         low, most = grid.sides[level]
         sides = f"{low} px" if low == most else f"{low} to {most} px"
-        canvas.say(f"{level} styles ({sides}) of the source", left, top - 52, size=8.0, bold=True)
-        canvas.say("all others of the destination", left + first, top - 16)
-        canvas.say("source", left - 14, top + first + (high - first) / 2, align="center", upright=True)
+        canvas.write(f"{level} styles ({sides}) of the source", left, top - 52, size=8.0, bold=True)
+        canvas.write("all others of the destination", left + first, top - 16)
+        canvas.write("source", left - 14, top + first + (high - first) / 2, align="center", upright=True)
         for i, source in enumerate(grid.sources):
             canvas.put(source, left, top + first + i * step, scale)
             for j, image in enumerate(mixed[i]):
@@ -97,29 +97,29 @@ def mixing(grid: MixingImages, across: int = 3) -> Figure:
         for j, destination in enumerate(grid.destinations):
             canvas.put(destination, left + first + j * step, top, scale)
     truncated = "" if grid.psi == 1 else f", truncated by ψ = {grid.psi:g}"
-    canvas.say(f"round {grid.round}, noise frozen{truncated}", MARGIN, canvas.pixels.shape[0] - FOOT / 2 + 4)
+    canvas.write(f"round {grid.round}, noise frozen{truncated}", MARGIN, canvas.height - FOOT / 2 + 4)
     return canvas.figure()
 
 
 def mixed_photographs(rows: Sequence[tuple[str, Images]], space: str) -> Figure:
-    """A row a photograph: itself, its reconstructions in W and W+, and itself with each level of the other's styles.
+    """Draw a row a photograph: itself, its reconstructions in W and W+, and itself with each level of other styles.
 
     Args:
         rows: name and images, uint8 (6, C, H, W) in the order of ``COLUMNS``.
-        space: whose codes were mixed, such as ``W+``.
+        space: of the codes that were mixed, such as ``W+``.
     """
-    side = rows[0][1].shape[-1]
-    scale = max(1, round(PHOTOGRAPH / side))
-    step = scale * side + GAP
+    scale = enlargement(rows[0][1].shape[-1], PHOTOGRAPH)
+    side = scale * rows[0][1].shape[-1]
+    step = side + GAP
     starts = [MARGIN + k * step + (k > 0) * RIM + (k > 2) * RIM for k in range(len(COLUMNS))]
-    canvas = Canvas(starts[-1] + scale * side, TITLE + len(rows) * step - GAP)
-    canvas.say("reconstructed", starts[1], TITLE - 52, size=8.5, bold=True)
-    canvas.say(f"mixed in {space}, with the other's", starts[3], TITLE - 52, size=8.5, bold=True)
-    for left, words in zip(starts, COLUMNS, strict=True):
-        canvas.say(words, left, TITLE - 18)
+    canvas = Canvas(starts[-1] + side, TITLE + len(rows) * step - GAP)
+    canvas.write("reconstructed", starts[1], TITLE - 52, size=8.5, bold=True)
+    canvas.write(f"mixed in {space}, with the other's", starts[3], TITLE - 52, size=8.5, bold=True)
+    for left, heading in zip(starts, COLUMNS, strict=True):
+        canvas.write(heading, left, TITLE - 18)
     for row, (name, images) in enumerate(rows):
         top = TITLE + row * step
-        canvas.say(name, MARGIN - 14, top + scale * side / 2, align="center", upright=True)
+        canvas.write(name, MARGIN - 14, top + side / 2, align="center", upright=True)
         for left, image in zip(starts, images, strict=True):
             canvas.put(image, left, top, scale)
     return canvas.figure()

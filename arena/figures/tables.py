@@ -1,4 +1,4 @@
-"""Write tables as CSV and LaTeX."""
+"""Tables of a run and of conditions, written as CSV and LaTeX."""
 
 import csv
 import math
@@ -7,12 +7,10 @@ from io import StringIO
 from pathlib import Path
 
 from arena.answer.game.game import Game
-from arena.answer.game.payoff import MeasuredValue
-from arena.answer.game.structure import VarianceShare
+from arena.answer.series import MISSING, Series
 from arena.answer.trajectory import Trajectory
 from arena.answer.verdict import Verdict
 from arena.core.files import write_atomically
-from arena.figures.series import Series
 from arena.metrics.frechet import frechet_name
 from arena.records.schema import QualityRecord, Record
 
@@ -21,64 +19,96 @@ Table = list[list[str]]
 
 
 def scores_table(series: Sequence[Series]) -> Table:
-    """One row a round and technique: frozen, retrained, and the fresh judges together with their 95% interval."""
-    table = [["round", "technique", "told", "frozen", "retrained", "fresh", "fresh_low", "fresh_high"]]
+    """Return one row a round and technique: AUC frozen, retrained, and of fresh judges with its 95% interval."""
+    table = [["round", "technique", "access", "frozen", "retrained", "fresh", "fresh_low", "fresh_high"]]
     for round_index in series[0].rounds if series else ():
-        for its in series:
-            fresh = its.at("fresh", round_index)
-            aucs = (
-                its.at("frozen", round_index).auc,
-                its.at("retrained", round_index).auc,
-                fresh.auc,
-                fresh.low,
-                fresh.high,
-            )
-            table.append([str(round_index), its.technique, yes(its.told), *map(number, aucs)])
+        for one in series:
+            before = [one.at(regime, round_index).value for regime in ("frozen", "retrained")]
+            aucs = map(number, [*before, *one.at("fresh", round_index)])
+            table.append([str(round_index), one.technique, one.access, *aucs])
     return table
 
 
 def verdict_table(verdict: Verdict) -> Table:
-    """One row a technique: its AUC with the one-sided bounds at alpha that decide, and its finding."""
-    table = [["technique", "told", "auc", "low", "high", "finding"]]
-    for name, its in verdict.techniques.items():
-        table.append([name, yes(its.told), number(its.auc), number(its.low), number(its.high), its.finding])
+    """Return one row a technique: its AUC with the one-sided bounds at alpha that decide, and its finding."""
+    table = [["technique", "access", "auc", "low", "high", "finding"]]
+    for name, test in verdict.techniques.items():
+        table.append([name, test.access, *map(number, (test.auc, test.low, test.high)), test.finding])
     return table
 
 
 def quality_table(records: Sequence[Record]) -> Table:
-    """One row a round, and one for what held-out reals give at as many images (of memorisation chance, 1/2).
+    """Return one row a round, and a last one of held-out reals at as many images (memorisation: chance, 1/2).
 
     Standard errors stand beside the distances, the 95% interval beside memorisation. The Frechet distance is
-    extrapolated to endlessly many images, and called FID where the features are Inception's.
+    extrapolated to infinitely many images, and called FID where the features are Inception's.
     """
-    found = [record for record in records if isinstance(record, QualityRecord)]
-    if not found:
+    measured = [record for record in records if isinstance(record, QualityRecord)]
+    if not measured:
         return []
-    last = found[-1]
+    last = measured[-1]
     frechet = frechet_name(last.features).lower().replace(" ", "_")
     compared = ["kernel_distance", "kernel_distance_error", "frechet_distance", "frechet_distance_error"]
     compared += ["precision", "recall", "density", "coverage"]
-    copied = ["memorisation", "memorisation_low", "memorisation_high"]
+    memorised = ["memorisation", "memorisation_low", "memorisation_high"]
     headings = [name.replace("frechet_distance", frechet) for name in compared]
-    table = [["round", "features", "n", *headings, *copied]]
-    for its in found:
-        figures = [number(getattr(its, name)) for name in compared + copied]
-        table.append([str(its.round), its.features, str(its.n), *figures])
-    of_reals = [number(getattr(last, f"real_{name}")) for name in compared]
-    table.append(["reals", last.features, str(last.n), *of_reals, number(0.5), "", ""])
+    table = [["round", "features", "n", *headings, *memorised]]
+    for record in measured:
+        cells = [number(getattr(record, name)) for name in compared + memorised]
+        table.append([str(record.round), record.features, str(record.n), *cells])
+    reals = [number(getattr(last, f"real_{name}")) for name in compared]
+    table.append(["reals", last.features, str(last.n), *reals, number(0.5), "", ""])
     return table
 
 
-def ways_table(ways: Sequence[Trajectory]) -> Table:
-    """One row a condition and round: AUC of its strongest technique with the 95% interval, and what its guards read."""
-    guarded = ["quality", "variety", "memorisation_low"]
-    table = [["condition", "runs", "round", "strongest", "auc", "auc_low", "auc_high", *guarded]]
-    for its in ways:
-        for step in its.steps:
-            figures = (step.point.auc, step.point.low, step.point.high, *step.guarded.values())
-            words = [its.name, str(len(its.seeds) or 1), str(step.round), step.technique]
-            table.append([*words, *map(number, figures)])
+def trajectories_table(trajectories: Sequence[Trajectory]) -> Table:
+    """Return one row a condition and round: AUC of its strongest technique with 95% interval, figures of its guards."""
+    table = [["condition", "runs", "round", "strongest", "auc", "auc_low", "auc_high"]]
+    table[0] += ["quality", "variety", "memorisation_low"]
+    for trajectory in trajectories:
+        for step in trajectory.steps:
+            words = [trajectory.name, str(len(trajectory.seeds) or 1), str(step.round), step.technique]
+            table.append([*words, *map(number, (*step.auc, *step.guarded.values()))])
     return table
+
+
+def game_table(games: Mapping[str, Game]) -> Table:
+    """Return one row a technique, of the rounds with a full payoff matrix; cells that need more rounds are empty.
+
+    The value of the game is an AUC with its 95% interval. Exploitability is that of the last pair. ``bias`` is the most
+    by which noise raises it on average. Beside the shares of interaction and of rotation stands the floor that noise
+    alone gives. Reversals and circles are counted beyond error: "7/100" is 7 of 100. Forgetting and generator memory
+    are those of the last round.
+    """
+    table = [["technique", "rounds", "value", "value_low", "value_high"]]
+    table[0] += ["exploitability", "exploitability_low", "exploitability_high", "exploitability_bias"]
+    table[0] += ["transitive", "interaction", "interaction_floor", "cyclic", "cyclic_floor", "reversals", "circles"]
+    table[0] += ["forgetting", "forgetting_low", "forgetting_high"]
+    table[0] += ["generator_memory", "generator_memory_low", "generator_memory_high"]
+    for name, game in games.items():
+        interaction, cyclic = game.transitivity.interaction, game.transitivity.cyclic
+        figures = [*game.value, *game.last_pair.gap, game.last_pair.bias, 1.0 - interaction.value]
+        for share in (interaction, cyclic):
+            figures += [share.value, math.nan if math.isnan(share.value) else share.floor]
+        counts = [f"{count.found}/{count.tried}" if count.tried else "" for count in (game.reversals, game.circles)]
+        memory = (game.memory.forgetting, game.memory.generator_memory) if game.memory else (MISSING, MISSING)
+        ends = [number(value) for interval in memory for value in interval]
+        table.append([name, str(len(game.auc)), *map(number, figures), *counts, *ends])
+    return table
+
+
+def number(value: float | None) -> str:
+    """Return a number to four decimals, or nothing for None and NaN.
+
+    >>> number(0.5), number(None)
+    ('0.5000', '')
+    """
+    return "" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def yes(value: bool) -> str:
+    """Return ``yes`` or ``no``."""
+    return "yes" if value else "no"
 
 
 def write_table(table: Table, stem: Path) -> list[Path]:
@@ -89,28 +119,28 @@ def write_table(table: Table, stem: Path) -> list[Path]:
     return paths
 
 
-def number(value: float | None) -> str:
-    """A figure to four decimals, nothing where there is none."""
-    return "" if value is None or math.isnan(value) else f"{value:.4f}"
-
-
-def yes(value: bool) -> str:
-    """The word of a flag."""
-    return "yes" if value else "no"
-
-
 def to_csv(table: Table) -> str:
-    """Comma-separated, one line a row."""
+    """Return the table as comma-separated values, one line a row."""
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(table)
     return text.getvalue()
 
 
 def to_latex(table: Table) -> str:
-    """A ``tabular`` for the booktabs package: words left, numbers right."""
+    r"""Return the table as a ``tabular`` for the booktabs package: words left, numbers right.
+
+    >>> print(to_latex([["name", "auc"], ["a_b", "0.5"]]), end="")
+    \begin{tabular}{lr}
+    \toprule
+    name & auc \\
+    \midrule
+    a\_b & 0.5 \\
+    \bottomrule
+    \end{tabular}
+    """
     header, *rows = table
     columns = "".join("r" if _numeric([row[k] for row in rows]) else "l" for k in range(len(header)))
-    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in table]
+    lines = [" & ".join(cell.translate(_SPECIAL) for cell in row) + r" \\" for row in table]
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
     return "\n".join([*body, r"\end{tabular}"]) + "\n"
 
@@ -119,42 +149,7 @@ def _numeric(cells: Sequence[str]) -> bool:
     return all(cell.lstrip("≤> ").replace(".", "", 1).replace("-", "", 1).isdigit() for cell in cells if cell)
 
 
-_SPECIAL = {character: "\\" + character for character in "&%$#_{}"}
-_SPECIAL |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_SPECIAL |= {"≤": r"$\le$", ">": "$>$"}
-
-
-def _escaped(cell: str) -> str:
-    return cell.translate(str.maketrans(_SPECIAL))
-
-
-MISSING = MeasuredValue(float("nan"), float("nan"), float("nan"))
-
-
-def game_table(games: Mapping[str, Game]) -> Table:
-    """One row a technique, of the rounds everybody met everybody; nothing where one round alone says nothing.
-
-    The value of the game is an AUC with its 95% interval. Exploitability is that of the last live pair; ``bias`` is the
-    most by which noise makes it too large in mean. Beside the shares of interaction and of rotation stands the floor
-    that noise alone puts there. Reversals and circles are counted beyond error, "7/100" being 7 of 100. Forgetting and
-    generator memory are those of the last round.
-    """
-    table = [["technique", "rounds", "value", "value_low", "value_high"]]
-    table[0] += ["exploitability", "exploitability_low", "exploitability_high", "exploitability_bias"]
-    table[0] += ["transitive", "interaction", "interaction_floor", "cyclic", "cyclic_floor", "reversals", "circles"]
-    table[0] += ["forgetting", "forgetting_low", "forgetting_high"]
-    table[0] += ["generator_memory", "generator_memory_low", "generator_memory_high"]
-    for name, its in games.items():
-        last, kept = its.live[-1], its.memory[-1] if its.memory else None
-        interaction, cyclic = its.transitivity.interaction, its.transitivity.cyclic
-        figures = [*its.value, last.value, last.low, last.high, last.bias, 1.0 - interaction.value]
-        figures += [*_measured(interaction), *_measured(cyclic)]
-        counts = [f"{count.found}/{count.tried}" if count.tried else "" for count in (its.reversals, its.circles)]
-        ends = [*(kept.forgetting if kept else MISSING), *(kept.generator_memory if kept else MISSING)]
-        table.append([name, str(len(its.auc)), *map(number, figures), *counts, *map(number, ends)])
-    return table
-
-
-def _measured(share: VarianceShare) -> tuple[float, float]:
-    """The share and its floor; no floor where there is no share."""
-    return share.value, share.floor if share.value == share.value else share.value
+_SPECIAL = str.maketrans(
+    {character: "\\" + character for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≤": r"$\le$", ">": "$>$"}
+)

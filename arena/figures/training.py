@@ -1,4 +1,4 @@
-"""How the generator's training went: quality, memorisation and augmentation over the images shown."""
+"""Training of the generator: quality, memorisation and augmentation over the images shown."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,102 +7,97 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from arena.figures.axes import COLUMN, FAINT, INK, look
+from arena.figures.marks import key, legend
 from arena.records.schema import Record, TrainingRecord
 
 COLOUR, SHADE, FAULT = "#00324e", "#c9c9c9", "#a84600"
-
-
-def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
-    """Every look at a GAN in training, in order."""
-    return [record for record in records if isinstance(record, TrainingRecord)]
-
-
-def training_curves(curve: Sequence[TrainingRecord]) -> Figure:
-    """Panels side by side over the real images shown in the generator's life: distance, memorisation, augmentation.
-
-    Shaded are two standard errors of the distance and the 95% interval of memorisation; a cross marks what was rolled
-    back, a dotted line where the generator began to respond to the detectors of a round.
-
-    Args:
-        curve: of one run, at least one.
-    """
-    augmented = any(seen.augmentation for seen in curve)
-    with look():
-        figure = Figure(figsize=(COLUMN * (2 + augmented), 2.4), layout="constrained")
-        panels = figure.subplots(1, 2 + augmented, sharex=True)
-        _interval(panels[0], curve, "kernel_distance")
-        panels[0].set_title("kernel distance", color=INK)
-        panels[0].set_yscale("log")
-        panels[0].yaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{distance:g}"))
-        panels[0].yaxis.set_minor_formatter(FuncFormatter(_one_figure))
-        _interval(panels[1], curve, "memorisation")
-        panels[1].axhline(0.5, zorder=1, **_CHANCE)
-        panels[1].set_title("memorisation", color=INK)
-        panels[1].set_ylim(0, 1)
-        if augmented:
-            x, y = [seen.images_seen for seen in curve], [seen.augmentation for seen in curve]
-            panels[2].plot(x, y, color=COLOUR)
-            panels[2].set_title("augmentation", color=INK)
-            panels[2].set_ylim(0, max(0.05, *y) * 1.1)
-        for axes in panels:
-            _rounds(axes, curve)
-            axes.set_xlabel("real images shown")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x else "0"))
-        figure.legend(handles=_legend(curve), loc="outside upper left", ncols=4, handlelength=2.0)
-    return figure
-
-
-def _legend(curve: Sequence[TrainingRecord]) -> list[Artist]:
-    """Of what there is to be seen."""
-    handles: list[Artist] = [Patch(color=SHADE, label="± 2 s.e., or 95%"), Line2D([], [], label="chance", **_CHANCE)]
-    if any(_begins(*pair) for pair in pairwise(curve)):
-        handles.append(Line2D([], [], label="a response begins", **_BEGINS))
-    if any(seen.fault for seen in curve):
-        handles.append(Line2D([], [], color=FAULT, marker="x", linewidth=0.8, label="rolled back"))
-    return handles
-
-
 _CHANCE = {"color": FAINT, "linewidth": 0.8}
 _BEGINS = {"color": FAINT, "linewidth": 0.9, "linestyle": ":"}
 
 
-def _one_figure(distance: float, _: int | None) -> str:
-    """A label between two powers of ten, at 2 and at 5."""
-    leading = f"{distance:e}"[0]
-    return f"{distance:g}" if leading in "25" else ""
+def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
+    """Return the measurements of a GAN in training, in order."""
+    return [record for record in records if isinstance(record, TrainingRecord)]
 
 
-def _interval(axes: Axes, curve: Sequence[TrainingRecord], figure: str) -> None:
-    """A figure with its interval, where there is one, and crosses where training was rolled back."""
-    sound = [seen for seen in curve if seen.kernel_distance is not None]
-    x = np.array([seen.images_seen for seen in sound])
-    y = np.array([getattr(seen, figure) for seen in sound], dtype=float)
-    if figure == "kernel_distance":
-        error = np.array([seen.kernel_distance_error for seen in sound], dtype=float)
-        low, high = y - 2 * error, y + 2 * error
-        floor = y[y > 0].min(initial=1.0) / 10  # on a logarithmic axis nothing lies at 0 or below
-        y, low, high = (np.maximum(values, floor) for values in (y, low, high))
-    else:
-        low, high = (np.array([getattr(seen, f"{figure}_{end}") for seen in sound], float) for end in ("low", "high"))
-    axes.fill_between(x, low, high, color=SHADE, linewidth=0)
-    axes.plot(x, y, color=COLOUR, marker="o", markersize=2.5)
-    for seen in curve:
-        if seen.fault:
-            axes.axvline(seen.images_seen, color=FAULT, linewidth=0.8)
-            axes.plot([seen.images_seen], [0.97], "x", color=FAULT, transform=axes.get_xaxis_transform())
+def training_curves(records: Sequence[TrainingRecord]) -> Figure:
+    """Draw distance, memorisation and augmentation over the real images shown in the generator's life.
 
+    Shaded are two standard errors of the distance and the 95% interval of memorisation. A cross marks training that was
+    rolled back, a dotted line the start of a response to the detectors of a round.
 
-def _rounds(axes: Axes, curve: Sequence[TrainingRecord]) -> None:
-    """A dotted line where a round's response began."""
-    for before, after in pairwise(curve):
-        if _begins(before, after):
-            axes.axvline(before.images_seen, zorder=0, **_BEGINS)
+    Args:
+        records: of one run, at least one.
+    """
+    augmented = any(record.augmentation for record in records)
+    with look():
+        figure = Figure(figsize=(COLUMN * (2 + augmented), 2.4), layout="constrained")
+        panels = figure.subplots(1, 2 + augmented, sharex=True)
+        _distance(panels[0], records)
+        _memorisation(panels[1], records)
+        if augmented:
+            x, y = [record.images_seen for record in records], [record.augmentation for record in records]
+            panels[2].plot(x, y, color=COLOUR)
+            panels[2].set_title("augmentation", color=INK)
+            panels[2].set_ylim(0, max(0.05, *y) * 1.1)
+        for axes in panels:
+            for before, after in pairwise(records):
+                if _begins(before, after):
+                    axes.axvline(before.images_seen, zorder=0, **_BEGINS)
+            axes.set_xlabel("real images shown")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x else "0"))
+        keys: list[Artist] = [Patch(color=SHADE, label="± 2 s.e., or 95%"), key("chance", **_CHANCE)]
+        if any(_begins(*pair) for pair in pairwise(records)):
+            keys.append(key("a response begins", **_BEGINS))
+        if any(record.fault for record in records):
+            keys.append(key("rolled back", color=FAULT, marker="x", linewidth=0.8))
+        legend(figure, keys, 4, 2.0)
+    return figure
 
 
 def _begins(before: TrainingRecord, after: TrainingRecord) -> bool:
     return (before.purpose, before.round) != (after.purpose, after.round)
+
+
+def _distance(axes: Axes, records: Sequence[TrainingRecord]) -> None:
+    sound = [record for record in records if record.kernel_distance is not None]
+    y = np.array([record.kernel_distance for record in sound], dtype=float)
+    error = np.array([record.kernel_distance_error for record in sound], dtype=float)
+    floor = y[y > 0].min(initial=1.0) / 10  # on a logarithmic axis nothing lies at 0 or below
+    curve, low, high = (np.maximum(values, floor).tolist() for values in (y, y - 2 * error, y + 2 * error))
+    _curve(axes, records, curve, low, high)
+    axes.set_title("kernel distance", color=INK)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{distance:g}"))
+    # Between two powers of ten there is a label at 2 and at 5.
+    label = FuncFormatter(lambda distance, _: f"{distance:g}" if f"{distance:e}"[0] in "25" else "")
+    axes.yaxis.set_minor_formatter(label)
+
+
+def _memorisation(axes: Axes, records: Sequence[TrainingRecord]) -> None:
+    sound = [record for record in records if record.kernel_distance is not None]
+    y, low, high = (
+        np.array([getattr(record, name) for record in sound], dtype=float).tolist()
+        for name in ("memorisation", "memorisation_low", "memorisation_high")
+    )
+    _curve(axes, records, y, low, high)
+    axes.axhline(0.5, zorder=1, **_CHANCE)
+    axes.set_title("memorisation", color=INK)
+    axes.set_ylim(0, 1)
+
+
+def _curve(
+    axes: Axes, records: Sequence[TrainingRecord], y: Sequence[float], low: Sequence[float], high: Sequence[float]
+) -> None:
+    """Draw a curve with its interval over the sound records, and a cross where training was rolled back."""
+    x = [record.images_seen for record in records if record.kernel_distance is not None]
+    axes.fill_between(x, low, high, color=SHADE, linewidth=0)
+    axes.plot(x, y, color=COLOUR, marker="o", markersize=2.5)
+    for record in records:
+        if record.fault:
+            axes.axvline(record.images_seen, color=FAULT, linewidth=0.8)
+            axes.plot([record.images_seen], [0.97], "x", color=FAULT, transform=axes.get_xaxis_transform())

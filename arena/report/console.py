@@ -1,4 +1,4 @@
-"""Print the outcome of a race to the console."""
+"""Print the outcome of a race, or the answers of several conditions, to the console."""
 
 from collections.abc import Sequence
 
@@ -8,45 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from arena.answer.answer import Answer
-from arena.answer.contrasts import Contrast
 from arena.answer.limit.axes import axes, axis_in_words
 from arena.answer.sentences import distance_in_words, limits_in_words
-from arena.answer.verdict import Verdict
 from arena.report.outcome import outcome
-
-
-def techniques_table(found: Verdict) -> Table:
-    """AUC of each technique's fresh judges with its one-sided bounds, and what it found."""
-    bounds = f"low, high: one-sided bounds at {1 - found.alpha:.0%}"
-    table = Table("technique", "access", "AUC", "low", "high", "finding", caption=bounds, caption_justify="left")
-    for name, its in found.techniques.items():
-        figures = ("-" if value is None else f"{value:.3f}" for value in (its.auc, its.low, its.high))
-        table.add_row(name, its.access, *figures, its.finding)
-    return table
-
-
-def contrasts_table(control: str, found: Sequence[Contrast]) -> Table:
-    """Paired differences from one control with their 95% intervals."""
-    table = Table("technique", "difference", "95% low", "95% high", "pairs", title=f"AUC less that of access={control}")
-    for its in found:
-        table.add_row(its.technique, *(f"{value:+.3f}" for value in its.difference), str(its.pairs))
-    return table
-
 
 STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}
 
 
 def print_outcome(answer: Answer, console: Console) -> None:
-    """Print the outcome of one run; away from a terminal the same as plain lines, none of them wrapped.
-
-    Args:
-        answer: of the run.
-        console: where to.
-    """
+    """Print the outcome of one run; a console that is no terminal gets plain lines without wrapping."""
     run, verdict = answer.run.path, answer.verdict
-    table = Table(
-        title=f"AUC at round {verdict.round}: 1 is found out, 1/2 is chance", box=SIMPLE_HEAD, title_justify="left"
-    )
+    title = f"AUC at round {verdict.round}: 1 is detected, 1/2 is chance"
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     for heading in ("technique", "access", "frozen", "retrained", "fresh judges [95%]", "finding"):
         numeric = heading in ("frozen", "retrained")
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=not heading.startswith("fresh"))
@@ -63,7 +36,7 @@ def print_outcome(answer: Answer, console: Console) -> None:
 
 
 def print_answers(answers: Sequence[Answer], console: Console) -> None:
-    """Print the answer of every condition, then the limits along what a sweep varied."""
+    """Print the answer of every condition, then the limits along the resources of a sweep."""
     for answer in answers:
         print_answer(answer, console)
     for axis in axes(answers):
@@ -71,19 +44,27 @@ def print_answers(answers: Sequence[Answer], console: Console) -> None:
 
 
 def print_answer(answer: Answer, console: Console) -> None:
-    """Print the verdict on a condition as a table of techniques, its contrasts, its sentence, limits and distance."""
-    runs = answer.runs
+    """Print a condition's table of techniques, its contrasts, the sentence of its verdict, its limits and distance."""
+    runs, verdict = answer.runs, answer.verdict
     seeds = ", ".join(str(run.seed) for run in runs)
     console.rule(f"{answer.condition.name}: {len(runs)} run{'s' if len(runs) > 1 else ''} (seed {seeds})")
-    console.print(techniques_table(answer.verdict))
-    for control, found in answer.contrasts.items():
-        if found:
-            console.print(contrasts_table(control, found))
-    console.print(answer.verdict.sentence, soft_wrap=True)
-    for line in limits_in_words(answer.limits):
+    bounds = f"low, high: one-sided bounds at {1 - verdict.alpha:.0%}"
+    table = Table("technique", "access", "AUC", "low", "high", "finding", caption=bounds, caption_justify="left")
+    for name, test in verdict.techniques.items():
+        numbers = ("-" if value is None else f"{value:.3f}" for value in (test.auc, test.low, test.high))
+        table.add_row(name, test.access, *numbers, test.finding)
+    console.print(table)
+    for control, contrasts in answer.contrasts.items():
+        title = f"AUC less that of access={control}"
+        table = Table("technique", "difference", "95% low", "95% high", "pairs", title=title)
+        for contrast in contrasts:
+            table.add_row(contrast.technique, *(f"{value:+.3f}" for value in contrast.difference), str(contrast.pairs))
+        if contrasts:
+            console.print(table)
+    console.print(verdict.sentence, soft_wrap=True)
+    distance = [distance_in_words(verdict.distance)] if verdict.distance else []
+    for line in (*limits_in_words(answer.limits), *distance):
         console.print(line, soft_wrap=True, highlight=False)
-    if answer.verdict.distance is not None:
-        console.print(distance_in_words(answer.verdict.distance), soft_wrap=True, highlight=False)
-    for fault in answer.verdict.faults:
+    for fault in verdict.faults:
         console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)
     console.print()

@@ -18,12 +18,12 @@ class DashboardPanel:
     """One panel.
 
     Args:
-        title: above it.
-        kind: lines over an axis, bars (one a run), points (two figures of each run's summary), pictures, or a table.
-        metrics: of lines regular expressions, since their names hold techniques and rounds; else whole names. Of
-            points the x and the y.
+        title: text above it.
+        kind: lines over an axis, bars (one a run), points (two numbers of each run's summary), pictures, or a table.
+        metrics: of lines a regular expression, since names hold techniques and rounds; otherwise whole names. Of points
+            the x and the y.
         axis: of lines, a metric or W&B's own ``Step``.
-        within: range of an AUC or a share; None for what the data span.
+        within: range of an AUC or a share; None for the range of the data.
     """
 
     title: str
@@ -42,31 +42,37 @@ class DashboardSection:
     across: int = 3
 
 
-COLUMNS = (
-    "verdict/answer",
-    "verdict/strongest/technique",
-    "verdict/strongest/auc",
-    "verdict/guards/quality/holds",
-    "verdict/guards/variety/holds",
-    "verdict/guards/memorisation/holds",
-)
-"""Of the list of runs, after their names: figures of the summary."""
-
-_SHARE = (0.0, 1.0)
 TIMEOUT = 5
 """Seconds to wait for the check of the API key."""
+COLUMNS = ("verdict/answer", "verdict/strongest/technique", "verdict/strongest/auc")
+COLUMNS += tuple(f"verdict/guards/{guard}/holds" for guard in ("quality", "variety", "memorisation"))
+"""Columns of the list of runs, after their names: keys of the summary."""
 
+
+def _lines(title: str, metric: str, axis: str = "round") -> DashboardPanel:
+    return DashboardPanel(title, "lines", (metric,), axis)
+
+
+def _shares(title: str, metric: str, axis: str = "round") -> DashboardPanel:
+    return DashboardPanel(title, "lines", (metric,), axis, within=(0.0, 1.0))
+
+
+def _picture(title: str, key: str) -> DashboardPanel:
+    return DashboardPanel(title, "pictures", (key,))
+
+
+_GAN = "round_[0-9]+/(warm-up|respond)"
 LAYOUT = (
     DashboardSection(
         "Verdict",
         (
-            DashboardPanel("AUC of the strongest fresh judge", "bars", ("verdict/strongest/auc",), within=_SHARE),
+            DashboardPanel("AUC of the strongest fresh judge", "bars", ("verdict/strongest/auc",), within=(0.0, 1.0)),
             DashboardPanel(
                 "quality guard (right: worse) against detectability",
                 "points",
                 ("verdict/guards/quality/figure", "verdict/strongest/auc"),
             ),
-            DashboardPanel("timeline", "pictures", ("figures/timeline",)),
+            _picture("timeline", "figures/timeline"),
             DashboardPanel("scores", "table", ("scores",)),
         ),
         across=2,
@@ -74,84 +80,58 @@ LAYOUT = (
     DashboardSection(
         "Detectability",
         (
-            DashboardPanel("fresh judges: AUC", "lines", ("auc/fresh/.+",), within=_SHARE),
-            DashboardPanel("frozen: AUC of last round's detectors", "lines", ("auc/frozen/.+",), within=_SHARE),
-            DashboardPanel("retrained: AUC of the same on these fakes", "lines", ("auc/retrained/.+",), within=_SHARE),
-            DashboardPanel("strongest fresh judge [95%]", "lines", ("strongest/(auc|low|high)",), within=_SHARE),
-            DashboardPanel("stack over all fresh judges", "lines", ("auc/fresh/stack",), within=_SHARE),
+            _shares("fresh judges: AUC", "auc/fresh/.+"),
+            _shares("frozen: AUC of last round's detectors", "auc/frozen/.+"),
+            _shares("retrained: AUC of the same on these fakes", "auc/retrained/.+"),
+            _shares("strongest fresh judge [95%]", "strongest/(auc|low|high)"),
+            _shares("stack over all fresh judges", "auc/fresh/stack"),
         ),
     ),
     DashboardSection(
         "Limit",
         (
-            DashboardPanel("fresh judges by round and the laws fitted", "pictures", ("figures/limit",)),
-            DashboardPanel("images from one source judged together", "pictures", ("figures/bags",)),
+            _picture("fresh judges by round and the laws fitted", "figures/limit"),
+            _picture("images from one source judged together", "figures/bags"),
         ),
         across=2,
     ),
-    DashboardSection(
-        "Faces", (DashboardPanel("reals above the fakes of the round", "pictures", ("faces",)),), across=1
-    ),
+    DashboardSection("Faces", (_picture("reals above the fakes of the round", "faces"),), across=1),
     DashboardSection(
         "Payoff",
         (
-            DashboardPanel("so far: fakes of each round before detectors of each round", "pictures", ("payoff",)),
-            DashboardPanel("whole battery, at the end", "pictures", ("figures/payoff",)),
+            _picture("so far: fakes of each round against detectors of each round", "payoff"),
+            _picture("whole battery, at the end", "figures/payoff"),
         ),
         across=2,
     ),
     DashboardSection(
         "Quality and guards",
         (
-            DashboardPanel(
-                "kernel distance, of held-out and of blurred reals", "lines", ("quality/(real_|blurred_)?kernel_.+",)
-            ),
-            DashboardPanel(
-                "recall and coverage, and of reals", "lines", ("quality/(real_)?(recall|coverage)",), within=_SHARE
-            ),
-            DashboardPanel("memorisation [95%], chance 1/2", "lines", ("quality/memorisation.*",), within=_SHARE),
-            DashboardPanel("against detectability, guards drawn", "pictures", ("figures/quality",)),
+            _lines("kernel distance, of held-out and of blurred reals", "quality/(real_|blurred_)?kernel_.+"),
+            _shares("recall and coverage, and of reals", "quality/(real_)?(recall|coverage)"),
+            _shares("memorisation [95%], chance 1/2", "quality/memorisation.*"),
+            _picture("against detectability, guards drawn", "figures/quality"),
         ),
     ),
     DashboardSection(
         "Training",
         (
-            DashboardPanel(
-                "warm-up and responses: losses",
-                "lines",
-                ("round_[0-9]+/(warm-up|respond)/gan/.+_(adversarial|penalty|detector_loss)",),
-                axis="Step",
-            ),
-            DashboardPanel(
-                "warm-up and responses: what the discriminator tells",
-                "lines",
-                ("round_[0-9]+/(warm-up|respond)/gan/discriminator_(real_logit|fake_logit|overfitting)",),
-                axis="Step",
-            ),
-            DashboardPanel(
-                "warm-up and responses: kernel distance",
-                "lines",
-                ("round_[0-9]+/(warm-up|respond)/kernel_distance",),
-                axis="Step",
-            ),
-            DashboardPanel(
-                "retraining: validation AUC",
-                "lines",
-                ("round_[0-9]+/retrain/.+/validation_auc",),
+            _lines("warm-up and responses: losses", f"{_GAN}/gan/.+_(adversarial|penalty|detector_loss)", "Step"),
+            _lines(
+                "warm-up and responses: discriminator",
+                f"{_GAN}/gan/discriminator_(real_logit|fake_logit|overfitting)",
                 "Step",
-                within=_SHARE,
             ),
-            DashboardPanel("retraining: loss", "lines", ("round_[0-9]+/retrain/.+/loss",), axis="Step"),
+            _lines("warm-up and responses: kernel distance", f"{_GAN}/kernel_distance", "Step"),
+            _shares("retraining: validation AUC", "round_[0-9]+/retrain/.+/validation_auc", "Step"),
+            _lines("retraining: loss", "round_[0-9]+/retrain/.+/loss", "Step"),
         ),
-        across=3,
     ),
     DashboardSection(
         "Cost",
         (
-            DashboardPanel(
-                "seconds of each phase", "lines", ("seconds/(forge|confront|retrain|judge|margin|measure|respond)",)
-            ),
-            DashboardPanel("seconds of the race so far", "lines", ("seconds/race",)),
+            _lines("seconds of each phase", "seconds/(forge|confront|retrain|judge|margin|measure|respond)"),
+            _lines("seconds of the race so far", "seconds/race"),
         ),
         across=2,
     ),
