@@ -1,1 +1,1 @@
-"""How players learn: GAN losses, what the generator is told, and the LightningModules that train."""
+"""Training: the GAN and its losses, the battery of detectors, and the generator's attack on detectors."""

@@ -23,39 +23,14 @@ from arena.training.ada import Augmentation, Augmenter
 from arena.training.losses import DiscriminatorLoss, GanLoss, PathLength, check_paths
 
 Module = TypeVar("Module", bound=nn.Module)
-
-
-def average_of(module: Module) -> Module:
-    """A copy to average into: in eval mode, without gradients."""
-    return copy.deepcopy(module).eval().requires_grad_(False)
-
-
-def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
-    """Share of the average that stays after one step: 0.5^(batch / min(half_life, ramp * images_seen)).
-
-    Args:
-        batch: images of the step.
-        images_seen: over the generator's life, this step included, so that a young average follows quickly.
-        half_life: in images.
-        ramp: the half-life is at most this share of the images seen (StyleGAN2-ADA: 0.05).
-    """
-    return 0.5 ** (batch / min(half_life, ramp * images_seen))
-
-
-@torch.no_grad()
-def update(average: nn.Module, module: nn.Module, decay: float) -> None:
-    """Move the average's parameters towards the module's; its buffers (running statistics) become the module's."""
-    blend = get_ema_multi_avg_fn(decay)  # one fused call over all tensors
-    blend(list(average.parameters()), list(module.parameters()), 0)
-    for averaged, current in zip(average.buffers(), module.buffers(), strict=True):
-        averaged.copy_(current)
-
-
 OptimizerState = dict[str, object]
+
+_PARTS = ("generator", "discriminator", "augmenter", "path_length")
+"""Modules that are saved besides the average."""
 
 
 class Counts(TypedDict):
-    """What training goes on from besides weights and moments."""
+    """State of training besides weights and moments."""
 
     step: int
     images_seen: int
@@ -67,31 +42,34 @@ class DivergedError(Exception):
 
 
 class DetectorLoss(Protocol):
-    """What detectors outside the GAN tell its generator: a scalar loss of fakes that came down the evidence path."""
+    """Loss that attacked detectors add to the generator's."""
 
     def __call__(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
-        """A scalar loss, lower where the fakes (B, C, H, W) hide better; what is random is drawn from ``rng``."""
+        """Return a scalar, lower for fakes (B, C, H, W) that evade better. Randomness is drawn from ``rng``.
+
+        The fakes come from the evidence path.
+        """
         ...
 
 
 class GanTraining(pl.LightningModule):
-    """Trains a generator against its own discriminator, and against whatever presses on it from outside.
+    """Train a generator against its own discriminator and against the detectors it attacks.
 
-    A training step sees nothing of the loader's batch: a loader of n ticks is n steps. Each step draws all its
-    randomness from one stream, named by the phase's seed and the step's number, so that a phase killed and resumed from
-    a snapshot goes on bit for bit as if it had not been. Lightning's ``global_step`` counts both optimizers' steps.
+    The training step ignores the batch of the loader; a loader of n items means n steps. Each step draws all random
+    numbers from one stream, seeded by the phase and the step number. A phase that was killed and resumed from a
+    snapshot is therefore identical to the bit. Lightning's ``global_step`` counts the steps of both optimizers.
 
     Args:
         generator: trained in place.
-        discriminator: its own, from ``generator.discriminator``; trained in place.
+        discriminator: from ``generator.discriminator``; trained in place.
         loss: of the GAN.
-        evidence: the path on which the discriminator sees reals and fakes alike.
+        evidence: path that reals and fakes take to the discriminator.
         reals: uint8 (N, C, H, W), generator-train.
         batch: images of a step.
         seed: of the phase.
-        detector_loss: what detectors tell, added to the generator's loss; None for none.
-        augmentation: of what the discriminator sees; None for none.
-        log_every: steps from one look at the losses to the next; between them nothing waits for the device.
+        detector_loss: of the attacked detectors, added to the generator's loss; None for none.
+        augmentation: of the discriminator's images; None for none.
+        log_every: steps between logged losses. Only these steps wait for the device.
     """
 
     reals: Tensor
@@ -126,11 +104,11 @@ class GanTraining(pl.LightningModule):
         self.images_seen = 0
         """Real images shown over the life of the generator."""
         self.learning_rate = generator.learning_rate
-        """Of both players; lowered where training went wrong."""
+        """Of both players. It is lowered after a fault of training."""
         self._optimizer_states: list[OptimizerState] = []
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam for the generator and for the discriminator, in the state a snapshot left them in."""
+        """Return Adam for the generator and for the discriminator, in the state of the last snapshot."""
         rate, betas = self.learning_rate, (float(self.loss.beta1), float(self.loss.beta2))
         optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
@@ -144,7 +122,7 @@ class GanTraining(pl.LightningModule):
         return optimizers
 
     def training_step(self, tick: int) -> None:
-        """One step of both players."""
+        """Take one step of both players."""
         of_generator, of_discriminator = cast(list[LightningOptimizer], self.optimizers())
         rng = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "step", self.step))
 
@@ -160,8 +138,8 @@ class GanTraining(pl.LightningModule):
         self._descend(of_discriminator, told_apart.adversarial + told_apart.penalty)
         self.augmenter.observe(told_apart.overfitting, self.step, self.batch)
 
-        # 3. The generator learns from the discriminator, and from what the detectors tell.
-        self.discriminator.requires_grad_(False)  # no gradient of its weights is wanted here
+        # 3. The generator learns from the discriminator, and from the detectors it attacks.
+        self.discriminator.requires_grad_(False)  # gradients of its weights are not needed here
         adversarial = self.loss.of_generator(critic, reals, fakes)
         detector_loss = adversarial.new_zeros(()) if self.detector_loss is None else self.detector_loss(fakes, rng)
         paths = adversarial.new_zeros(())
@@ -173,7 +151,9 @@ class GanTraining(pl.LightningModule):
         # 4. The average follows.
         self.step += 1
         self.images_seen += self.batch
-        update(self.ema, self.generator, decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp))
+        update_average(
+            self.ema, self.generator, decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp)
+        )
         if self.step % self.log_every == 0:
             self._log(told_apart, adversarial.detach(), detector_loss.detach())
 
@@ -183,10 +163,10 @@ class GanTraining(pl.LightningModule):
         optimizer.step()
 
     def _log(self, told_apart: DiscriminatorLoss, adversarial: Tensor, detector_loss: Tensor) -> None:
-        """Log a step's losses.
+        """Log the losses of a step.
 
         Raises:
-            DivergedError: where they are no longer finite.
+            DivergedError: if one of them is not finite.
         """
         losses = {f"gan/discriminator_{name}": value.detach() for name, value in told_apart._asdict().items()}
         losses |= {"gan/generator_adversarial": adversarial, "gan/generator_detector_loss": detector_loss}
@@ -197,10 +177,10 @@ class GanTraining(pl.LightningModule):
         self.log_dict(losses, batch_size=self.batch)
 
     def save(self, folder: Path) -> None:
-        """Write all that training goes on from; each file whole or not at all.
+        """Write the state of training; each file whole or not at all.
 
-        ``generator.safetensors`` is the average, which forges; ``gan.safetensors`` generator and discriminator as they
-        stand, with the state of augmentation and path length; ``optimizers.pt`` Adam's moments, and counts.
+        ``generator.safetensors`` holds the average, which forges. ``gan.safetensors`` holds generator, discriminator,
+        augmentation and path length. ``optimizers.pt`` holds Adam's moments and the counts.
         """
         states = {part: getattr(self, part).state_dict() for part in _PARTS}
         flat = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
@@ -216,10 +196,10 @@ class GanTraining(pl.LightningModule):
         write_atomically(folder / "optimizers.pt", buffer.getvalue())
 
     def load(self, folder: Path) -> None:
-        """Go on from what ``save`` wrote; call it before ``fit``, and set ``step`` to 0 where a new phase begins.
+        """Load a saved state. Call it before ``fit``, and set ``step`` to 0 at the start of a new phase.
 
         Raises:
-            ArenaError: where the folder holds weights of another network, or none.
+            ArenaError: if the folder holds weights of another network, or none.
         """
         try:
             for part in _PARTS:
@@ -230,33 +210,57 @@ class GanTraining(pl.LightningModule):
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
             reason = first_line(error)
             raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({reason})") from error
-        self.trainer = None  # its optimizers hold what was before
+        self.trainer = None  # its optimizers hold the earlier moments
         self._optimizer_states = training["optimizers"]
         counts: Counts = training["counts"]
-        self.step, self.images_seen, self.learning_rate = (
-            counts["step"],
-            counts["images_seen"],
-            counts["learning_rate"],
-        )
+        self.step, self.images_seen = counts["step"], counts["images_seen"]
+        self.learning_rate = counts["learning_rate"]
 
 
 def saved_part(folder: Path, part: str) -> dict[str, Tensor]:
-    """The state of one part of a saved GAN, such as its discriminator."""
+    """Return the state of one part of a saved GAN, such as its discriminator."""
     raw = safetensors.torch.load_file(folder / "gan.safetensors")
     return {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
 
 
-_PARTS = ("generator", "discriminator", "augmenter", "path_length")
-"""What is saved beside the average."""
+def _serialised(state: dict[str, Tensor]) -> bytes:
+    return safetensors.torch.save({name: value.contiguous() for name, value in state.items()})
 
 
 def _store_channels_last(*networks: nn.Module) -> None:
-    """Store kernels in the layout oneDNN and cuDNN convolve fastest; activations follow them."""
+    """Store kernels channels last, the fastest layout for oneDNN and cuDNN. Activations follow them."""
     for network in networks:
         for parameter in network.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
-def _serialised(state: dict[str, Tensor]) -> bytes:
-    return safetensors.torch.save({name: value.contiguous() for name, value in state.items()})
+def average_of(module: Module) -> Module:
+    """Return a copy for averaging, in eval mode and without gradients."""
+    return copy.deepcopy(module).eval().requires_grad_(False)
+
+
+def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
+    """Return the weight of the old average in one step: 0.5^(batch / min(half_life, ramp * images_seen)).
+
+    >>> decay(batch=64, images_seen=10**9, half_life=64, ramp=0.05)
+    0.5
+    >>> decay(batch=64, images_seen=2560, half_life=10_000, ramp=0.05)  # half-life 128
+    0.7071067811865476
+
+    Args:
+        batch: images of the step.
+        images_seen: over the life of the generator, including this step. A young average follows quickly.
+        half_life: in images.
+        ramp: upper limit of the half-life as a share of the images seen (0.05 in StyleGAN2-ADA).
+    """
+    return 0.5 ** (batch / min(half_life, ramp * images_seen))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
+    """Move the parameters of the average towards the module's. Buffers (running statistics) are copied."""
+    blend = get_ema_multi_avg_fn(decay)  # one fused call over all tensors
+    blend(list(average.parameters()), list(module.parameters()), 0)
+    for averaged, current in zip(average.buffers(), module.buffers(), strict=True):
+        averaged.copy_(current)

@@ -1,4 +1,4 @@
-"""A fresh Lightning Trainer for every phase, and the precision decided once at the start."""
+"""Device and precision of a race, and the Lightning Trainer of each fit."""
 
 import logging
 import signal
@@ -17,35 +17,36 @@ from arena.core.errors import require
 Precision = Literal["bf16", "fp32"]
 StepLoader = DataLoader[int]
 
-# Lightning tells of every Trainer what it found on the machine; here a race makes hundreds.
+# Lightning logs the hardware for every Trainer, and a race creates hundreds.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a race trains: recorded with every phase. Scoring is always fp32."""
+    """Device and precision of training, recorded with every phase. Scoring is always fp32."""
 
     device: torch.device
     precision: Precision
 
     @classmethod
     def choose(cls, accelerator: str, precision: str) -> "Machine":
-        """Decide ``auto``: the GPU where there is one; bf16 where matrix units make it pay, fp32 elsewhere.
+        """Resolve ``auto``: the GPU if there is one, and bf16 if matrix units make it faster than fp32.
 
         Args:
             accelerator: auto, cpu or gpu.
             precision: auto, bf16 or fp32.
 
         Raises:
-            ArenaError: where a GPU is asked for and there is none.
+            ArenaError: if a GPU is requested and there is none.
         """
-        found = torch.cuda.is_available()
-        require(found or accelerator != "gpu", "trainer.accelerator", accelerator, "auto or cpu, as there is no GPU")
-        gpu = found and accelerator != "cpu"
+        available = torch.cuda.is_available()
+        expected = "auto or cpu, as there is no GPU"
+        require(available or accelerator != "gpu", "trainer.accelerator", accelerator, expected)
+        gpu = available and accelerator != "cpu"
         device = torch.device("cuda" if gpu else "cpu")
         if precision == "auto":
-            pays = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
-            precision = "bf16" if pays else "fp32"
+            faster = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
+            precision = "bf16" if faster else "fp32"
         return cls(device, "bf16" if precision == "bf16" else "fp32")
 
     def fit(
@@ -58,12 +59,21 @@ class Machine:
         logger: Logger | Literal[False] = False,
         validate_every: int = 1,
     ) -> int:
-        """Fit once, with a fresh Trainer, for one epoch of ticks; say how many optimizer steps that took.
+        """Fit for one epoch of steps with a new Trainer. A Trainer that fits twice trains nothing the second time.
 
-        A Trainer that fits twice silently trains nothing the second time.
+        Args:
+            module: trained in place.
+            train: steps to train, from ``step_loader``.
+            validation: steps of a validation, or None.
+            callbacks: of the Trainer.
+            logger: of the phase, or False.
+            validate_every: training steps from one validation to the next.
+
+        Returns:
+            The number of optimizer steps.
 
         Raises:
-            KeyboardInterrupt: where Lightning would have ended the process.
+            KeyboardInterrupt: on Ctrl-C, where Lightning would have ended the process.
         """
         handler = signal.getsignal(signal.SIGINT)
         trainer = pl.Trainer(
@@ -82,9 +92,9 @@ class Machine:
         )
         with warnings.catch_warnings():
             for noise in (
-                ".*does not have many workers.*",  # the images are in memory: there is nothing for workers to do
-                ".*LeafSpec.*",  # Lightning's own use of a deprecated name of torch
-                ".*in eval mode at the start of training.*",  # the average, and attacked detectors, are meant to be
+                ".*does not have many workers.*",  # images are in memory
+                ".*LeafSpec.*",  # Lightning uses a deprecated name of torch
+                ".*in eval mode at the start of training.*",  # as the average and attacked detectors should be
             ):
                 warnings.filterwarnings("ignore", message=noise)
             try:
@@ -92,12 +102,12 @@ class Machine:
             except SystemExit as ended:
                 if not isinstance(ended.__context__, KeyboardInterrupt):
                     raise
-                # On Ctrl-C Lightning ends with exit code 1 and leaves the signal ignored; a race ends as interrupted.
+                # On Ctrl-C Lightning exits with code 1 and leaves the signal ignored.
                 signal.signal(signal.SIGINT, handler)
                 raise KeyboardInterrupt from ended
         return trainer.global_step
 
 
 def step_loader(start: int, stop: int) -> StepLoader:
-    """A loader that only counts the steps of a phase: the images are in memory, and each step draws its own."""
+    """Return a loader of step numbers. Images are in memory, and each step draws its own batch."""
     return DataLoader(range(start, stop), batch_size=None)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import on_levels
 from arena.training.ada import Augmentation
-from arena.training.gan import DetectorLoss, DivergedError, GanTraining
+from arena.training.gan import DetectorLoss, DivergedError, GanTraining, average_of, decay, update_average
 from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic
 
 REALS = (torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 16).round().mul(255 / 16).to(torch.uint8)
@@ -91,13 +91,13 @@ class Darker(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.opinion = nn.Parameter(torch.ones(()))
+        self.weight = nn.Parameter(torch.ones(()))
         self.seen: list[float] = []
 
     def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
         self.seen.append(torch.rand((), generator=rng, device=fakes.device).item())
         assert torch.equal(fakes, on_levels(fakes.detach(), 17))
-        return 100 * fakes.mean() * self.opinion.detach()
+        return 100 * fakes.mean() * self.weight.detach()
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ class Darker(nn.Module):
         (dcgan, NonSaturating(), None),
     ],
 )
-def test_a_resumed_phase_is_bit_for_bit_the_uninterrupted_one(
+def test_a_resumed_phase_equals_the_uninterrupted_one_to_the_bit(
     make: Callable[[], TrainableGenerator], loss: GanLoss, augmentation: Augmentation | None, tmp_path: Path
 ) -> None:
     whole = build(make, loss, detector_loss=Darker(), augmentation=augmentation)
     fit(whole, 0, 7)
-    if augmentation is not None:  # its state has moved, or the rest would prove nothing of it
+    if augmentation is not None:  # its state has changed, so the comparison below includes it
         assert whole.augmenter.probability != augmentation.probability
 
     first = build(make, loss, detector_loss=Darker(), augmentation=augmentation)
@@ -125,7 +125,7 @@ def test_a_resumed_phase_is_bit_for_bit_the_uninterrupted_one(
         nn.init.normal_(parameter)
     second.load(tmp_path)
     assert (second.step, second.images_seen) == (3, 12)
-    torch.rand(5)  # whoever else draws from the global stream changes nothing
+    torch.rand(5)  # the global stream does not matter
     fit(second, 3, 7)
 
     assert not differing(weights(whole), weights(second))
@@ -136,7 +136,7 @@ def test_a_resumed_phase_is_bit_for_bit_the_uninterrupted_one(
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
 
-def test_a_new_phase_counts_its_steps_anew_and_the_images_on(tmp_path: Path) -> None:
+def test_a_new_phase_restarts_the_steps_and_continues_the_images(tmp_path: Path) -> None:
     first = build()
     fit(first, 0, 3)
     first.save(tmp_path)
@@ -163,7 +163,7 @@ def test_saving_before_fitting_keeps_the_optimizers(tmp_path: Path) -> None:
     assert torch.equal(*moments)
 
 
-def test_files_of_another_network_are_named(tmp_path: Path) -> None:
+def test_a_saved_gan_of_another_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArenaError, match="expected a saved GAN"):
         build().load(tmp_path)
     build(dcgan).save(tmp_path)
@@ -172,7 +172,7 @@ def test_files_of_another_network_are_named(tmp_path: Path) -> None:
 
 
 class Spy(nn.Module):
-    """A discriminator that remembers what it was shown."""
+    """A discriminator that records its images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class Spy(nn.Module):
 
 
 @pytest.mark.parametrize("loss", [Relativistic(), Logistic(interval=2)])
-def test_the_discriminator_sees_both_classes_down_the_same_path(loss: GanLoss) -> None:
+def test_reals_and_fakes_reach_the_discriminator_by_the_same_path(loss: GanLoss) -> None:
     spy = Spy()
     fit(build(loss=loss, discriminator=spy), 0, 3)
     seen = torch.cat(spy.shown)
@@ -197,24 +197,24 @@ def test_the_discriminator_sees_both_classes_down_the_same_path(loss: GanLoss) -
     assert not all(real)
 
 
-def test_pressure_reaches_the_generator_and_nothing_else() -> None:
+def test_the_detector_loss_changes_the_generator_alone() -> None:
     detector_loss = Darker()
-    free, pressed = build(), build(detector_loss=detector_loss)
+    free, attacking = build(), build(detector_loss=detector_loss)
     fit(free, 0, 1)
-    fit(pressed, 0, 1)
-    moved = differing(weights(free), weights(pressed))
+    fit(attacking, 0, 1)
+    moved = differing(weights(free), weights(attacking))
     assert any(name.startswith("generator.") for name in moved)
     assert any(name.startswith("ema.") for name in moved)
     assert not any(name.startswith("discriminator.") for name in moved)
-    assert detector_loss.opinion.grad is None
-    assert torch.equal(detector_loss.opinion.data, torch.ones(()))
-    # Its gradient has the sign it should have.
-    fit(pressed, 1, 40)
-    dark, light = (training.generator(torch.randn(16, 6)).mean() for training in (pressed, free))
+    assert detector_loss.weight.grad is None
+    assert torch.equal(detector_loss.weight.data, torch.ones(()))
+    # Its gradient makes images darker.
+    fit(attacking, 1, 40)
+    dark, light = (training.generator(torch.randn(16, 6)).mean() for training in (attacking, free))
     assert dark < light
 
 
-def test_each_step_has_a_stream_of_its_own() -> None:
+def test_each_step_has_its_own_random_stream() -> None:
     detector_loss = Darker()
     fit(build(detector_loss=detector_loss), 0, 3)
     assert len(set(detector_loss.seen)) == 3
@@ -234,12 +234,12 @@ def test_the_average_follows_and_stays_in_eval_mode() -> None:
     assert torch.equal(after["ema.layers.1.running_mean"], after["generator.layers.1.running_mean"])
 
 
-def test_reals_are_no_part_of_what_is_saved(tmp_path: Path) -> None:
+def test_the_state_does_not_contain_the_reals() -> None:
     training = build()
     assert "reals" not in training.state_dict()
 
 
-def test_a_step_in_bf16_learns_like_one_in_fp32() -> None:
+def test_a_step_in_bf16_is_close_to_one_in_fp32() -> None:
     trained = [build() for _ in range(2)]
     before = weights(trained[0])
     fit(trained[0], 0, 1)
@@ -252,14 +252,14 @@ def test_a_step_in_bf16_learns_like_one_in_fp32() -> None:
     assert (steps[0].sign() == steps[1].sign()).float().mean() > 0.9
 
 
-def test_divergence_is_noticed() -> None:
+def test_a_loss_that_is_not_finite_raises() -> None:
     training = build()
     nn.init.constant_(next(training.discriminator.parameters()), float("nan"))
     with pytest.raises(DivergedError, match="not finite by step 2"):
         fit(training, 0, 5)
 
 
-def test_a_lowered_learning_rate_is_kept_over_a_resume(tmp_path: Path) -> None:
+def test_a_lowered_learning_rate_survives_a_resume(tmp_path: Path) -> None:
     first = build()
     fit(first, 0, 2)
     first.learning_rate = 1e-5
@@ -270,7 +270,7 @@ def test_a_lowered_learning_rate_is_kept_over_a_resume(tmp_path: Path) -> None:
     assert [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups] == [1e-5, 1e-5]
 
 
-def test_what_is_loaded_after_a_fit_replaces_the_moments_of_that_fit(tmp_path: Path) -> None:
+def test_loading_after_a_fit_replaces_its_moments(tmp_path: Path) -> None:
     training = build()
     fit(training, 0, 2)
     training.save(tmp_path / "sound")
@@ -282,6 +282,41 @@ def test_what_is_loaded_after_a_fit_replaces_the_moments_of_that_fit(tmp_path: P
     assert a["counts"] == b["counts"]
 
 
-def test_path_length_is_refused_where_there_is_no_style() -> None:
+def test_a_path_length_without_a_style_generator_is_named() -> None:
     with pytest.raises(ArenaError, match=r"loss.path_length=2.0: expected 0"):
         build(dcgan, Logistic(path_length=2.0))
+
+
+# Moving average.
+
+
+def test_the_half_life_ramps_up_with_the_images_seen() -> None:
+    # After half_life images the average keeps half. A young one follows at 5% of the images seen.
+    assert decay(64, 10**9, half_life=6400, ramp=0.05) ** 100 == pytest.approx(0.5)
+    assert decay(64, 12_800, half_life=6400, ramp=0.05) == pytest.approx(0.5 ** (64 / 640))
+    assert decay(64, 64, half_life=6400, ramp=0.05) == pytest.approx(0.5**20)
+
+
+def test_the_average_is_a_geometric_sum() -> None:
+    module = nn.Linear(3, 2)
+    average = average_of(module)
+    start = module.weight.detach().clone()
+    values = torch.randn(5, *start.shape)
+    for value in values:
+        module.weight.data.copy_(value)
+        update_average(average, module, 0.7)
+    expected = 0.7**5 * start + sum(0.3 * 0.7 ** (4 - k) * value for k, value in enumerate(values))
+    torch.testing.assert_close(average.weight.data, expected)
+
+
+def test_the_average_copies_buffers_and_stays_in_eval_mode_without_gradients() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
+    average = average_of(module)
+    assert module.training
+    assert not any(part.training for part in average.modules())
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+    module(torch.randn(4, 1, 8, 8))
+    update_average(average, module, 0.9)
+    for averaged, current in zip(average.buffers(), module.buffers(), strict=True):
+        assert torch.equal(averaged, current)
+        assert averaged.data_ptr() != current.data_ptr()

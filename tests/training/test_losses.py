@@ -1,13 +1,22 @@
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.functional import jacobian
 
-from arena.core.errors import ArenaError
 from arena.generators.discriminator import ResidualDiscriminator
-from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic, squared_gradient
+from arena.generators.style import StyleGenerator
+from arena.training.losses import (
+    DECAY,
+    GanLoss,
+    Logistic,
+    NonSaturating,
+    PathLength,
+    Relativistic,
+    path_lengths,
+    squared_gradient,
+)
 
 
 class Linear(nn.Module):
@@ -22,7 +31,7 @@ class Linear(nn.Module):
 
 
 class Given(nn.Module):
-    """The logit of an image is its mean."""
+    """D(x) = mean of x."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images.mean((1, 2, 3))
@@ -39,13 +48,13 @@ def softplus(x: float) -> float:
 def test_relativistic_losses_pair_each_real_with_one_fake() -> None:
     reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
     loss = Relativistic(gamma=0)
-    told = loss.of_discriminator(Given(), reals, fakes, 0)
+    losses = loss.of_discriminator(Given(), reals, fakes, 0)
     # Pairs (1, 0.5) and (-2, 3): softplus of fake - real, and of real - fake.
-    assert told.adversarial.item() == pytest.approx((softplus(-0.5) + softplus(5.0)) / 2, rel=1e-5)
+    assert losses.adversarial.item() == pytest.approx((softplus(-0.5) + softplus(5.0)) / 2, rel=1e-5)
     assert loss.of_generator(Given(), reals, fakes).item() == pytest.approx(
         (softplus(0.5) + softplus(-5)) / 2, rel=1e-5
     )
-    assert (told.penalty.item(), told.real_logit.item(), told.fake_logit.item()) == (0.0, -0.5, 1.75)
+    assert (losses.penalty.item(), losses.real_logit.item(), losses.fake_logit.item()) == (0.0, -0.5, 1.75)
 
 
 def test_logistic_losses_do_not_saturate() -> None:
@@ -53,8 +62,8 @@ def test_logistic_losses_do_not_saturate() -> None:
     loss = Logistic(gamma=0)
     expected = (softplus(-1.0) + softplus(2.0) + softplus(0.5) + softplus(3.0)) / 2
     for step in (0, 1):
-        told = loss.of_discriminator(Given(), reals, fakes, step)
-        assert told.adversarial.item() == pytest.approx(expected, rel=1e-5)
+        losses = loss.of_discriminator(Given(), reals, fakes, step)
+        assert losses.adversarial.item() == pytest.approx(expected, rel=1e-5)
     assert loss.of_generator(Given(), reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
 
 
@@ -78,7 +87,7 @@ def discriminator() -> ResidualDiscriminator:
     return ResidualDiscriminator(resolution=8, channels=1, width=8)
 
 
-def test_the_squared_gradient_is_that_of_finite_differences() -> None:
+def test_the_squared_gradient_equals_finite_differences() -> None:
     network, images = discriminator().double(), torch.randn(2, 1, 8, 8, dtype=torch.double)
     network.logit.double()
     logits, squared = squared_gradient(_Double(network), images)
@@ -91,7 +100,7 @@ def test_the_squared_gradient_is_that_of_finite_differences() -> None:
 
 
 class _Double(nn.Module):
-    """The discriminator's body in float64: its own head answers in fp32, too coarse for differences."""
+    """The discriminator in float64. Its own head computes in fp32, which is too coarse for differences."""
 
     def __init__(self, network: ResidualDiscriminator) -> None:
         super().__init__()
@@ -103,7 +112,7 @@ class _Double(nn.Module):
         return n.logit(nn.functional.leaky_relu(n.dense(x.flatten(1)), 0.2)).squeeze(1)
 
 
-def test_the_penalty_is_descended_by_its_gradient() -> None:
+def test_a_step_along_the_gradient_lowers_the_penalty() -> None:
     network, reals, fakes = discriminator(), torch.randn(8, 1, 8, 8), torch.randn(8, 1, 8, 8)
     loss = Relativistic(gamma=1.0)
     before = loss.of_discriminator(network, reals, fakes, 0).penalty
@@ -120,7 +129,7 @@ def test_the_penalty_is_descended_by_its_gradient() -> None:
 
 
 @pytest.mark.parametrize("loss", [Relativistic(gamma=1.0), Logistic(gamma=1.0, interval=1)])
-def test_penalties_under_bf16_autocast_are_those_of_fp32(loss: GanLoss) -> None:
+def test_penalties_under_bf16_autocast_are_close_to_fp32(loss: GanLoss) -> None:
     network, reals, fakes = discriminator(), torch.randn(16, 1, 8, 8), torch.randn(16, 1, 8, 8)
     parameters = list(network.parameters())
 
@@ -142,14 +151,14 @@ def test_penalties_under_bf16_autocast_are_those_of_fp32(loss: GanLoss) -> None:
     # 0.5 (8/32)^2 on 2 images of R1 + R2;  2e-4 * 8^2 / 4 every 16th step
     [(Relativistic(), 0.5 / 16), (Logistic(interval=1), 2e-4 * 64 / 4 / 2)],
 )
-def test_gamma_follows_its_rule_where_none_is_given(loss: GanLoss, expected: float) -> None:
+def test_the_default_gamma_follows_its_rule(loss: GanLoss, expected: float) -> None:
     network = Linear()
     images = torch.randn(4, 1, 8, 8)
     penalty = loss.of_discriminator(network, images, images, 0).penalty.item()
     assert penalty == pytest.approx(expected * network.weight.square().sum().item(), rel=1e-5)
 
 
-def test_the_generators_loss_reaches_the_fakes_only() -> None:
+def test_the_generators_loss_has_a_gradient_to_the_fakes_alone() -> None:
     reals, fakes = torch.randn(2, 4, 1, 8, 8)
     for loss in (Relativistic(), Logistic()):
         a, b = reals.clone().requires_grad_(), fakes.clone().requires_grad_()
@@ -159,22 +168,7 @@ def test_the_generators_loss_reaches_the_fakes_only() -> None:
         assert b.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda: Relativistic(gamma=-1.0), "loss.gamma=-1.0"),
-        (lambda: Logistic(beta1=1.0), "loss.beta1=1.0"),
-        (lambda: Relativistic(ema_images=0), "loss.ema_images=0"),
-        (lambda: Logistic(ema_ramp=0), "loss.ema_ramp=0"),
-        (lambda: Logistic(interval=0), "loss.interval=0"),
-    ],
-)
-def test_impossible_settings_are_named(build: Callable[[], GanLoss], message: str) -> None:
-    with pytest.raises(ArenaError, match=message):
-        build()
-
-
-def test_the_first_loss_has_no_penalty_and_sees_reals_and_fakes_in_batches_of_their_own() -> None:
+def test_the_nonsaturating_loss_has_no_penalty_and_separate_batches() -> None:
     batches: list[Tensor] = []
 
     def critic(images: Tensor) -> Tensor:
@@ -183,11 +177,11 @@ def test_the_first_loss_has_no_penalty_and_sees_reals_and_fakes_in_batches_of_th
 
     reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
     loss = NonSaturating()
-    told = loss.of_discriminator(critic, reals, fakes, 0)
-    assert told.adversarial.item() == pytest.approx(
+    losses = loss.of_discriminator(critic, reals, fakes, 0)
+    assert losses.adversarial.item() == pytest.approx(
         (softplus(-1.0) + softplus(2.0) + softplus(0.5) + softplus(3.0)) / 2, rel=1e-5
     )
-    assert told.penalty.item() == 0
+    assert losses.penalty.item() == 0
     assert [torch.equal(seen, given) for seen, given in zip(batches, (reals, fakes), strict=True)] == [True, True]
     assert loss.of_generator(critic, reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
 
@@ -197,6 +191,57 @@ def test_the_first_loss_has_no_penalty_and_sees_reals_and_fakes_in_batches_of_th
     # Signs of the reals' logits 1, 0.2, -2; from 0, or from the middle of all logits, 0.45.
     [(Logistic(), 1 / 3), (NonSaturating(), 1 / 3), (Relativistic(), -1 / 3)],
 )
-def test_overfitting_is_the_mean_sign_of_the_reals(loss: GanLoss, expected: float) -> None:
-    told = loss.of_discriminator(Given(), images_of(1.0, 0.2, -2.0), images_of(0.5, 1.5, 1.5), 1)
-    assert told.overfitting.item() == pytest.approx(expected)
+def test_overfitting_is_the_mean_sign_of_the_reals_logits(loss: GanLoss, expected: float) -> None:
+    losses = loss.of_discriminator(Given(), images_of(1.0, 0.2, -2.0), images_of(0.5, 1.5, 1.5), 1)
+    assert losses.overfitting.item() == pytest.approx(expected)
+
+
+# Path length.
+
+
+def style() -> StyleGenerator:
+    torch.manual_seed(0)
+    return StyleGenerator(resolution=8, channels=1, levels=17, width=8, z_dim=5)
+
+
+def test_path_lengths_equal_those_of_the_whole_jacobian() -> None:
+    generator, rng = style(), torch.Generator().manual_seed(3)
+    code = torch.randn(2, generator.n_styles, 5, requires_grad=True)
+    lengths = path_lengths(code, generator.images_of(code), rng)
+    y = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(3)) / 8
+    for k in range(2):
+
+        def image(own: Tensor) -> Tensor:
+            return generator.images_of(own[None])[0]
+
+        whole = jacobian(image, code[k].detach())
+        assert isinstance(whole, Tensor)
+        product = torch.einsum("chw,chwld->ld", y[k], whole)
+        assert lengths[k].item() == pytest.approx(product.square().sum(1).mean().sqrt().item(), rel=1e-4)
+
+
+def test_the_path_length_of_a_linear_image_is_the_norm_of_its_map() -> None:
+    # Images are code[0] times a: J^T y = <a, y>, of length |a| |cos| on average over y.
+    a = torch.randn(1, 1, 8, 8)
+    code = torch.randn(2000, 1, 1, requires_grad=True)
+    lengths = path_lengths(code, code[:, :, :, None] * a, torch.Generator().manual_seed(0))
+    assert lengths.square().mean().item() == pytest.approx(a.square().sum().item() / 64, rel=0.1)
+
+
+def test_the_path_penalty_is_the_distance_to_the_running_mean_and_reaches_the_weights() -> None:
+    generator, z = style(), torch.randn(8, 5)
+    penalty = PathLength(weight=2.0, interval=4)
+    rng = torch.Generator().manual_seed(0)
+    value = penalty(generator, z, rng)
+    w = generator.mapping(z[:4])
+    again = torch.Generator().manual_seed(0)
+    code = w[:, None].expand(-1, generator.n_styles, -1)
+    lengths = path_lengths(code, generator.images_of(code, again), again)
+    mean = DECAY * lengths.mean()
+    assert penalty.mean.item() == pytest.approx(mean.item(), rel=1e-5)
+    assert value.item() == pytest.approx(4 * 2.0 * (lengths - mean).square().mean().item(), rel=1e-4)
+    value.backward()
+    assert generator.constant.grad is not None
+    assert generator.constant.grad.any()
+    assert generator.styles.weight.grad is not None
+    assert generator.styles.weight.grad.any()

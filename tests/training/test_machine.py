@@ -12,20 +12,20 @@ from tests.detectors.planted import CPU
 
 
 class Count(pl.LightningModule):
-    """One weight that goes down by its gradient, 1, at every step; ``happens`` is called first."""
+    """One weight that decreases by 1 at every step. ``before_step`` is called first."""
 
-    def __init__(self, happens: Callable[[int], None] = lambda step: None) -> None:
+    def __init__(self, before_step: Callable[[int], None] = lambda step: None) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
         self.steps: list[int] = []
-        self.happens = happens
+        self.before_step = before_step
         self.validations = 0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
     def training_step(self, step: int) -> Tensor:
-        self.happens(int(step))
+        self.before_step(int(step))
         self.steps.append(int(step))
         return self.weight * 1.0
 
@@ -48,7 +48,7 @@ MACHINES = [
 
 
 @pytest.mark.parametrize(("accelerator", "precision", "gpu", "gpu_bf16", "amx", "device", "expected"), MACHINES)
-def test_what_a_machine_is_chosen_for(monkeypatch, accelerator, precision, gpu, gpu_bf16, amx, device, expected):
+def test_auto_chooses_gpu_and_bf16_if_fast(monkeypatch, accelerator, precision, gpu, gpu_bf16, amx, device, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: gpu_bf16)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
@@ -56,7 +56,7 @@ def test_what_a_machine_is_chosen_for(monkeypatch, accelerator, precision, gpu, 
     assert (machine.device.type, machine.precision) == (device, expected)
 
 
-def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+def test_a_missing_gpu_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ArenaError, match=r"trainer.accelerator=gpu: expected .*cpu"):
         Machine.choose("gpu", "auto")
@@ -70,23 +70,23 @@ def test_two_fits_in_a_row_both_train():
     assert float(module.weight.detach()) == -8
 
 
-def test_validation_comes_at_its_interval():
+def test_validation_runs_at_its_interval():
     module = Count()
     CPU.fit(module, step_loader(0, 10), step_loader(0, 1), validate_every=3)
     assert module.validations == 3
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_a_step_computes_in_the_precision_of_the_machine(precision, dtype):
-    found = []
+def test_a_step_computes_in_the_chosen_precision(precision, dtype):
+    dtypes = []
     one = torch.ones(2, 2)
-    module = Count(lambda step: found.append((one @ one).dtype))
+    module = Count(lambda step: dtypes.append((one @ one).dtype))
     Machine(torch.device("cpu"), precision).fit(module, step_loader(0, 1), step_loader(0, 1))
-    assert found == [dtype]
+    assert dtypes == [dtype]
     assert module.weight.dtype == torch.float32
 
 
-def test_an_interrupted_fit_is_an_interruption_and_leaves_the_signal_alone():
+def test_ctrl_c_raises_an_interruption_and_keeps_the_signal_handler():
     def interrupt(step: int) -> None:
         if step == 2:
             raise KeyboardInterrupt
@@ -99,7 +99,7 @@ def test_an_interrupted_fit_is_an_interruption_and_leaves_the_signal_alone():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_failure_inside_a_fit_comes_out_as_it_is():
+def test_an_error_inside_a_fit_is_raised_unchanged():
     def fail(step: int) -> None:
         raise ArenaError("generator.learning_rate=9: diverged")
 
