@@ -1,135 +1,119 @@
-"""What every detector is: images to logits, higher means more fake (real = 0, fake = 1)."""
+"""Detectors: images to logits, where a higher logit means more fake (real = 0, fake = 1)."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, NotRequired, Self, TypedDict
+from typing import Annotated, ClassVar, Unpack
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.detectors.heads.head import Head, Sample
 from arena.detectors.shared import crops
-from arena.generators.artefacts import Artefact
 from arena.generators.base import TrainableGenerator
+from arena.generators.controls import Artefact
+from arena.imaging.images import ImageShape
+
+CropSide = Annotated[int, Field(ge=8)]
+"""Side of a crop in native pixels."""
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Labelled images to learn from: uint8 (N, C, H, W) and labels (N,), 0 real and 1 fake."""
+class Keywords(ImageShape, total=False):
+    """Keywords of every ``LearnedDetector``, beside the technique's own.
 
-    images: Tensor
-    labels: Tensor
+    Args:
+        crop: largest side of a crop, at least 8 pixels; None (default) for the whole image.
+        learning_rate: peak of the one-cycle schedule; None (default) for that of the battery.
+    """
 
-    @classmethod
-    def of(cls, reals: Tensor, fakes: Tensor) -> Self:
-        """Of both classes, the reals first."""
-        counts = torch.tensor([len(reals), len(fakes)])
-        return cls(torch.cat([reals, fakes]), torch.tensor([0, 1]).repeat_interleave(counts))
+    crop: CropSide | None
+    learning_rate: PositiveFloat | None
 
 
 class Detector(nn.Module, ABC):
-    """A detection technique. Built by ``factory(resolution=..., channels=..., levels=...)``.
+    """A detection technique, built by ``factory(resolution=..., channels=..., levels=...)``.
 
-    Its tensors, buffers included, are all it knows: they are saved as safetensors and loaded into a new instance. It
-    draws nothing from torch's global streams, since many learn side by side.
+    All it has learned is in its parameters and buffers. They are saved as safetensors and loaded into a new instance.
+    It draws nothing from torch's global random streams, since many detectors learn in parallel.
 
     Args:
-        resolution: side in pixels of the images it sees (after the evidence path).
-        channels: 1 or 3.
-        levels: grey levels of the data.
+        shape: of the images, see ``ImageShape``.
 
     Raises:
-        ArenaError: for an impossible value, by the name of the parameter; whoever builds it knows the rest of the key.
+        ArenaError: for an impossible value, by the name of the parameter. The caller adds the rest of the key.
         DoesNotApply: where the technique cannot work on such images.
     """
 
     differentiable: bool
-    """Whether a gradient of the logit reaches the image; without one a white-box generator is never told of it."""
+    """Whether a gradient of the logit reaches the image; a white-box generator attacks no other technique."""
     artefact: Artefact
-    """The planted artefact a fit judge of this technique must catch: a kind of ``generator=planted``."""
+    """Kind of ``generator=planted`` that a fit judge of this technique must catch."""
     needs_fakes: ClassVar[bool] = True
-    """Whether it learns from fakes; one that does not is a ``FittedDetector``, and is handed reals alone."""
+    """Whether it learns from fakes. A technique that does not is a ``FittedDetector`` and gets reals alone."""
 
-    def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
+    def __init__(self, **shape: Unpack[ImageShape]) -> None:
         super().__init__()
-        self.resolution, self.channels, self.levels = resolution, channels, levels
+        self.resolution, self.channels, self.levels = shape["resolution"], shape["channels"], shape["levels"]
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W) in [-1, 1] that came down the evidence path."""
 
 
-class Keywords(TypedDict):
-    """What every ``LearnedDetector`` is built with, beside what is its own."""
-
-    resolution: int
-    channels: int
-    levels: int
-    crop: NotRequired[int | None]
-    learning_rate: NotRequired[float | None]
-
-
 class LearnedDetector(Detector):
-    """Learns by gradient, under ``arena.training.battery``.
+    """A detector that learns by gradient, under ``arena.training.battery``.
 
-    It looks at native pixels, never at resized ones: of images larger than its ``crop`` it sees random squares of that
-    side in training, and the mean of its logits of evenly spaced squares is its score.
+    It sees native pixels, never resized ones. Of images larger than ``crop`` it sees random crops in training. In
+    scoring, the logit is the mean over evenly spaced crops.
 
     Args:
-        resolution: side in pixels of the images.
-        channels: 1 or 3.
-        levels: grey levels of the data.
-        crop: largest side of what it looks at; None for the whole image, whatever its size.
-        learning_rate: highest of its cycle; None for the battery's.
+        crop: largest side of a crop in pixels; None for the whole image.
+        learning_rate: peak of the one-cycle schedule; None for that of the battery.
+        shape: of the images, see ``ImageShape``.
     """
 
     differentiable = True
     draws = False
-    """Whether it draws from torch's global streams after all (dropout in a foreign network): it then learns alone."""
+    """Whether it draws from torch's global streams after all (dropout in another package's network). It then learns
+    alone."""
 
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None = None,
-        learning_rate: float | None = None,
+        crop: CropSide | None = None,
+        learning_rate: PositiveFloat | None = None,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(crop is None or crop >= 8, "crop", crop, "at least 8 pixels, or null")
-        require(learning_rate is None or learning_rate > 0, "learning_rate", learning_rate, "above 0, or null")
+        super().__init__(**shape)
         self.learning_rate = learning_rate
-        self.side = resolution if crop is None else min(crop, resolution)
+        self.side = self.resolution if crop is None else min(crop, self.resolution)
 
     def prepare(self, images: Tensor) -> None:
-        """Set what is computed from data before the first step (a standardisation, say).
+        """Compute a preprocessing, such as a standardisation, before the first step.
 
         Args:
             images: (N, C, side, side) in [-1, 1], of both classes.
         """
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Images (B, C, side, side) as the technique's authors alter them in training; all randomness from ``rng``."""
+        """Augmented training images (B, C, side, side), as the paper has it; all randomness comes from ``rng``."""
         return images
 
     @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of what it looks at, (B, C, side, side)."""
+        """Logits (B,) of crops (B, C, side, side)."""
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of a batch (B, C, side, side) with labels (B,) float: the cross-entropy of its logits."""
+        """Scalar loss of crops (B, C, side, side) with labels (B,) float: the cross-entropy of the logits."""
         return F.binary_cross_entropy_with_logits(self.logits(images).float(), labels)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, H, W): the mean over its glimpses of each."""
-        return torch.stack([self.logits(glimpse) for glimpse in crops(images, self.side)]).mean(0)
+        """Logits (B,) of images (B, C, H, W): the mean over the crops of each."""
+        return torch.stack([self.logits(crop) for crop in crops(images, self.side)]).mean(0)
 
 
 class FittedDetector(Detector):
-    """Features without anything to learn, and a head that is fitted on them, stopped or chosen on validation.
+    """Fixed features under a head that is fitted at once, and stopped or selected on validation.
 
     The features of an image are computed once, for all folds and seeds of its judges.
     """
@@ -138,15 +122,15 @@ class FittedDetector(Detector):
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
-        """Features (B, F) of images (B, C, H, W); of an image they do not depend on its batch."""
+        """Features (B, F) of images (B, C, H, W), each independent of the rest of the batch."""
 
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
-        """Fit anew.
+        """Fit the head anew.
 
         Args:
             train: features and labels to learn from.
-            validation: features and labels to stop or choose on.
-            seed: of whatever is random in the fit.
+            validation: features and labels to stop or select on.
+            seed: of the random draws of the fit.
         """
         device = next((tensor.device for tensor in self.head.buffers()), torch.device("cpu"))
         self.head.cpu().fit(train, validation, seed)
@@ -158,12 +142,12 @@ class FittedDetector(Detector):
 
 
 class GanAwareDetector(ABC):
-    """A technique that looks through the eyes of the GAN: it applies only where the race has trained a generator.
+    """A technique that uses the GAN itself. It applies only where the race trains a generator.
 
-    In round r it is given G and D as round r - 1 left them, which by then are published (at round 0, those of the
-    warm-up). It keeps copies, frozen, among its own tensors.
+    In round r it is given the generator and the discriminator of round r - 1, which by then are published. At round 0
+    these are the warm-up's. It keeps frozen copies among its own tensors.
     """
 
     @abstractmethod
-    def meet(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:
-        """Take over what it needs of them, in eval mode and without gradients of their weights."""
+    def attach_gan(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:
+        """Copy the parts of the GAN that the technique uses, in eval mode and with frozen weights."""

@@ -1,25 +1,22 @@
 """Hold the images of one evaluation as detectors see them, and score them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from arena.core.parallel import parallel_map
 from arena.detectors.base import Detector, FittedDetector
-from arena.detectors.shared import share
+from arena.detectors.shared import sharing
 from arena.imaging.evidence import Evidence
 
+D = TypeVar("D", bound=Detector)
 CPU = torch.device("cpu")
 SCORE_BATCH = 512
-"""Most images scored at once; of large ones fewer, so that memory does not grow with their size."""
+"""Most images scored at once; fewer of large images, so that memory does not grow with their size."""
 SCORE_VALUES = 1 << 21
-
-
-def _features(images: Tensor, detector: FittedDetector) -> Tensor:
-    return detector.features(images)
 
 
 class Labelled(NamedTuple):
@@ -30,12 +27,12 @@ class Labelled(NamedTuple):
 
 
 class Gallery:
-    """The images of one judgement or one round, down the evidence path once; folds and seeds only choose among them.
+    """The images of one evaluation or one round, sent down the evidence path once. Folds and seeds only select places.
 
     Args:
         images: uint8 (N, C, H, W).
         evidence: the path.
-        device: where detectors look at them.
+        device: of the detectors.
     """
 
     def __init__(self, images: Tensor, evidence: Evidence, device: torch.device = CPU) -> None:
@@ -50,13 +47,13 @@ class Gallery:
         """Float images (n, C, H, W) in [-1, 1] on the device, as detectors see them."""
         return self.evidence.as_seen(self.seen[which].to(self.device))
 
-    def glimpses(self, which: Tensor, side: int, at: Tensor) -> Tensor:
-        """One square of ``side`` pixels of each image, (n, C, side, side); the whole where it is no larger.
+    def crops(self, which: Tensor, side: int, at: Tensor) -> Tensor:
+        """One crop (n, C, side, side) of each image; images that are no larger stay whole.
 
         Args:
             which: places (n,) in the gallery.
             side: in native pixels.
-            at: (n, 2) in [0, 1], where in its image each square lies.
+            at: (n, 2) in [0, 1], the place of each crop in the free space of its image.
         """
         height, width = self.seen.shape[-2:]
         if side >= height and side >= width:
@@ -69,41 +66,43 @@ class Gallery:
         return self.evidence.as_seen(torch.stack(squares).to(self.device))
 
     def features(self, technique: str, which: Tensor) -> Tensor:
-        """The features (n, F), on the CPU, that ``measure`` took."""
+        """Features (n, F) that ``measure`` computed, on the CPU."""
         return self._features[technique][which]
 
     @torch.no_grad()
     def measure(self, detectors: Mapping[str, Detector]) -> None:
-        """Take the features of every image for every fitted technique that has not taken them yet."""
-        fitted: dict[str, FittedDetector] = {}
+        """Compute the features of every image for every fitted technique that has none here yet."""
+        missing: dict[str, FittedDetector] = {}
         for name, detector in detectors.items():
             if isinstance(detector, FittedDetector):
-                detector.to(self.device)  # its head scores there, whoever took the features
+                detector.to(self.device)  # the head scores there, even where another judge computed the features
                 if name not in self._features:
-                    fitted[name] = detector
-        if not fitted:
-            return
-        parts: dict[str, list[Tensor]] = {name: [] for name in fitted}
-        for which in self.chunks(torch.arange(len(self))):
-            images = share(self.images(which))
-            found = parallel_map(partial(_features, images), list(fitted.values()), self.device)
-            for name, features in zip(fitted, found, strict=True):
-                parts[name].append(features.cpu())
-        self._features |= {name: torch.cat(chunks) for name, chunks in parts.items()}
+                    missing[name] = detector
+        self._features |= self.computed(
+            missing, torch.arange(len(self)), lambda images, detector: detector.features(images)
+        )
 
-    def chunks(self, which: Tensor) -> tuple[Tensor, ...]:
-        """Places in batches of as many pixels."""
-        return which.split(max(1, min(SCORE_BATCH, SCORE_VALUES // self.seen[0].numel())))
+    def computed(
+        self, detectors: Mapping[str, D], which: Tensor, compute: Callable[[Tensor, D], Tensor]
+    ) -> dict[str, Tensor]:
+        """Results (n, ...) of ``compute(images, detector)`` on the CPU, all detectors in one pass over the images."""
+        parts: dict[str, list[Tensor]] = {name: [] for name in detectors}
+        chunk = max(1, min(SCORE_BATCH, SCORE_VALUES // self.seen[0].numel()))
+        for places in which.split(chunk) if detectors else ():
+            images = self.images(places)
+            with sharing(images):
+                results = parallel_map(partial(compute, images), list(detectors.values()), self.device)
+            for name, result in zip(detectors, results, strict=True):
+                parts[name].append(result.cpu())
+        return {name: torch.cat(chunks) for name, chunks in parts.items()}
 
 
 @torch.no_grad()
 def score_all(detectors: Mapping[str, Detector], gallery: Gallery, which: Tensor | None = None) -> dict[str, Tensor]:
-    """Every detector's logits (n,) float32, on the CPU, of images of a gallery: one pass over the images for all.
-
-    They come in the order of the detectors.
+    """Logits (n,) float32 of every detector, on the CPU and in the order of the detectors.
 
     Args:
-        detectors: by technique; they stand on the gallery's device.
+        detectors: by technique, on the device of the gallery.
         gallery: the images.
         which: places (n,) in the gallery; None for all.
     """
@@ -118,24 +117,14 @@ def score_all(detectors: Mapping[str, Detector], gallery: Gallery, which: Tensor
             for name, detector in detectors.items()
             if isinstance(detector, FittedDetector)
         }
-        looking = {name: detector for name, detector in detectors.items() if name not in scores}
-        parts: dict[str, list[Tensor]] = {name: [torch.empty(0)] for name in looking}
-        for chunk in gallery.chunks(which) if looking else ():
-            images = share(gallery.images(chunk))
-            found = parallel_map(partial(_logits, images), list(looking.values()), gallery.device)
-            for name, logits in zip(looking, found, strict=True):
-                parts[name].append(logits.float().cpu())
+        others = {name: detector for name, detector in detectors.items() if name not in scores}
+        scores |= gallery.computed(others, which, lambda images, detector: detector(images).float())
     for name, detector in detectors.items():
         detector.train(modes[name])
-    scores |= {name: torch.cat(chunks) for name, chunks in parts.items()}
     return {name: scores[name] for name in detectors}
 
 
-def _logits(images: Tensor, detector: Detector) -> Tensor:
-    return detector(images)
-
-
 def score(detector: Detector, images_uint8: Tensor, evidence: Evidence) -> Tensor:
-    """Logits (N,) float32 on the CPU of uint8 images (N, C, H, W), each having come down the evidence path."""
-    device = next((tensor.device for tensor in detector.state_dict().values()), torch.device("cpu"))
+    """Logits (N,) float32 on the CPU of uint8 images (N, C, H, W) sent down the evidence path."""
+    device = next((tensor.device for tensor in detector.state_dict().values()), CPU)
     return score_all({"": detector}, Gallery(images_uint8, evidence, device))[""]

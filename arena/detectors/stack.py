@@ -1,21 +1,22 @@
 """Combine the scores of all techniques (stack), or of several images (bag)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field, PositiveFloat
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.records.schema import Scores
 
 
 class Stack(nn.Module):
-    """Logistic regression on the techniques' logits, fitted on images none of them was fitted on: out of fold.
+    """Logistic regression on the techniques' logits, fitted on images that trained none of them.
 
-    Data processing can only lose what tells the classes apart, so that the best combination is at least as strong as
-    the strongest member; whether this one is, its test says.
+    Processing cannot add information, so the best combination is at least as strong as the strongest member. Whether
+    this one is, its evaluation shows.
 
     Args:
         members: number of techniques.
@@ -25,15 +26,14 @@ class Stack(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, *, members: int, penalty: float) -> None:
+    def __init__(self, *, members: int, penalty: PositiveFloat) -> None:
         super().__init__()
-        require(penalty > 0, "battery.stack.penalty", penalty, "above 0")
         self.penalty = penalty
         self.register_buffer("weight", torch.zeros(members, dtype=torch.float64))
         self.register_buffer("bias", torch.zeros((), dtype=torch.float64))
 
     def fit(self, logits: Tensor, labels: Tensor) -> None:
-        """Fit on the logits (N, members), and labels (N,), of images that trained none of the members."""
+        """Fit on logits (N, members) and labels (N,) of images that trained none of the members."""
         x = logits.double()
         mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
         regression = LogisticRegression(C=self.penalty, class_weight="balanced")
@@ -48,36 +48,29 @@ class Stack(nn.Module):
 
 @dataclass(frozen=True)
 class Bag:
-    """Who makes one fake makes many: of images known to be all real or all fake, the mean logit is judged.
+    """Mean logit of several images that are known to be all real or all fake, such as those of one account.
 
-    Independent logits of separation d' have d' sqrt(n) together, so that what hides one image at a time may be caught
-    by the dozen. Another question than that of one image; a battery has a bag only where it asks for one.
+    The mean of n independent logits of separation d' has a separation of sqrt(n) d'. A generator that evades detection
+    image by image may be caught by the dozen. This is another question than that of one image, and a battery has a bag
+    only where its config names one.
 
     Args:
-        n: images of a bag.
-
-    Raises:
-        ArenaError: for a bag of fewer than two.
+        n: images of a bag, at least 2.
     """
 
-    n: int
-
-    def __post_init__(self) -> None:
-        require(self.n >= 2, "battery.bag.n", self.n, "at least 2 images")
+    n: Annotated[int, Field(ge=2)]
 
     def __call__(self, scores: Scores) -> Scores:
-        """Scores of bags, disjoint and each of one class and one fold; images that fill no bag are left out.
+        """Scores of disjoint bags, each of one class and one fold. Images that fill no bag are left out.
 
-        A bag's id and source are those of its first image.
+        A bag has the id and the source of its first image.
         """
         parts: list[Scores] = []
         for fold in np.unique(scores.fold):
             for label in (0, 1):
                 part = scores.take((scores.fold == fold) & (scores.label == label))
-                full = len(part.score) // self.n * self.n
-                means = part.score[:full].reshape(-1, self.n).mean(1, dtype=np.float64).astype(np.float32)
-                first = part.take(np.arange(len(part.score)) % self.n == 0)
-                count = len(means)
-                first = first.take(np.arange(len(first.score)) < count)
+                count, place = len(part.score) // self.n, np.arange(len(part.score))
+                means = part.score[: count * self.n].reshape(-1, self.n).mean(1, dtype=np.float64).astype(np.float32)
+                first = part.take((place % self.n == 0) & (place < count * self.n))
                 parts.append(first._replace(score=means))
         return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -2,8 +2,8 @@ import functools
 
 import pytest
 
-from arena.detectors.base import Detector, Examples
-from tests.detectors.planted import applies, build, digits, train
+from arena.detectors.base import Detector
+from tests.detectors.planted import Examples, applies, build, digits, train
 
 
 @functools.cache
@@ -16,7 +16,7 @@ def _trained(technique: str, swapped: bool) -> tuple[Detector, Examples]:
 
 @pytest.fixture
 def trained(technique):
-    """A technique that learned its own artefact on digits, and the examples to test it on; trained once a session."""
+    """A technique trained on its own artefact in digits, and the examples to test it on; once a session."""
     if not applies(technique):
         pytest.skip("does not apply to digits")
     return _trained(technique, swapped=False)
@@ -24,7 +24,7 @@ def trained(technique):
 
 @pytest.fixture
 def trained_swapped(technique):
-    """The same, from swapped labels; the test's labels are right."""
+    """The same, trained on swapped labels; the labels of the test are right."""
     if not applies(technique):
         pytest.skip("does not apply to digits")
     return _trained(technique, swapped=True)

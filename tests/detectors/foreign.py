@@ -20,8 +20,8 @@ class Net(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
-        found = self.head(self.layers(images).mean((2, 3)))
-        return found if self.classes else found[:, 0]
+        logits = self.head(self.layers(images).mean((2, 3)))
+        return logits if self.classes else logits[:, 0]
 
 
 class Alternation(nn.Module):

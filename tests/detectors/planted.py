@@ -1,9 +1,12 @@
-"""Reals with a planted artefact, and detectors built from their configs: what the tests of detectors share."""
+"""Shared by the tests of detectors: examples with a planted artefact, detectors from their configs, a small attack."""
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -13,9 +16,10 @@ from arena.config.schema import BatteryConfig
 from arena.core.errors import DoesNotApply
 from arena.data.digits import Digits
 from arena.data.portraits.portraits import Portraits
-from arena.detectors.base import Detector, Examples, GanAwareDetector
-from arena.detectors.gallery import Gallery, Labelled
-from arena.generators.artefacts import Artefact, plant
+from arena.detectors.base import Detector, FittedDetector, GanAwareDetector
+from arena.detectors.gallery import Gallery, Labelled, score
+from arena.detectors.heads.head import Sample
+from arena.generators.controls import Artefact, plant
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float, to_uint8
@@ -26,15 +30,34 @@ CONF = Path(__file__).parents[2] / "conf"
 OTHERS = {"stack", "bag", "module", "probe"}
 """Configs that are no technique by themselves: over others, or with files still to be named."""
 TECHNIQUES = sorted({path.stem for path in (CONF / "detector").glob("*.yaml")} - OTHERS)
+PAPER = sorted({f"paper/{path.stem}" for path in (CONF / "detector" / "paper").glob("*.yaml")} - {"paper/probe"})
+"""Variants at published sizes, without that of a vision encoder, whose weights are files."""
 CACHE = Path(tempfile.gettempdir()) / "arena-test-portraits"
-"""Outside the checkout; portraits rendered there are found again."""
+"""Outside the checkout, so that rendered portraits are kept."""
 CPU = Machine(torch.device("cpu"), "fp32")
 EVIDENCE = Evidence(levels=17)
 PLANTED = int(OmegaConf.load(CONF / "data" / "digits.yaml").planted_amplitude)
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Labelled images: uint8 (N, C, H, W) and labels (N,), 0 real and 1 fake."""
+
+    images: Tensor
+    labels: Tensor
+
+    def reals(self) -> Self:
+        """The real images alone."""
+        return type(self)(self.images[self.labels == 0], self.labels[self.labels == 0])
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Uniform noise in [-1, 1]."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
 def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17, seed: int = 0) -> Detector:
-    """A technique as its config describes it."""
+    """Build a technique from its config."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         factory = instantiate(OmegaConf.load(CONF / "detector" / f"{technique}.yaml"), _convert_="all")
@@ -42,9 +65,16 @@ def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 
         if isinstance(detector, GanAwareDetector):  # a GAN of untrained weights, the same for every seed
             torch.manual_seed(0)
             gan = DcganGenerator(resolution=resolution, channels=channels, levels=levels, width=16, z_dim=16)
-            detector.meet(gan, gan.discriminator(resolution))
+            detector.attach_gan(gan, gan.discriminator(resolution))
         assert isinstance(detector, Detector)
         return detector
+
+
+def build_fitted(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17) -> FittedDetector:
+    """Build a fitted technique from its config."""
+    detector = build(technique, resolution, channels, levels)
+    assert isinstance(detector, FittedDetector)
+    return detector
 
 
 def applies(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17) -> bool:
@@ -93,7 +123,7 @@ def train(
     batch: int = 64,
     patience: int = 12,
 ) -> int:
-    """A small budget at a high rate; as many images as were shown."""
+    """Train on a small budget at a high rate; returns the images shown."""
     return train_all({"it": detector}, learned, validation, images, seed, fresh, learning_rate, batch, patience)
 
 
@@ -109,7 +139,7 @@ def train_all(
     patience: int = 12,
     evidence: Evidence = EVIDENCE,
 ) -> int:
-    """The same of several detectors in one pass."""
+    """Train several detectors in one pass."""
     gallery = Gallery(torch.cat([learned.images, validation.images]), evidence)
     places = torch.arange(len(gallery))
     return train_battery(
@@ -123,3 +153,56 @@ def train_all(
         seed=seed,
         machine=CPU,
     )
+
+
+def sample(detector: FittedDetector, examples: Examples) -> Sample:
+    """Features of examples, and their labels."""
+    return Sample(detector.features(to_float(examples.images)), examples.labels)
+
+
+def fit(detector: FittedDetector, learned: Examples, validation: Examples) -> None:
+    """Fit a technique on examples; one that needs no fakes gets the reals alone."""
+    if not detector.needs_fakes:
+        learned, validation = learned.reals(), validation.reals()
+    detector.fit(sample(detector, learned), sample(detector, validation), seed=0)
+
+
+def logits(detector: FittedDetector, examples: Examples) -> Tensor:
+    """Logits of examples, without a gradient."""
+    with torch.no_grad():
+        return detector(to_float(examples.images))
+
+
+def clouds(n: int, features: int, seed: int, fakes: float = 0.5, apart: float = 1.0) -> Sample:
+    """Two normal classes on axes of very different scales, ``apart`` deviations from each other along each axis."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(n) < fakes * n).astype(np.int64)
+    scales = np.geomspace(0.1, 100, features)
+    values = (rng.normal(size=(n, features)) + apart * labels[:, None]) * scales + 3 * scales
+    return Sample(torch.from_numpy(values), torch.from_numpy(labels))
+
+
+def gradient(detector: Detector, images: Tensor, evidence: Evidence) -> Tensor:
+    """Gradient of the logits' sum with respect to float images, through the evidence path."""
+    images = images.clone().requires_grad_()
+    detector.eval()
+    (of_logits,) = torch.autograd.grad(detector(evidence(images)).sum(), images)
+    return of_logits
+
+
+def drops(detector: Detector, images: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor]:
+    """Decrease of each score at a step of one grey level of every pixel: down the gradient, and at random.
+
+    Args:
+        detector: trained.
+        images: uint8 (N, C, H, W).
+        evidence: its levels set the size of the step; the stepped image is rounded to uint8 and scored as any other.
+    """
+    floats, level = to_float(images), 2 / (evidence.levels - 1)
+    before = score(detector, images, evidence)
+    aside = torch.randn(floats.shape, generator=torch.Generator().manual_seed(0)).sign()
+    after = [
+        score(detector, to_uint8((floats - level * direction).clamp(-1, 1)), evidence)
+        for direction in (gradient(detector, floats, evidence).sign(), aside)
+    ]
+    return before - after[0], before - after[1]

@@ -1,23 +1,33 @@
-"""What every technique owes, whatever it is made of."""
+"""Contract of every technique."""
+
+import importlib
+import pkgutil
+import re
 
 import pytest
 import safetensors.torch
 import torch
 from sklearn.metrics import roc_auc_score
 
-from arena.detectors.base import Detector, Examples, FittedDetector, LearnedDetector
+from arena.detectors import techniques
+from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import score
 from arena.detectors.heads.head import Sample
-from arena.generators.artefacts import Artefact
+from arena.detectors.networks.wrappers import Standardised
+from arena.generators.controls import Artefact
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
-from tests.detectors.attack import drops, gradient
 from tests.detectors.planted import (
     EVIDENCE,
+    PAPER,
     TECHNIQUES,
+    Examples,
     applies,
     build,
+    drops,
     examples,
+    gradient,
+    noise,
     portraits,
     train_all,
 )
@@ -27,6 +37,7 @@ DIFFERENTIABLE = [name for name in TECHNIQUES if build(name, 32, 3, 256).differe
 NEEDS_FAKES = [name for name in TECHNIQUES if build(name, 32, 3, 256).needs_fakes]
 SIDES = ((8, 1, 17), (16, 3, 256), (32, 1, 256), (64, 3, 256))
 COLOUR = Evidence(levels=256)
+FILES = [name for _, name, _ in pkgutil.iter_modules(techniques.__path__)]
 
 
 def auc(detector: Detector, examples: Examples, evidence: Evidence = EVIDENCE) -> float:
@@ -34,7 +45,7 @@ def auc(detector: Detector, examples: Examples, evidence: Evidence = EVIDENCE) -
 
 
 @every_technique
-def test_it_learns_the_artefact_of_its_family_and_says_fake_by_a_higher_score(trained):
+def test_it_learns_its_artefact_and_scores_fakes_higher(trained):
     assert auc(*trained) > 0.9
 
 
@@ -55,7 +66,7 @@ def test_a_score_depends_neither_on_batch_mates_nor_on_their_order(trained):
 
 
 @every_technique
-def test_its_tensors_are_all_it_knows(trained, technique):
+def test_its_tensors_hold_all_it_has_learned(trained, technique):
     detector, test = trained
     tensors = {name: value.contiguous() for name, value in detector.state_dict().items()}
     again = build(technique, seed=1)
@@ -67,7 +78,7 @@ def test_its_tensors_are_all_it_knows(trained, technique):
 
 
 @every_technique
-def test_a_new_one_depends_on_its_seed_alone(technique):
+def test_a_new_detector_depends_on_its_seed_alone(technique):
     torch.manual_seed(1)
     one = build(technique, 32, 3, 256, seed=3).state_dict()
     torch.rand(5)
@@ -83,7 +94,7 @@ def test_logits_of_every_shape_of_image_it_applies_to(technique, resolution, cha
     detector = build(technique, resolution, channels, levels).eval()
     images = torch.rand(3, channels, resolution, resolution) * 2 - 1
     flat = torch.tensor([-1.0, 0.0, 1.0]).view(3, 1, 1, 1).expand_as(images)
-    if isinstance(detector, FittedDetector):  # of two classes it has seen, and of more images than it has neighbours
+    if isinstance(detector, FittedDetector):  # fitted on two classes, and on more images than it has neighbours
         features = detector.features(torch.rand(24, channels, resolution, resolution) * 2 - 1)
         labels = torch.arange(24) % 2 if detector.needs_fakes else torch.zeros(24).long()
         detector.fit(Sample(features[:16], labels[:16]), Sample(features[16:], labels[16:]), seed=0)
@@ -102,8 +113,8 @@ def test_it_is_of_one_kind_and_names_an_artefact_that_can_be_planted(technique):
 
 
 @every_technique
-def test_before_it_learned_nothing_is_drawn_from_the_global_stream(technique):
-    """Many learn side by side: what one drew would depend on the others."""
+def test_learning_draws_nothing_from_the_global_stream(technique):
+    """Many detectors learn in parallel: the draws of one would depend on the others."""
     detector = build(technique, 32, 3, 256)
     state = torch.get_rng_state()
     images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -116,17 +127,86 @@ def test_before_it_learned_nothing_is_drawn_from_the_global_stream(technique):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_its_docstring_tells_paper_differences_blind_spots_and_example(file):
+    module = importlib.import_module(f"{techniques.__name__}.{file}")
+    classes = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Detector)]
+    own = [one for one in classes if one.__module__ == module.__name__]
+    assert own
+    for one in own:
+        headings = re.findall(r"^    (Paper|Differences|Blind spots|Example|Args):", one.__doc__ or "", re.MULTILINE)
+        assert headings == ["Paper", "Differences", "Blind spots", "Example", "Args"], one.__name__
+
+
+@every_technique
+def test_an_outer_autocast_changes_no_score(trained):
+    detector, test = trained
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = score(detector, test.images, EVIDENCE)
+    assert torch.equal(inside, score(detector, test.images, EVIDENCE))
+
+
+@every_technique
+def test_scoring_changes_no_tensor_of_a_detector_in_training(trained):
+    detector, test = trained
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    detector.train()
+    score(detector, test.images, EVIDENCE)
+    assert detector.training
+    for name, value in detector.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("technique", ["bayar", "dct", "dct_cnn", "npr", "wavelet"])
+def test_prepare_standardises_the_features_that_the_network_sees(technique):
+    detector, images = build(technique, 32, 3, 256), noise(100, 3, 32, 32)
+    assert isinstance(detector, LearnedDetector)
+    detector.prepare(images)
+    standardised = next(module for module in detector.modules() if isinstance(module, Standardised))
+    seen = []
+    standardised.network.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    detector.eval()(images)
+    over = (0, 2, 3) if standardised.mean.shape[-1] == 1 else (0,)
+    torch.testing.assert_close(seen[0].mean(over), torch.zeros(()).expand_as(seen[0].mean(over)), rtol=0, atol=1e-3)
+    torch.testing.assert_close(seen[0].std(over), torch.ones(()).expand_as(seen[0].std(over)), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("technique", ["bayar", "freqnet", "srm"])
+def test_a_technique_on_residuals_does_not_see_brightness(technique):
+    detector, images = build(technique, 32, 3, 256).eval(), noise(4, 3, 32, 32) / 2
+    torch.testing.assert_close(detector(images + 0.4), detector(images), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("technique", PAPER)
+def test_a_variant_at_its_published_size_has_the_artefact_and_the_gradient_of_its_technique(technique):
+    pytest.importorskip("transformers")
+    detector = build(technique, 64, 3, 256).eval()
+    assert isinstance(detector, LearnedDetector)
+    assert detector.artefact == build(technique.removeprefix("paper/"), 64, 3, 256).artefact
+    reached = gradient(detector, noise(2, 3, 64, 64), COLOUR)
+    assert reached.isfinite().all()
+    assert (reached.flatten(1).abs().sum(1) > 0).all()
+
+
 @pytest.mark.parametrize("technique", DIFFERENTIABLE)
 class TestGradient:
     def test_it_reaches_every_image_down_the_evidence_path(self, trained):
         detector, test = trained
-        found = gradient(detector, to_float(test.images[:40]), EVIDENCE)
-        assert found.isfinite().all()
-        assert (found.flatten(1).norm(dim=1) > 0).all()
+        reached = gradient(detector, to_float(test.images[:40]), EVIDENCE)
+        assert reached.isfinite().all()
+        assert (reached.flatten(1).norm(dim=1) > 0).all()
 
     @pytest.mark.parametrize("value", [-1.0, -0.875, 0.0, 1.0])
     def test_it_is_finite_of_a_flat_image_too(self, trained, value):
         assert gradient(trained[0], torch.full((1, 1, 8, 8), value), EVIDENCE).isfinite().all()
+
+    @pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
+    def test_what_it_computes_of_a_flat_colour_image_has_a_finite_gradient(self, technique, value):
+        detector, flat = build(technique, 32, 3, 256).eval(), torch.full((1, 3, 32, 32), value, requires_grad=True)
+        computed = detector.features(flat) if isinstance(detector, FittedDetector) else detector(flat)
+        (reached,) = torch.autograd.grad(computed.sum(), flat)
+        assert computed.isfinite().all()
+        assert reached.isfinite().all()
 
 
 def test_without_a_gradient_it_says_so_and_gives_none():
@@ -139,17 +219,18 @@ def test_without_a_gradient_it_says_so_and_gives_none():
 KINDS = sorted({build(name, 32, 3, 256).artefact for name in TECHNIQUES})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_on_portraits_all_learn_their_artefact_and_a_grey_level_down_the_gradient_hides_it(kind):
-    """In one pass; the step goes through the rounding, and a random one of equal size does not do it."""
+    """In one pass. The step goes through the rounding, and a random step of equal size has less effect."""
     own = {name: build(name, 32, 3, 256) for name in TECHNIQUES}
     own = {name: detector for name, detector in own.items() if detector.artefact == kind}
     images = portraits()
     parts = (images[:500], images[500:650], images[650:])
     learned, validation, test = (examples(part, kind, 8, levels=256) for part in parts)
     train_all(own, learned, validation, images=4800, evidence=COLOUR)
-    found = {name: auc(detector, test, COLOUR) for name, detector in own.items()}
-    assert {name: value for name, value in found.items() if value < 0.9} == {}
+    aucs = {name: auc(detector, test, COLOUR) for name, detector in own.items()}
+    assert {name: value for name, value in aucs.items() if value < 0.9} == {}
     fakes = test.images[test.labels == 1][:64]
     shares = {}
     for name, detector in own.items():

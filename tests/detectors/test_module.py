@@ -11,15 +11,14 @@ from torch import nn
 
 from arena.config.instantiate import SHAPE, instantiate
 from arena.core.errors import ArenaError
-from arena.detectors.base import Detector, Examples, FittedDetector, LearnedDetector
+from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import score
 from arena.detectors.module import FrozenModuleDetector, TrainableModuleDetector, module_detector
 from arena.detectors.networks.checkpoint import Preparation
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc
-from tests.detectors.attack import drops
 from tests.detectors.foreign import Alternation, Net, Tied, alternation_as_onnx
-from tests.detectors.planted import CONF, digits, train_all
+from tests.detectors.planted import CONF, Examples, digits, drops, train_all
 
 EVIDENCE = Evidence(levels=17)
 
@@ -72,7 +71,7 @@ def images(n: int = 5) -> torch.Tensor:
     return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-# --- what a network says, the detector says --------------------------------------------------------------------------
+# --- the detector's logit is the network's --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("trainable", [True, False])
@@ -91,8 +90,8 @@ def test_of_two_classes_the_log_odds_of_the_fakes():
     settings: dict[str, Any] = {"kwargs": {"classes": 2}}
     real, fake = made(**settings, fake=0).eval()(images()), made(**settings).eval()(images())
     torch.manual_seed(0)
-    found = Net(classes=2).eval()(images())
-    torch.testing.assert_close(fake, torch.logit(found.softmax(1)[:, 1]))
+    logits = Net(classes=2).eval()(images())
+    torch.testing.assert_close(fake, torch.logit(logits.softmax(1)[:, 1]))
     torch.testing.assert_close(real, -fake)
     three = {"kwargs": {"classes": 3}, "fake": 2}
     torch.manual_seed(0)
@@ -116,7 +115,7 @@ def test_weights_are_those_of_the_file(tmp_path):
 # --- ONNX ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_onnx_file_says_the_same_and_has_no_gradient(tmp_path):
+def test_an_onnx_file_gives_the_same_logit_and_has_no_gradient(tmp_path):
     pytest.importorskip("onnxruntime")
     detector = made(path=str(alternation_as_onnx(tmp_path / "net.onnx")), range=[0, 1], trainable=False)
     torch.testing.assert_close(detector(images()), Alternation()((images() + 1) / 2), atol=1e-5, rtol=1e-5)
@@ -147,7 +146,7 @@ def test_without_the_extra_onnx(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_checkpoint_is_asked_as_its_folder_says(tmp_path, channels):
+def test_a_checkpoint_preprocesses_as_its_folder_says(tmp_path, channels):
     transformers = pytest.importorskip("transformers")
     asked = {"size": {"height": 16, "width": 16}, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
     folder = checkpoint(tmp_path, **asked, do_resize=True, do_normalize=True, resample=3)
@@ -184,15 +183,15 @@ def test_a_checkpoint_without_a_processor_gets_the_range_and_its_own_size(tmp_pa
         ({"size": 24, "resample": 3, "do_rescale": False}, (24, None, "bicubic", 1.0, (0.0,), (1.0,))),
     ],
 )  # fmt: skip
-def test_what_a_processor_may_ask_for(asked, expected):
+def test_every_preprocessing_of_a_folder(asked, expected):
     assert Preparation.of(asked) == expected
 
 
 def test_a_middle_is_cut_out():
     x = torch.zeros(1, 1, 8, 8)
     x[..., 2:6, 2:6] = 1
-    found = Preparation.of({"do_resize": False, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}})(x)
-    torch.testing.assert_close(found, torch.ones(1, 1, 4, 4))
+    cropped = Preparation.of({"do_resize": False, "do_center_crop": True, "crop_size": {"height": 4, "width": 4}})(x)
+    torch.testing.assert_close(cropped, torch.ones(1, 1, 4, 4))
 
 
 def test_weights_that_would_be_unpickled_are_refused(tmp_path):
@@ -206,11 +205,11 @@ def test_weights_that_would_be_unpickled_are_refused(tmp_path):
 # --- what is saved ---------------------------------------------------------------------------------------------------
 
 
-def test_what_learns_is_saved_and_of_a_frozen_file_the_hash(files, tmp_path):
+def test_a_trainable_network_is_saved_and_a_frozen_file_by_its_hash(files, tmp_path):
     names = {name for name, _ in Net().named_parameters()} | {name for name, _ in Net().named_buffers()}
-    assert made().state_dict().keys() == {f"foreign.network.{name}" for name in names}
+    assert made().state_dict().keys() == {f"network.network.{name}" for name in names}
     frozen = made(path=str(files / "Net.pt2"), trainable=False)
-    assert frozen.state_dict().keys() == {"foreign.fingerprint", "head.slope", "head.offset"}
+    assert frozen.state_dict().keys() == {"network.fingerprint", "head.slope", "head.offset"}
     made(path=str(files / "Net.pt2"), trainable=False).load_state_dict(frozen.state_dict())
     torch.manual_seed(9)
     other = made(path=str(exported(Net(), tmp_path / "other.pt2")), trainable=False)
@@ -227,7 +226,7 @@ def test_tied_weights_survive_safetensors(trainable):
             parameter.add_(1)
     other.load_state_dict(load(save(detector.state_dict())))
     torch.testing.assert_close(other(images()), detector(images()))
-    assert isinstance(cast(Any, detector).foreign.network if trainable else Tied(), Tied)
+    assert isinstance(cast(Any, detector).network.network if trainable else Tied(), Tied)
 
 
 # --- it learns, or is calibrated -------------------------------------------------------------------------------------
@@ -238,11 +237,11 @@ def judged(detector: Detector, learned: Examples, validation: Examples, test: Ex
     return auc(score(detector, test.images, EVIDENCE).numpy(), test.labels.numpy())
 
 
-def test_a_network_from_outside_learns_and_its_gradient_is_good_for_something():
+def test_a_network_from_another_package_learns_and_its_gradient_lowers_the_score():
     learned, validation, test = digits("cnn")
     detector, again = made(), made()
     assert judged(detector, learned, validation, test) > 0.9
-    torch.manual_seed(99)  # of no consequence, for all its dropout
+    torch.manual_seed(99)  # no effect, in spite of its dropout
     judged(again, learned, validation, test)
     assert torch.equal(score(again, test.images, EVIDENCE), score(detector, test.images, EVIDENCE))
     fakes = test.images[test.labels == 1][:64]
@@ -251,7 +250,7 @@ def test_a_network_from_outside_learns_and_its_gradient_is_good_for_something():
     assert aside.mean() < down.mean() / 2
 
 
-def test_a_frozen_one_keeps_its_order_and_gets_a_scale(files):
+def test_a_frozen_network_keeps_its_order_and_gets_a_scale(files):
     learned, validation, test = digits("cnn")
     detector = made(path=str(files / "Alternation.pt"), range=[0, 1], trainable=False)
     with torch.no_grad():
@@ -286,9 +285,6 @@ def test_a_frozen_one_keeps_its_order_and_gets_a_scale(files):
         ({"name": "tests.detectors.foreign.Alternation"}, "trainable=True: expected a network with param"),
         ({"kwargs": {"classes": 2}, "fake": 2}, "fake=2: expected one of 2 classes"),
         ({"range": [1, 0]}, r"range=\[1, 0\]: expected black and white"),
-        ({"range": [1]}, r"range=\[1\]: expected black and white"),
-        ({"artefact": "scratches"}, "artefact=scratches: expected one of checkerboard"),
-        ({"learning_rate": 0.0}, "learning_rate=0.0: expected above 0"),
         ({"path": "nothing.pt2"}, "path=nothing.pt2: expected a program that torch can load"),
     ],
     ids=str,

@@ -1,3 +1,5 @@
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from arena.core.errors import ArenaError
-from arena.detectors.stack import Stack
+from arena.detectors.stack import Bag
+from arena.metrics.auc import auc
+from arena.records.schema import Scores
 from tests.detectors.planted import CONF
 
 
@@ -18,7 +21,7 @@ def build(members):
 
 
 def complementary(n, seed, fakes=0.5):
-    """Three members on scales far apart: two that each see half of what gives fakes away, and one that is blind."""
+    """Three members on scales far apart: two that each see half of the trace, and one that is blind."""
     rng = np.random.default_rng(seed)
     labels = (rng.uniform(size=n) < fakes).astype(np.int64)
     logits = rng.normal(size=(n, 3)) + labels[:, None] * np.array([1.2, 1.2, 0])
@@ -34,7 +37,7 @@ def test_it_is_scikit_learns_regression_of_the_standardised_logits(fakes):
     theirs.fit(logits.double().numpy(), labels.numpy())
     test, _ = complementary(300, 1)
     expected = theirs.decision_function(test.double().numpy())
-    # It divides by n - 1 where StandardScaler divides by n, which the penalty feels a little.
+    # Deviations here are those of n - 1 images, and of n in StandardScaler.
     np.testing.assert_allclose(stack(test), expected, rtol=1e-3, atol=1e-3)
 
 
@@ -48,7 +51,7 @@ def test_it_is_stronger_than_its_strongest_member_where_they_complement_each_oth
     assert roc_auc_score(labels, stack(logits)) == pytest.approx(0.885, abs=0.02)
 
 
-def test_a_member_that_says_the_same_of_every_image_is_left_out():
+def test_a_member_of_constant_score_has_no_effect():
     logits, labels = complementary(600, 0)
     constant = torch.full((600, 1), 12.345)
     without, having = build(3), build(4)
@@ -75,6 +78,31 @@ def test_a_new_instance_takes_its_tensors():
     assert torch.equal(again(test), stack(test))
 
 
-def test_an_impossible_penalty_names_its_key():
-    with pytest.raises(ArenaError, match=r"battery.stack.penalty=0: expected above 0"):
-        Stack(members=2, penalty=0)
+def scores(n=4000, separation=0.5, folds=2, seed=0):
+    """Normal logits of unit variance, the fakes' mean ``separation`` above the reals'."""
+    rng = np.random.default_rng(seed)
+    label = np.repeat(np.array([0, 1], dtype=np.uint8), n)
+    score = (rng.normal(size=2 * n) + separation * label).astype(np.float32)
+    ids = np.tile(np.arange(n), 2)
+    return Scores(score, label, ids, (np.arange(2 * n) % folds).astype(np.uint8), ids)
+
+
+@pytest.mark.parametrize("n", [2, 4, 9])
+def test_independent_images_add_up_as_the_square_root_of_their_number(n):
+    """AUC = Phi(d' / sqrt 2) of two normal classes; d' of a mean of n is sqrt(n) times that of one."""
+    bagged = Bag(n)(scores())
+    expected = NormalDist().cdf(0.5 * n**0.5 / 2**0.5)
+    assert auc(bagged.score, bagged.label) == pytest.approx(expected, abs=0.03)
+
+
+def test_bags_are_disjoint_and_of_one_class_and_one_fold():
+    one = scores(n=25, folds=3)
+    bagged = Bag(4)(one)
+    for fold in range(3):
+        for label in (0, 1):
+            here = one.take((one.fold == fold) & (one.label == label))
+            bags = bagged.take((bagged.fold == fold) & (bagged.label == label))
+            full = here.score[: len(bags.score) * 4].reshape(-1, 4)
+            assert len(bags.score) == len(here.score) // 4
+            np.testing.assert_allclose(bags.score, full.mean(1), rtol=1e-6)
+            assert bags.image.tolist() == here.image[::4][: len(bags.score)].tolist()

@@ -1,1 +1,1 @@
-"""Heads: what is fitted on a technique's features, each kept as tensors, never as a pickle."""
+"""Heads fitted on the features of a technique. Each is kept as tensors, never as a pickle."""

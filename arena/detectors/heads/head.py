@@ -1,7 +1,7 @@
 """Base class of the fitted heads, and Platt scaling."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,24 +18,31 @@ class Sample(NamedTuple):
 
     @property
     def weights(self) -> Tensor:
-        """(N,) float32 weights under which both classes count the same; they sum to N."""
+        """Weights (N,) float32 that balance the two classes; they sum to N."""
         fakes = self.labels.float().mean()
         return torch.where(self.labels == 1, 0.5 / fakes, 0.5 / (1 - fakes)).float()
 
 
 class Head(nn.Module, ABC):
-    """Features (B, F) to logits (B,). Its buffers hold the fit; they have no size before it, and take a saved one's."""
+    """Features (B, F) to logits (B,). The fit is in the buffers, which are empty before it."""
 
     @abstractmethod
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
-        """Fit anew; before it was ever fitted, a head prefers neither class."""
+        """Fit anew."""
 
     @abstractmethod
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (B,) float32 of features (B, F), once fitted."""
+
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (B,) float32 of features (B, F)."""
+        """Logits (B,) float32 of features (B, F); 0 before the first fit, which prefers neither class."""
+        if not all(buffer.numel() for buffer in self.buffers(recurse=False)):
+            return features.new_zeros(len(features), dtype=torch.float32)
+        with torch.autocast(features.device.type, enabled=False):  # terms of both signs cancel: bf16 would blur them
+            return self.logits(features)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Buffers take the sizes of those that are loaded."""
+        """Give the buffers the sizes of the saved ones."""
         for name, buffer in self.named_buffers(recurse=False):
             if (saved := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.empty_like(saved, device=buffer.device))
@@ -43,13 +50,13 @@ class Head(nn.Module, ABC):
 
 
 def platt(margins: NDArray[np.floating], sample: Sample) -> tuple[float, float]:
-    """Slope and offset that make a logit of a margin (Platt 1999), both classes counting the same.
+    """Slope and offset that turn a margin into a logit (Platt 1999), both classes weighing the same.
 
-    A margin that validation contradicts is not turned round: that would fit the sign on a few images.
+    The slope is positive even where validation says otherwise: a negative one would fit the sign on a few images.
 
     Args:
-        margins: (N,) of the sample's images.
-        sample: validation, which trained nothing.
+        margins: (N,) of the images of the sample.
+        sample: validation images, on which nothing was trained.
     """
     regression = LogisticRegression(C=1e3)
     regression.fit(margins[:, None], sample.labels.numpy(), sample_weight=sample.weights.numpy())
@@ -57,13 +64,16 @@ def platt(margins: NDArray[np.floating], sample: Sample) -> tuple[float, float]:
 
 
 def log_loss(logits: NDArray[np.floating], sample: Sample) -> float:
-    """Cross-entropy in nats, both classes counting the same."""
+    """Cross-entropy in nats, both classes weighing the same."""
     signed = np.where(sample.labels.numpy() == 1, -logits, logits)
     return float(np.average(np.logaddexp(0.0, signed), weights=sample.weights.numpy()))
 
 
-class Platt(Head):
-    """Slope and offset, fitted on validation alone; the slope is positive whatever validation says."""
+class PlattScaling(Head):
+    """Slope and offset of a logit, fitted on validation alone.
+
+    The calibrated logit holds for images like those of the fit, with as many fakes as reals among them.
+    """
 
     slope: Tensor
     offset: Tensor
@@ -73,12 +83,47 @@ class Platt(Head):
         self.register_buffer("slope", torch.ones((), dtype=torch.float64))
         self.register_buffer("offset", torch.zeros((), dtype=torch.float64))
 
+    @classmethod
+    def of(cls, logits: Tensor, labels: Tensor) -> Self:
+        """Fit on logits (N,) and labels (N,) of validation images."""
+        scaling, validation = cls(), Sample(logits[:, None], labels)
+        scaling.fit(validation, validation, seed=0)
+        return scaling
+
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
-        """Fit on validation; the training images are not looked at."""
+        """Fit on the validation images; the training images are not used."""
         slope, offset = platt(validation.features[:, 0].double().numpy(), validation)
         self.slope.fill_(slope)
         self.offset.fill_(offset)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def logits(self, features: Tensor) -> Tensor:
         """Logits (B,) of features (B, 1)."""
         return (self.slope * features[:, 0].double() + self.offset).float()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities (N,) of being fake, float64, of logits (N,)."""
+        return torch.sigmoid(self.slope * logits.double() + self.offset)
+
+
+class ScaledHead(Head):
+    """A margin that Platt's method scales to a logit on validation."""
+
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor([1.0, 0.0], dtype=torch.float64))  # slope and offset
+
+    @abstractmethod
+    def margin(self, features: Tensor) -> Tensor:
+        """Margins (B,) of features (B, F), higher for fakes."""
+
+    def calibrate(self, validation: Sample) -> None:
+        """Set the scale, once the margin is fitted."""
+        margins = self.margin(validation.features).double().numpy()
+        self.scale = torch.tensor(platt(margins, validation), dtype=torch.float64)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (B,) of features (B, F)."""
+        slope, offset = self.scale
+        return (slope * self.margin(features) + offset).float()

@@ -1,4 +1,4 @@
-"""One-class heads: how far an image lies from the reals, by three measures; no fake is ever seen."""
+"""One-class heads: the distance of an image from the reals, by three measures. No fake is used."""
 
 from abc import abstractmethod
 
@@ -19,9 +19,9 @@ OUTLIERS = 0.1
 
 
 class OneClassHead(Head):
-    """Distance from the training reals, in deviations of that of the validation reals, less their mean.
+    """Distance from the training reals, standardised by the distances of the validation reals.
 
-    It is no log odds, since nothing is known of fakes; 0 is a real as real as most. Features are standardised first.
+    It is no log odds, since nothing is known of fakes: 0 is the mean real. Features are standardised first.
     """
 
     mean: Tensor
@@ -35,32 +35,29 @@ class OneClassHead(Head):
         self.register_buffer("scale", torch.tensor([0.0, 1.0], dtype=torch.float64))  # mean and deviation of distances
 
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
-        """Fit on the reals of both; their fakes, if there are any, are left out."""
+        """Fit on the reals of both samples; fakes, if there are any, are left out."""
         x, x_validation = (sample.features[sample.labels == 0].double() for sample in (train, validation))
         self.mean, self.deviation = x.mean(0), x.std(0).clamp_min(FLOOR)
-        self._enclose(((x - self.mean) / self.deviation).numpy(), seed)
-        distance = self._distance((x_validation - self.mean) / self.deviation)
+        self.enclose(((x - self.mean) / self.deviation).numpy(), seed)
+        distance = self.distance((x_validation - self.mean) / self.deviation)
         self.scale = torch.stack([distance.mean(), distance.std().clamp_min(FLOOR)])
 
     @abstractmethod
-    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
-        """Learn where reals lie, of their standardised features (N, F)."""
+    def enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        """Learn the region of the reals from their standardised features (N, F)."""
 
     @abstractmethod
-    def _distance(self, x: Tensor) -> Tensor:
-        """How far (B,) standardised features (B, F) lie from there, in any unit."""
+    def distance(self, x: Tensor) -> Tensor:
+        """Distances (B,) of standardised features (B, F) from that region, in any unit."""
 
-    def forward(self, features: Tensor) -> Tensor:
+    def logits(self, features: Tensor) -> Tensor:
         """Logits (B,) of features (B, F)."""
-        if not len(self.mean):
-            return features.new_zeros(len(features), dtype=torch.float32)
-        with torch.autocast(features.device.type, enabled=False):
-            mean, deviation = self.scale
-            return ((self._distance((features.double() - self.mean) / self.deviation) - mean) / deviation).float()
+        mean, deviation = self.scale
+        return ((self.distance((features.double() - self.mean) / self.deviation) - mean) / deviation).float()
 
 
 class Mahalanobis(OneClassHead):
-    """The distance of Mahalanobis (1936) under a covariance shrunk after Ledoit & Wolf (2004)."""
+    """The distance of Mahalanobis (1936), its covariance shrunk after Ledoit & Wolf (2004)."""
 
     whitening: Tensor
 
@@ -68,11 +65,13 @@ class Mahalanobis(OneClassHead):
         super().__init__()
         self.register_buffer("whitening", torch.zeros(0, 0, dtype=torch.float64))
 
-    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+    def enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        """Estimate the covariance; nothing is random."""
         covariance, _ = ledoit_wolf(x, assume_centered=True)
         self.whitening = torch.from_numpy(np.linalg.cholesky(np.linalg.inv(covariance)))
 
-    def _distance(self, x: Tensor) -> Tensor:
+    def distance(self, x: Tensor) -> Tensor:
+        """Mahalanobis distances."""
         return ((x @ self.whitening).square().sum(1) + FLOOR).sqrt()
 
 
@@ -87,27 +86,33 @@ class SupportVectors(OneClassHead):
         self.register_buffer("vectors", torch.zeros(0, 0, dtype=torch.float64))
         self.register_buffer("weights", torch.zeros(0, dtype=torch.float64))
 
-    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+    def enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        """Fit the support vectors; nothing is random."""
         svm = OneClassSVM(nu=OUTLIERS, gamma=1 / x.shape[1]).fit(x)
         self.vectors = torch.from_numpy(svm.support_vectors_)
         self.weights = torch.from_numpy(svm.dual_coef_[0])
 
-    def _distance(self, x: Tensor) -> Tensor:
+    def distance(self, x: Tensor) -> Tensor:
+        """Negative sum of the kernels."""
         squared = x.square().sum(1)[:, None] + self.vectors.square().sum(1) - 2 * x @ self.vectors.T
         return -torch.exp(-squared / x.shape[1]) @ self.weights
 
 
 def mean_cuts(n: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Random cuts it takes on the average to set one of n images apart (Liu et al., equation 1)."""
+    """Mean number of random cuts that isolate one of n images (Liu, Ting & Zhou 2008, equation 1).
+
+    >>> mean_cuts(np.array([1, 2, 256])).round(2).tolist()
+    [0.0, 1.0, 10.24]
+    """
     more = np.maximum(n, 3).astype(np.float64) - 1
     return np.where(n > 2, 2 * (np.log(more) + np.euler_gamma) - 2 * more / (more + 1), (n == 2).astype(np.float64))
 
 
 class IsolationForest(OneClassHead):
-    """How few random cuts set an image apart (Liu, Ting & Zhou 2008); trees have no gradient.
+    """The isolation score of Liu, Ting & Zhou (2008): few random cuts isolate an outlier. Trees have no gradient.
 
     Args:
-        trees: how many.
+        trees: number of trees.
     """
 
     nodes: Tensor
@@ -117,7 +122,8 @@ class IsolationForest(OneClassHead):
         self.trees = trees
         self.register_buffer("nodes", torch.zeros(0, 0, 6, dtype=torch.float64))
 
-    def _enclose(self, x: NDArray[np.float64], seed: int) -> None:
+    def enclose(self, x: NDArray[np.float64], seed: int) -> None:
+        """Grow the trees with scikit-learn, and keep their nodes."""
         forest = SklearnForest(n_estimators=self.trees, random_state=seed % 2**32).fit(x)
         trees = [estimator.tree_ for estimator in forest.estimators_]
         nodes = np.zeros((len(trees), max(tree.node_count for tree in trees), 6))
@@ -133,5 +139,6 @@ class IsolationForest(OneClassHead):
         self.nodes = torch.from_numpy(nodes)
 
     @torch.no_grad()
-    def _distance(self, x: Tensor) -> Tensor:
+    def distance(self, x: Tensor) -> Tensor:
+        """Isolation scores, between 0 and 1."""
         return torch.exp2(-descend(self.nodes, x.float()).sum(1))  # scikit-learn's trees are grown on float32

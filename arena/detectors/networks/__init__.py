@@ -1,1 +1,1 @@
-"""Networks under the techniques: (B, C, H, W) to logits (B,), small, or of published sizes by transformers."""
+"""Networks under the learned detectors, and adapters of networks from other packages."""

@@ -1,9 +1,9 @@
-"""Small networks trained from scratch: a residual network and those of Frank et al. (2020) and Nataraj et al. (2019)."""
+"""Small networks trained from scratch: a residual one, and those of Frank et al. (2020) and Nataraj et al. (2019)."""
 
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.detectors.networks.wrappers import Trunk
 
 
@@ -27,24 +27,23 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualTrunk(Trunk):
-    """Stem and blocks, each of which halves the side, down to 4 pixels or as many as are kept.
+    """A stem and residual blocks, each of which halves the side down to 4 pixels.
 
-    The stem and the first ``kept`` blocks work at full resolution: Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva
-    (2021) found early down-sampling to cost most of a detector's reach.
+    The stem and the first ``kept`` blocks work at full resolution. Early down-sampling costs a detector most of its
+    generalisation (Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva 2021).
 
     Args:
-        channels: of what it looks at.
-        side: of it, in pixels.
-        width: channels of the first block; each halving doubles them, up to four times ``width``.
-        kept: blocks before the first halving is over, at least 1.
-        blocks: of all, how many there are; None for as many as lead down to 4 pixels and one more.
+        channels: of the input.
+        side: of the input, in pixels.
+        width: channels of the first block. Each halving doubles them, up to four times ``width``.
+        kept: blocks that work at full resolution.
+        blocks: most blocks; None (default) for all that lead down to 4 pixels and one more.
     """
 
-    def __init__(self, *, channels: int, side: int, width: int, kept: int = 1, blocks: int | None = None) -> None:
+    def __init__(
+        self, *, channels: int, side: int, width: PositiveInt, kept: PositiveInt = 1, blocks: PositiveInt | None = None
+    ) -> None:
         super().__init__()
-        require(width >= 1, "network.width", width, "at least 1 channel")
-        require(kept >= 1, "network.kept", kept, "at least 1 block at full resolution")
-        require(blocks is None or blocks >= 1, "network.blocks", blocks, "at least 1, or null for all")
         built = [ResidualBlock(width, width, down=False) for _ in range(kept - 1)]
         inputs, outputs = width, width
         while True:
@@ -58,17 +57,19 @@ class ResidualTrunk(Trunk):
         self.widths = (width, *(block.first.out_channels for block in built))
 
     def maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Of the stem and of each block."""
-        found = [F.relu(self.stem(x))]
+        """Maps of the stem and of each block."""
+        maps = [F.relu(self.stem(x))]
         for block in self.blocks:
-            found.append(block(found[-1]))
-        return tuple(found)
+            maps.append(block(maps[-1]))
+        return tuple(maps)
 
 
 class ResidualNetwork(ResidualTrunk):
-    """The trunk of the same arguments, the mean over its last map, and one logit."""
+    """A ``ResidualTrunk`` with global average pooling and one logit."""
 
-    def __init__(self, *, channels: int, side: int, width: int, kept: int = 1, blocks: int | None = None) -> None:
+    def __init__(
+        self, *, channels: int, side: int, width: PositiveInt, kept: PositiveInt = 1, blocks: PositiveInt | None = None
+    ) -> None:
         super().__init__(channels=channels, side=side, width=width, kept=kept, blocks=blocks)
         self.head = nn.Linear(self.widths[-1], 1)
 
@@ -78,13 +79,13 @@ class ResidualNetwork(ResidualTrunk):
 
 
 class FrankNetwork(nn.Module):
-    """Four 3x3 convolutions of 3, 8, 16 and 32 planes, halved by averages after the second and the third; one logit.
+    """Four 3x3 convolutions of 3, 8, 16 and 32 channels, average pooling after the second and third, and one logit.
 
-    Its last layer weighs every place on its own: where in a spectrum something lies is what it means.
+    The last layer has a weight for every place: the meaning of a coefficient is its place in the spectrum.
 
     Args:
-        channels: of what it looks at.
-        side: of it, in pixels, at least 4.
+        channels: of the input.
+        side: of the input, in pixels, at least 4.
     """
 
     def __init__(self, *, channels: int, side: int) -> None:
@@ -108,27 +109,23 @@ class FrankNetwork(nn.Module):
         return self.head(self.convolutions(x).flatten(1)).squeeze(1)
 
 
-WIDTHS = (32, 64, 128)
-HIDDEN = 256
-
-
 class NatarajNetwork(nn.Module):
-    """Three times a 3x3 and a 5x5 convolution and a halving by maxima, of 32, 64 and 128 planes; two layers of 256.
+    """Three stages of a 3x3 and a 5x5 convolution and max pooling, 32, 64 and 128 channels, then two layers of 256.
 
     Args:
-        channels: of what it looks at.
-        side: of it, in cells, at least 8.
+        channels: of the input.
+        side: of the input, at least 8.
     """
 
     def __init__(self, *, channels: int, side: int) -> None:
         super().__init__()
         convolutions: list[nn.Module] = []
-        for before, width in zip((channels, *WIDTHS), WIDTHS, strict=False):
+        for before, width in ((channels, 32), (32, 64), (64, 128)):
             convolutions += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
             convolutions += [nn.Conv2d(width, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
         self.convolutions = nn.Sequential(*convolutions)
-        hidden = [nn.Linear(WIDTHS[-1] * (side // 8) ** 2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU()]
-        self.head = nn.Sequential(nn.Flatten(1), *hidden, nn.Linear(HIDDEN, 1), nn.Flatten(0))
+        hidden = [nn.Linear(128 * (side // 8) ** 2, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()]
+        self.head = nn.Sequential(nn.Flatten(1), *hidden, nn.Linear(256, 1), nn.Flatten(0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B,) of (B, channels, side, side)."""

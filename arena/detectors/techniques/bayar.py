@@ -1,9 +1,10 @@
-"""A constrained first convolution, which can only learn to predict a pixel's error (Bayar & Stamm 2016, 2018)."""
+"""A constrained first convolution."""
 
 from typing import Unpack
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from arena.core.errors import require
@@ -12,15 +13,14 @@ from arena.detectors.networks.wrappers import Network, Standardised
 
 
 class ConstrainedConvolution(nn.Module):
-    """Kernels of -1 in the centre whose other weights sum to 1: a pixel as predicted from its neighbours, less itself.
+    """Kernels with -1 in the centre and other weights that sum to 1: a prediction from the neighbours, less the pixel.
 
-    The constraint holds of every kernel of every input channel, at every step. The authors divide by the sum after each
-    step, which has no bound where the sum nears 0; here free weights are projected orthogonally onto the same kernels,
-    and learning sees the projection.
+    The constraint holds for every kernel of every input channel at every step. Free weights are projected orthogonally
+    onto such kernels, and gradients flow through the projection.
 
     Args:
         inputs: channels of the image.
-        filters: kernels.
+        filters: number of kernels.
         size: side of a kernel, odd.
     """
 
@@ -35,7 +35,7 @@ class ConstrainedConvolution(nn.Module):
         self.register_buffer("centre", centre, persistent=False)
 
     def kernels(self) -> Tensor:
-        """The constrained kernels (filters, inputs, size, size)."""
+        """Constrained kernels (filters, inputs, size, size)."""
         others = 1 - self.centre
         free = self.weight * others
         return free + others * (1 - free.sum((2, 3), keepdim=True)) / others.sum() - self.centre
@@ -46,31 +46,32 @@ class ConstrainedConvolution(nn.Module):
 
 
 class Bayar(LearnedDetector):
-    """A constrained convolution and a network on its prediction errors.
+    """A first convolution that can only learn to predict a pixel from its neighbours, and a network on its errors.
 
-    The paper of 2018 has 3 filters of 5x5 pixels under a network of four convolutions and three dense layers; the
-    default network is the residual one of the other techniques, and the errors are standardised as they are before the
-    first step.
+    Paper: Bayar & Stamm (2016, 2018), "Constrained convolutional neural networks".
+    Differences: The authors divide the kernel by its sum after each step, which diverges where the sum nears 0. Here
+    kernels are projected. The paper has 3 filters of 5x5 under four convolutions and three dense layers; the default
+    network is a small residual one, on standardised errors.
+    Blind spots: Brightness and colour casts, which every kernel cancels, and all that neighbours predict.
+    Example: ``battery.add=[bayar]``
 
     Args:
-        filters: constrained kernels.
+        filters: number of constrained kernels.
         size: side of a kernel in pixels, odd.
         network: on the prediction errors.
-        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, filters: int, size: int, network: Network, **keywords: Unpack[Keywords]) -> None:
+    def __init__(self, *, filters: PositiveInt, size: int, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
-        require(filters >= 1, "filters", filters, "at least 1")
         possible = size % 2 == 1 and 3 <= size <= self.side - 3
         require(possible, "size", size, f"an odd number of pixels, 3 to {self.side - 3}")
         self.constrained = ConstrainedConvolution(self.channels, filters, size)
         self.network = Standardised(network(channels=filters, side=self.side - size + 1), (filters, 1, 1))
 
     def prepare(self, images: Tensor) -> None:
-        """Mean and deviation of the prediction errors over the training images."""
+        """Measure the prediction errors of the training images."""
         with torch.no_grad():
             self.network.measure(self.constrained(images))
 

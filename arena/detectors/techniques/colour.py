@@ -1,25 +1,28 @@
-"""Colour and exposure statistics (McCloskey & Albright 2018; Li, Li, Tan & Huang 2020) under a linear SVM."""
+"""Colour and exposure statistics."""
+
+from typing import Annotated, Unpack
 
 import torch
 from kornia.color import rgb_to_ycbcr
+from pydantic import Field
 from torch import Tensor
 
-from arena.core.errors import require, requires
-from arena.detectors.base import FittedDetector
+from arena.core.errors import requires
+from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads.linear import LinearSvm
 from arena.detectors.shared import shared
 
 EPSILON = 1e-3
-"""Added to deviations and saturations' denominators: of an intensity from 0 to 1, a quarter of a level of 256."""
+"""Added to deviations and to the denominator of saturation: a quarter of a level of 256, for intensities of 0 to 1."""
 
 
 @shared
 def luma_chroma(images: Tensor, levels: int) -> Tensor:
-    """Luma and, of colour images, both chroma differences as JPEG has them: (B, 1 or 3, H, W) in grey levels.
+    """Luma and, of colour images, both chroma differences as in JPEG: (B, 1 or 3, H, W) in grey levels.
 
     Args:
         images: (B, C, H, W) in [-1, 1].
-        levels: grey levels of the data; black is 0 and white levels - 1, and chroma lies about the middle.
+        levels: grey levels of the data. Black is 0, white levels - 1, and chroma is centred on the middle.
     """
     with torch.autocast(images.device.type, enabled=False):
         intensity = (images.float() + 1) / 2
@@ -32,7 +35,7 @@ def exposure(intensity: Tensor, thresholds: tuple[float, ...], width: float) -> 
     Args:
         intensity: of each channel.
         thresholds: distances from black, and from white, within which a pixel counts.
-        width: of the soft step from counting to not counting, which has a gradient.
+        width: of the soft step at a threshold, which has a gradient.
     """
     flat = intensity.flatten(2)
     sides = [end for threshold in thresholds for end in (threshold - flat, flat - (1 - threshold))]
@@ -46,7 +49,7 @@ def saturation(rgb: Tensor) -> Tensor:
 
 
 def moments(planes: Tensor) -> Tensor:
-    """Mean, deviation and standardised skewness of each plane, (B, 3 * C), of (B, C, H, W)."""
+    """Mean, deviation and standardised skewness (B, 3 * C) of each plane of (B, C, H, W)."""
     flat = planes.flatten(2)
     mean = flat.mean(2)
     centred = flat - mean[..., None]
@@ -55,7 +58,7 @@ def moments(planes: Tensor) -> Tensor:
 
 
 def correlations(planes: Tensor) -> Tensor:
-    """Correlations (B, 3) between each two of three planes (B, 3, H, W)."""
+    """Correlations (B, 3) of the three pairs of planes (B, 3, H, W)."""
     flat = planes.flatten(2)
     centred = flat - flat.mean(2, keepdim=True)
     unit = centred / (centred.square().mean(2, keepdim=True) + EPSILON**2).sqrt()
@@ -63,33 +66,34 @@ def correlations(planes: Tensor) -> Tensor:
 
 
 class Colour(FittedDetector):
-    """How a picture is exposed and coloured, as the sensor of a camera leaves it and a generator's last layer does not.
+    """A generator's last layer exposes and colours images unlike a camera: moments and correlations under a linear SVM.
 
-    Of each channel, the shares of pixels near black and near white; moments of saturation, of luma and chroma and of
-    their horizontal and vertical differences; correlations between channels, of the pixels and of the differences. The
-    first are those of McCloskey & Albright. Of the chroma residuals Li et al. take co-occurrences in several colour
-    spaces; these are but their moments and correlations. Thresholds are soft, so that there is a gradient.
+    Paper: McCloskey & Albright (2018), "Detecting GAN-generated imagery using color cues"; Li, Li, Tan & Huang (2020).
+    Differences: McCloskey & Albright count under- and over-exposed pixels; here thresholds are soft, so that there is a
+    gradient. Li et al. take co-occurrences of chroma residuals in several colour spaces. Here these are the moments and
+    correlations of YCbCr pixels and of their horizontal and vertical differences.
+    Blind spots: The place of a pixel, and any pattern beyond neighbours. It does not apply to grey images.
+    Example: ``battery.add=[colour]``
 
     Args:
-        resolution, channels, levels: of the images.
         thresholds: distances from black and from white that count as badly exposed, of a range of 1.
-
-    Raises:
-        DoesNotApply: to grey images.
     """
 
     differentiable = True
     artefact = "colour_shift"
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, thresholds: list[float]) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        possible = len(thresholds) > 0 and all(0 <= threshold <= 0.5 for threshold in thresholds)
-        require(possible, "thresholds", thresholds, "shares of the range, 0 to 0.5")
-        requires(channels == 3, "three channels")
+    def __init__(
+        self,
+        *,
+        thresholds: Annotated[list[Annotated[float, Field(ge=0, le=0.5)]], Field(min_length=1)],
+        **shape: Unpack[ImageShape],
+    ) -> None:
+        super().__init__(**shape)
+        requires(self.channels == 3, "three channels")
         self.thresholds, self.head = tuple(thresholds), LinearSvm()
 
     def features(self, images: Tensor) -> Tensor:
-        """The statistics (B, F) of images (B, 3, H, W)."""
+        """Statistics (B, F) of images (B, 3, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
             rgb = (images.float() + 1) / 2
             planes = luma_chroma(images, self.levels) / (self.levels - 1)
@@ -98,8 +102,8 @@ class Colour(FittedDetector):
                 [
                     exposure(rgb, self.thresholds, width=1 / (self.levels - 1)),
                     moments(saturation(rgb)),
-                    *(moments(of) for of in (planes, across, down)),
-                    *(correlations(of) for of in (rgb, rgb.diff(dim=3), rgb.diff(dim=2))),
+                    *(moments(values) for values in (planes, across, down)),
+                    *(correlations(values) for values in (rgb, rgb.diff(dim=3), rgb.diff(dim=2))),
                 ],
                 dim=1,
             )

@@ -1,50 +1,50 @@
-"""Co-occurrences of pixels (Nataraj et al. 2019) and across colours (Barni, Kallas, Nowroozi & Tondi 2020)."""
+"""Co-occurrence matrices of pixels, under ridge regression or under a network."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, Unpack
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from arena.core.errors import require
-from arena.detectors.base import FittedDetector
+from arena.detectors.base import FittedDetector, ImageShape, Keywords, LearnedDetector
 from arena.detectors.heads.linear import Ridge
+from arena.detectors.networks.wrappers import Network
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
-"""Of the channels: red with green, red with blue, green with blue."""
+"""Pairs of channels: red with green, red with blue, green with blue."""
 FLOOR = 1e-4
-"""Added to a share before its square root, whose gradient would else be infinite at an empty cell."""
+"""Added to a share before its square root, whose gradient would otherwise be infinite at an empty cell."""
 
 
 class SoftBins(NamedTuple):
-    """The two bins about each value: the lower one, and how far the value belongs to the one above."""
+    """The two bins nearest to each value: the lower one, and the share of the value that belongs to the upper one."""
 
     lower: Tensor
     above: Tensor
 
     @classmethod
     def of(cls, images: Tensor, bins: int) -> "SoftBins":
-        """Of images in [-1, 1], of any shape; the centres of the bins lie evenly from black to white."""
+        """Bin images in [-1, 1], of any shape. The centres of the bins are evenly spaced from black to white."""
         place = (images.float() + 1) * ((bins - 1) / 2)
         lower = place.detach().floor().clamp(0, bins - 2)
         return cls(lower.long(), place - lower)
 
 
 def joint(one: SoftBins, other: SoftBins, bins: int) -> Tensor:
-    """Shares (B, bins, bins) of pairs of values (B, H, W), each pair in the four cells about it; they sum to 1."""
+    """Joint histogram (B, bins, bins) of pairs of values (B, H, W), each in the four cells about it; it sums to 1."""
     cell = (one.lower * bins + other.lower).flatten(1)
     counts = one.above.new_zeros(len(cell), bins * bins)
-    for i, its in enumerate((1 - one.above, one.above)):
-        for j, others in enumerate((1 - other.above, other.above)):
-            counts = counts.scatter_add(1, cell + (i * bins + j), (its * others).flatten(1))
+    for i, row in enumerate((1 - one.above, one.above)):
+        for j, column in enumerate((1 - other.above, other.above)):
+            counts = counts.scatter_add(1, cell + (i * bins + j), (row * column).flatten(1))
     return counts.unflatten(1, (bins, bins)) / cell.shape[1]
 
 
 def cooccurrences(images: Tensor, bins: int) -> Tensor:
     """Joint histograms (B, K, bins, bins), fp32, of images (B, C, H, W) in [-1, 1].
 
-    Of each pixel with its right neighbour for every channel (Nataraj et al.), and of each two channels at the same
-    place (Barni et al., who shift them against each other too). A pixel belongs in part to the two bins about it, and a
-    pair to four, so that there is a gradient; the authors count exact values.
+    There is one of each pixel with its right neighbour for every channel. Colour adds one of each two channels at the
+    same place. A pair of pixels counts in part in four cells, so that there is a gradient.
     """
     with torch.autocast(images.device.type, enabled=False):
         channels = [SoftBins.of(channel, bins) for channel in images.unbind(1)]
@@ -57,24 +57,56 @@ def cooccurrences(images: Tensor, bins: int) -> Tensor:
 
 
 class Cooccurrence(FittedDetector):
-    """Which brightnesses stand side by side in each channel, and which share a place in two.
+    """Frequencies of pairs of neighbouring pixels, and of pairs of channels, under ridge regression.
 
-    Few bins, and ridge regression on the square roots of their shares (a Hellinger kernel), where the authors learn a
-    convolutional network of 256 by 256 cells: that is ``CooccurrenceCnn``.
+    Paper: Nataraj et al. (2019), "Detecting GAN generated fake images using co-occurrence matrices"; Barni, Kallas,
+    Nowroozi & Tondi (2020), across colours.
+    Differences: The authors train a network on matrices of 256x256 exact counts (``CooccurrenceCnn``). Here there are
+    few bins, soft so that there is a gradient, and the head is linear in square roots of shares (a Hellinger kernel).
+    Barni et al. also shift the channels against each other.
+    Blind spots: It pairs horizontal neighbours alone: rows in another order have the same matrices.
+    Example: ``battery.add=[cooccurrence]``
 
     Args:
-        resolution, channels, levels: of the images; grey images have no pairs of channels.
-        bins: along either axis of a histogram.
+        bins: along either axis of a matrix, 2 to 256.
+        shape: of the images; grey images have no pairs of channels.
     """
 
     differentiable = True
     artefact = "checkerboard"
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, bins: int) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(2 <= bins <= 256, "bins", bins, "2 to 256")
+    def __init__(self, *, bins: Annotated[int, Field(ge=2, le=256)], **shape: Unpack[ImageShape]) -> None:
+        super().__init__(**shape)
         self.bins, self.head = bins, Ridge(standardised=False)
 
     def features(self, images: Tensor) -> Tensor:
         """Square roots of the shares, (B, K * bins**2), of images (B, C, H, W)."""
         return (cooccurrences(images, self.bins).flatten(1) + FLOOR).sqrt()
+
+
+class CooccurrenceCnn(LearnedDetector):
+    """A network on the co-occurrence matrices as the channels of an image.
+
+    Paper: Nataraj et al. (2019); Barni, Kallas, Nowroozi & Tondi (2020).
+    Differences: Bins are soft. A cell holds its share of pairs times the number of bins, so that the diagonal, where
+    neighbours are alike, is about 1 for images of any size.
+    Blind spots: Those of ``Cooccurrence``.
+    Example: ``+detector@battery.members.cooccurrence=paper/cooccurrence``
+
+    Args:
+        bins: along either axis of a matrix, 8 to 256; the papers have 256.
+        network: on six matrices of colour images or one of grey images.
+    """
+
+    artefact = "checkerboard"
+
+    def __init__(
+        self, *, bins: Annotated[int, Field(ge=8, le=256)], network: Network, **keywords: Unpack[Keywords]
+    ) -> None:
+        super().__init__(**keywords)
+        self.bins = bins
+        self.network = network(channels=self.channels + (len(PAIRS) if self.channels == 3 else 0), side=bins)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B,) of images (B, C, side, side)."""
+        return self.network(cooccurrences(images, self.bins) * self.bins)

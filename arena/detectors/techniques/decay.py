@@ -1,23 +1,26 @@
-"""The decay of the spectrum's highest frequencies under nearest neighbours (Dzanic, Shah & Witherden 2020)."""
+"""The decay of the highest frequencies of the spectrum."""
+
+from typing import Annotated, Unpack
 
 import torch
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from arena.core.errors import require, requires
-from arena.detectors.base import FittedDetector
-from arena.detectors.heads.linear import Neighbours
+from arena.core.errors import requires
+from arena.detectors.base import FittedDetector, ImageShape
+from arena.detectors.heads.nearest import Neighbours
 from arena.detectors.techniques.spectrum import grey_power
 
 SMALLEST = 16
-"""Pixels: below, fewer than three bins lie above three quarters of the highest frequency."""
+"""Pixels. In smaller images fewer than three bins lie above three quarters of the highest frequency."""
 
 
 def high_bins(resolution: int, threshold: float) -> tuple[Tensor, Tensor]:
-    """The azimuthal average above a threshold, about one frequency step wide.
+    """Azimuthal average above a threshold, in bins about one frequency step wide.
 
     Args:
         resolution: side n of the images in pixels.
-        threshold: share of the highest frequency there is, at the corner of the spectrum.
+        threshold: share of the highest frequency, that at the corner of the spectrum.
 
     Returns:
         A matrix (bins, n**2) of means over the cells of an unshifted 2-D FFT, and the frequency at the middle of each
@@ -28,8 +31,8 @@ def high_bins(resolution: int, threshold: float) -> tuple[Tensor, Tensor]:
     highest = float(radius.max())
     bins = max(3, round((1 - threshold) * highest))
     edges = torch.linspace(threshold * highest, highest, bins + 1, dtype=torch.float64)
-    edges -= 1e-9 * highest  # a frequency that lies on an edge belongs above it, whatever its last digit
-    place = torch.bucketize(radius, edges[1:-1], right=True)  # the last bin has the corner itself
+    edges -= 1e-9 * highest  # a frequency on an edge belongs above it, whatever its last digit
+    place = torch.bucketize(radius, edges[1:-1], right=True)  # the last bin contains the corner itself
     member = (place[None] == torch.arange(len(edges) - 1)[:, None]) & (radius >= edges[0])
     filled = member.any(1)
     middle = (edges[1:] + edges[:-1])[filled] / (2 * highest)
@@ -38,25 +41,23 @@ def high_bins(resolution: int, threshold: float) -> tuple[Tensor, Tensor]:
 
 
 class Decay(FittedDetector):
-    """A power law fitted to the spectrum's highest quarter, its three numbers compared with those of known images.
+    """A power law c(k) = c(k_T) (k / k_T)^b fitted to the highest frequencies, under nearest neighbours.
 
-    The reduced spectrum c is the magnitude of the Fourier transform of the grey image, averaged over rings (in squares,
-    so that its gradient follows the strongest frequency) and divided by that of frequency 0. Above the threshold k_T it
-    is fitted by c(k_T) (k / k_T)^b. The features are the exponent b and the spectrum's values at either end, c(k_T) and
-    c(1), the highest frequency lying at the corner.
+    The reduced spectrum c is the magnitude of the Fourier transform of the grey image, averaged over rings and divided
+    by that at frequency 0. The features are the exponent b and the values at both ends, c(k_T) and c(1).
 
-    Where the authors search for the b of least squared error of c itself, this takes that of log c, in closed form: it
-    has a gradient, and so have the nearest neighbours, see ``Neighbours``. The values at the ends are logarithms too.
-    The authors smooth 200 bins of images of 256 to 1024 pixels; these bins are a frequency step wide, and as they are.
+    Paper: Dzanic, Shah & Witherden (2020), "Fourier spectrum discrepancies in deep network generated images".
+    Differences: The authors search for the b of least squared error of c. Here it is that of log c, in closed form,
+    which has a gradient, and so have the neighbours (see ``Neighbours``). Rings average squares, and the values at the
+    ends are logarithms. The authors smooth 200 bins of large images; these bins are a frequency step wide and raw.
+    Blind spots: All frequencies below the threshold, the direction of a frequency, and phases.
+    Example: ``battery.add=[decay]``
 
     Args:
-        resolution, channels, levels: of the images.
         threshold: k_T, as a share of the highest frequency (0.75 in the paper).
         neighbours: nearest images of each class that count (5 in the paper).
-        epsilon: added in squares to a magnitude, which black would else make 0.
-
-    Raises:
-        DoesNotApply: below 16 pixels.
+        epsilon: added in squares to a magnitude, so that black does not give 0.
+        shape: of the images, at least 16 pixels a side.
     """
 
     differentiable = True
@@ -65,14 +66,17 @@ class Decay(FittedDetector):
     frequency: Tensor
 
     def __init__(
-        self, *, resolution: int, channels: int, levels: int, threshold: float, neighbours: int, epsilon: float
+        self,
+        *,
+        threshold: Annotated[float, Field(gt=0, lt=1)],
+        neighbours: PositiveInt,
+        epsilon: PositiveFloat,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(0 < threshold < 1, "threshold", threshold, "above 0 and below 1")
-        require(epsilon > 0, "epsilon", epsilon, "above 0")
-        requires(resolution >= SMALLEST, f"{SMALLEST} pixels a side")
+        super().__init__(**shape)
+        requires(self.resolution >= SMALLEST, f"{SMALLEST} pixels a side")
         self.epsilon, self.head = epsilon, Neighbours(neighbours=neighbours)
-        rings, frequency = high_bins(resolution, threshold)
+        rings, frequency = high_bins(self.resolution, threshold)
         self.register_buffer("rings", rings, persistent=False)
         self.register_buffer("frequency", frequency, persistent=False)
 

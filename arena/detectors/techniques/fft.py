@@ -1,24 +1,24 @@
-"""The log spectrum as an image (AutoGAN: Zhang, Karaman & Chang 2019)."""
+"""AutoGAN: the log spectrum as an image."""
 
 from typing import Unpack
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor
 
-from arena.core.errors import require
 from arena.detectors.base import Keywords, LearnedDetector
 from arena.detectors.networks.wrappers import Network
 from arena.detectors.shared import spectrum
 
 LOWEST, HIGHEST = 0.05, 0.95
 FLATTEST = 1e-3
-"""Least distance of the two quantiles: the spectrum of a flat image has none."""
+"""Least distance between the two quantiles: the spectrum of a flat image has none."""
 
 
 def log_spectrum(images: Tensor, epsilon: float) -> Tensor:
-    """Log magnitude (B, C, H, W) of the unshifted FFT, its 5th and 95th percentile at -1 and 1, clipped there; fp32.
+    """Log magnitude (B, C, H, W), fp32, of the unshifted FFT, scaled to [-1, 1] and clipped there.
 
-    The percentiles are those of each channel of each image.
+    The ends are the 5th and the 95th percentile of each channel of each image.
     """
     with torch.autocast(images.device.type, enabled=False):
         logs = torch.log(spectrum(images).abs().float() + epsilon)
@@ -28,34 +28,30 @@ def log_spectrum(images: Tensor, epsilon: float) -> Tensor:
 
 
 def _quantile(ordered: Tensor, share: float) -> Tensor:
-    """Quantile (B, C), between neighbours by a straight line, of ordered values (B, C, N).
-
-    From one sort for both, since torch.quantile refuses large batches.
-    """
+    """Linearly interpolated quantile (B, C) of ordered values (B, C, N); torch.quantile refuses large batches."""
     below, part = divmod(share * (ordered.shape[-1] - 1), 1)
     return ordered[..., int(below)].lerp(ordered[..., int(below) + 1], part)
 
 
 class Fft(LearnedDetector):
-    """A network on the log spectrum of each channel, as if that were the image.
+    """A network on the log spectrum of each channel: up-sampling repeats the spectrum and leaves peaks.
 
-    Up-sampling in a generator repeats the spectrum, and leaves peaks. The authors learn from real images sent through
-    an autoencoder; here the fakes are the generator's own. They have a ResNet-34; the default is smaller.
-
-    It sees no phase, and a peak is clipped: among the 64 frequencies of an 8x8 image it may be taken for the image's
-    own. Its planted artefact is therefore ``checkerboard``, a peak where images have least.
+    Paper: Zhang, Karaman & Chang (2019), "Detecting and simulating artifacts in GAN fake images" (AutoGAN).
+    Differences: The authors simulate fakes by an autoencoder on reals; here fakes are the generator's own. They have a
+    ResNet-34; the default network is smaller.
+    Blind spots: Phases. A peak is clipped, and among the 64 frequencies of an 8x8 image it may pass for the content's
+    own. The planted artefact is therefore ``checkerboard``, a peak where images have least energy.
+    Example: ``battery.add=[fft]``
 
     Args:
-        epsilon: added to a magnitude before its logarithm; the authors' 1e-3 of images in [0, 1] is 2e-3 here.
+        epsilon: added to a magnitude before its logarithm. The authors' 1e-3 for images in [0, 1] is 2e-3 here.
         network: on the spectrum.
-        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, epsilon: float, network: Network, **keywords: Unpack[Keywords]) -> None:
+    def __init__(self, *, epsilon: PositiveFloat, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
-        require(epsilon > 0, "epsilon", epsilon, "above 0")
         self.epsilon = epsilon
         self.network = network(channels=self.channels, side=self.side)
 

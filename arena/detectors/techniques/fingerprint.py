@@ -1,45 +1,48 @@
-"""Fingerprints of generators in the residual of a denoiser (Marra, Gragnaniello, Verdoliva & Poggi 2019)."""
+"""Fingerprints of generators in the residual of a denoiser."""
 
 import math
+from typing import Annotated, Unpack
 
 import torch
 from kornia.filters import gaussian_blur2d
+from pydantic import Field
 from torch import Tensor
 
-from arena.core.errors import require
-from arena.detectors.base import FittedDetector
-from arena.detectors.heads.linear import FingerprintHead
+from arena.detectors.base import CropSide, FittedDetector, ImageShape
+from arena.detectors.heads.nearest import FingerprintHead
 
 
 class Fingerprint(FittedDetector):
-    """What a generator leaves in every picture at the same place, as a sensor does.
+    """A generator leaves the same pattern in every image, as a sensor does: correlation with the mean noise residual.
 
-    The residual of a picture is what a denoiser takes from it; averaged over many pictures the content goes and the
-    fingerprint stays. It sees patterns that keep their place, and is blind to whatever moves with the content.
+    The residual is the image less its denoised version. The mean over many images cancels the content.
 
-    The denoiser is a Gaussian filter, which is linear and has a gradient, where the authors use a wavelet filter. Of
-    the residual it sees the mean of the channels in the middle of the image.
+    Paper: Marra, Gragnaniello, Verdoliva & Poggi (2019), "Do GANs leave artificial fingerprints?".
+    Differences: The denoiser is a Gaussian filter, linear and with a gradient, where the authors have a wavelet filter.
+    The residual is that of the channels' mean, in the middle of the image. Pixels are weighed by their noise (see
+    ``FingerprintHead``).
+    Blind spots: Any trace that moves with the content.
+    Example: ``battery.add=[fingerprint]``
 
     Args:
-        resolution, channels, levels: of the images.
-        sigma: of the filter, in pixels.
-        crop: largest side, in native pixels, of what it looks at in the middle.
+        sigma: of the filter, in pixels, at most 3.
+        crop: largest side of the centre crop, in native pixels.
     """
 
     differentiable = True
     artefact = "noise_residual"
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, sigma: float, crop: int) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(0 < sigma <= 3, "sigma", sigma, "above 0, at most 3 pixels")
-        require(crop >= 8, "crop", crop, "at least 8 pixels")
-        self.sigma, self.side, self.head = sigma, min(crop, resolution), FingerprintHead()
+    def __init__(
+        self, *, sigma: Annotated[float, Field(gt=0, le=3)], crop: CropSide, **shape: Unpack[ImageShape]
+    ) -> None:
+        super().__init__(**shape)
+        self.sigma, self.side, self.head = sigma, min(crop, self.resolution), FingerprintHead()
 
     def features(self, images: Tensor) -> Tensor:
         """Residual (B, side**2), in grey levels, of images (B, C, H, W)."""
         with torch.autocast(images.device.type, enabled=False):
             grey = images.float().mean(1, keepdim=True) * ((self.levels - 1) / 2)
-            reach = 2 * math.ceil(2 * self.sigma) + 1  # pixels
-            residual = grey - gaussian_blur2d(grey, (reach, reach), (self.sigma, self.sigma))
+            window = 2 * math.ceil(2 * self.sigma) + 1  # pixels
+            residual = grey - gaussian_blur2d(grey, (window, window), (self.sigma, self.sigma))
             top, left = ((extent - self.side) // 2 for extent in residual.shape[-2:])
             return residual[..., top : top + self.side, left : left + self.side].flatten(1)

@@ -1,25 +1,28 @@
-"""Boosted trees on hand-made statistics: a technique without any gradient."""
+"""Boosted trees on hand-made statistics."""
+
+from typing import Annotated, Unpack
 
 import torch
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from arena.detectors.base import FittedDetector
+from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads.trees import Trees
 from arena.detectors.shared import shared
 
 TRUNCATION = 2
 SHARES = 2 * TRUNCATION + 1
-# Pixels taken at once, so that their planes fit a processor's cache.
 AT_ONCE = 1 << 17
+"""Pixels computed at once, so that they fit a processor's cache."""
 
 
 @shared
 def statistics(images: Tensor, levels: int) -> Tensor:
     """Statistics (B, F) of images (B, C, H, W), in grey levels of the data.
 
-    Of the pixels: four moments, and the shares at either end of the range (McCloskey & Albright 2018). Of each
-    residual: deviation, kurtosis, correlation with its neighbour, and the shares of its truncated values -2 to 2, as
-    in the rich models. Averaged over the channels; with colour, the correlations between channels too.
+    Of the pixels: four moments, and the shares at either end of the range. Of each residual: deviation, kurtosis,
+    correlation with its neighbour, and the shares of its truncated values -2 to 2. All are averaged over the channels.
+    Colour adds the correlations between channels.
     """
     return torch.cat([_statistics(block, levels) for block in images.split(max(1, AT_ONCE // images[0].numel()))])
 
@@ -27,7 +30,8 @@ def statistics(images: Tensor, levels: int) -> Tensor:
 def _statistics(images: Tensor, levels: int) -> Tensor:
     """``statistics`` of one block."""
     pixels = (images.float() + 1) * ((levels - 1) / 2)
-    columns = [*_moments(pixels), _share(pixels <= 0), _share(pixels >= levels - 1)]
+    ends = [end.float().mean((2, 3)) for end in (pixels <= 0, pixels >= levels - 1)]
+    columns = [*_moments(pixels), *ends]
     for residual in residuals(pixels):
         _, deviation, _, kurtosis = _moments(residual)
         neighbours = (residual[..., 1:] * residual[..., :-1]).mean((2, 3)) / (deviation.square() + 1e-6)
@@ -42,10 +46,7 @@ def _statistics(images: Tensor, levels: int) -> Tensor:
 
 
 def residuals(pixels: Tensor) -> list[Tensor]:
-    """High-pass residuals (B, C, H-2, W-2) of the rich models (Fridrich & Kodovsky 2012) of pixels (B, C, H, W).
-
-    First and second differences along either axis, and the square 3x3.
-    """
+    """High-pass residuals (B, C, H-2, W-2) of pixels (B, C, H, W): axial differences and the square 3x3 filter."""
     centre = pixels[..., 1:-1, 1:-1]
     up, down, left, right = pixels[..., :-2, 1:-1], pixels[..., 2:, 1:-1], pixels[..., 1:-1, :-2], pixels[..., 1:-1, 2:]
     corners = pixels[..., :-2, :-2] + pixels[..., :-2, 2:] + pixels[..., 2:, :-2] + pixels[..., 2:, 2:]
@@ -54,13 +55,8 @@ def residuals(pixels: Tensor) -> list[Tensor]:
     return [right - centre, down - centre, *second, 2 * (along + across) - corners - 4 * centre]
 
 
-def _share(of: Tensor) -> Tensor:
-    """Share (B, C) of the pixels for which a condition (B, C, H, W) holds."""
-    return of.float().mean((2, 3))
-
-
 def _truncated(residual: Tensor) -> Tensor:
-    """Shares (B, C, 5) of a residual's (B, C, H, W) values, rounded and cut off at -2 and 2."""
+    """Shares (B, C, 5) of the values of a residual (B, C, H, W), rounded and truncated to -2 to 2."""
     symbols = residual.round().clamp_(-TRUNCATION, TRUNCATION).add_(TRUNCATION).flatten(2)
     planes = torch.arange(symbols[..., 0].numel(), device=symbols.device).reshape(*symbols.shape[:2], 1)
     counts = torch.bincount((symbols.long() + SHARES * planes).flatten(), minlength=SHARES * planes.numel())
@@ -83,10 +79,15 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class Forest(FittedDetector):
-    """Gradient boosting on ``statistics``.
+    """Gradient boosting on hand-made statistics of pixels and residuals: a technique without any gradient.
+
+    Paper: Exposure after McCloskey & Albright (2018), residuals after the rich models of Fridrich & Kodovsky (2012),
+    trees after Friedman (2001).
+    Differences: It is no published detector. It combines about fifty statistics of these papers.
+    Blind spots: Patterns beyond the next neighbour, and the place of any trace, since all statistics are averages.
+    Example: ``battery.add=[forest]``
 
     Args:
-        resolution, channels, levels: of the images.
         trees, leaves, learning_rate, patience: of the boosting, see ``Trees``.
     """
 
@@ -96,18 +97,16 @@ class Forest(FittedDetector):
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        trees: int,
-        leaves: int,
-        learning_rate: float,
-        patience: int,
+        trees: PositiveInt,
+        leaves: Annotated[int, Field(ge=2)],
+        learning_rate: PositiveFloat,
+        patience: PositiveInt,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
+        super().__init__(**shape)
         self.head = Trees(trees=trees, leaves=leaves, learning_rate=learning_rate, patience=patience)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """The statistics (B, F) of images (B, C, H, W)."""
+        """Statistics (B, F) of images (B, C, H, W)."""
         return statistics(images, self.levels)

@@ -1,20 +1,20 @@
-"""Learning in the frequency space (FreqNet: Tan, Zhao, Wei, Gu, Liu & Wei 2024)."""
+"""FreqNet: learning in the frequency domain."""
 
-from typing import Unpack
+from typing import Annotated, Unpack
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.detectors.base import Keywords, LearnedDetector
 from arena.detectors.networks.small import ResidualBlock
 
 
 def kept(extent: int) -> Tensor:
-    """1 for each frequency (extent,) of an unshifted FFT outside the quarter to either side of zero, 0 within.
+    """Mask (extent,) over an unshifted FFT: 0 for a quarter of the frequencies to either side of zero, 1 elsewhere.
 
-    Of the shifted spectrum that is ``extent // 2 - extent // 4`` to ``extent // 2 + extent // 4``, the end excluded.
+    In the shifted spectrum these are ``extent // 2 - extent // 4`` to ``extent // 2 + extent // 4``, the end excluded.
     """
     middle, quarter = extent // 2, extent // 4
     shifted = torch.ones(extent)
@@ -25,8 +25,8 @@ def kept(extent: int) -> Tensor:
 class PlaneHighPass(nn.Module):
     """Planes without the central block of their spectrum, rectified.
 
-    Of what comes back the authors take the real part. It is that of the mask's even part, under which the spectrum of a
-    real plane stays one: half of it is enough.
+    The authors take the real part of the inverse transform. It is that of the even part of the mask, under which the
+    spectrum of a real plane stays that of a real plane, so that half of it is enough.
 
     Args:
         side: of the planes.
@@ -41,13 +41,13 @@ class PlaneHighPass(nn.Module):
         self.register_buffer("mask", (1 - even)[:, : side // 2 + 1].contiguous(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """High frequencies (B, C, side, side), fp32, where they are above 0."""
+        """Positive part (B, C, side, side), fp32, of the high frequencies."""
         with torch.autocast(x.device.type, enabled=False):  # the FFT knows no bf16
             return F.relu(torch.fft.irfft2(torch.fft.rfft2(x.float()) * self.mask, s=x.shape[-2:]))
 
 
 class ChannelHighPass(nn.Module):
-    """The same along the channels of each pixel: a fixed matrix of channels.
+    """The same high-pass along the channels of each pixel, as a fixed matrix.
 
     Args:
         channels: of the planes.
@@ -62,15 +62,15 @@ class ChannelHighPass(nn.Module):
         self.register_buffer("matrix", matrix[:, :, None, None].contiguous(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) of (B, C, H, W)."""
+        """Filtered planes (B, C, H, W) of planes (B, C, H, W)."""
         return F.relu(F.conv2d(x, self.matrix))
 
 
 class SpectralConvolution(nn.Module):
-    """One 1x1 convolution of the spectrum's real part and another of its imaginary part, back in the image; rectified.
+    """Two 1x1 convolutions, of the real part and of the imaginary part of the spectrum, rectified in the image.
 
-    The real part is the spectrum of what is even in a plane (about its first pixel, the plane being periodic), the
-    imaginary part that of what is odd. The two can be convolved where they are, without any transform.
+    The real part is the spectrum of the even part of a plane (about its first pixel, the plane being periodic), the
+    imaginary part that of the odd part. So both can be convolved in the image, without any transform.
 
     Args:
         channels: of the planes.
@@ -82,18 +82,18 @@ class SpectralConvolution(nn.Module):
         self.imaginary = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) of (B, C, H, W)."""
+        """Convolved planes (B, C, H, W) of planes (B, C, H, W)."""
         mirrored = x.flip(-2, -1).roll((1, 1), (-2, -1))
         return F.relu(self.real((x + mirrored) / 2) + self.imaginary((x - mirrored) / 2))
 
 
 class FrequencyBlock(nn.Module):
-    """High-pass of the planes, a 1x1 convolution, high-pass of the channels, a convolution of the spectrum.
+    """High-pass of the planes, a 1x1 convolution, high-pass of the channels, and a convolution of the spectrum.
 
     Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
-        side: of the planes that come in.
+        inputs: channels of the input.
+        outputs: channels of the output.
+        side: of the input.
         across: whether the channels are high-passed.
         stride: of the 1x1 convolution.
     """
@@ -110,28 +110,31 @@ class FrequencyBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, outputs, H / stride, W / stride), rounded up, of (B, inputs, H, W)."""
+        """Planes (B, outputs, H / stride, W / stride), rounded up, of planes (B, inputs, H, W)."""
         # torch 2.13's own strided 1x1 convolution writes past its memory below 16 channels, channels last.
         return self.layers(self.high_pass(x)[..., :: self.stride, :: self.stride])
 
 
 class FreqNet(LearnedDetector):
-    """Four frequency blocks, a residual stage after the second and after the fourth, mean over the pixels, one logit.
+    """Layers that keep high frequencies alone and convolve the spectrum, so that a network relies on frequencies.
 
-    The paper has stages of three and four bottlenecks of a ResNet-50 and 64 channels; here a stage is one basic block,
-    there is no pooling between the second block and its stage, so that 8 pixels are enough, and the 1x1 convolutions
-    are batch-normalised, the authors' scale being that of their random weights.
+    There are four frequency blocks, a residual stage after the second and after the fourth, and one logit.
+
+    Paper: Tan, Zhao, Wei, Gu, Liu & Wei (2024), "Frequency-aware deepfake detection" (FreqNet).
+    Differences: The paper has stages of three and four bottlenecks of a ResNet-50 and 64 channels. Here a stage is one
+    basic block, and there is no pooling before the first, so that 8 pixels are enough. The 1x1 convolutions are batch-
+    normalised; the authors' scale is that of their random weights.
+    Blind spots: Brightness, and all frequencies below half the highest in both axes, where the block of a mask lies.
+    Example: ``battery.add=[freqnet]``
 
     Args:
-        width: channels of the first two blocks; the others have twice as many. A multiple of 4.
-        keywords: those of ``LearnedDetector``.
+        width: channels of the first two blocks, a multiple of 4; the others have twice as many.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, width: int, **keywords: Unpack[Keywords]) -> None:
+    def __init__(self, *, width: Annotated[int, Field(ge=4, multiple_of=4)], **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
-        require(width >= 4 and width % 4 == 0, "width", width, "a multiple of 4 channels")
         half = (self.side + 1) // 2
         self.layers = nn.Sequential(
             FrequencyBlock(self.channels, width, self.side, across=True),

@@ -1,20 +1,20 @@
-"""Global texture: Gram matrices of features at several depths (Gram-Net: Liu, Qi & Torr 2020)."""
+"""Gram-Net: global texture by Gram matrices of features at several depths."""
 
-from typing import Unpack
+from typing import Annotated, Unpack
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.detectors.base import Keywords, LearnedDetector
 from arena.detectors.networks.wrappers import TrunkFactory
 
 SUMMARY = 32
-"""Numbers that a branch adds to the features."""
+"""Features of a branch."""
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Which channels are strong together, wherever: F F^T / (C H W), (B, C, C), float32, of features F (B, C, H, W)."""
+    """Gram matrix F F^T / (C H W), (B, C, C), float32, of features F (B, C, H, W)."""
     _, channels, height, width = features.shape
     with torch.autocast(features.device.type, enabled=False):
         flat = features.float().flatten(2)
@@ -22,11 +22,11 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 class GramBranch(nn.Module):
-    """A map of features to what its Gram matrix says: a convolution, the matrix, two more on it, and their mean.
+    """A convolution of a feature map, its Gram matrix, two convolutions of the matrix, and their mean.
 
     Args:
         inputs: channels of the map.
-        width: channels of which the matrix is made.
+        width: side of the matrix.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -37,31 +37,39 @@ class GramBranch(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """A summary (B, 32) of features (B, inputs, H, W)."""
+        """Summary (B, 32) of features (B, inputs, H, W)."""
         return self.after(gram_matrix(self.before(features))[:, None]).mean(dim=(2, 3))
 
 
 class Gram(LearnedDetector):
-    """A residual network with a Gram branch on the image and on each of its maps but the last, which is pooled.
+    """Texture at large survives down-sampling and compression: Gram matrices of the maps of a residual network.
 
-    Down-sampling and compression spare texture at large, the authors found, where they wipe out fine detail. By default
-    the network is small and learned from scratch, and its Gram matrices are of 8 channels; the published one is a
-    ResNet-18 with matrices of 32. The published dropout before the last layer is left out: it would draw from a stream
-    that detectors share.
+    There is a branch for the image and for each map but the last, which is pooled.
+
+    Paper: Liu, Qi & Torr (2020), "Global texture enhancement for fake face detection in the wild" (Gram-Net).
+    Differences: The default network is small and trained from scratch, with matrices of 8 channels; the paper's is a
+    ResNet-18 with matrices of 32 (``detector/paper/gram``). The dropout before the last layer is left out: it would
+    draw from a stream that detectors share.
+    Blind spots: The place of a texture, which a Gram matrix does not contain.
+    Example: ``battery.add=[gram]``
 
     Args:
-        width: channels of each Gram matrix.
-        hidden: of the layer on all summaries.
+        width: channels of each Gram matrix, at least 2.
+        hidden: units of the layer on all summaries.
         trunk: the residual network.
-        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, width: int, hidden: int, trunk: TrunkFactory, **keywords: Unpack[Keywords]) -> None:
+    def __init__(
+        self,
+        *,
+        width: Annotated[int, Field(ge=2)],
+        hidden: PositiveInt,
+        trunk: TrunkFactory,
+        **keywords: Unpack[Keywords],
+    ) -> None:
         super().__init__(**keywords)
-        require(width >= 2, "width", width, "at least 2 channels")
-        require(hidden >= 1, "hidden", hidden, "at least 1")
         self.trunk = trunk(channels=self.channels, side=self.side)
         *passed, last = self.trunk.widths
         self.branches = nn.ModuleList([GramBranch(inputs, width) for inputs in (self.channels, *passed)])
@@ -71,9 +79,9 @@ class Gram(LearnedDetector):
         )
 
     def summary(self, images: Tensor) -> Tensor:
-        """The last map's mean and all branches, (B, last + 32 branches), of images (B, C, side, side)."""
+        """Mean of the last map and all branches, (B, last + 32 branches), of images (B, C, side, side)."""
         *passed, last = self.trunk.maps(images)
-        textures = [branch(found) for branch, found in zip(self.branches, (images, *passed), strict=True)]
+        textures = [branch(maps) for branch, maps in zip(self.branches, (images, *passed), strict=True)]
         return torch.cat([last.mean(dim=(2, 3)), *(self.scale * texture for texture in textures)], 1)
 
     def logits(self, images: Tensor) -> Tensor:

@@ -1,17 +1,17 @@
-"""Gradients of a discriminator as images (LGrad: Tan, Zhao, Wei, Gu & Wei 2023)."""
+"""LGrad: gradients of a discriminator as images."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from arena.core.errors import require
-from arena.detectors.base import GanAwareDetector, LearnedDetector
-from arena.detectors.networks.foreign import Frozen
+from arena.detectors.base import CropSide, GanAwareDetector, ImageShape, LearnedDetector
+from arena.detectors.networks.adapters import FrozenNetwork
 from arena.detectors.networks.wrappers import Network
 from arena.detectors.shared import crops
 from arena.generators.base import TrainableGenerator
@@ -21,10 +21,10 @@ LEAST = 1e-12
 
 
 class Smoothed(TorchFunctionMode):
-    """Within it rectifiers and maxout are rounded off: softplus and log-sum-exp of a given sharpness in their place.
+    """Context in which rectifiers and maxout are rounded off, to softplus and log-sum-exp of a given sharpness.
 
-    The gradient of a piecewise linear network is the same all over each piece, so that no image can be moved a little
-    to change it. Dombrowski et al. (2019) put softplus in place of ReLU for this reason.
+    The gradient of a piecewise linear network is constant on each piece, so that no small step of an image changes it.
+    Dombrowski et al. (2019) replace ReLU by softplus for this reason.
     """
 
     def __init__(self, sharpness: float) -> None:
@@ -38,10 +38,11 @@ class Smoothed(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Every call of torch comes by here."""
+        """Replace a rectifier or a maximum; run every other function of torch as it is."""
         if func in (F.relu, F.leaky_relu, torch.relu, torch.Tensor.relu):
             x, *rest = args
-            slope = _slope(rest, kwargs) if func is F.leaky_relu else 0.0
+            given = rest[0] if rest else (kwargs or {}).get("negative_slope", 0.01)
+            slope = given if func is F.leaky_relu else 0.0
             return slope * x + (1 - slope) * F.softplus(x, beta=self.sharpness)
         if func is torch.Tensor.amax:
             x, *rest = args
@@ -49,17 +50,13 @@ class Smoothed(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _slope(rest: Sequence[float], kwargs: Mapping[str, Any] | None) -> float:
-    return rest[0] if rest else (kwargs or {}).get("negative_slope", 0.01)
-
-
 def input_gradient(discriminator: nn.Module, images: Tensor, sharpness: float) -> Tensor:
     """Gradient (B, C, H, W), fp32, of the sum of a discriminator's logits with respect to images (B, C, H, W).
 
-    It can be differentiated again where the images ask for a gradient.
+    It can be differentiated again where the images require a gradient.
     """
     again = images.requires_grad and torch.is_grad_enabled()
-    # Scoring runs without gradients, validation in inference mode, training perhaps in bf16: none of it holds here.
+    # Scoring disables gradients, validation is in inference mode, training perhaps in bf16; none of it applies here.
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
         at = images.float() if again else images.detach().float().clone().requires_grad_()
         with Smoothed(sharpness):
@@ -69,19 +66,21 @@ def input_gradient(discriminator: nn.Module, images: Tensor, sharpness: float) -
 
 
 class LGrad(LearnedDetector, GanAwareDetector):
-    """A residual network on the gradient of the GAN's own discriminator, each image's stretched to [-1, 1].
+    """A residual network on the gradient of a discriminator with respect to the image, which leaves out the content.
 
-    The authors' discriminator was trained on photographs of bedrooms; here it is the race's own as the previous round
-    left it. It takes whole images, so that it is the gradient images of which glimpses are taken, the same in training
-    and scoring. Its rectifiers are rounded off (``Smoothed``), and it compares images of no batch (a minibatch
-    deviation is that of one image alone, and says nothing).
+    Paper: Tan, Zhao, Wei, Gu & Wei (2023), "Learning on gradients" (LGrad).
+    Differences: The authors' discriminator was trained on photographs of bedrooms; here it is the GAN's own, of the
+    previous round. Its rectifiers are rounded off (``Smoothed``). Its minibatch deviation sees one image alone, so that
+    a score does not depend on the batch. Each gradient image is scaled to [-1, 1], in fp32 where the authors save PNG.
+    Blind spots: All to which the discriminator is insensitive. Its gradient is taken of whole images, and crops of the
+    gradient image, so that large images cost memory.
+    Example: ``battery.add=[lgrad]``
 
     Args:
-        resolution, channels, levels: of the images.
-        crop: largest side of what it looks at of a gradient image; None for the whole.
-        learning_rate: highest of its cycle; None for the battery's.
-        sharpness: of the rounded rectifiers; they are the discriminator's own to within ln(2) / sharpness.
-        network: under it.
+        sharpness: of the rounded rectifiers, which differ from the discriminator's own by at most ln(2) / sharpness.
+        network: on the gradient images.
+        crop: largest side of a crop of the gradient image; None (default) for the whole.
+        learning_rate: peak of its schedule; None (default) for the battery's.
     """
 
     artefact = "stripes"
@@ -89,34 +88,30 @@ class LGrad(LearnedDetector, GanAwareDetector):
     def __init__(
         self,
         *,
-        resolution: int,
-        channels: int,
-        levels: int,
-        crop: int | None,
-        sharpness: float,
-        learning_rate: float | None,
+        sharpness: PositiveFloat,
         network: Network,
+        crop: CropSide | None = None,
+        learning_rate: PositiveFloat | None = None,
+        **shape: Unpack[ImageShape],
     ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels, learning_rate=learning_rate)
-        require(crop is None or crop >= 8, "crop", crop, "at least 8 pixels, or null")
-        require(sharpness > 0, "sharpness", sharpness, "above 0")
-        self.glimpse, self.sharpness = min(crop or resolution, resolution), sharpness
-        self.network = network(channels=channels, side=self.glimpse)
+        super().__init__(learning_rate=learning_rate, **shape)
+        self.crop, self.sharpness = min(crop or self.resolution, self.resolution), sharpness
+        self.network = network(channels=self.channels, side=self.crop)
 
-    def meet(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:
-        """Keep a copy of the discriminator in which no image hears of another."""
-        self.discriminator = Frozen(copy.deepcopy(discriminator))
+    def attach_gan(self, generator: TrainableGenerator, discriminator: nn.Module) -> None:
+        """Copy the discriminator, its minibatch deviation over single images."""
+        self.discriminator = FrozenNetwork(copy.deepcopy(discriminator))
         for part in self.discriminator.modules():
             if isinstance(part, MinibatchDeviation):
                 part.group = 1
 
     def gradients(self, images: Tensor) -> Tensor:
-        """Gradient images (B, C, H, W) in [-1, 1] of images (B, C, H, W), each by its own least and largest value."""
+        """Gradient images (B, C, H, W) of images (B, C, H, W), each scaled from its own extremes to [-1, 1]."""
         gradient = input_gradient(self.discriminator, images, self.sharpness)
         least, largest = (extreme(gradient, (1, 2, 3), keepdim=True) for extreme in (torch.amin, torch.amax))
         return 2 * (gradient - least) / (largest - least).clamp_min(LEAST) - 1
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side): the mean over the glimpses of each gradient image."""
+        """Logits (B,) of images (B, C, side, side): the mean over the crops of each gradient image."""
         gradients = self.gradients(images)
-        return torch.stack([self.network(glimpse) for glimpse in crops(gradients, self.glimpse)]).mean(0)
+        return torch.stack([self.network(crop) for crop in crops(gradients, self.crop)]).mean(0)

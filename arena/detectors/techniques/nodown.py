@@ -1,17 +1,20 @@
-"""A network that is slow to give up resolution (ResNet-50 no-down: Gragnaniello, Cozzolino et al. 2021)."""
+"""ResNet-50 no-down: a network that keeps full resolution in its first layers."""
 
 from arena.detectors.techniques.cnn import Cnn
 
 
 class NoDown(Cnn):
-    """A residual network whose first layers do not down-sample, on pixels that are turned in training as well.
+    """Up-sampling leaves traces in the highest frequencies, which a stride discards: the first layers have none.
 
-    What up-sampling leaves lies in the highest frequencies, which a stride throws away. By default the network is
-    small, with two blocks at full resolution. Of the augmentation published for it (Corvi et al. 2023) blur, JPEG,
-    mirroring and turning are kept; rescaling, changes of colour, noise and cut-outs are left out, which at these sizes
-    destroy more than they harden.
+    Paper: Gragnaniello, Cozzolino, Marra, Poggi & Verdoliva (2021), "Are GAN generated images easy to detect?".
+    Differences: The default network is small, with two blocks at full resolution; ``detector/paper/nodown`` is a
+    ResNet-50. Of the augmentation of Corvi et al. (2023) it keeps blur, JPEG, mirroring and rotation. Rescaling, colour
+    jitter, noise and cut-outs are left out: at these sizes they destroy more than they harden.
+    Blind spots: Structure larger than a crop, and images that were rescaled, on which it was not trained.
+    Example: ``battery.add=[nodown]``
 
-    Arguments as those of ``Cnn``.
+    Args:
+        blur, jpeg, network, keywords: see ``Cnn``.
     """
 
     turn = True

@@ -1,4 +1,4 @@
-"""Neighbouring pixel relationships (NPR: Tan, Zhao, Wei, Gu, Liu & Wei 2024)."""
+"""NPR: neighbouring pixel relationships."""
 
 from typing import Unpack
 
@@ -10,10 +10,9 @@ from arena.detectors.networks.wrappers import Network, Standardised
 
 
 def relationships(images: Tensor) -> Tensor:
-    """Two thirds of what each pixel differs by from the upper left one of its 2x2 square, (B, C, H, W).
+    """Difference (B, C, H, W) of each pixel from the upper left one of its 2x2 square, times two thirds.
 
-    That is the image less itself sampled down and up by the nearest neighbour. Up-sampling inside a generator leaves
-    the pixels of such a square more alike than a camera does.
+    It is the image less itself, sampled down and up by nearest neighbours.
     """
     height, width = images.shape[-2:]
     corners = F.interpolate(images[..., ::2, ::2], scale_factor=2, mode="nearest")
@@ -21,17 +20,18 @@ def relationships(images: Tensor) -> Tensor:
 
 
 class Npr(LearnedDetector):
-    """A network on the relationships of neighbouring pixels, trained without blur or JPEG, as the authors do.
+    """Up-sampling in a generator leaves neighbouring pixels more alike than a camera does: a network on differences.
 
-    The paper has the first two stages of a ResNet-50, trained from scratch; the default network is smaller, and as it
-    begins without a normalisation, the relationships are standardised.
-
-    What it cannot see is how a square differs from the next. Where resampling only shrinks the differences within
-    squares by a tenth, it stays near chance; its own planted artefact is therefore ``checkerboard``.
+    Paper: Tan, Zhao, Wei, Gu, Liu & Wei (2024), "Rethinking the up-sampling operations" (NPR).
+    Differences: The paper has the first two stages of a ResNet-50, from scratch (``detector/paper/npr``). The default
+    network is smaller and begins without a normalisation, so the differences are standardised. As in the paper, there
+    is no blur or JPEG in training.
+    Blind spots: The difference between one 2x2 square and the next. Where resampling only shrinks the differences
+    within squares by a tenth, it stays near chance. The planted artefact is therefore ``checkerboard``.
+    Example: ``battery.add=[npr]``
 
     Args:
-        network: on the relationships.
-        keywords: those of ``LearnedDetector``.
+        network: on the differences.
     """
 
     artefact = "checkerboard"
@@ -41,7 +41,7 @@ class Npr(LearnedDetector):
         self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
     def prepare(self, images: Tensor) -> None:
-        """Mean and deviation of the relationships over the training images."""
+        """Measure the differences over the training images."""
         self.network.measure(relationships(images))
 
     def logits(self, images: Tensor) -> Tensor:

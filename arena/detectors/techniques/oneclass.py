@@ -1,50 +1,47 @@
-"""One-class detection: whatever does not look like the reals, by any technique's features (cf. Khalid & Woo 2020)."""
+"""One-class detection on the features of another technique."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Unpack
 
 from torch import Tensor
 
 from arena.core.errors import error_context, require
-from arena.detectors.base import FittedDetector
+from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads.oneclass import IsolationForest, Mahalanobis, SupportVectors
 
 Method = Literal["mahalanobis", "svm", "forest"]
 HEADS = {"mahalanobis": Mahalanobis, "svm": SupportVectors, "forest": IsolationForest}
 
 
-class Fitted(Protocol):
-    """Builds the technique whose features are used: what Hydra's ``_partial_`` leaves open."""
+class FeatureTechnique(Protocol):
+    """Factory of the technique whose features are used, as Hydra's ``_partial_`` leaves it."""
 
     def __call__(self, *, resolution: int, channels: int, levels: int) -> FittedDetector:
-        """Build it for images of that shape."""
+        """Build the technique for images of that shape."""
         ...
 
 
 class OneClass(FittedDetector):
-    """Distance from the reals alone: no generator is known, and so none need be feared in particular.
+    """The distance of an image from the reals alone: no fake is used, so that no generator is favoured.
 
-    The features are another technique's, whose own head is dropped; the distance is that of Mahalanobis, of a one-class
-    support vector machine, or of an isolation forest. It has a gradient where the features have one, but never through
-    the forest. Its own planted artefact is that of the features' technique. That one is a ``FittedDetector``, since
-    what a network looks at was learned from fakes.
+    Paper: Khalid & Woo (2020), one-class detection of deepfakes; the distances are those of Mahalanobis (1936), of the
+    one-class support vector machine (Schoelkopf et al. 2001) and of the isolation forest (Liu, Ting & Zhou 2008).
+    Differences: Khalid & Woo train a variational autoencoder. Here the features are another technique's, without its
+    head. That technique is a ``FittedDetector``, since a network would have learned its features from fakes.
+    Blind spots: A fake that is more typical than most reals. It has no gradient where the features have none, and none
+    through the isolation forest.
+    Example: ``battery.add=[oneclass] battery.members.oneclass.method=svm``
 
     Args:
-        resolution, channels, levels: of the images.
-        of: the technique whose features it looks at.
+        of: the technique whose features, and planted artefact, it takes.
         method: ``mahalanobis``, ``svm`` or ``forest``.
-
-    Raises:
-        ArenaError: for an unknown method, or a technique that has no features: a network that learns by gradient.
-        DoesNotApply: where the features' technique does not.
     """
 
     needs_fakes = False
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, of: Fitted, method: Method) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
-        require(method in HEADS, "method", method, f"one of {', '.join(HEADS)}")
+    def __init__(self, *, of: FeatureTechnique, method: Method, **shape: Unpack[ImageShape]) -> None:
+        super().__init__(**shape)
         with error_context("of"):
-            self.of = of(resolution=resolution, channels=channels, levels=levels)
+            self.of = of(**shape)
         fitted = isinstance(self.of, FittedDetector)
         require(fitted, "of", type(self.of).__name__, "a technique of features under a head, such as forest")
         del self.of.head
@@ -53,5 +50,5 @@ class OneClass(FittedDetector):
         self.head = HEADS[method]()
 
     def features(self, images: Tensor) -> Tensor:
-        """The other technique's features (B, F) of images (B, C, H, W)."""
+        """Features (B, F) of the other technique, of images (B, C, H, W)."""
         return self.of.features(images)

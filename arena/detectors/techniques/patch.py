@@ -1,4 +1,4 @@
-"""A verdict on each small patch, and their mean (Patch-forensics: Chai, Bau, Lim & Isola 2020)."""
+"""Patch-forensics: a verdict on each small patch, and their mean."""
 
 from typing import Unpack
 
@@ -10,16 +10,18 @@ from arena.detectors.networks.wrappers import TrunkFactory
 
 
 class Patch(LearnedDetector):
-    """A truncated network that sees little of the image at a time and says of every place whether it is fake.
+    """A truncated network sees a small patch at a time and classifies every place; the score is their mean.
 
-    Each place is trained on the label of its image. The score is the logit of the mean over places of the probability,
-    as the authors average their softmax: a few places that are sure do not outvote the rest, as they do in a mean of
-    logits. By default the network is a small residual one whose places are 12 pixels wide, learned from scratch; the
-    published ones are the first blocks of Xception or of a ResNet-18.
+    Paper: Chai, Bau, Lim & Isola (2020), "What makes fake images detectable?" (Patch-forensics).
+    Differences: The default network is a small residual one whose patches are 12 pixels wide, trained from scratch; the
+    paper's are the first blocks of Xception or of a ResNet-18 (``detector/paper/patch``). As in the paper, each place
+    is trained on the label of its image, and probabilities are averaged, so that a few sure places do not outvote the
+    rest.
+    Blind spots: Relations between places more than a patch apart.
+    Example: ``battery.add=[patch]``
 
     Args:
         trunk: the truncated network; its last map has a vector for every place.
-        keywords: those of ``LearnedDetector``.
     """
 
     artefact = "checkerboard"

@@ -1,60 +1,55 @@
-"""A linear probe of a foundation model's features (UnivFD: Ojha, Li & Lee 2023)."""
+"""UnivFD: a linear probe of the features of a vision encoder."""
 
 import functools
 from collections.abc import Callable
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from arena.core.errors import requires
 from arena.core.files import file_hash
-from arena.detectors.base import FittedDetector
+from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads.head import Head
-from arena.detectors.networks.foreign import Outside
+from arena.detectors.networks.adapters import KEY, UnsavedNetwork
 from arena.outside.encoders import VisionEncoder, load_encoder
 from arena.outside.transformers_files import files_of
 
-KEY = "path"
 BATCH = 32
-"""Images that go through the tower at once: those of a gallery, enlarged, would not fit in memory."""
+"""Images in one pass through the encoder: a whole gallery, enlarged, would not fit in memory."""
 
 
 class Probe(FittedDetector):
-    """The embedding of CLIP or DINOv2, and a linear or a nearest neighbour's head on it.
+    """The embedding of a large vision encoder that was not trained on fakes, CLIP or DINOv2, under a simple head.
 
-    The tower knows one size (224 pixels, mostly): images are resized to that, bicubic with antialiasing, which no other
-    technique does. What is finer than that is lost, of images of 256 pixels the highest frequencies. The authors train
-    the linear layer by gradient, with blurred and compressed copies; here the head is fitted at once, on images as they
-    are.
+    Paper: Ojha, Li & Lee (2023), "Towards universal fake image detectors that generalize across generative models".
+    Differences: The authors train a linear layer by gradient, on blurred and compressed copies too. Here the head,
+    linear or of nearest neighbours, is fitted at once, on the images as they are.
+    Blind spots: Images are resized to the one size of the encoder (mostly 224 pixels), bicubic with antialiasing. The
+    highest frequencies of larger images are lost. No other technique resizes.
+    Example: ``battery.add=[probe] battery.members.probe.path=FOLDER``
 
     Args:
-        resolution, channels, levels: of the images.
-        path: a folder with ``config.json`` and ``model.safetensors``, or a name already in the hub's local cache
-            (nothing is downloaded); None where there is none, and the technique is left out.
-        head: of the embeddings.
-
-    Raises:
-        DoesNotApply: without a path.
-        ArenaError: where the path holds neither CLIP nor DINOv2.
+        path: folder with ``config.json`` and ``model.safetensors``, or a name in the hub's local cache (nothing is
+            downloaded). With None the technique is left out.
+        head: on the embeddings.
     """
 
     differentiable = True
     artefact = "checkerboard"
 
-    def __init__(
-        self, *, resolution: int, channels: int, levels: int, path: str | None, head: Callable[[], Head]
-    ) -> None:
-        super().__init__(resolution=resolution, channels=channels, levels=levels)
+    def __init__(self, *, path: str | None, head: Callable[[], Head], **shape: Unpack[ImageShape]) -> None:
+        super().__init__(**shape)
         requires(path is not None, f"CLIP or DINOv2 weights from a local folder ({KEY})")
-        self.tower = Outside(*_tower(str(path)), KEY)
+        self.encoder = UnsavedNetwork(*_encoder(str(path)), KEY)
         self.head = head()
 
     def features(self, images: Tensor) -> Tensor:
         """Embeddings (B, d) of images (B, C, H, W)."""
-        return torch.cat([self.tower(few) for few in images.split(BATCH)])
+        return torch.cat([self.encoder(few) for few in images.split(BATCH)])
 
 
 @functools.lru_cache(maxsize=4)
-def _tower(path: str) -> tuple[VisionEncoder, str]:
-    """The tower of a path and the hash of its files, once for all detectors that look through it."""
+def _encoder(path: str) -> tuple[VisionEncoder, str]:
+    """Load an encoder and the hash of its files, once for all detectors that use it."""
     return load_encoder(path, KEY), file_hash(files_of(path))

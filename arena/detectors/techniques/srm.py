@@ -1,29 +1,29 @@
-"""The high-pass filters of the rich models before a network (SRM: Fridrich & Kodovsky 2012; Ye, Ni & Yi 2017)."""
+"""SRM: the high-pass filters of the rich models before a network."""
 
 import functools
 from typing import Unpack
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat
 from torch import Tensor
 
-from arena.core.errors import require
 from arena.detectors.base import Keywords, LearnedDetector
 from arena.detectors.networks.wrappers import Network
 
 DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
-"""Steps down and across, from the right anticlockwise."""
+"""Steps down and across, anticlockwise from the right."""
 SQUARE_3 = ((-1, 2, -1), (2, -4, 2), (-1, 2, -1))
 SQUARE_5 = ((-1, 2, -2, 2, -1), (2, -6, 8, -6, 2), (-2, 8, -12, 8, -2), (2, -6, 8, -6, 2), (-1, 2, -2, 2, -1))
-"""The filter of Ker & Boehme (3x3) and its 5x5 kin; the edge filters are their upper halves."""
+"""The filter of Ker & Boehme (3x3) and its 5x5 version; the edge filters are their upper halves."""
 COLOUR_KERNEL = 24
-"""Place of the square 3x3 among the 30."""
+"""Index of the square 3x3 among the 30."""
 
 
 def rich_kernels() -> Tensor:
-    """The 30 kernels (30, 5, 5): 8 of first order, 4 of second, 8 of third, 4 edge and 1 square of either size.
+    """Kernels (30, 5, 5): 8 of first order, 4 of second, 8 of third, and 4 edge and 1 square of either size.
 
-    Each is divided by its centre's magnitude, so that what is left is the error of a prediction, in grey levels.
+    Each is divided by the magnitude of its centre, so that it gives the error of a prediction, in grey levels.
     """
     kernels = [
         *(_line({0: -1, 1: 1}, direction) for direction in DIRECTIONS),
@@ -41,7 +41,7 @@ def rich_kernels() -> Tensor:
 
 
 def _line(weights: dict[int, int], direction: tuple[int, int]) -> Tensor:
-    """A 5x5 kernel of weights at so many steps from its centre."""
+    """Build a 5x5 kernel of weights at given numbers of steps from its centre."""
     kernel = torch.zeros(5, 5)
     for steps, weight in weights.items():
         kernel[2 + steps * direction[0], 2 + steps * direction[1]] = weight
@@ -56,8 +56,8 @@ def _kernels_on(device: torch.device) -> Tensor:
 def rich_residuals(images: Tensor, levels: int) -> Tensor:
     """Residuals (B, 30, H - 4, W - 4), or (B, 32, ...) of three channels, in grey levels of the data.
 
-    The 30 are those of the channels' mean. Colour adds the square 3x3 of red less green and of blue less their mean: a
-    thirtieth more work, where all of them of every channel would take twice as much.
+    The 30 are those of the channels' mean. Colour adds the square 3x3 of red less green, and of blue less their mean,
+    which costs little more. All 30 of every channel would cost twice as much.
     """
     with torch.autocast(images.device.type, enabled=False):
         kernels = _kernels_on(images.device)
@@ -71,22 +71,23 @@ def rich_residuals(images: Tensor, levels: int) -> Tensor:
 
 
 class Srm(LearnedDetector):
-    """A network on the truncated residuals of the rich models.
+    """A network on the truncated residuals of the rich models; truncation keeps edges from drowning the noise.
 
-    Truncation keeps edges from drowning the noise: Ye et al. (2017) put it into a network as its first activation.
-    They learn the kernels further and have a deeper network; here the kernels stay fixed.
+    Paper: Fridrich & Kodovsky (2012), the filters; Ye, Ni & Yi (2017), truncation as the first activation of a network.
+    Differences: Ye et al. train the kernels further under a deeper network. Here the kernels are fixed.
+    Blind spots: Brightness and colour casts, which every kernel cancels, and the size of a residual beyond the
+    truncation.
+    Example: ``battery.add=[srm]``
 
     Args:
         truncation: largest magnitude of a residual, in grey levels of the data.
-        network: on the residuals, which it sees divided by ``truncation``.
-        keywords: those of ``LearnedDetector``.
+        network: on the residuals divided by ``truncation``.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, truncation: float, network: Network, **keywords: Unpack[Keywords]) -> None:
+    def __init__(self, *, truncation: PositiveFloat, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
-        require(truncation > 0, "truncation", truncation, "above 0 grey levels")
         self.truncation = truncation
         self.network = network(channels=30 if self.channels == 1 else 32, side=self.side - 4)
 

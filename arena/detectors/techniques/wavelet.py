@@ -1,4 +1,4 @@
-"""The diagonal sub-band of a wavelet transform (SAFE: Li, Cai, Hao, Jiang, Hu & Feng 2025)."""
+"""SAFE: the diagonal sub-band of a wavelet transform."""
 
 import math
 from typing import Unpack
@@ -14,30 +14,29 @@ from arena.detectors.networks.wrappers import Network, Standardised
 HIGH_PASS = (-1 / math.sqrt(2), 1 / math.sqrt(2))
 """Analysis high-pass of the spline wavelet 1.3 (Cohen, Daubechies & Feauveau 1992), without its zeros.
 
-A biorthogonal high-pass is the other side's low-pass with every second sign turned. That of 1.3 is the spline of order
-1, a mean of two: so the diagonal sub-band of bior1.3 is Haar's, and only its low-pass is longer.
+A biorthogonal high-pass is the low-pass of the other side with every second sign flipped. That of 1.3 is the spline of
+order 1, a mean of two. So the diagonal sub-band of bior1.3 is Haar's, and only its low-pass is longer.
 """
 
 
 def diagonal_band(images: Tensor) -> Tensor:
-    """The decimated sub-band HH (B, C, H // 2, W // 2) of images (B, C, H, W).
-
-    The rows and columns that a symmetric extension would add repeat what the border shows, and are left out.
-    """
+    """Decimated sub-band HH (B, C, H // 2, W // 2) of images (B, C, H, W), without an extension of the border."""
     low, high = HIGH_PASS
     across = low * images[..., 0:-1:2] + high * images[..., 1::2]
     return low * across[..., 0:-1:2, :] + high * across[..., 1::2, :]
 
 
 class Wavelet(LearnedDetector):
-    """A network on the sub-band HH, brought back to the size of the image.
+    """A network on the diagonal sub-band HH, where generators leave traces and images have little content.
 
-    In training images are flipped and turned by right angles. The paper also turns them by any angle, jitters their
-    colours and masks patches of 16 pixels; it has the first two stages of a ResNet-50, the default network is smaller.
+    Paper: Li, Cai, Hao, Jiang, Hu & Feng (2025), "Improving synthetic image detection towards generalization" (SAFE).
+    Differences: Training images are mirrored and turned by right angles. The paper also turns by any angle, jitters
+    colours and masks patches. It has the first two stages of a ResNet-50; the default network is smaller.
+    Blind spots: Horizontal and vertical stripes, which leave nothing in HH, and images after JPEG, which empties it.
+    Example: ``battery.add=[wavelet]``
 
     Args:
-        network: on the sub-band.
-        keywords: those of ``LearnedDetector``.
+        network: on the sub-band, resized to the size of the image.
     """
 
     artefact = "checkerboard"
@@ -48,11 +47,11 @@ class Wavelet(LearnedDetector):
         self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
     def prepare(self, images: Tensor) -> None:
-        """Mean and deviation of the sub-band over the training images."""
+        """Measure the sub-band over the training images."""
         self.network.measure(self._resized(diagonal_band(images)))
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Each image (B, C, side, side) in one of the eight positions of a square, all as likely."""
+        """Images (B, C, side, side), each in one of the eight positions of a square, uniformly drawn."""
         return self.augmentation(images, rng)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -60,5 +59,5 @@ class Wavelet(LearnedDetector):
         return self.network(self._resized(diagonal_band(images)))
 
     def _resized(self, band: Tensor) -> Tensor:
-        """The sub-band (B, C, side, side)."""
+        """Sub-band resized to (B, C, side, side)."""
         return F.interpolate(band, size=(self.side, self.side), mode="bilinear", align_corners=False)

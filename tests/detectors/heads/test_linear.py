@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 
 from arena.detectors.heads.head import Sample
 from arena.detectors.heads.linear import PENALTIES, RIDGES, LinearSvm, Ridge
-from tests.detectors.fitted import clouds
+from tests.detectors.planted import clouds
 
 
 def weights(labels):
@@ -22,12 +22,12 @@ def weights(labels):
 def best_by_platt(margins, validation):
     """Of pairs of margins, on validation and on test: the calibrated ones of least loss on validation."""
     labels = validation.labels.numpy()
-    found = []
+    candidates = []
     for margin, margin_test in margins:
         platt = LogisticRegression(C=1e3).fit(margin[:, None], labels, sample_weight=weights(labels))
         loss = log_loss(labels, platt.predict_proba(margin[:, None])[:, 1], sample_weight=weights(labels))
-        found.append((loss, platt.decision_function(margin_test[:, None])))
-    return min(found, key=lambda pair: pair[0])[1]
+        candidates.append((loss, platt.decision_function(margin_test[:, None])))
+    return min(candidates, key=lambda pair: pair[0])[1]
 
 
 def test_a_machines_logit_is_the_platt_scaled_margin_of_the_best_svm_on_validation():
@@ -73,18 +73,18 @@ def test_without_standardisation_a_feature_that_hardly_varies_hardly_counts():
     train, validation, test = clouds(200, 4, 0, apart=0), clouds(200, 4, 1, apart=0), clouds(200, 4, 2, apart=0)
     for part in (train, validation, test):
         part.features[:, 0] = 1e-4 * (part.labels + 0.1 * torch.randn(200, generator=torch.Generator().manual_seed(0)))
-    found = {}
+    aucs = {}
     for standardised in (True, False):
         head = Ridge(standardised=standardised)
         head.fit(train, validation, seed=0)
-        found[standardised] = roc_auc_score(test.labels, head(test.features))
-    assert found[True] > 0.99
-    assert found[False] < 0.7
+        aucs[standardised] = roc_auc_score(test.labels, head(test.features))
+    assert aucs[True] > 0.99
+    assert aucs[False] < 0.7
 
 
 @pytest.mark.parametrize("head", [LinearSvm(), Ridge()], ids=["machine", "ridge"])
 class TestAnyLinearHead:
-    def test_a_margin_that_validation_contradicts_is_not_turned_round(self, head):
+    def test_a_margin_that_validation_contradicts_keeps_its_sign(self, head):
         train, validation, test = clouds(300, 5, 0), clouds(100, 5, 1), clouds(300, 5, 2)
         head.fit(train, Sample(validation.features, 1 - validation.labels), seed=0)
         assert roc_auc_score(test.labels, head(test.features)) > 0.8
@@ -94,21 +94,3 @@ class TestAnyLinearHead:
         before = train.features.clone()
         head.fit(train, validation, seed=0)
         assert torch.equal(train.features, before)
-
-    def test_mixed_precision_does_not_touch_its_logit(self, head):
-        head.fit(clouds(100, 5, 0), clouds(100, 5, 1), seed=0)
-        test = clouds(50, 5, 2).features
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            inside = head(test)
-        assert torch.equal(inside, head(test))
-
-    def test_a_new_instance_takes_its_tensors(self, head):
-        head.fit(clouds(100, 5, 0), clouds(100, 5, 1), seed=0)
-        again = type(head)()
-        again.load_state_dict(head.state_dict())
-        test = clouds(50, 5, 2).features
-        assert torch.equal(again(test), head(test))
-
-
-def test_before_it_was_fitted_it_prefers_neither_class():
-    assert torch.equal(LinearSvm()(torch.rand(3, 5)), torch.zeros(3))

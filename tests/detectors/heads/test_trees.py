@@ -3,9 +3,8 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from arena.core.errors import ArenaError
 from arena.detectors.heads.trees import LEAF, Trees
-from tests.detectors.fitted import clouds
+from tests.detectors.planted import clouds
 
 
 def boosted(trees=40, leaves=8, patience=15):
@@ -49,15 +48,3 @@ def test_a_value_on_the_threshold_goes_left_as_in_scikit_learn():
     # Columns: feature, threshold, left, right, value, leaf.
     one.nodes.copy_(torch.tensor([[[1, 8.0, 1, 2, 0, 0], [0, 0, 0, 0, -1.0, 1], [0, 0, 0, 0, 1.0, 1]]]))
     assert one(torch.tensor([[0.0, 8.0], [0.0, 8.5]])).tolist() == [-1.0, 1.0]
-
-
-def test_before_it_was_fitted_it_prefers_neither_class():
-    assert torch.equal(boosted()(torch.rand(3, 5)), torch.zeros(3))
-
-
-@pytest.mark.parametrize("wrong", [{"trees": 0}, {"leaves": 1}, {"learning_rate": 0.0}, {"patience": 0}], ids=str)
-def test_an_impossible_value_names_its_key(wrong):
-    ((key, value),) = wrong.items()
-    right = {"trees": 5, "leaves": 4, "learning_rate": 0.1, "patience": 2}
-    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
-        Trees(**(right | wrong))

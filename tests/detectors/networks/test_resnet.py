@@ -48,7 +48,7 @@ def test_maps_of_every_shape(channels, side):
     network = ResNet(channels=channels, side=side, **TINY)
     images = torch.rand(2, channels, side, side)
     assert network(images).shape == (2,)
-    shapes = [tuple(found.shape[1:]) for found in network.maps(images)]
+    shapes = [tuple(features.shape[1:]) for features in network.maps(images)]
     assert shapes == [(4, side // 2, side // 2)] + [
         (width, side // down, side // down) for width, down in ((4, 4), (16, 4), (32, 8))
     ]
@@ -57,7 +57,7 @@ def test_maps_of_every_shape(channels, side):
 
 def test_without_early_stride_the_stem_and_its_pooling_keep_every_pixel():
     network = ResNetTrunk(channels=3, side=16, early_stride=False, **TINY)
-    assert [found.shape[-1] for found in network.maps(torch.rand(2, 3, 16, 16))] == [16, 16, 16, 8]
+    assert [features.shape[-1] for features in network.maps(torch.rand(2, 3, 16, 16))] == [16, 16, 16, 8]
 
 
 def test_truncated_it_is_the_beginning_of_the_whole():
@@ -141,8 +141,6 @@ def test_without_the_library_it_names_the_extra(monkeypatch):
     "wrong",
     [
         {"side": 4},
-        {"layer_type": "wide"},
-        {"depths": [0, 1]},
         {"hidden_sizes": [16]},
         {"hidden_sizes": [16, 18]},
         {"stages": 3},

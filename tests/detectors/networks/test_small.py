@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from arena.core.errors import ArenaError
-from arena.detectors.networks.small import ResidualNetwork, ResidualTrunk
+from arena.detectors.networks.small import FrankNetwork, NatarajNetwork, ResidualNetwork, ResidualTrunk
 
 
 @pytest.mark.parametrize("side", [8, 16, 32, 64])
@@ -31,22 +30,33 @@ def test_width_doubles_with_every_halving_up_to_four_times():
 
 def test_more_blocks_are_kept_at_full_resolution():
     trunk = ResidualTrunk(channels=1, side=16, width=4, kept=3)
-    assert [found.shape[-1] for found in trunk.maps(torch.zeros(2, 1, 16, 16))] == [16, 16, 16, 8, 4, 4]
+    assert [features.shape[-1] for features in trunk.maps(torch.zeros(2, 1, 16, 16))] == [16, 16, 16, 8, 4, 4]
 
 
 def test_a_truncated_trunk_is_the_beginning_of_the_whole():
     whole, images = ResidualTrunk(channels=3, side=32, width=4).eval(), torch.rand(2, 3, 32, 32)
     short = ResidualTrunk(channels=3, side=32, width=4, blocks=2).eval()
     short.load_state_dict({name: whole.state_dict()[name] for name in short.state_dict()})
-    found, expected = short.maps(images), whole.maps(images)
+    maps, expected = short.maps(images), whole.maps(images)
     assert short.widths == whole.widths[:3]
-    for width, ours, theirs in zip(short.widths, found, expected, strict=False):
+    for width, ours, theirs in zip(short.widths, maps, expected, strict=False):
         assert ours.shape[1] == width
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"kept": 0}, {"blocks": 0}], ids=str)
-def test_an_impossible_value_names_its_key(wrong):
-    (key,) = wrong
-    with pytest.raises(ArenaError, match=f"network.{key}=0: expected at least 1"):
-        ResidualNetwork(**({"channels": 1, "side": 8, "width": 4} | wrong))
+def test_the_network_of_frank_has_the_size_of_the_paper():
+    # At 128 pixels and 3 channels, summed up from the published layers: 84 + 224 + 1168 + 4640 and 32 * 32 * 32 + 1.
+    network = FrankNetwork(channels=3, side=128)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 84 + 224 + 1168 + 4640 + 32**3 + 1
+    assert network(torch.zeros(2, 3, 128, 128)).shape == (2,)
+
+
+def test_the_network_of_nataraj_has_the_size_of_the_paper():
+    # Summed up from the published layers, on three matrices of 256 by 256.
+    convolutions = [(3, 32, 3), (32, 32, 5), (32, 64, 3), (64, 64, 5), (64, 128, 3), (128, 128, 5)]
+    expected = sum(before * width * size**2 + width for before, width, size in convolutions)
+    expected += 128 * 32 * 32 * 256 + 256 + 256 * 256 + 256 + 256 + 1
+    with torch.device("meta"):
+        network = NatarajNetwork(channels=3, side=256)
+        assert network(torch.zeros(2, 3, 256, 256)).shape == (2,)
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected

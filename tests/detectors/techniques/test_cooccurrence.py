@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
 
-from arena.core.errors import ArenaError
-from arena.detectors.techniques.cooccurrence import FLOOR, Cooccurrence, SoftBins
+from arena.detectors.gallery import score
+from arena.detectors.networks.small import NatarajNetwork
+from arena.detectors.techniques.cooccurrence import FLOOR, Cooccurrence, CooccurrenceCnn, SoftBins, cooccurrences
+from tests.detectors.planted import EVIDENCE, build, digits, noise, train
 
 
 def cooccurrence(bins=16, channels=3, levels=256, resolution=16):
@@ -42,16 +45,17 @@ def test_a_grey_image_has_one_histogram():
 
 def test_a_pixel_between_two_centres_belongs_to_both():
     place = torch.tensor([0.0, 0.25, 1.5, 3.0])
-    found = SoftBins.of(place * 2 / 3 - 1, 4)
+    soft = SoftBins.of(place * 2 / 3 - 1, 4)
     belongs = (
-        F.one_hot(found.lower, 4) * (1 - found.above)[:, None] + F.one_hot(found.lower + 1, 4) * found.above[:, None]
+        F.one_hot(soft.lower, 4) * (1 - soft.above)[:, None]
+        + F.one_hot(computed.lower + 1, 4) * computed.above[:, None]
     )
     expected = [[1, 0, 0, 0], [0.75, 0.25, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]]
     torch.testing.assert_close(belongs, torch.tensor(expected, dtype=torch.float32))
 
 
 def test_every_histogram_sums_to_one():
-    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = noise(3, 3, 16, 16)
     torch.testing.assert_close(shares(cooccurrence(), images).sum((2, 3)), torch.ones(3, 6), rtol=1e-4, atol=1e-4)
 
 
@@ -68,16 +72,27 @@ def test_its_gradient_is_that_of_finite_differences():
     )
 
 
-@pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
-def test_a_flat_image_has_finite_features_and_gradients(value):
-    flat = torch.full((1, 3, 16, 16), value, requires_grad=True)
-    features = cooccurrence().features(flat)
-    (gradient,) = torch.autograd.grad(features.sum(), flat)
-    assert features.isfinite().all()
-    assert gradient.isfinite().all()
+def test_at_256_bins_every_grey_level_has_its_own_as_the_authors_count():
+    levels = torch.randint(0, 256, (1, 3, 12, 12), generator=torch.Generator().manual_seed(0))
+    computed = cooccurrences(levels / 127.5 - 1, 256)[0]
+    for histogram, channel in zip(computed, levels[0].numpy(), strict=False):
+        expected = np.zeros((256, 256))
+        np.add.at(expected, (channel[:, :-1].ravel(), channel[:, 1:].ravel()), 1 / 132)
+        np.testing.assert_allclose(histogram, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("bins", [1, 257])
-def test_an_impossible_number_of_bins_names_its_key(bins):
-    with pytest.raises(ArenaError, match=f"bins={bins}: expected 2 to 256"):
-        cooccurrence(bins)
+def test_the_network_of_the_published_size_sees_six_matrices_of_256_by_256():
+    detector = build("paper/cooccurrence", 64, 3, 256)
+    seen = []
+    detector.get_submodule("network").register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    detector(torch.zeros(1, 3, 64, 64))
+    assert seen[0].shape == (1, 6, 256, 256)
+    assert seen[0].sum((2, 3)).flatten().tolist() == pytest.approx([256.0] * 6)
+
+
+def test_a_network_on_the_matrices_learns_a_checkerboard():
+    learned, validation, test = digits("cooccurrence")
+    torch.manual_seed(0)
+    detector = CooccurrenceCnn(bins=8, network=NatarajNetwork, resolution=8, channels=1, levels=17, learning_rate=1e-3)
+    train(detector, learned, validation)
+    assert roc_auc_score(test.labels, score(detector, test.images, EVIDENCE)) > 0.9

@@ -3,8 +3,7 @@ import pytest
 import scipy.fft
 import torch
 
-from arena.core.errors import ArenaError
-from arena.detectors.shared import share
+from arena.detectors.shared import sharing
 from arena.detectors.techniques.colour import luma_chroma
 from arena.detectors.techniques.dctr import AT_ONCE, Dctr, histograms
 from arena.imaging.images import on_levels
@@ -59,23 +58,19 @@ def test_of_colour_images_it_takes_the_luma():
 
 
 def test_it_leaves_their_gradient_to_those_that_look_at_the_same_batch():
-    images = share(pictures(channels=3).requires_grad_())
-    assert not dctr(3).features(images).requires_grad
-    assert luma_chroma(images, 256).requires_grad
+    images = pictures(channels=3).requires_grad_()
+    with sharing(images):
+        assert not dctr(3).features(images).requires_grad
+        assert luma_chroma(images, 256).requires_grad
 
 
 def test_where_a_class_of_places_has_no_block_its_shares_are_zero():
-    found = histograms(((pictures(side=8)[:, 0] + 1) * 127.5).round(), 4.0)
-    assert found[:, 0].sum() == 2 * 64
-    assert (found[:, 1:] == 0).all()
+    computed = histograms(((pictures(side=8)[:, 0] + 1) * 127.5).round(), 4.0)
+    assert computed[:, 0].sum() == 2 * 64
+    assert (computed[:, 1:] == 0).all()
 
 
 def test_images_beyond_those_taken_at_once_are_those_of_each_alone():
     images = pictures(AT_ONCE // 400 + 2)
     alone = torch.cat([dctr().features(image[None]) for image in images[-3:]])
     assert torch.equal(dctr().features(images)[-3:], alone)
-
-
-def test_an_impossible_step_names_its_key():
-    with pytest.raises(ArenaError, match=r"step=0: expected above 0"):
-        dctr(step=0)

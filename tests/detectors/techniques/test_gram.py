@@ -3,8 +3,6 @@ import pytest
 import torch
 from torch import nn
 
-from arena.core.errors import ArenaError
-from arena.detectors.networks.small import ResidualTrunk
 from arena.detectors.techniques.gram import Gram, GramBranch, gram_matrix
 from tests.detectors.planted import build
 
@@ -47,22 +45,6 @@ def test_the_scale_weighs_the_branches_alone():
     after = detector.summary(images)
     assert torch.equal(after[:, :last], before[:, :last])
     torch.testing.assert_close(after[:, last:], 2 * before[:, last:])
-
-
-def test_it_draws_nothing_in_training():
-    detector = built("gram", 8)
-    assert not any(isinstance(module, nn.Dropout) for module in detector.modules())
-    before = torch.random.get_rng_state()
-    detector.loss(torch.zeros(4, 1, 8, 8), torch.tensor([0.0, 1.0, 0.0, 1.0])).backward()
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("wrong", [{"width": 1}, {"hidden": 0}, {"learning_rate": 0.0}], ids=str)
-def test_an_impossible_value_names_its_key(wrong):
-    ((key, value),) = wrong.items()
-    settings = {"crop": None, "width": 4, "hidden": 4, "trunk": lambda **_: ResidualTrunk(**_, width=4)} | wrong
-    with pytest.raises(ArenaError, match=f"{key}={value}: expected"):
-        Gram(resolution=8, channels=1, levels=17, **settings)
 
 
 def test_at_its_published_size_it_has_six_branches_and_704_features():

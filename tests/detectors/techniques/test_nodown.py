@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from arena.core.errors import ArenaError
 from arena.detectors.augmentation import DetectorAugmentation
 from arena.detectors.networks.wrappers import Trunk
 from arena.detectors.techniques.nodown import NoDown
@@ -18,7 +17,7 @@ def test_two_blocks_keep_every_pixel():
     detector = built("nodown", 32, 3, 256)
     assert isinstance(detector.network, Trunk)
     maps = detector.network.maps(torch.zeros(2, 3, 32, 32))
-    assert [found.shape[-1] for found in maps] == [32, 32, 16, 8, 4, 4]
+    assert [features.shape[-1] for features in maps] == [32, 32, 16, 8, 4, 4]
 
 
 def test_in_training_it_is_turned_as_well():
@@ -27,18 +26,11 @@ def test_in_training_it_is_turned_as_well():
     assert torch.equal(built("nodown", 16, 3, 256).augmented(images, torch.Generator().manual_seed(3)), expected)
 
 
-def test_an_impossible_value_names_its_key():
-    with pytest.raises(ArenaError, match=r"blur=2.0: expected a probability"):
-        NoDown(
-            resolution=8, channels=1, levels=17, crop=None, blur=2.0, jpeg=0.1, network=lambda **_: torch.nn.Identity()
-        )
-
-
 def test_at_its_published_size_it_is_a_resnet_50_whose_first_map_is_as_large_as_the_image():
     pytest.importorskip("transformers")
     with torch.device("meta"):
         detector = built("paper/nodown", 96, 3, 256)
         assert isinstance(detector.network, Trunk)
-        sides = [found.shape[-1] for found in detector.network.maps(torch.zeros(2, 3, 96, 96))]
+        sides = [features.shape[-1] for features in detector.network.maps(torch.zeros(2, 3, 96, 96))]
     assert sides == [96, 96, 96, 48, 24, 12]
     assert sum(parameter.numel() for parameter in detector.parameters()) == 23_508_032 + 2049

@@ -3,13 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arena.core.errors import ArenaError
-from arena.detectors.techniques.npr import Npr, relationships
-from tests.detectors.planted import build
-
-
-def noise(*shape, seed=0):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+from arena.detectors.techniques.npr import relationships
+from tests.detectors.planted import build, noise
 
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (32, 3)])
@@ -36,19 +31,3 @@ def test_it_sees_nothing_but_relationships():
     images, detector = noise(4, 3, 32, 32), build("npr", 32, 3, 256).eval()
     squares = F.interpolate(noise(4, 3, 16, 16, seed=1), scale_factor=2, mode="nearest")
     torch.testing.assert_close(detector(images + squares), detector(images), rtol=0, atol=1e-4)
-
-
-def test_prepared_relationships_have_mean_0_and_deviation_1():
-    images, detector = noise(50, 3, 32, 32), build("npr", 32, 3, 256)
-    assert isinstance(detector, Npr)
-    detector.prepare(images)
-    seen = []
-    detector.network.network.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    detector(images)
-    torch.testing.assert_close(seen[0].mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-4)
-    torch.testing.assert_close(seen[0].std((0, 2, 3)), torch.ones(3), rtol=0, atol=1e-4)
-
-
-def test_a_crop_of_less_than_8_pixels_is_refused():
-    with pytest.raises(ArenaError, match="crop=4"):
-        Npr(resolution=32, channels=3, levels=256, crop=4, network=lambda *, channels, side: torch.nn.Identity())

@@ -2,8 +2,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arena.core.errors import ArenaError
-from arena.detectors.networks.small import ResidualTrunk
 from arena.detectors.techniques.patch import Patch, logit_of_mean
 from tests.detectors.planted import build
 
@@ -49,18 +47,6 @@ def test_every_place_is_trained_on_the_label_of_its_image():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert detector.loss(images, labels).dtype == torch.float32
         assert detector(images).dtype == torch.float32
-
-
-def test_an_impossible_value_names_its_key():
-    with pytest.raises(ArenaError, match=r"learning_rate=-1.0: expected above 0"):
-        Patch(
-            resolution=8,
-            channels=1,
-            levels=17,
-            crop=None,
-            trunk=lambda **_: ResidualTrunk(**_, width=4),
-            learning_rate=-1.0,
-        )
 
 
 def test_at_its_published_size_it_is_a_resnet_18_up_to_its_first_stage():

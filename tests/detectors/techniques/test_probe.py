@@ -1,4 +1,4 @@
-"""Through towers of random weights, saved as the library saves them."""
+"""With encoders of random weights, saved as the library saves them."""
 
 import functools
 import sys
@@ -9,12 +9,12 @@ from torch import Tensor
 
 from arena.core.errors import ArenaError, DoesNotApply
 from arena.detectors.gallery import score
-from arena.detectors.heads.linear import Neighbours, Ridge
+from arena.detectors.heads.linear import Ridge
+from arena.detectors.heads.nearest import Neighbours
 from arena.detectors.techniques.probe import Probe
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc
-from tests.detectors.attack import drops
-from tests.detectors.planted import PLANTED, digits, train_all
+from tests.detectors.planted import PLANTED, digits, drops, noise, train_all
 from tests.towers import clip, dinov2
 
 transformers = pytest.importorskip("transformers")
@@ -26,7 +26,7 @@ def probe(path: str | None, channels: int = 1, head: object = Ridge) -> Probe:
 
 
 def images(n: int = 3, channels: int = 1) -> Tensor:
-    return torch.rand(n, channels, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return noise(n, channels, 8, 8)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -49,14 +49,14 @@ def test_features_are_the_librarys_own_of_resized_images(make, channels, tmp_pat
         torch.testing.assert_close(probe(path, channels).features(x), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_the_tower_is_found_and_not_saved(tmp_path):
+def test_the_encoder_is_loaded_once_and_not_saved(tmp_path):
     detector = probe(clip(tmp_path))
     assert not list(detector.parameters())
-    assert detector.state_dict().keys() == {"tower.fingerprint", "head.weight", "head.bias"}
-    assert probe(str(tmp_path)).tower.held[0] is detector.tower.held[0]  # one for all judges
+    assert detector.state_dict().keys() == {"encoder.fingerprint", "head.weight", "head.bias"}
+    assert probe(str(tmp_path)).encoder.held[0] is detector.encoder.held[0]  # one for all judges
 
 
-def test_another_tower_under_the_same_key_is_refused(tmp_path):
+def test_another_encoder_under_the_same_key_is_refused(tmp_path):
     first, second = probe(clip(tmp_path / "a")), probe(clip(tmp_path / "b", seed=1))
     probe(clip(tmp_path / "c")).load_state_dict(first.state_dict())  # the same under another path
     with pytest.raises(ArenaError, match=r"^path: expected the files this detector was trained"):
@@ -64,7 +64,7 @@ def test_another_tower_under_the_same_key_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("head", [Ridge, functools.partial(Neighbours, neighbours=5)])
-def test_it_learns_and_a_white_box_sees_through_it(head, tmp_path):
+def test_it_learns_and_its_gradient_lowers_the_score(head, tmp_path):
     learned, validation, test = digits("cnn")
     detector = probe(clip(tmp_path), head=head)
     train_all({"it": detector}, learned, validation)

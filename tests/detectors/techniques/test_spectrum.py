@@ -3,11 +3,9 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from arena.core.errors import ArenaError
 from arena.detectors.techniques.spectrum import Spectrum, ring_means
 from arena.imaging.images import on_levels, to_uint8
-from tests.detectors.fitted import fit, logits
-from tests.detectors.planted import examples
+from tests.detectors.planted import examples, fit, logits, noise
 
 
 def spectrum(resolution=8, channels=1, levels=17):
@@ -41,7 +39,7 @@ def test_as_many_rings_as_the_authors_have_and_none_empty(resolution, rings):
 
 @pytest.mark.parametrize(("resolution", "channels"), [(8, 1), (32, 3)])
 def test_the_profile_is_numpys(resolution, channels):
-    images = torch.rand(3, channels, resolution, resolution, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = noise(3, channels, resolution, resolution)
     detector = spectrum(resolution, channels)
     power = np.abs(np.fft.fftshift(np.fft.fft2(images.double().numpy().mean(1)), axes=(1, 2))) ** 2
     y, x = np.indices((resolution, resolution)) - resolution // 2
@@ -59,18 +57,3 @@ def test_it_catches_stripes_and_misses_a_checkerboard_whose_frequency_lies_beyon
     detector = spectrum(32, levels=256)
     fit(detector, learned, validation)
     assert low <= roc_auc_score(test.labels, logits(detector, test)) <= high
-
-
-def test_mixed_precision_does_not_touch_its_logit():
-    detector = spectrum(32)
-    # Weights of both signs cancel in the sum, as a fit makes them.
-    detector.head.weight = 10 * torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    images = torch.rand(4, 1, 32, 32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = detector(images)
-    assert torch.equal(inside, detector(images))
-
-
-def test_an_impossible_epsilon_names_its_key():
-    with pytest.raises(ArenaError, match=r"epsilon=-1.0: expected above 0"):
-        Spectrum(resolution=8, channels=1, levels=17, epsilon=-1.0)
