@@ -17,8 +17,8 @@ from scipy.stats import norm
 from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
 from arena.config.schema import AnswerConfig
+from arena.core.degradations import Degradation
 from arena.core.seeding import derive_seed
-from arena.imaging.ladders import Degradation
 from arena.metrics.auc import summarise
 from arena.records.schema import (
     ControlRecord,

@@ -12,9 +12,9 @@ from typing import Any, Self, cast
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from arena.core.degradations import LADDERS
 from arena.core.errors import require
 from arena.data.split import FEWEST
-from arena.imaging.ladders import LADDERS
 
 STACK, BAG = "stack", "bag"
 """The techniques over all others: their names in every record, and their keys in a battery."""

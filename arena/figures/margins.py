@@ -9,9 +9,9 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from arena.answer.limit.distance import Distance
 from arena.answer.limit.margins import LevelTried, Margin, position
+from arena.core.degradations import THRESHOLD, Degradation
 from arena.figures.axes import COLUMN, FAINT, INK, PALE, bars, look, panel_grid
 from arena.figures.marks import Mark, in_full_and_grey, key, legend, others_key
-from arena.imaging.ladders import THRESHOLD, Degradation
 
 _TITLES: dict[Degradation, str] = {
     "noise": "noise: s.d. in grey levels of 255",
@@ -79,8 +79,8 @@ def _panel(axes: Axes, kind: Degradation, full: Sequence[tuple[str, Margin, Mark
         tried = margin.tried
         x, auc = [place + 0.04 * step * number for place in at(tried)], [level.auc.value for level in tried]
         axes.plot(x[:2], auc[:2], color=mark.colour, linewidth=1.0, linestyle=":", zorder=3)  # not to scale
-        for part, name in ((slice(0, 1), "undegraded"), (slice(1, None), kind)):
-            axes.add_line(mark.line(x[part], auc[part], zorder=4, gid=f"{technique}/{name}"))
+        for part in (slice(0, 1), slice(1, None)):
+            axes.add_line(mark.line(x[part], auc[part], zorder=4))
         bars(axes, x, [level.auc.low for level in tried], [level.auc.high for level in tried], mark.colour)
         _read_off(axes, margin, mark, 0.47 - 0.03 * number, (start, places[-1]))
         text = axes.text(

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from arena.core.degradations import LADDERS, Degradation
 from arena.imaging.evidence import codec
 from arena.imaging.images import on_levels, to_float, to_uint8
-from arena.imaging.ladders import LADDERS, Degradation
 
 CHUNK = 1024
 """Images degraded at once."""

@@ -1,4 +1,4 @@
-"""What a race will cost, said before it starts: time from a few steps of each player, disk from the sizes kept."""
+"""Estimate the cost of a race before it starts: time from a few steps of each player, disk from the sizes kept."""
 
 import time
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from arena.core.degradations import LADDERS
 from arena.detectors.base import Detector, FittedDetector
 from arena.detectors.gallery import Gallery
 from arena.generators.base import TrainableGenerator
-from arena.imaging.ladders import LADDERS
 from arena.race.gan_monitor import new_gan
 from arena.race.judging import labelled
 from arena.race.phases.calibrate import controls
@@ -19,63 +19,61 @@ from arena.training.battery import train_battery
 from arena.training.machine import step_loader
 
 STEPS = 6
-LOOKED_AT = 192
-"""Most images a technique's features are timed on."""
+"""Timed steps of each player."""
+MEASURED = 192
+"""Most images on which features and training are timed."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Seconds and MiB of a whole race, both from above: detectors that stop early take less."""
+    """Upper bounds of the seconds and MiB of a whole race. Detectors that stop early take less."""
 
     seconds: float
     disk_mib: float
 
 
 def estimate_cost(race: Race) -> CostEstimate:
-    """Measure a few steps of each player on this machine, and count."""
+    """Time a few steps of each player on this machine, and multiply."""
     judges, rounds = race.judge.seeds, race.rounds + 1
-    # Judgements of a technique: each round, half of one more at the last, the oracle's, its artefact's and the stack's,
-    # and those of every rung that is tried of a degradation.
-    rungs = sum(len(ladder.levels).bit_length() for kind, ladder in LADDERS.items() if kind in race.judge.degradations)
-    judgements = race.judge.folds * (judges * (rounds + 0.5 + 1) + 2 + rungs)
-    fitted = {name: its for name, its in race.examples_of.items() if isinstance(its, FittedDetector)}
-    learned = {name: its for name, its in race.examples_of.items() if name not in fitted}
+    # Judgements of a technique: one a round and half of one more at the last, the oracle's, two of planted artefacts
+    # (its own and the stack's), and one for each level that a degradation tries.
+    tried = sum(len(ladder.levels).bit_length() for kind, ladder in LADDERS.items() if kind in race.judge.degradations)
+    judgements = race.judge.folds * (judges * (rounds + 0.5 + 1) + 2 + tried)
+    examples = race.examples_of
+    fitted = {name: detector for name, detector in examples.items() if isinstance(detector, FittedDetector)}
+    learned = {name: detector for name, detector in examples.items() if name not in fitted}
     seconds = 0.0
-    looked_at, bank = len(race.judge_reals), race.bank.train + race.bank.validation + race.bank.test
-    gallery = _gallery(race)
+    reals, bank = len(race.judge_reals), race.bank.train + race.bank.validation + race.bank.test
+    # Some reals stand for both classes, since only the time is read.
+    images = torch.cat([race.judge_reals.images, race.generator_reals.images])[:MEASURED]
+    gallery = Gallery(images, race.evidence, race.machine.device)
     if fitted:
         start = time.perf_counter()
         gallery.measure(fitted)
         cases = rounds * 2 + len(controls(race))
-        seconds += (time.perf_counter() - start) / len(gallery) * (looked_at + bank) * cases
-        scale = (looked_at + race.bank.train) / len(gallery)
+        seconds += (time.perf_counter() - start) / len(gallery) * (reals + bank) * cases
+        scale = (reals + race.bank.train) / len(gallery)
         seconds += _seconds_to_train(race, gallery, fitted) * max(scale, 1.0) * (judgements + rounds)
     if learned:
         in_loop = race.battery.images / race.judge.images
         scale = race.judge.images / (STEPS * race.battery.batch)
         seconds += _seconds_to_train(race, gallery, learned) * scale * (judgements + in_loop * rounds)
-    tensors = sum(value.nbytes for its in race.examples_of.values() for value in its.state_dict().values())
-    gan_images = race.schedule.warm_up_images + race.rounds * race.schedule.response_images
+    tensors = sum(value.nbytes for detector in examples.values() for value in detector.state_dict().values())
     generator = race.new_generator()
     if isinstance(generator, TrainableGenerator):
-        seconds += gan_images * _seconds_of_gan(race, generator)
+        gan_images = race.schedule.warm_up_images + race.rounds * race.schedule.response_images
+        seconds += gan_images * _seconds_per_gan_image(race, generator)
         state = sum(value.nbytes for value in generator.state_dict().values())
         tensors += 6 * state  # average, generator and discriminator, and two moments of each
     pixels = race.data.channels * race.data.resolution**2
-    scored = (len(race.judge_reals) + race.bank.test) * (race.judge.seeds * len(race.techniques))
+    scored = (reals + race.bank.test) * (judges * len(race.techniques))
     return CostEstimate(seconds, rounds * (pixels * bank + tensors + 14 * scored) / 2**20)
 
 
-def _gallery(race: Race) -> Gallery:
-    """Some reals, which stand for both classes: only the clock is read."""
-    images = torch.cat([race.judge_reals.images, race.generator_reals.images])
-    return Gallery(images[:LOOKED_AT], race.evidence, race.machine.device)
-
-
 def _seconds_to_train(race: Race, gallery: Gallery, detectors: Mapping[str, Detector]) -> float:
-    """Of the fits of these, or of ``STEPS`` steps."""
-    quarters = np.array_split(np.arange(len(gallery)), 8)
-    learn, stop = labelled(np.concatenate(quarters[:3]), np.concatenate(quarters[3:6])), labelled(*quarters[6:])
+    """Return the time of one fit of fitted detectors, or of ``STEPS`` steps of learned ones."""
+    parts = np.array_split(np.arange(len(gallery)), 8)
+    learn, stop = labelled(np.concatenate(parts[:3]), np.concatenate(parts[3:6])), labelled(*parts[6:])
     start = time.perf_counter()
     train_battery(
         {technique: race.new_detector(technique, 0) for technique in detectors},
@@ -91,8 +89,8 @@ def _seconds_to_train(race: Race, gallery: Gallery, detectors: Mapping[str, Dete
     return time.perf_counter() - start
 
 
-def _seconds_of_gan(race: Race, generator: TrainableGenerator) -> float:
-    """Of one image, after a warming step."""
+def _seconds_per_gan_image(race: Race, generator: TrainableGenerator) -> float:
+    """Return the time per real image, after a warm step."""
     gan = new_gan(race, generator, seed=0)
     race.machine.fit(gan, step_loader(0, 1))
     start = time.perf_counter()

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from arena.core.degradations import Degradation
 from arena.core.errors import ArenaError
-from arena.imaging.ladders import Degradation
 
 Regime = Literal["frozen", "retrained", "fresh"]
 AccessLevel = Literal["none", "gradients"]
@@ -217,7 +217,7 @@ class MarginRecord(AucEstimate, Entry):
     """AUC of fresh judges on reals and fakes that are both degraded: of interest where AUC is pinned at 1.
 
     The judges are trained on images degraded in the same way, so that the AUC falls by lost evidence and not by a shift
-    of the images. ``level`` is in the unit that ``arena.imaging.ladders`` names.
+    of the images. ``level`` is in the unit that ``arena.core.degradations`` names.
     """
 
     kind: Literal["margin"] = "margin"

@@ -3,9 +3,11 @@ import pytest
 
 from arena.answer.limit.distance import distance
 from arena.answer.runs import read_run
+from arena.core.degradations import Degradation
 from arena.figures.axes import png
 from arena.figures.margins import margin_curves
-from arena.imaging.ladders import Degradation
+from arena.figures.marks import HIGHLIGHTS
+from tests.figures.drawable import curves
 from tests.synthetic import synthetic_run
 
 MARGINS: dict[Degradation, dict[float, float]] = {
@@ -23,41 +25,29 @@ def distances(tmp_path_factory):
     return [distance(run, technique) for technique in techniques]
 
 
-def drawn(axes, name):
-    (line,) = [line for line in axes.lines if line.get_gid() == name]
-    return np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-
-
 def test_one_panel_a_degradation_that_was_tried(distances):
     titles = [axes.get_title(loc="left") for axes in margin_curves(distances, ["stack"]).axes]
     assert [title.split(":")[0] for title in titles if title] == ["noise", "blur", "JPEG"]
 
 
-def test_what_is_drawn_is_what_was_recorded(distances):
-    figure = margin_curves(distances, ["stack", "cnn"])
-    noise, blur, jpeg, _ = figure.axes
+def test_the_curves_drawn_are_those_recorded(distances):
+    noise, blur, jpeg, _ = margin_curves(distances, ["stack", "cnn"]).axes
     for axes, kind in ((noise, "noise"), (blur, "blur"), (jpeg, "jpeg")):
-        x, auc = drawn(axes, f"stack/{kind}")
-        assert auc == pytest.approx([found.auc for found in distances[3].margins[kind].tried[1:]])
+        undegraded, (x, auc), *_ = curves(axes, HIGHLIGHTS[0])
+        assert auc == pytest.approx([tried.auc for tried in distances[3].margins[kind].tried[1:]])
         assert (np.diff(x) > 0).all()  # harsher to the right, also where the quality falls
-        assert drawn(axes, "stack/undegraded")[0][0] < x[0]
+        assert undegraded[0][0] < x[0]
     assert [label.get_text() for label in jpeg.get_xticklabels()] == ["none", "90", "50", "10"]
     assert [label.get_text() for label in noise.get_xticklabels()] == ["none", "4", "16", "64"]
 
 
 def test_the_level_is_read_off_in_words(distances):
-    said = [[text.get_text() for text in axes.texts] for axes in margin_curves(distances, ["stack", "forest"]).axes]
+    texts = [[text.get_text() for text in axes.texts] for axes in margin_curves(distances, ["stack", "forest"]).axes]
     margin = distances[3].margins["noise"]
-    assert said[0][0] == f"stack: {margin.level:.3g} ({margin.mild:.3g} to {margin.harsh:.3g})"
-    assert said[0][1] == "forest: 0.75 or less without"
-    assert said[1][0] == "stack: before 2"
-    assert said[2][0] == "stack: beyond 10"
-
-
-def test_marks_differ_and_the_rest_is_grey(distances):
-    axes = margin_curves(distances, ["stack", "cnn"]).axes[0]
-    marked = [line for line in axes.lines if (line.get_gid() or "").endswith("/noise")]
-    assert len({(line.get_marker(), line.get_markerfacecolor()) for line in marked}) == 2
+    assert texts[0][0] == f"stack: {margin.level:.3g} ({margin.mild:.3g} to {margin.harsh:.3g})"
+    assert texts[0][1] == "forest: 0.75 or less without"
+    assert texts[1][0] == "stack: before 2"
+    assert texts[2][0] == "stack: beyond 10"
 
 
 def test_drawn_twice_it_is_the_same(distances):

@@ -3,10 +3,10 @@ from itertools import pairwise
 import pytest
 import torch
 
+from arena.core.degradations import LADDERS
 from arena.imaging.degrade import degraded
 from arena.imaging.evidence import codec
 from arena.imaging.images import on_levels, to_float, to_uint8
-from arena.imaging.ladders import LADDERS
 
 
 def pictures(n: int = 32, channels: int = 3, side: int = 16, levels: int = 256) -> torch.Tensor:

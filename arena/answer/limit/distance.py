@@ -15,7 +15,7 @@ from arena.answer.limit.divergence import (
 from arena.answer.limit.margins import Margin, margins
 from arena.answer.runs import FinishedRun
 from arena.config.schema import BAG
-from arena.imaging.ladders import Degradation
+from arena.core.degradations import Degradation
 from arena.records.store import read_scores
 
 
@@ -101,7 +101,7 @@ class DistanceSummary:
         images: from one source, for decisions right 99 times in 100, as measured on bags of held-out images, with a 95%
             interval.
         images_chernoff: as many suffice by Chernoff's bound, with a 95% interval.
-        margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.imaging.ladders``.
+        margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.core.degradations``.
         reasons: what cannot be said, and why.
     """
 

@@ -13,8 +13,8 @@ import numpy as np
 from arena.answer.estimate import estimate
 from arena.answer.findings import technique_estimate
 from arena.answer.runs import FinishedRun
+from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.core.errors import ArenaError
-from arena.imaging.ladders import LADDERS, THRESHOLD, Degradation
 from arena.metrics.auc import influence
 from arena.metrics.interval import Interval
 from arena.records.schema import MarginRecord
@@ -33,7 +33,7 @@ class LevelTried:
 
 @dataclass(frozen=True)
 class Margin:
-    """The level of a degradation at which AUC falls to ``THRESHOLD``, in the unit of ``arena.imaging.ladders``.
+    """The level of a degradation at which AUC falls to ``THRESHOLD``, in the unit of ``arena.core.degradations``.
 
     Args:
         degradation: its kind.

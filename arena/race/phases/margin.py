@@ -6,9 +6,9 @@ from functools import partial
 
 from arena.answer.findings import strongest
 from arena.config.schema import BAG
+from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.core.progress import Progress
 from arena.imaging.degrade import degraded
-from arena.imaging.ladders import LADDERS, THRESHOLD, Degradation
 from arena.metrics.auc import summarise
 from arena.race.checkpoints import load_bank
 from arena.race.judging import Case, Judgement, judge_case
@@ -22,9 +22,7 @@ PINNED = 0.99
 JUDGE_SEED = 0
 
 
-def margin(
-    race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress
-) -> PhaseOutput:
+def margin(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
     """Degrade reals and fakes alike, and train and test fresh judges on them.
 
     A bisection over the degradation's ladder finds the level at which the validation AUC of the strongest technique

@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from arena.answer.limit.margins import LevelTried, margin, margins
 from arena.answer.runs import read_run
-from arena.imaging.ladders import LADDERS, THRESHOLD, Degradation
+from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from tests.synthetic import synthetic_run
 
 

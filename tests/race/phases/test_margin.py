@@ -1,14 +1,15 @@
-"""What detection withstands, measured where it is pinned and nowhere else."""
+"""Margins are measured where the AUC is pinned, and nowhere else."""
 
 from pathlib import Path
 
 from rich.console import Console
 
+from arena.answer.findings import strongest
+from arena.core.degradations import LADDERS, THRESHOLD
 from arena.core.progress import Progress
-from arena.imaging.ladders import LADDERS, THRESHOLD
 from arena.race.phases.forge import forge
 from arena.race.phases.judge import judge
-from arena.race.phases.margin import margin, strongest_on_validation
+from arena.race.phases.margin import margin, validation_aucs
 from arena.race.runner import PhaseRunner
 from arena.records.schema import MarginRecord
 from arena.records.store import read_records, read_scores
@@ -21,32 +22,32 @@ BUDGET = ("battery.images=512", "judge.images=512", "battery.batch=32", "battery
 def measured(run: Path, *overrides: str) -> list[MarginRecord]:
     race = arena_in(run, *SMALL, *BUDGET, *overrides)
     with Progress(Console(quiet=True), [], 0.0) as progress:
-        director = PhaseRunner(race, progress)
-        director(forge)
-        director(judge, 0, "seed 0")
-        director(margin, 0, "noise")
+        runner = PhaseRunner(race, progress)
+        runner(forge)
+        runner(judge, 0, "seed 0")
+        runner(margin, 0, "noise")
     return [record for record in read_records(run) if isinstance(record, MarginRecord)]
 
 
-def test_a_pinned_detection_is_bisected_for_the_noise_that_ends_it(run: Path):
-    found = measured(run, "generator=planted", "generator.kind=checkerboard", "generator.amplitude=2")
-    strongest = strongest_on_validation(read_records(run), 0)
-    assert strongest is not None
-    assert strongest[1] > 0.99
-    aucs = {record.level: record.auc for record in found if record.technique == strongest[0]}
+def test_a_bisection_finds_the_noise_that_ends_a_pinned_detection(run: Path):
+    records = measured(run, "generator=planted", "generator.kind=checkerboard", "generator.amplitude=2")
+    best = strongest(validation_aucs(read_records(run), 0))
+    assert best is not None
+    assert best[1] > 0.99
+    aucs = {record.level: record.auc for record in records if record.technique == best[0]}
     ladder = LADDERS["noise"].levels
-    assert len(aucs) == 3  # of seven rungs
+    assert len(aucs) == 3  # of seven levels
     assert set(aucs) <= set(ladder)
     fallen = [level for level in aucs if aucs[level] < THRESHOLD]
     held = [level for level in aucs if aucs[level] >= THRESHOLD]
     assert max(held, default=0) < min(fallen, default=999)
     assert fallen, "noise of half the range hides a checkerboard of two levels of seventeen"
-    techniques = {record.technique for record in found}
-    assert techniques == {"cnn", "dct", "spectrum", "forest", "stack"}  # all judge every rung
-    assert len(found) == 3 * len(techniques)
-    scores = read_scores(run, found[0].scores)
+    techniques = {record.technique for record in records}
+    assert techniques == {"cnn", "dct", "spectrum", "forest", "stack"}  # all judge every level
+    assert len(records) == 3 * len(techniques)
+    scores = read_scores(run, records[0].scores)
     assert (scores.label == 0).sum() == 539
 
 
-def test_where_the_auc_says_enough_nothing_is_degraded(run: Path):
+def test_nothing_is_degraded_below_a_pinned_auc(run: Path):
     assert measured(run, "generator=oracle") == []

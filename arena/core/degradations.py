@@ -1,4 +1,4 @@
-"""What is done to reals and fakes alike to ask how far from the edge a detection is: kinds, levels and units."""
+"""Name the degradations of the margin phase, with their levels and units."""
 
 from typing import Literal, NamedTuple
 
@@ -6,12 +6,12 @@ Degradation = Literal["noise", "blur", "jpeg", "downscale"]
 
 
 class Ladder(NamedTuple):
-    """The levels of a degradation that are tried, the mildest first.
+    """Levels of one degradation, the mildest first.
 
     Args:
-        levels: each further from the image than the one before.
-        none: the level that leaves an image as it is.
-        unit: what a level is, in words.
+        levels: levels to try, each stronger than the one before.
+        none: level that leaves an image unchanged.
+        unit: unit of a level, in words.
     """
 
     levels: tuple[float, ...]
@@ -25,5 +25,5 @@ LADDERS: dict[Degradation, Ladder] = {
     "jpeg": Ladder((95, 90, 80, 65, 50, 30, 10), 100, "quality of the JPEG, 100 for none"),
     "downscale": Ladder((1.25, 1.5, 2, 2.7, 4, 5.4, 8), 1, "factor by which the side shrinks"),
 }
-"""Where an AUC says nothing more, the level at which it falls to ``THRESHOLD`` does."""
 THRESHOLD = 0.75
+"""AUC at whose crossing the margin of a degradation is read."""
