@@ -11,8 +11,8 @@ from rich.table import Table
 from arena.detectors.base import Detector
 from arena.detectors.gallery import Gallery, score_all
 from arena.generators.controls import Oracle
+from arena.race.checkpoints import Bank
 from arena.race.judging import Case, cut_fold, labelled
-from arena.race.layout import Bank
 from arena.race.race import Race
 from arena.training.battery import train_battery
 

@@ -1,4 +1,4 @@
-"""Where a race begins that does not begin with a new generator: at the last round of another run (``race.from``)."""
+"""Start a race from the last round of another run (``race.from``)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from typing import Self
 from arena.answer.runs import declared, read_run
 from arena.config.saved import canonical, flatten
 from arena.core.errors import ArenaError
+from arena.records.layout import RunLayout
 
 SHARED = ("data", "evidence", "generator", "reals")
-"""What a branch must have as its origin had it: on another split the generator may have seen the judge's reals."""
+"""Settings that a branch shares with its origin. On another split the generator may have trained on judge reals."""
 MEMBERS = "battery.members."
 
 
@@ -21,65 +22,55 @@ class Branch:
 
     Args:
         run: its directory.
-        round: its last one.
-        seed: of that run; only branches of equal seeds pair.
-        access_reals: the part of the reals its detectors learned from.
-        key: of its settings but for seeds and places: branches of equal keys are of one condition.
+        round_index: its last round.
+        seed: of that run. Only branches of equal seeds pair.
+        access_reals: part of the reals that trained its detectors.
+        key: hash of its settings without seeds and places. Branches of equal keys belong to one condition.
     """
 
     run: Path
-    round: int
+    round_index: int
     seed: object
     access_reals: object
     key: str
 
     @classmethod
     def of(cls, place: str, config: Mapping[str, object]) -> Self:
-        """The start that ``race.from=place`` means for a race of this resolved config.
+        """Return the branch that ``race.from=place`` names, for a race of this resolved config.
 
         Raises:
-            ArenaError: if it is no run that trained a generator to its last round, or differs in what must be shared.
+            ArenaError: if it is no finished run with a trained generator, or differs in a setting that must be shared.
         """
         run = Path(place).expanduser()
         try:
             origin = read_run(run).config
         except ArenaError as error:
             raise ArenaError(f"race.from={run}: expected a finished run ({error})") from error
-        for key in SHARED:
-            ours, theirs = _leaves(config, key), _leaves(origin, key)
-            for name in ours | theirs:
-                if ours.get(name) != theirs.get(name):
-                    found = f"{name}={theirs.get(name)}"
-                    raise ArenaError(f"race.from={run}: expected a run with {name}={ours.get(name)}, found {found}")
-        ours, theirs = _leaves(config, "battery"), _leaves(origin, "battery")
-        for name in ours.keys() & theirs.keys():
-            if name.startswith(MEMBERS) and ours[name] != theirs[name]:
-                raise ArenaError(f"race.from={run}: expected a run with {name}={ours[name]}, found {theirs[name]}")
+        ours, theirs = _settings(config), _settings(origin)
+        for name in ours | theirs:
+            shared = name in ours and name in theirs if name.startswith(MEMBERS) else name.split(".")[0] in SHARED
+            if shared and ours.get(name) != theirs.get(name):
+                raise ArenaError(
+                    f"race.from={run}: expected a run with {name}={ours.get(name)}, found {name}={theirs.get(name)}"
+                )
         last = declared(origin).last_round
-        access = origin.get("access")
-        reals = access.get("reals") if isinstance(access, Mapping) else None
-        start = cls(run, last, origin.get("seed"), reals, hashlib.sha256(canonical(origin).encode()).hexdigest()[:16])
-        if not (start.gan / "gan.safetensors").is_file():
+        key = hashlib.sha256(canonical(origin).encode()).hexdigest()[:16]
+        branch = cls(run, last, origin.get("seed"), theirs.get("access.reals"), key)
+        if not (branch.gan / "gan.safetensors").is_file():
             raise ArenaError(f"race.from={run}: expected a run that trained its generator to round {last}")
-        return start
+        return branch
 
     @property
     def gan(self) -> Path:
-        """The state of its GAN."""
-        return self._folder / "gan"
+        """Folder of the state of its GAN."""
+        return RunLayout(self.run).gan(self.round_index)
 
     def detector(self, technique: str, reals: str) -> Path | None:
-        """The weights of its detector of that technique; None where there is none, or it learned from other reals."""
-        path = self._folder / "detectors" / f"{technique}.safetensors"
+        """Return the weights of its detector, or None if it has none that was trained on that part of the reals."""
+        path = RunLayout(self.run).detector(self.round_index, technique)
         return path if path.is_file() and reals == self.access_reals else None
 
-    @property
-    def _folder(self) -> Path:
-        return self.run / "checkpoints" / f"round_{self.round:02d}"
 
-
-def _leaves(config: Mapping[str, object], key: str) -> dict[str, object]:
-    """The settings of one part by dotted key, less where they lie."""
-    part = config.get(key)
-    found = dict(flatten(part, f"{key}.")) if isinstance(part, Mapping) else {key: part}
-    return {name: value for name, value in found.items() if not name.endswith(("cache_dir", ".weights"))}
+def _settings(config: Mapping[str, object]) -> dict[str, object]:
+    """Return all settings by dotted key, without the places of files."""
+    return {name: value for name, value in flatten(config) if not name.endswith(("cache_dir", ".weights"))}

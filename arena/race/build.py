@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,41 +17,46 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
 from arena.config.compose import CONF
 from arena.config.instantiate import SHAPE, check_keys, instantiate
 from arena.config.saved import flatten, read_config
 from arena.config.schema import ArenaConfig, register
-from arena.core.errors import ArenaError, first_line
+from arena.core.errors import ArenaError, DoesNotApply, first_line, require
 from arena.core.files import write_atomically
 from arena.core.machine import processor
 from arena.data.reals import RealData
+from arena.generators.base import TrainableGenerator
+from arena.generators.style import StyleGenerator
 from arena.race.branch import Branch
+from arena.race.judging import VALIDATION_SHARE
 from arena.race.race import Race
+from arena.training.losses import check_paths
 from arena.training.machine import Machine
 
 NAMED = 3
-"""Differing settings named before the rest is only counted."""
+"""Differing settings that an error names. The rest is counted."""
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "scikit-learn", "numpy", "scipy", "kornia", "pillow")
 
 
 def settings(composed: DictConfig) -> dict[str, Any]:
-    """The configuration as plain containers, every interpolation resolved."""
+    """Return the configuration as plain containers, with every interpolation resolved."""
     resolved = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
 
 
 def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
-    """Build every part of a race and claim its run directory.
+    """Build every part of a race, check them together, and claim the run directory.
 
     Args:
         config: the typed schema, its values checked.
-        composed: the same as Hydra composed it, to build the parts from and to write down.
-        overrides: as given on the command line, written down beside it.
+        composed: the same as Hydra composed it, from which the parts are built and ``config.yaml`` is written.
+        overrides: of the command line, for ``config.yaml``.
 
     Raises:
-        ArenaError: for a value no part can be built with, or a run directory that holds another race.
+        ArenaError: for an impossible value, or a run directory that holds another race.
     """
     check_schema(config, composed)
     machine = Machine.choose(config.trainer.accelerator, config.trainer.precision)
@@ -63,16 +68,16 @@ def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[st
     generator = instantiate(composed.generator, "generator", SHAPE)
     if generator(resolution=data.resolution, channels=data.channels, levels=data.levels).outside:
         data.split_for_judging()
-    reals = data.part("generator").images
-    determines = {"reals": hashlib.sha256(reals.numpy().tobytes()).hexdigest(), "evidence": repr(evidence)} | {
+    reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
+    warm_up_key = {"reals": reals, "evidence": repr(evidence)} | {
         key: OmegaConf.to_container(composed[key], resolve=True)
         for key in ("generator", "loss", "augmentation", "features")
     }
-    # Of the files, too, a run is the same only while they are: one photograph more is another split.
-    made_of: dict[str, object] = {"reals": determines["reals"]}
-    run = Path(config.run_dir)
+    # The files belong to the settings of a run, since one photograph more is another split.
+    entry = settings(composed) | {"reals": reals}
+    stack, bag = composed.battery.stack, composed.battery.bag
     race = Race(
-        run=run,
+        run=Path(config.run_dir),
         cache=Path(config.cache_dir).expanduser(),
         seed=config.seed,
         rounds=config.race.rounds,
@@ -80,7 +85,7 @@ def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[st
         data=data,
         evidence=evidence,
         generator=generator,
-        generator_key=json.dumps(determines, sort_keys=True),
+        warm_up_key=json.dumps(warm_up_key, sort_keys=True),
         loss=instantiate(composed.loss, "loss"),
         augmentation=instantiate(composed.augmentation, "augmentation"),
         access=instantiate(composed.access, "access"),
@@ -90,10 +95,8 @@ def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[st
             str(name): instantiate(node, f"battery.members.{name}", SHAPE)
             for name, node in composed.battery.members.items()
         },
-        stack=None
-        if composed.battery.stack is None
-        else instantiate(composed.battery.stack, "battery.stack", ["members"]),
-        bag=None if composed.battery.bag is None else instantiate(composed.battery.bag, "battery.bag"),
+        stack=None if stack is None else instantiate(stack, "battery.stack", ["members"]),
+        bag=None if bag is None else instantiate(bag, "battery.bag"),
         battery=config.battery,
         schedule=config.schedule,
         bank=config.bank,
@@ -101,23 +104,92 @@ def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[st
         features=instantiate(composed.features, "features"),
         machine=machine,
         tracker=instantiate(composed.logger, "logger"),
-        start=None if config.race.start is None else Branch.of(config.race.start, settings(composed) | made_of),
-    ).enlisted()
-    race.check()
+        branch=None if config.race.start is None else Branch.of(config.race.start, entry),
+    )
+    race = with_applicable(race)
+    check(race)
     _make(race.cache, "cache_dir")
-    made_of |= {"fingerprint": race.fingerprint} if race.fingerprint else {}
-    made_of |= {"images": dict(race.shape), "judge_reals": hash_of_reals(race.judge_reals.ids)}
-    made_of |= {"left_out": race.left_out} if race.left_out else {}
-    made_of |= {"start": race.start.key, "start_seed": race.start.seed} if race.start else {}
-    _claim(run, settings(composed) | made_of, _environment(machine, overrides))
+    entry |= {"fingerprint": race.fingerprint} if race.fingerprint else {}
+    entry |= {"images": dict(race.shape), "judge_reals": hash_of_reals(race.judge_reals.ids)}
+    entry |= {"left_out": race.left_out} if race.left_out else {}
+    entry |= {"start": race.branch.key, "start_seed": race.branch.seed} if race.branch else {}
+    _claim(race.run, entry, _environment(machine, overrides))
     return race
 
 
-def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
-    """Refuse keys that no field of the schema reads.
+def with_applicable(race: Race) -> Race:
+    """Return the race with the techniques that apply to its images and its generator. The others are left out.
 
     Raises:
-        ArenaError: naming one.
+        ArenaError: if none applies.
+    """
+    left_out: dict[str, str] = {}
+    for technique in race.members:
+        try:
+            race.new_detector(technique, 0)
+        except DoesNotApply as reason:
+            left_out[technique] = str(reason)
+    members = {name: factory for name, factory in race.members.items() if name not in left_out}
+    if not members:
+        reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
+        raise ArenaError(f"battery.members: expected a technique that applies here ({reasons})")
+    return replace(race, members=members, left_out=left_out)
+
+
+def check(race: Race) -> None:
+    """Check, before anything is trained, that the parts of a race fit together.
+
+    Raises:
+        ArenaError: naming the key and the expected value.
+    """
+    for technique in race.access.held_out:
+        if technique not in race.members:
+            known = ", ".join(race.members)
+            raise ArenaError(f"access.held_out={technique}: expected techniques of the battery ({known})")
+    race.features.check()
+    _ = race.examples_of  # builds every detector, so that every constructor checks its arguments
+    generator = race.new_generator()
+    if isinstance(generator, TrainableGenerator):
+        _check_discriminator(race, generator)
+        check_paths(race.loss.path_length, generator)
+        if isinstance(generator, StyleGenerator) and generator.minibatch_group:
+            group, batch = generator.minibatch_group, race.schedule.batch
+            require(batch % group == 0, "generator.minibatch_group", group, f"a divisor of schedule.batch={batch}")
+    elif race.rounds:
+        name = type(generator).__name__.lower()
+        raise ArenaError(f"race.rounds={race.rounds}: expected 0, since generator={name} does not train")
+    generator.check(race.bank.counts)
+    if race.bag is not None:
+        reals, folds = len(race.judge_reals), race.judge.folds
+        tested = min(reals, race.bank.test) // folds
+        stopped_on = int((reals - reals // folds) * VALIDATION_SHARE)
+        fewest = min(tested, race.bank.cell, stopped_on, race.bank.validation)
+        expected = f"at most half of the images of a fold, its validation or a cell, {fewest // 2}"
+        require(2 * race.bag.n <= fewest, "battery.bag.n", race.bag.n, expected)
+    if race.rounds and race.access.gradients and not race.attacked:
+        raise ArenaError(
+            f"access={race.access.name}: expected a differentiable technique that is not held out "
+            "(without one, use access=none)"
+        )
+
+
+def _check_discriminator(race: Race, generator: TrainableGenerator) -> None:
+    """Run the discriminator on images of the size that detectors see."""
+    side = race.data.resolution
+    try:
+        race.new_discriminator(generator)(race.evidence(torch.zeros(2, race.data.channels, side, side)))
+    except (ArenaError, RuntimeError) as error:
+        raise ArenaError(
+            f"evidence.resize={race.evidence.resize}: expected a side that the generator's discriminator takes, "
+            f"such as {side}"
+        ) from error
+
+
+def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
+    """Check that a field of the schema reads every key.
+
+    Raises:
+        ArenaError: naming an unknown key.
     """
     check_keys(map(str, composed), [field.name for field in fields(config)], "")
     for key, group in vars(config).items():
@@ -126,7 +198,7 @@ def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
 
 
 def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> None:
-    """Write ``config.yaml`` into a new run directory, or find the same race in an old one.
+    """Write ``config.yaml`` into a new run directory, or compare it with that of an earlier start.
 
     Raises:
         ArenaError: if the directory holds another race, or cannot be written to.
@@ -147,10 +219,10 @@ def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> No
 
 
 def _make(folder: Path, key: str) -> None:
-    """Make a folder that is to be written to.
+    """Make a folder and check that it is writable.
 
     Raises:
-        ArenaError: where that cannot be.
+        ArenaError: if it is not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,27 +233,22 @@ def _make(folder: Path, key: str) -> None:
 
 
 def _compared(config: Mapping[str, object]) -> dict[str, object]:
-    """All of a config that makes it the race it is, by dotted key: neither where it lies nor who is told."""
-    apart = (
-        "environment",
-        "declared",
-        "judge_reals",
-        "logger",
-        "run_dir",
-    )  # the reals that test follow from the others
+    """Return the settings that identify a race, by dotted key: without places, logger and environment."""
+    apart = ("environment", "declared", "judge_reals", "logger", "run_dir")  # the first three follow from the others
     kept = {key: value for key, value in config.items() if key not in apart}
     return {key: value for key, value in flatten(kept) if not key.endswith("cache_dir")}
 
 
 def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
-    """Command, commit, versions and machine: what a reader needs to know besides the settings."""
+    """Return command, commit, versions and machine, which a reader needs besides the settings."""
     packages = {}
-    for package in ("arena-race", *PACKAGES):
+    for package in PACKAGES:
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
             packages[package] = "not installed as a package"
     return {
+        "arena_version": __version__,
         "overrides": list(overrides),
         "git_commit": _commit(),
         "packages": packages,
@@ -195,7 +262,7 @@ def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of this checkout, ``-dirty`` where files differ from it; None for an installed package."""
+    """Return the commit of this checkout, ``-dirty`` if files differ from it. None for an installed package."""
     here = Path(__file__).parents[1]
     if not (here.parent / "conf").is_dir():
         return None
@@ -207,10 +274,10 @@ def _commit() -> str | None:
 
 
 def race_from(overrides: Sequence[str], run: Path) -> Race:
-    """The arena that ``python -m arena`` would race with, its run directory ``run``.
+    """Build the race of some overrides, with run directory ``run``.
 
     Raises:
-        ArenaError: for an override no arena can be built with.
+        ArenaError: for overrides that no race can be built with.
     """
     register()
     try:

@@ -1,4 +1,4 @@
-"""Train a GAN under watch, interval by interval: kept while it is sound, rolled back where it is not."""
+"""Train a GAN and monitor it: after each interval its state is kept if it is sound, and rolled back otherwise."""
 
 import shutil
 from pathlib import Path
@@ -12,52 +12,53 @@ from arena.core.threads import as_many_as_pay
 from arena.generators.base import TrainableGenerator
 from arena.imaging.images import on_levels, to_uint8
 from arena.metrics.neighbours import precision_recall
-from arena.metrics.quality import Quality, QualityMeter
+from arena.metrics.quality import QualityMeter
 from arena.race.race import Race
-from arena.records.schema import TrainingRecord, to_json
-from arena.records.store import from_line
+from arena.records.schema import Quality, TrainingRecord, kept_in, to_json
+from arena.records.store import parse_lines
 from arena.training.gan import DetectorLoss, DivergedError, GanTraining
 from arena.training.machine import step_loader
 
 WATCHED = 512
-"""Fakes looked at after each interval, or as many as there are reference reals."""
+"""Fakes measured after each interval, or as many as there are reference reals."""
 COLLAPSE = 0.25
-"""Coverage below this share of the best there was is a collapse."""
+"""Coverage below this share of the best coverage so far is a collapse."""
 CHANCES = 3
-"""At the third fault of a phase it is given up; the two before it are rolled back."""
+"""Faults that end a phase. The faults before the last one are rolled back."""
 
 
 def train_gan(
     race: Race,
-    progress: Progress,
-    round_index: int,
-    source: Path | None,
+    images: int,
+    *,
     partial: Path,
     target: Path,
-    images: int,
-    detector_loss: DetectorLoss | None,
+    progress: Progress,
+    source: Path | None = None,
+    round_index: int = 0,
+    detector_loss: DetectorLoss | None = None,
 ) -> list[TrainingRecord]:
-    """Train a GAN for ``images`` reals, going on from a snapshot where a kill left one.
+    """Train a GAN for ``images`` reals, from a snapshot if an earlier start left one.
 
-    After each interval the average's fakes are measured, and the state is kept. Where a loss was not finite, or the
-    fakes have lost their variety, it goes on from the last sound state with half the learning rate; the images of the
-    interval are spent all the same, so that every condition gets as many.
+    After each interval the average's fakes are measured and the state is kept. If a loss was not finite, or the fakes
+    lost their variety, training continues from the last sound state with half the learning rate. The images of the
+    interval count as spent, so that every condition has the same budget.
 
     Args:
-        arena: the race.
-        progress: is told of every step.
-        round_index: of the response, which names its random streams; the warm-up is round 0 without a source.
-        source: folder of the state to start from, None for a new GAN.
+        race: data, players and budgets.
+        images: budget, rounded down to whole batches.
         partial: folder of the last sound state on the way.
         target: folder of the state at the end.
-        images: budget, rounded down to whole batches.
+        progress: counts the images.
+        source: folder of the state to start from; None for the warm-up, which starts from a new GAN.
+        round_index: of the response, which names its random streams.
         detector_loss: of the attacked detectors, added to the GAN's own; None for none.
 
     Returns:
-        What was seen after each interval.
+        One record per interval.
 
     Raises:
-        ArenaError: where the GAN has gone wrong for the third time.
+        ArenaError: at the third fault.
     """
     before = [] if source is None else read_curve(source)
     if (target / "done").exists() and not partial.exists():  # killed before the phase was closed
@@ -66,9 +67,9 @@ def train_gan(
     assert isinstance(generator, TrainableGenerator)
     purpose = "warm-up" if source is None else "respond"
     gan = new_gan(race, generator, race.seed_of(purpose, round_index, "generator"), detector_loss)
-    watch, curve = GanMonitor(race, round_index, purpose), list[TrainingRecord]()
+    monitor, curve = GanMonitor(race, round_index, purpose), list[TrainingRecord]()
     beside = _beside(partial)
-    if not (partial / "done").exists() and (beside / "done").exists():  # killed while one took the other's place
+    if not (partial / "done").exists() and (beside / "done").exists():  # killed while one replaced the other
         shutil.rmtree(partial, ignore_errors=True)
         beside.rename(partial)
     if (partial / "done").exists():
@@ -88,14 +89,14 @@ def train_gan(
         try:
             with as_many_as_pay(race.data.resolution):
                 race.machine.fit(gan, step_loader(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
-            seen = watch(gan, [*before, *curve])
+            record = monitor(gan, [*before, *curve])
         except DivergedError as diverged:
-            seen = watch.diverged(gan, diverged)
-        curve.append(seen)
-        if seen.fault:
+            record = monitor.diverged(gan, diverged)
+        curve.append(record)
+        if record.fault:
             _roll_back(gan, partial, stop, curve, progress)
         elif logger:
-            shown = {"kernel_distance": seen.kernel_distance, "coverage": seen.coverage, "images": stop * batch}
+            shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
             logger.log_metrics({key: value for key, value in shown.items() if value is not None})
         _keep(gan, [*before, *curve], partial)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def train_gan(
 def new_gan(
     race: Race, generator: TrainableGenerator, seed: int, detector_loss: DetectorLoss | None = None
 ) -> GanTraining:
-    """The generator and its own new discriminator, ready to train on generator-train."""
+    """Return a generator and its own new discriminator, ready to train on the generator's reals."""
     return GanTraining(
         generator=generator,
         discriminator=race.new_discriminator(generator),
@@ -122,19 +123,19 @@ def new_gan(
 
 
 class GanMonitor:
-    """Looks at a GAN after each interval: how good the average's images are, and whether they are still varied.
+    """Measures quality and variety of the average's images after each interval.
 
-    The figures are against reference reals, as everywhere. Whether to roll back is decided on generator-train, which
-    the GAN knows anyway: nothing of the reference reals may find its way into training.
+    The figures are against reference reals, as everywhere. Coverage of the generator's own training reals decides on a
+    roll-back, so that nothing of the reference reals affects training.
 
     Args:
-        arena: the race.
-        round: of the phase.
+        race: data and budgets.
+        round_index: of the phase.
         purpose: of the phase, warm-up or respond.
     """
 
     def __init__(self, race: Race, round_index: int, purpose: str) -> None:
-        self.arena, self.round, self.purpose = race, round_index, purpose
+        self.race, self.round_index, self.purpose = race, round_index, purpose
         reference, train = race.data.part("reference").images, race.generator_reals.images
         self.n = min(WATCHED, len(reference), len(train))
         self.meter = QualityMeter(
@@ -144,65 +145,57 @@ class GanMonitor:
         self.train = self.features(train[: self.n])
 
     def __call__(self, gan: GanTraining, before: list[TrainingRecord]) -> TrainingRecord:
-        """What there is to see, and what is wrong with it, given what was seen before.
+        """Return the record of an interval. Its ``fault`` depends on the records before it.
 
         Raises:
-            DivergedError: where a weight is not finite.
+            DivergedError: if a weight is not finite.
         """
         if not all(bool(value.isfinite().all()) for value in gan.ema.state_dict().values()):
             raise DivergedError("a weight is not finite")
-        fakes = self._fakes(gan)
+        fakes = self.fakes(gan)
         coverage = precision_recall(self.train, self.features(fakes)).coverage
-        best = max([seen.variety for seen in before if seen.variety is not None], default=0.0)
-        collapsed = coverage < COLLAPSE * best
-        fault = (
-            f"collapse: coverage of its training images fell from {best:.2f} to {coverage:.2f}" if collapsed else None
-        )
+        best = max([record.variety for record in before if record.variety is not None], default=0.0)
+        fault = None
+        if coverage < COLLAPSE * best:
+            fault = f"collapse: coverage of its training images fell from {best:.2f} to {coverage:.2f}"
         return self._record(gan, self.meter.quality(fakes), coverage, fault)
 
     def diverged(self, gan: GanTraining, error: DivergedError) -> TrainingRecord:
-        """Of an interval that ended without images to look at."""
+        """Return the record of an interval that ended without images."""
         return self._record(gan, None, None, f"divergence: {error}")
 
-    def _fakes(self, gan: GanTraining) -> torch.Tensor:
-        """Images of the average, always of the same z."""
-        race = self.arena
-        average = gan.ema.to(race.machine.device)
-        forged = average.forge({"test": self.n}, race.seed_of("watch"), race.generator_reals)
-        return to_uint8(on_levels(forged["test"], race.data.levels))
+    def fakes(self, gan: GanTraining) -> torch.Tensor:
+        """Return images of the average, always of the same z."""
+        average = gan.ema.to(self.race.machine.device)
+        forged = average.forge({"test": self.n}, self.race.seed_of("watch"), self.race.generator_reals)
+        return to_uint8(on_levels(forged["test"], self.race.data.levels))
 
     def _record(
         self, gan: GanTraining, quality: Quality | None, variety: float | None, fault: str | None
     ) -> TrainingRecord:
+        figures = kept_in(TrainingRecord, quality)
+        figures["n"] = self.n
         return TrainingRecord(
-            round=self.round,
-            seed=self.arena.seed,
+            round=self.round_index,
+            seed=self.race.seed,
             purpose=self.purpose,
             images=gan.step * gan.batch,
             images_seen=gan.images_seen,
-            n=self.n,
-            kernel_distance=quality and quality.kernel_distance,
-            kernel_distance_error=quality and quality.kernel_distance_error,
-            precision=quality and quality.precision,
-            recall=quality and quality.recall,
-            coverage=quality and quality.coverage,
-            memorisation=quality and quality.memorisation,
-            memorisation_low=quality and quality.memorisation_low,
-            memorisation_high=quality and quality.memorisation_high,
             variety=variety,
             augmentation=float(gan.augmenter.probability),
             learning_rate=gan.learning_rate,
             fault=fault,
+            **figures,
         )
 
 
 def _roll_back(gan: GanTraining, sound: Path, stop: int, curve: list[TrainingRecord], progress: Progress) -> None:
-    """Go on from the last sound state with half the learning rate, the interval's images spent.
+    """Return to the last sound state with half the learning rate. The images of the interval count as spent.
 
     Raises:
-        ArenaError: where that was the last chance.
+        ArenaError: if that was the last chance.
     """
-    faults = [seen.fault for seen in curve if seen.fault]
+    faults = [record.fault for record in curve if record.fault]
     if len(faults) >= CHANCES:
         raise ArenaError(
             f"generator.learning_rate={gan.generator.learning_rate}: the GAN went wrong {len(faults)} times in one "
@@ -212,25 +205,24 @@ def _roll_back(gan: GanTraining, sound: Path, stop: int, curve: list[TrainingRec
     gan.load(sound)
     gan.images_seen += (stop - gan.step) * gan.batch
     gan.step, gan.learning_rate = stop, rate
-    progress.say(f"{faults[-1]}: going on from the last sound state, learning rate {rate:g}")
+    progress.say(f"{faults[-1]}. Training continues from the last sound state with learning rate {rate:g}.")
 
 
 def read_curve(folder: Path) -> list[TrainingRecord]:
-    """What was seen on the way to the state saved there, over the generator's whole life."""
+    """Return the records of all intervals that led to a saved state, over the generator's whole life."""
     path = folder / "curve.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    records = [from_line(path, number, line) for number, line in enumerate(lines, 1)]
-    return [record for record in records if isinstance(record, TrainingRecord)]
+    return [record for record in parse_lines(path, lines) if isinstance(record, TrainingRecord)]
 
 
 def _keep(gan: GanTraining, curve: list[TrainingRecord], folder: Path) -> None:
-    """Save state and curve, whole or not at all: at any moment one of the two folders is done."""
+    """Save state and curve atomically: at any moment one of the two folders is done."""
     beside = _beside(folder)
     shutil.rmtree(beside, ignore_errors=True)
     gan.save(beside)
-    write_atomically(beside / "curve.jsonl", "".join(to_json(seen) + "\n" for seen in curve).encode())
+    write_atomically(beside / "curve.jsonl", "".join(to_json(record) + "\n" for record in curve).encode())
     (beside / "done").touch()
-    (folder / "done").unlink(missing_ok=True)  # from here on the copy beside it counts
+    (folder / "done").unlink(missing_ok=True)  # from here on the folder beside it counts
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
 

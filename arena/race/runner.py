@@ -1,8 +1,8 @@
-"""A phase: one resumable step of the race, which ends by appending all it found to the records, or has not happened."""
+"""Carry out the phases of a race. A phase is done once its records are appended."""
 
+import inspect
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,57 +15,63 @@ from arena.records.store import RecordBook
 
 
 class PhaseOutput(NamedTuple):
-    """What a phase found: its records, and how many images it trained on or scored."""
+    """Records of a phase, and the number of images that it trained on or scored."""
 
     records: list[Record]
     images: int
 
 
-Phase = Callable[[Race, RecordBook, Progress, int, str], PhaseOutput]
-"""``phase(arena, book, progress, round, player)``. A phase reads what earlier phases wrote, and nothing else: what it
-does is the same whether they ran in this process or before a kill."""
+Phase = Callable[..., PhaseOutput]
+"""A function that takes what it uses, by name, of ``race``, ``round_index``, ``player``, ``records`` and ``progress``.
+
+``records`` are those of the phases before. A phase reads them and the files of the run, and no other state. It does the
+same whether the phases before ran in this process or in one that was killed.
+"""
+Step = tuple[Phase, int, str]
+"""A phase, its round and its player."""
 
 
 class PhaseRunner:
-    """Carries out phases in order, skipping those the records call done.
+    """Carries out phases in order. Phases that the records call done are skipped.
 
     Args:
-        arena: the race.
-        progress: tells the user.
+        race: context of the phases.
+        progress: shows them to the user.
     """
 
     def __init__(self, race: Race, progress: Progress) -> None:
-        self.arena, self.progress = race, progress
+        self.race, self.progress = race, progress
         self.book = RecordBook(race.run)
 
     def __call__(self, phase: Phase, round_index: int = 0, player: str = "generator") -> None:
-        """Carry out one phase, unless it is done."""
+        """Carry out one phase that is not done yet."""
         name = phase.__name__
         if (closed := self.book.closed(name, round_index, player)) is not None:
             self.progress.skip(name, player, closed.seconds)
             return
-        race, machine = self.arena, self.arena.machine
+        race, machine = self.race, self.race.machine
         if machine.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
+        arguments = {
+            "race": race,
+            "round_index": round_index,
+            "player": player,
+            "records": self.book.records,
+            "progress": self.progress,
+        }
         with self.progress.phase(name, round_index, player):
-            finding = phase(race, self.book, self.progress, round_index, player)
+            output = phase(**{key: arguments[key] for key in inspect.signature(phase).parameters})
         record = PhaseRecord(
             round=round_index,
             seed=race.seed,
             phase=name,
             player=player,
-            images=finding.images,
+            images=output.images,
             seconds=time.perf_counter() - start,
             peak_memory_mib=peak_memory_mib(machine.device.type == "cuda"),
             device=str(machine.device),
             precision=machine.precision,
         )
-        self.book.append([*finding.records, record])
+        self.book.append([*output.records, record])
         race.tracker.records(self.book.records)
-
-    @staticmethod
-    def done_in(run: Path, steps: Iterable[tuple[Phase, int, str]]) -> list[bool]:
-        """Which of the steps the records of a run call done."""
-        book = RecordBook(run)
-        return [book.done(phase.__name__, round_index, player) for phase, round_index, player in steps]

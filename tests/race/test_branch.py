@@ -1,6 +1,5 @@
-"""``race.from``: a race that begins where another one ended."""
+"""A race that starts from the last round of another run (``race.from``)."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from safetensors.torch import load_file
 from arena.answer.runs import conditions, read_run
 from arena.core.errors import ArenaError
 from arena.generators.base import TrainableGenerator
+from arena.race.checkpoints import load_bank
 from arena.race.loop import run_race
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
@@ -26,25 +26,25 @@ def branch(finished: Race, tmp_path_factory: pytest.TempPathFactory) -> Race:
     return race
 
 
-def test_its_first_generator_is_the_last_of_the_other(finished: Race, branch: Race):
-    ours, theirs = (load_file(folder / "gan" / "gan.safetensors") for folder in (branch.folder(0), finished.folder(2)))
+def test_its_first_generator_is_the_last_of_its_origin(finished: Race, branch: Race):
+    ours, theirs = (load_file(folder / "gan.safetensors") for folder in (branch.layout.gan(0), finished.layout.gan(2)))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
-    assert torch.equal(branch.forged(0).test, finished.forged(2).test)
+    assert torch.equal(load_bank(branch, 0).test, load_bank(finished, 2).test)
     (warm_up,) = [
         record for record in read_records(branch.run) if isinstance(record, PhaseRecord) and record.phase == "warm_up"
     ]
     assert warm_up.images == 0
 
 
-def test_its_detectors_go_on_where_the_others_stood(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_its_detectors_start_from_those_of_its_origin(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
     begun = []
 
     def train_battery(detectors, *_, fresh: bool, **__) -> int:
         begun.append((fresh, {name: dict(detector.state_dict()) for name, detector in detectors.items()}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["arena.race.phases.retrain"], "train_battery", train_battery)
+    monkeypatch.setattr("arena.race.phases.retrain.train_battery", train_battery)
     race = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1")
     with pytest.raises(KeyboardInterrupt):
         run_race(race, Console(quiet=True))
@@ -52,14 +52,14 @@ def test_its_detectors_go_on_where_the_others_stood(finished: Race, run: Path, m
     assert not fresh
     assert set(battery) == set(race.members)
     for technique, weights in battery.items():
-        theirs = load_file(finished.folder(2) / "detectors" / f"{technique}.safetensors")
+        theirs = load_file(finished.layout.detector(2, technique))
         assert all(torch.equal(value, theirs[name]) for name, value in weights.items())
 
 
-def test_augmentation_is_the_branchs_own(finished: Race, run: Path):
-    """The origin had none; what it saved of its augmentation is not the branch's."""
+def test_augmentation_is_that_of_the_branch(finished: Race, run: Path):
+    """The saved state of the origin, which had no augmentation, does not replace it."""
     race = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1", "augmentation=fixed")
-    assert race.start is not None
+    assert race.branch is not None
     generator = race.new_generator()
     assert isinstance(generator, TrainableGenerator)
     gan = GanTraining(
@@ -72,16 +72,16 @@ def test_augmentation_is_the_branchs_own(finished: Race, run: Path):
         seed=0,
         augmentation=race.augmentation,
     )
-    gan.load(race.start.gan)
+    gan.load(race.branch.gan)
     assert gan.augmenter.probability == race.augmentation.probability > 0
 
 
-def test_detectors_that_learned_from_other_reals_are_left_behind(finished: Race, run: Path):
+def test_detectors_trained_on_other_reals_are_not_taken(finished: Race, run: Path):
     placebo = tiny_arena(run, f"race.from={finished.run}", "access=placebo")
-    assert placebo.start is not None
+    assert placebo.branch is not None
     technique = next(iter(placebo.members))
-    assert placebo.start.detector(technique, placebo.access.reals) is None
-    assert placebo.start.detector(technique, "detector") is not None
+    assert placebo.branch.detector(technique, placebo.access.reals) is None
+    assert placebo.branch.detector(technique, "detector") is not None
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_detectors_that_learned_from_other_reals_are_left_behind(finished: Race,
         ("generator.z_dim=9", "generator.z_dim=9"),
     ],
 )
-def test_what_a_branch_must_share_is_named(finished: Race, run: Path, override: str, named: str):
+def test_a_setting_that_must_be_shared_is_named(finished: Race, run: Path, override: str, named: str):
     with pytest.raises(ArenaError, match=f"race.from={finished.run}: expected a run with {named}, found"):
         tiny_arena(run, f"race.from={finished.run}", override)
 
 
-def test_no_run_is_one_line(run: Path):
+def test_a_missing_run_is_refused(run: Path):
     with pytest.raises(ArenaError, match="expected the directory of a run"):
         tiny_arena(run, f"race.from={run.parent / 'nothing'}")
 

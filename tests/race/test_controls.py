@@ -1,4 +1,4 @@
-"""The instrument on controls whose outcome is known (rule of evidence 7)."""
+"""Judges on controls of known outcome (rule of evidence 7)."""
 
 from pathlib import Path
 from statistics import NormalDist
@@ -6,9 +6,9 @@ from statistics import NormalDist
 import pytest
 from rich.console import Console
 
+from arena.answer.answer import answer_of
 from arena.answer.findings import technique_estimate
 from arena.answer.runs import read_run
-from arena.answer.verdict import verdict
 from arena.core.progress import Progress
 from arena.race.loop import carry_out
 from arena.race.phases.forge import forge
@@ -19,7 +19,7 @@ from tests.building import arena_in
 
 SEEDS = (11, 12, 13, 14, 15)
 CONTROL = ("experiment=smoke", "battery=small", "judge.reals=null", "logger=none", "access=none", "race.rounds=0")
-# Enough for a judge to find what there is to be found, as the planted control shows.
+# Enough for a judge to catch the planted control.
 BUDGET = ("battery.images=4000", "judge.images=4000", "battery.batch=64", "battery.members.cnn.network.width=8")
 SMALL = ("battery.images=512", "judge.images=512", "battery.batch=32")
 BANK = ("bank.train=400", "bank.validation=100", "bank.test=400", "bank.cell=100")
@@ -33,11 +33,11 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
         overrides = ("generator=oracle", f"seed={seed}", f"data.seed={seed}")
         race = arena_in(run, *CONTROL, *BUDGET, *BANK, *overrides)
         with Progress(Console(quiet=True), [], 0.0) as progress:
-            director = PhaseRunner(race, progress)
-            director(forge)
+            runner = PhaseRunner(race, progress)
+            runner(forge)
             for judge_seed in judges(race):
-                director(judge, 0, judge_seed)
-            director(measure)
+                runner(judge, 0, judge_seed)
+            runner(measure)
         found = read_run(run)
         assert found.records
         for technique in race.techniques:
@@ -53,7 +53,7 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
 def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path, control: str, memorised: bool):
     race = arena_in(run, *CONTROL, *SMALL, f"generator={control}")
     carry_out(race, Console(quiet=True))
-    found = verdict([read_run(run)])
+    found = answer_of([read_run(run)]).verdict
     assert found.guards.memorisation.holds is not memorised
     if memorised:
         assert found.answer == "invalid"
@@ -68,7 +68,7 @@ def test_a_planted_checkerboard_of_eight_grey_levels_is_caught_on_portraits(run:
     smaller = ("battery.images=1600", "judge.images=1600", "battery.batch=32", "battery.members.cnn.network.width=4")
     race = arena_in(run, *CONTROL, *BANK, *portraits, *smaller)
     carry_out(race, Console(quiet=True))
-    found = verdict([read_run(run)])
+    found = answer_of([read_run(run)]).verdict
     assert found.answer == "caught"
     for technique, its in found.techniques.items():
         assert its.finding == "caught" or technique == "spectrum", (technique, its)

@@ -1,4 +1,4 @@
-"""Training under watch: what goes wrong is noticed within an interval, rolled back, told, and at last given up."""
+"""A monitored GAN training: a fault is found within an interval, rolled back, and ends the phase at the third time."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -24,7 +24,7 @@ KEYS = (f"schedule.evaluate_images={INTERVAL}", f"schedule.batch={BATCH}")
 
 
 class Poison:
-    """A detector loss that is no number at some calls."""
+    """A detector loss that is NaN at some calls."""
 
     def __init__(self, at: Collection[int]) -> None:
         self.at, self.calls = at, 0
@@ -40,7 +40,14 @@ def train(race: Race, intervals: int, detector_loss: Poison | None = None) -> tu
     target = race.run / "trained"
     console = Console(quiet=True)
     with Progress(console, [("warm_up", "generator")], 0.0) as progress:
-        curve = train_gan(race, progress, 0, None, race.run / "partial", target, intervals * INTERVAL, detector_loss)
+        curve = train_gan(
+            race,
+            intervals * INTERVAL,
+            partial=race.run / "partial",
+            target=target,
+            progress=progress,
+            detector_loss=detector_loss,
+        )
     return curve, target
 
 
@@ -50,17 +57,17 @@ def state(folder: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
 
 
 def collapse_at(monkeypatch: pytest.MonkeyPatch, at: Collection[int]) -> None:
-    """Fakes that are generator-train itself, of the fullest variety, but at some looks one and the same image."""
+    """Replace the fakes by the training reals, at some intervals by copies of one image."""
     looks = iter(range(1000))
 
     def fakes(self: GanMonitor, gan: GanTraining) -> Tensor:
-        images = self.arena.generator_reals.images[: self.n]
+        images = self.race.generator_reals.images[: self.n]
         return images[:1].expand_as(images).clone() if next(looks) in at else images
 
-    monkeypatch.setattr(GanMonitor, "_fakes", fakes)
+    monkeypatch.setattr(GanMonitor, "fakes", fakes)
 
 
-def test_how_many_threads_a_machine_has_changes_nothing_of_a_tiny_generator(run: Path):
+def test_the_number_of_threads_does_not_change_a_tiny_generator(run: Path):
     states = []
     for threads in (1, 2):
         with on_threads(threads):
@@ -69,16 +76,16 @@ def test_how_many_threads_a_machine_has_changes_nothing_of_a_tiny_generator(run:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_sound_training_is_looked_at_after_each_interval_and_never_rolled_back(run: Path):
+def test_a_sound_training_is_measured_after_each_interval_and_never_rolled_back(run: Path):
     curve, target = train(tiny_arena(run, *KEYS), 3)
-    assert [seen.images_seen for seen in curve] == [64, 128, 192]
-    assert all(seen.fault is None and seen.kernel_distance is not None for seen in curve)
-    assert {seen.learning_rate for seen in curve} == {0.004}
+    assert [record.images_seen for record in curve] == [64, 128, 192]
+    assert all(record.fault is None and record.kernel_distance is not None for record in curve)
+    assert {record.learning_rate for record in curve} == {0.004}
     assert state(target)[1] == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.004}
 
 
 @pytest.mark.parametrize("kind", ["divergence", "collapse"])
-def test_what_went_wrong_is_rolled_back_with_half_the_learning_rate_and_its_images_spent(
+def test_a_fault_is_rolled_back_with_half_the_learning_rate_and_its_images_spent(
     run: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ):
     detector_loss = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
@@ -96,16 +103,16 @@ def test_what_went_wrong_is_rolled_back_with_half_the_learning_rate_and_its_imag
 
     monkeypatch.setattr(GanTraining, "load", load)
     curve, target = train(tiny_arena(run, *KEYS), 3, detector_loss)
-    assert [seen.fault.split(":")[0] if seen.fault else None for seen in curve] == [None, kind, None]
+    assert [record.fault.split(":")[0] if record.fault else None for record in curve] == [None, kind, None]
     assert len(kept) == 1
     assert all(value.isfinite().all() for value in kept[0].values())
-    assert [seen.learning_rate for seen in curve] == [0.004, 0.004, 0.002]
+    assert [record.learning_rate for record in curve] == [0.004, 0.004, 0.002]
     weights, counts = state(target)
     assert counts == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.002}
     assert all(value.isfinite().all() for value in weights.values())
 
 
-def test_the_last_interval_gone_wrong_leaves_the_state_before_it(run: Path):
+def test_a_fault_in_the_last_interval_leaves_the_state_before_it(run: Path):
     race = tiny_arena(run, *KEYS)
     _, target = train(race, 2, Poison({STEPS}))
     short = tiny_arena(run.with_name("short"), *KEYS)
@@ -115,16 +122,16 @@ def test_the_last_interval_gone_wrong_leaves_the_state_before_it(run: Path):
     assert (a[1]["images_seen"], b[1]["images_seen"]) == (128, 64)
 
 
-def test_the_third_time_it_is_given_up_in_one_line_and_nothing_sound_is_lost(run: Path):
+def test_the_third_fault_ends_the_phase_and_keeps_the_last_sound_state(run: Path):
     race = tiny_arena(run, *KEYS)
-    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.004: .* went wrong 3 times .*not finite") as told:
+    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.004: .* went wrong 3 times .*not finite") as error:
         train(race, 5, Poison(range(STEPS, 5 * STEPS)))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     weights, _ = state(race.run / "partial")
     assert all(value.isfinite().all() for value in weights.values())
 
 
-def test_a_training_killed_after_a_fault_goes_on_as_if_it_had_not_been(run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_training_killed_after_a_fault_resumes_to_the_same_state(run: Path, monkeypatch: pytest.MonkeyPatch):
     whole, target = train(tiny_arena(run, *KEYS), 4, Poison({STEPS}))
 
     class Killed(BaseException):
@@ -149,7 +156,7 @@ def test_a_training_killed_after_a_fault_goes_on_as_if_it_had_not_been(run: Path
     assert all(torch.equal(value, others[name]) for name, value in weights.items())
 
 
-def test_a_young_generator_without_variety_is_no_collapse(run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_low_variety_from_the_start_is_no_collapse(run: Path, monkeypatch: pytest.MonkeyPatch):
     collapse_at(monkeypatch, {0, 1, 2})
     curve, _ = train(tiny_arena(run, *KEYS), 3)
-    assert [seen.fault for seen in curve] == [None] * 3
+    assert [record.fault for record in curve] == [None] * 3

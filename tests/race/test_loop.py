@@ -1,4 +1,5 @@
 import io
+import pkgutil
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -9,11 +10,12 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from arena.answer.verdict import read_verdict
+from arena.answer.answer import read_answer
+from arena.answer.series import techniques
 from arena.core.errors import ArenaError
-from arena.figures.series import techniques
+from arena.race import phases
+from arena.race.checkpoints import load_bank
 from arena.race.loop import algorithm, carry_out, is_finished, run_race
-from arena.race.phases import PHASES
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord, TechniqueRecord
 from arena.records.store import read_records, read_scores
@@ -29,7 +31,7 @@ def test_the_race_is_the_algorithm_box(finished: Race):
         left_out = {0: {"confront", "margin"}, 1: {"margin"}, 2: {"respond"}}[r]
         expected += [(name, r) for name in a_round if name not in left_out]
     assert order == expected
-    assert {name for name, _ in order} == {phase.__name__ for phase in PHASES}
+    assert {name for name, _ in order} == {module.name for module in pkgutil.iter_modules(phases.__path__)}
 
 
 def test_every_phase_closes_its_records_once(finished: Race):
@@ -51,10 +53,10 @@ def test_each_regime_is_recorded_where_it_belongs(finished: Race):
                 assert cells[technique, "frozen" if d < g else "retrained", g, d] == 1
     for record in scores:
         assert record.round == max(record.generator_round, record.detector_round)
-        assert record.told == (record.technique in ("cnn", "dct", "spectrum"))
+        assert record.access == ("gradients" if record.technique in ("cnn", "dct", "spectrum") else "none")
 
 
-def test_scores_are_kept_one_an_image(finished: Race):
+def test_scores_are_kept_per_image(finished: Race):
     judged = set(finished.judge_reals.ids.tolist())
     for record in read_records(finished.run):
         if isinstance(record, ScoreRecord):
@@ -66,24 +68,24 @@ def test_scores_are_kept_one_an_image(finished: Race):
                 assert set(scores.image[scores.label == 0].tolist()) == judged
 
 
-def test_a_round_costs_the_same_however_many_came_before(finished: Race):
-    """Cells off the diagonal have a fixed size: later rounds add cells, not images to a cell."""
+def test_every_round_costs_the_same(finished: Race):
+    """Cells off the diagonal have a fixed size."""
     for record in read_records(finished.run):
         if isinstance(record, ScoreRecord) and record.regime != "fresh":
             older = record.detector_round not in (record.generator_round, record.generator_round - 1)
             assert record.n_fake == (finished.bank.cell if older else finished.bank.test)
 
 
-def test_the_answer_stands_beside_the_records(finished: Race):
-    found = read_verdict(finished.run)
-    assert found.round == 2
-    assert set(found.techniques) == set(finished.techniques)
-    assert "undetectable" not in found.sentence
+def test_the_answer_is_written_beside_the_records(finished: Race):
+    verdict = read_answer(finished.run).verdict
+    assert verdict.round == 2
+    assert set(verdict.techniques) == set(finished.techniques)
+    assert "undetectable" not in verdict.sentence
     assert (finished.run / "report.html").is_file()
     assert {path.suffix for path in (finished.run / "figures").iterdir()} == {".png", ".pdf", ".csv", ".tex"}
 
 
-def test_a_finished_race_is_left_alone(finished: Race):
+def test_a_finished_race_is_not_run_again(finished: Race):
     before = {path: path.stat().st_mtime_ns for path in sorted(finished.run.rglob("*")) if "checkpoints" in path.parts}
     records = (finished.run / "records.jsonl").read_bytes()
     run_race(finished, Console(quiet=True))
@@ -92,61 +94,61 @@ def test_a_finished_race_is_left_alone(finished: Race):
 
 
 def test_conditions_branch_from_one_warm_up(tmp_path):
-    """Same generator at round 0, hence the same fakes, whatever the condition; the second race trains none."""
-    banks, arenas = [], []
+    """All conditions have the same generator at round 0, and only the first race trains it."""
+    banks, races = [], []
     for access in ("white_box", "none", "placebo"):
         race = tiny_arena(tmp_path / access, f"access={access}", "race.rounds=1")
         carry_out(race, Console(quiet=True))
-        banks.append([race.forged(r) for r in (0, 1)])
-        arenas.append(race)
+        banks.append([load_bank(race, r) for r in (0, 1)])
+        races.append(race)
     for one, other in combinations(banks, 2):
         assert (one[0].test == other[0].test).all()
         assert (one[1].test != other[1].test).any()
-    for race in arenas:  # the same budget in images, gradients or not
+    for race in races:  # the same budget in images, gradients or not
         spent = [r.images for r in read_records(race.run) if isinstance(r, PhaseRecord) and r.phase == "respond"]
         assert spent == [race.schedule.response_images]
     assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 1
 
 
-def test_examining_without_a_response(run):
+def test_a_race_without_responses_is_measured_at_round_0(run):
     race = tiny_arena(run, "race.rounds=0", "access=none", generator="oracle")
     carry_out(race, Console(quiet=True))
     assert [record.round for record in read_records(run) if isinstance(record, QualityRecord)] == [0]
 
 
 @pytest.mark.parametrize("generator", ["style", "dcgan"])
-def test_evidence_of_another_size_is_what_the_gans_own_discriminator_sees(run: Path, generator: str):
+def test_the_gans_own_discriminator_sees_evidence_of_another_size(run: Path, generator: str):
     race = tiny_arena(run, "evidence.resize=16", "race.rounds=1", generator=generator)
     carry_out(race, Console(quiet=True))
     assert is_finished(race)
-    assert race.forged(1).test.shape[-1] == 8
+    assert load_bank(race, 1).test.shape[-1] == 8
 
 
 def test_a_technique_that_does_not_apply_is_left_out_listed_and_recorded(run: Path):
-    """On grey digits of 8 pixels: before anything starts, with the reason, and without a trace in the verdict."""
+    """It is listed with its reason before the race, and is not in the verdict."""
     extra = ("+detector@battery.members.decay=decay", "+detector@battery.members.colour=colour")
     race = tiny_arena(run, "race.rounds=0", "access=none", *extra, generator="oracle")
     assert race.left_out == {"decay": "needs 16 pixels a side", "colour": "needs three channels"}
     console = Console(record=True, quiet=False, file=io.StringIO(), width=200)
     run_race(race, console)
-    said = console.export_text()
-    assert said.index("left out: decay needs 16 pixels a side") < said.index("[1/")
-    found = {record.technique: record for record in read_records(run) if isinstance(record, TechniqueRecord)}
-    assert [*found] == ["cnn", "dct", "spectrum", "forest", "decay", "colour"]
-    assert found["decay"].reason == "needs 16 pixels a side"
-    assert found["cnn"].reason == ""
-    assert found["cnn"].parameters == sum(p.numel() for p in race.examples_of["cnn"].parameters())
-    assert set(read_verdict(run).techniques) == {"cnn", "dct", "spectrum", "forest", "stack"}
+    output = console.export_text()
+    assert output.index("left out: decay needs 16 pixels a side") < output.index("[1/")
+    records = {record.technique: record for record in read_records(run) if isinstance(record, TechniqueRecord)}
+    assert [*records] == ["cnn", "dct", "spectrum", "forest", "decay", "colour"]
+    assert records["decay"].reason == "needs 16 pixels a side"
+    assert records["cnn"].reason == ""
+    assert records["cnn"].parameters == sum(p.numel() for p in race.examples_of["cnn"].parameters())
+    assert set(read_answer(run).verdict.techniques) == {"cnn", "dct", "spectrum", "forest", "stack"}
 
 
-def test_insiders_look_through_the_gan_of_the_round_before(run: Path):
+def test_gan_aware_detectors_hold_the_gan_of_the_round_before(run: Path):
     members = ("cnn", "spectrum", "forest")
-    insiders = ("+detector@battery.members.lgrad=lgrad", "+detector@battery.members.inversion=inversion")
-    race = tiny_arena(run, "race.rounds=1", *insiders, *(f"~battery.members.{name}" for name in members))
+    gan_aware = ("+detector@battery.members.lgrad=lgrad", "+detector@battery.members.inversion=inversion")
+    race = tiny_arena(run, "race.rounds=1", *gan_aware, *(f"~battery.members.{name}" for name in members))
     carry_out(race, Console(quiet=True))
     assert is_finished(race)
-    state = load_file(race.folder(1) / "detectors" / "inversion.safetensors")
-    before, after = (load_file(race.folder(r) / "gan" / "generator.safetensors") for r in (0, 1))
+    state = load_file(race.layout.detector(1, "inversion"))
+    before, after = (load_file(race.layout.generator(r)) for r in (0, 1))
     held = {
         name.removeprefix("generator.network."): value for name, value in state.items() if name.startswith("generator.")
     }
@@ -155,12 +157,11 @@ def test_insiders_look_through_the_gan_of_the_round_before(run: Path):
     assert set(held) & set(before)
 
 
-def test_a_bag_judges_many_images_at_once(run: Path):
+def test_a_bag_judges_several_images_at_once(run: Path):
     race = tiny_arena(run, "+detector@battery.bag=bag", "battery.bag.n=4", "race.rounds=1")
     run_race(race, Console(quiet=True))
     assert race.techniques[-2:] == ["stack", "bag"]
-    found = read_verdict(run).techniques
-    assert {"stack", "bag"} <= set(found)
+    assert {"stack", "bag"} <= set(read_answer(run).verdict.techniques)
     scores = [record for record in read_records(run) if isinstance(record, ScoreRecord) and record.regime == "fresh"]
     sizes = {record.technique: record.n_real for record in scores if record.technique in ("stack", "bag")}
     assert sizes["stack"] / 4 - race.judge.folds <= sizes["bag"] <= sizes["stack"] / 4

@@ -1,4 +1,4 @@
-"""Killed at any point and started again, a race writes what it would have written."""
+"""A race that is killed and started again writes the same files as an uninterrupted one."""
 
 import json
 import os
@@ -13,8 +13,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from arena.race.forecast import CostEstimate
 from arena.race.loop import algorithm, carry_out
-from arena.race.phases import PHASES
 from arena.race.race import Race
 from arena.race.runner import Phase, PhaseRunner
 from arena.records.schema import PhaseRecord
@@ -25,33 +25,40 @@ TIMES = {"seconds", "peak_memory_mib"}
 
 
 class Killed(BaseException):
-    """A kill: nothing in the project catches it."""
+    """A kill. Nothing in the project catches it."""
 
 
 def contents(run: Path) -> dict[str, object]:
-    """All that must not depend on kills: records but for times and memory, scores, fakes and weights."""
+    """Return all that must not depend on kills: scores, fakes, weights, and records without times and memory."""
     lines = (run / "records.jsonl").read_text().splitlines()
-    found: dict[str, object] = {
+    content: dict[str, object] = {
         f"record {n}": {key: value for key, value in json.loads(line).items() if key not in TIMES}
         for n, line in enumerate(lines)
     }
     for path in sorted([*run.rglob("*.npz"), *run.rglob("*.safetensors"), *run.rglob("*.pt")]):
         name = path.relative_to(run).as_posix()
         if path.suffix == ".safetensors":
-            found |= {f"{name}:{key}": value.numpy().tobytes() for key, value in load_file(path).items()}
+            content |= {f"{name}:{key}": value.numpy().tobytes() for key, value in load_file(path).items()}
         elif path.suffix == ".pt":
-            found[name] = repr(torch.load(path, weights_only=True))
+            content[name] = repr(torch.load(path, weights_only=True))
         else:
-            found[name] = path.read_bytes()
-    return found
+            content[name] = path.read_bytes()
+    return content
 
 
 def differing(run: Path, other: Path) -> list[str]:
-    """What of two runs is not the same."""
+    """Return the names of differing contents of two runs."""
     one, two = contents(run), contents(other)
     return sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
 
 
+@pytest.fixture
+def _no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.race.loop.estimate_cost", lambda race: CostEstimate(0.0, 0.0))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_forecast")
 def test_killed_after_every_phase(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
     """One race, killed after each of its phases in turn, against the uninterrupted one."""
     carried_out: list[str] = []
@@ -65,26 +72,19 @@ def test_killed_after_every_phase(finished: Race, run: Path, monkeypatch: pytest
             raise Killed
 
     monkeypatch.setattr(PhaseRunner, "__call__", one_phase_then_killed)
-    monkeypatch.setattr("arena.race.loop.foresee", _no_forecast)
     steps = list(algorithm(finished))
     for _ in steps:
         with pytest.raises(Killed):
             carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
     carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))  # nothing is left to do
     assert carried_out == [phase.__name__ for phase, _, _ in steps]
-    assert set(carried_out) == {phase.__name__ for phase in PHASES}
     assert differing(run, finished.run) == []
 
 
-def _no_forecast(race: Race):
-    from arena.race.forecast import CostEstimate
-
-    return CostEstimate(0.0, 0.0)
-
-
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_forecast")
 def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
-    """Files of a phase that never closed, and a torn line, change nothing."""
-    monkeypatch.setattr("arena.race.loop.foresee", _no_forecast)
+    """Files of an unfinished phase and a torn line change nothing."""
     appended = RecordBook.append
 
     def torn(self: RecordBook, records: list) -> None:
@@ -103,8 +103,9 @@ def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.Mo
     assert differing(run, finished.run) == []
 
 
+@pytest.mark.slow
 def test_sigkill_in_the_middle_of_training(tmp_path: Path):
-    """A real kill during the warm-up, which goes on from its snapshot to the same weights."""
+    """A killed warm-up continues from its snapshot to the same weights."""
     shape = [*TINY, "generator.width=8", "schedule.warm_up_images=3200", "schedule.evaluate_images=160"]
     command = [sys.executable, "-m", "arena", *shape, "race.rounds=0", "access=none"]
     results = []
@@ -125,10 +126,10 @@ def test_sigkill_in_the_middle_of_training(tmp_path: Path):
 
 
 def _looks(cache: Path) -> int:
-    """Intervals a warm-up has behind it."""
+    """Return the number of finished intervals of a warm-up."""
     try:
         return sum(len(path.read_text().splitlines()) for path in cache.glob("warm_up/*.partial/curve.jsonl"))
-    except FileNotFoundError:  # exchanged between the search and the look
+    except FileNotFoundError:  # replaced between the search and the reading
         return 0
 
 

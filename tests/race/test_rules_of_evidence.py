@@ -1,7 +1,6 @@
 """A test for each rule of evidence that code can break (docs/design.md)."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,15 @@ from rich.console import Console
 from arena.core.progress import Progress
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.techniques.dct import Dct
+from arena.race.checkpoints import Bank, load_bank, load_detector, load_generator
 from arena.race.gan_monitor import train_gan
-from arena.race.judging import Case, judge_case, load_detector
-from arena.race.layout import Bank
-from arena.race.phases.forge import load_generator
+from arena.race.judging import Case, judge_case
 from arena.race.phases.respond import detector_loss
 from arena.race.phases.retrain import LoopReals, begin, with_replay
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
 from tests.building import tiny_arena
-
-# The package offers the phases under the names of their modules.
-TRAIN = sys.modules["arena.race.gan_monitor"]
 
 
 def keys(images: torch.Tensor) -> set[bytes]:
@@ -37,7 +32,7 @@ def quiet() -> Progress:
 
 
 class Spy:
-    """Stands in for ``train_battery`` and remembers what it was given: images to learn from and to stop on."""
+    """Replaces ``train_battery`` and keeps its arguments: images to learn from and to stop on."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[torch.Tensor, Labelled, Labelled]] = []
@@ -46,13 +41,13 @@ class Spy:
     def __call__(self, detectors, gallery: Gallery, train: Labelled, validation: Labelled, **_: object) -> int:
         self.calls.append((gallery.seen, train, validation))
         self.started += [
-            {name: value.clone() for name, value in its.state_dict().items()} for its in detectors.values()
+            {name: value.clone() for name, value in detector.state_dict().items()} for detector in detectors.values()
         ]
         return 0
 
 
-def test_1_reals_and_fakes_come_down_one_path(run: Path):
-    """What a detector sees of a real and of a fake lies on the same grey levels, whatever the generator put out."""
+def test_1_reals_and_fakes_take_one_evidence_path(run: Path):
+    """Detectors see reals and fakes on the same grey levels, for any output of the generator."""
     race = tiny_arena(run)
     seen: list[torch.Tensor] = []
 
@@ -75,9 +70,10 @@ def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Race, monkeypat
     spy = Spy()
     monkeypatch.setattr("arena.race.judging.train_battery", spy)
     race = tiny_arena(run)
-    bank = finished.forged(0)
+    bank = load_bank(finished, 0)
     case = Case.of(race, bank, 0)
-    test = judge_case(race, quiet(), case, ["cnn"], seed=1, judge_seed=0, share=1.0).of["cnn"].test
+    judgements, _ = judge_case(race, case, ["cnn"], seed=1, judge_seed=0)
+    test = judgements["cnn"].test
     reals = race.judge_reals
     assert sorted(test.image[test.label == 0]) == sorted(reals.ids)
     assert sorted(test.image[test.label == 1]) == list(range(len(bank.test)))
@@ -94,7 +90,7 @@ def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Race, monkeypat
     assert len(spy.calls) == race.judge.folds
 
 
-def test_2_fewer_judge_reals_are_drawn_by_the_data_seed_from_the_judges_part_alone(run: Path):
+def test_2_the_data_seed_alone_draws_fewer_judge_reals_from_the_judges_part(run: Path):
     arenas = [
         tiny_arena(run.parent / str(k), f"judge.reals={n}", f"seed={seed}", f"data.seed={data_seed}")
         for k, (n, seed, data_seed) in enumerate([(60, 0, 0), (60, 1, 0), (60, 0, 1), ("null", 0, 0), (100_000, 0, 0)])
@@ -108,7 +104,7 @@ def test_2_fewer_judge_reals_are_drawn_by_the_data_seed_from_the_judges_part_alo
 
 
 def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pytest.MonkeyPatch):
-    """Neither through its own training set, nor through the detectors whose gradients it is given."""
+    """Neither its training set nor the detectors that it attacks hold one."""
     race = tiny_arena(run)
     judged, referred = keys(race.judge_reals.images), keys(race.data.part("reference").images)
     loop = LoopReals.of(race)
@@ -124,9 +120,9 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
         taken.append(parts["reals"])
         raise Taking
 
-    monkeypatch.setattr(TRAIN, "GanTraining", gan)
+    monkeypatch.setattr("arena.race.gan_monitor.GanTraining", gan)
     with pytest.raises(Taking):
-        train_gan(race, quiet(), 0, None, run / "partial", run / "target", 64, None)
+        train_gan(race, 64, partial=run / "partial", target=run / "target", progress=quiet())
     assert keys(taken[0]) == keys(race.generator_reals.images)
 
 
@@ -141,15 +137,15 @@ def test_6_the_placebo_learns_from_generator_train_alone(run: Path, access: str,
     assert not keys(loop.train) & keys(loop.validation)
 
 
-def test_what_stops_the_detectors_of_a_branch_trained_none_in_its_origin(run: Path):
-    """A branch has a seed of its own; the reals its origin's detectors learned from are the same."""
+def test_reals_that_stop_the_detectors_of_a_branch_trained_none_in_its_origin(run: Path):
+    """The split of the detectors' reals does not depend on the seed of the race."""
     one, other = (LoopReals.of(tiny_arena(run / seed, f"seed={seed}")) for seed in "01")
     assert torch.equal(one.train, other.train)
     assert torch.equal(one.validation, other.validation)
 
 
-def test_3_the_verdict_reads_fresh_judges_that_no_generator_was_told_of(finished: Race):
-    """No pool ever holds a judge: what presses on the generator is loaded from the loop's detectors alone."""
+def test_3_the_generator_never_attacks_a_judge(finished: Race):
+    """The pool of a response holds detectors of the loop alone."""
     loss = detector_loss(finished, 1)
     assert loss is not None
     assert {(m.technique, m.round) for m in loss.detectors} == {
@@ -157,15 +153,16 @@ def test_3_the_verdict_reads_fresh_judges_that_no_generator_was_told_of(finished
     }
 
 
-def test_6_no_pressure_without_access(run: Path, finished: Race):
-    for overrides, told in ((("access=none",), set()), (("access.held_out=[cnn,dct]",), {"spectrum"})):
-        race = tiny_arena(run.with_name("none" if not told else "held_out"), *overrides)
-        assert {t for t in race.members if race.told(t)} == told
+def test_6_there_is_no_detector_loss_without_access(run: Path, finished: Race):
+    for overrides, attacked in ((("access=none",), set()), (("access.held_out=[cnn,dct]",), {"spectrum"})):
+        race = tiny_arena(run.with_name("none" if not attacked else "held_out"), *overrides)
+        assert set(race.attacked) == attacked
+        assert {name for name in race.techniques if race.access_to(name) == "gradients"} == attacked
     assert detector_loss(tiny_arena(run, "access=none"), 1) is None
 
 
 def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
-    """Weights and buffers, batch normalisation's included, are after a response what they were before."""
+    """A response changes neither their weights nor their buffers."""
     loss = detector_loss(finished, 1)
     assert loss is not None
     before = {
@@ -173,16 +170,24 @@ def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
         for member, detector in loss.detectors.items()
         for name, value in detector.state_dict().items()
     }
-    source = finished.folder(1) / "gan"
-    train_gan(finished, quiet(), 1, source, tmp_path / "partial", tmp_path / "target", 64, loss)
+    train_gan(
+        finished,
+        64,
+        partial=tmp_path / "partial",
+        target=tmp_path / "target",
+        progress=quiet(),
+        source=finished.layout.gan(1),
+        round_index=1,
+        detector_loss=loss,
+    )
     for member, detector in loss.detectors.items():
         for name, value in detector.state_dict().items():
             assert torch.equal(value, before[member, name]), (member, name)
 
 
 def test_8_an_image_is_scored_alone(finished: Race):
-    """Its score does not depend on its batch mates, nor on where in the batch it stands."""
-    images = torch.cat([finished.judge_reals.images[:40], finished.forged(2).test[:40]])
+    """Its score does not depend on the other images of the batch, nor on its place there."""
+    images = torch.cat([finished.judge_reals.images[:40], load_bank(finished, 2).test[:40]])
     for technique in finished.members:
         detector = load_detector(finished, technique, 2)
         together = score(detector, images, finished.evidence)
@@ -192,7 +197,7 @@ def test_8_an_image_is_scored_alone(finished: Race):
         torch.testing.assert_close(together, turned, rtol=1e-4, atol=1e-5)
 
 
-def test_8_figures_can_be_made_again_from_the_scores(finished: Race):
+def test_8_the_auc_can_be_recomputed_from_the_scores(finished: Race):
     from sklearn.metrics import roc_auc_score
 
     for record in read_records(finished.run):
@@ -204,33 +209,34 @@ def test_8_figures_can_be_made_again_from_the_scores(finished: Race):
 
 
 def test_old_fakes_are_replayed(finished: Race):
-    fakes = finished.forged(2).train
+    fakes = load_bank(finished, 2).train
     replayed = with_replay(finished, fakes, 2)
     assert len(replayed) == len(fakes)
-    old = keys(torch.cat([finished.forged(r).train for r in (0, 1)]))
+    old = keys(torch.cat([load_bank(finished, r).train for r in (0, 1)]))
     share = np.mean([image.numpy().tobytes() in old for image in replayed])
     assert share >= finished.battery.replay - 0.02
     assert keys(replayed) & keys(fakes)
-    assert torch.equal(with_replay(finished, finished.forged(0).train, 0), finished.forged(0).train)
+    assert torch.equal(with_replay(finished, load_bank(finished, 0).train, 0), load_bank(finished, 0).train)
 
 
-def test_a_detector_goes_on_from_where_it_stood(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
-    """Retraining starts from the last round's weights; judging never does."""
+def test_retraining_starts_from_the_last_weights_and_judging_does_not(
+    finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch
+):
     spy = Spy()
     monkeypatch.setattr("arena.race.judging.train_battery", spy)
-    elsewhere = dataclasses.replace(finished, run=run)  # the finished race is read by others, who count its files
-    judge_case(elsewhere, quiet(), Case.of(finished, finished.forged(1), 1), ["cnn"], seed=1, judge_seed=0, share=1.0)
-    stood = load_detector(finished, "cnn", 0).state_dict()
-    goes_on, new = begin(finished, "cnn", 1)
+    elsewhere = dataclasses.replace(finished, run=run)  # the files of the finished race stay as they are
+    judge_case(elsewhere, Case.of(finished, load_bank(finished, 1), 1), ["cnn"], seed=1, judge_seed=0)
+    before = load_detector(finished, "cnn", 0).state_dict()
+    detector, new = begin(finished, "cnn", 1)
     assert not new
-    assert all(torch.equal(value, stood[name]) for name, value in goes_on.state_dict().items())
-    first, second = (its["network.stem.weight"] for its in spy.started)
-    assert not torch.equal(first, stood["network.stem.weight"])
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+    first, second = (state["network.stem.weight"] for state in spy.started)
+    assert not torch.equal(first, before["network.stem.weight"])
     assert not torch.equal(first, second)
 
 
 def test_forged_banks_share_no_image_and_repeat(finished: Race):
-    bank = finished.forged(1)
+    bank = load_bank(finished, 1)
     assert not keys(bank.train) & keys(bank.test)
     generator = load_generator(finished, 1)
     again = generator.forge(finished.bank.counts, finished.seed_of("forge"), finished.generator_reals)

@@ -1,23 +1,21 @@
-"""Step 2, confront: this round's fakes before the detectors of earlier rounds, untouched. Regime "frozen"."""
+"""Step 2, confront: test this round's fakes with the unchanged detectors of earlier rounds. Regime "frozen"."""
 
-from arena.core.progress import Progress
-from arena.race.judging import Evaluation, load_battery, score_records
+from arena.race.checkpoints import load_battery
+from arena.race.evaluation import Evaluation
 from arena.race.race import Race
 from arena.race.runner import PhaseOutput
 from arena.records.schema import Record
-from arena.records.store import RecordBook
 
 
-def confront(race: Race, book: RecordBook, progress: Progress, round_index: int, player: str) -> PhaseOutput:
+def confront(race: Race, round_index: int) -> PhaseOutput:
     """Score G_round's fakes with the detectors of each earlier round.
 
-    A frozen detector may be driven to AUC 0; that is no hiding, since turning its sign would catch everything (rule of
-    evidence 3). The latest detectors are tested on the whole bank, older ones on a payoff cell.
+    A frozen detector may be driven to AUC 0. That does not hide the fakes, since the opposite sign would catch all of
+    them (rule of evidence 3). The latest detectors test the whole bank, older ones a payoff cell.
     """
     records: list[Record] = []
-    whole, cell = Evaluation.of(race, round_index, cell=False), Evaluation.of(race, round_index, cell=True)
+    whole, cell = (Evaluation.of(race, round_index, cell=cell) for cell in (False, True))
     for detector_round in range(round_index):
-        test = whole if detector_round == round_index - 1 else cell
-        found = test.of_battery(race, *load_battery(race, detector_round))
-        records += score_records(race, found, round_index, "frozen", round_index, detector_round)
+        evaluation = whole if detector_round == round_index - 1 else cell
+        records += evaluation.records(race, *load_battery(race, detector_round), detector_round)
     return PhaseOutput(records, len(whole.gallery))

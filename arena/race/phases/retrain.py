@@ -1,75 +1,78 @@
-"""Step 3, retrain: each detector on reals and fakes, from where it stood, old fakes replayed. Regime "retrained"."""
+"""Step 3, retrain: train each detector further on reals and fakes, old fakes included. Regime "retrained"."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
 from arena.config.schema import STACK
-from arena.core.files import write_atomically
 from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
 from arena.detectors.base import Detector, GanAwareDetector
-from arena.detectors.calibration import Calibration
 from arena.detectors.gallery import Gallery, score_all
+from arena.detectors.heads.head import PlattScaling
 from arena.detectors.stack import Stack
-from arena.race.judging import Evaluation, labelled, load_detector, score_records
+from arena.race.checkpoints import load_bank, load_detector, save_tensors
+from arena.race.evaluation import Evaluation
+from arena.race.judging import labelled
 from arena.race.race import Race
 from arena.race.runner import PhaseOutput
 from arena.records.schema import Record
-from arena.records.store import RecordBook
 from arena.training.battery import train_battery
 
-VALIDATION_SHARE = 0.25
+LOOP_VALIDATION_SHARE = 0.25
+"""Share of the detectors' reals that stop them."""
 
 
-def retrain(race: Race, book: RecordBook, progress: Progress, round_index: int, player: str) -> PhaseOutput:
-    """Train every detector into its next self, and fit the stack over them anew.
+def retrain(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
+    """Train every detector further, and fit the stack over them again.
 
-    They are tested on this round's fakes and, in cells, on older ones.
+    They are tested on all of this round's fakes, and on a cell of the fakes of every older round.
     """
     progress.expect(race.battery.images)
-    detectors, stack, images = _retrain(race, progress, round_index)
+    detectors, stack, images = train_in_loop(race, round_index, progress)
     records: list[Record] = []
     for generator_round in range(round_index, -1, -1):
-        test = Evaluation.of(race, generator_round, cell=generator_round < round_index)
-        found = test.of_battery(race, detectors, stack)
-        records += score_records(race, found, round_index, "retrained", generator_round, round_index)
+        evaluation = Evaluation.of(race, generator_round, cell=generator_round < round_index)
+        records += evaluation.records(race, detectors, stack, round_index)
     return PhaseOutput(records, images)
 
 
 @dataclass(frozen=True)
 class LoopReals:
-    """The reals the detectors in the loop learn from and stop on, as access decides: detector- or generator-train."""
+    """Reals that the detectors in the loop learn from and stop on. The access decides from which part they are."""
 
     train: Tensor
     validation: Tensor
 
     @classmethod
     def of(cls, race: Race) -> "LoopReals":
-        """Split that part once, for all rounds. The placebo gets as many as the true condition has.
+        """Split the part once for all rounds. The placebo has as many reals as the condition it controls.
 
-        ``data.seed`` splits: what stops the detectors of a branch (``race.from``) must have trained none in its origin.
+        The split depends on ``data.seed`` alone. Reals that stop the detectors of a branch trained none in its origin.
         """
         part: Reals = race.data.part(race.access.reals)
         rng = np.random.default_rng(derive_seed(race.data.seed, "detector-validation"))
-        mine = part[rng.permutation(len(part))[: len(race.data.split.detector)]]
-        validation, train = mine.parted(int(len(mine) * VALIDATION_SHARE), rng)
+        drawn = part[rng.permutation(len(part))[: len(race.data.split.detector)]]
+        validation, train = drawn.split_off(int(len(drawn) * LOOP_VALIDATION_SHARE), rng)
         return cls(train.images, validation.images)
 
 
-def _retrain(race: Race, progress: Progress, round_index: int) -> tuple[dict[str, Detector], Stack | None, int]:
-    """Train the battery in the loop, fit stack and calibration on its validation images, and save all."""
-    reals, bank = LoopReals.of(race), race.forged(round_index)
+def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dict[str, Detector], Stack | None, int]:
+    """Train the battery, fit stack and calibration on its validation images, and save all.
+
+    Returns:
+        The detectors, the stack over them, and the number of images trained on.
+    """
+    reals, bank = LoopReals.of(race), load_bank(race, round_index)
     fakes = with_replay(race, bank.train, round_index)
     parts = [reals.train, fakes, reals.validation, bank.validation]
     gallery = Gallery(torch.cat(parts), race.evidence, race.machine.device)
     places = np.split(np.arange(len(gallery)), np.cumsum([len(part) for part in parts])[:-1])
-    validation = labelled(places[2], places[3])
-    seed = race.seed_of("retrain", round_index)
+    train, validation = labelled(places[0], places[1]), labelled(places[2], places[3])
     begun = {technique: begin(race, technique, round_index) for technique in race.members}
     images = 0
     for fresh in (True, False):
@@ -78,12 +81,12 @@ def _retrain(race: Race, progress: Progress, round_index: int) -> tuple[dict[str
             images += train_battery(
                 detectors,
                 gallery,
-                labelled(places[0], places[1]),
+                train,
                 validation,
                 settings=race.battery,
                 images=race.battery.images,
                 fresh=fresh,
-                seed=seed,
+                seed=race.seed_of("retrain", round_index),
                 machine=race.machine,
                 progress=progress,
                 logger=race.tracker.logger(f"round_{round_index:02d}/retrain"),
@@ -94,35 +97,36 @@ def _retrain(race: Race, progress: Progress, round_index: int) -> tuple[dict[str
     if race.stack is not None:
         stack = race.stack(members=len(battery))
         stack.fit(torch.stack(list(logits.values()), dim=1), validation.labels)
-        save_tensors(stack, race, round_index, STACK)
+        save_tensors(stack, race.layout.detector(round_index, STACK))
     for technique, detector in battery.items():
-        save_tensors(detector, race, round_index, technique)
-        calibration = Calibration.of(logits[technique], validation.labels)
-        save_tensors(calibration, race, round_index, f"{technique}.calibration")
+        save_tensors(detector, race.layout.detector(round_index, technique))
+        calibration = PlattScaling.of(logits[technique], validation.labels)
+        save_tensors(calibration, race.layout.detector(round_index, f"{technique}.calibration"))
     return battery, stack, images
 
 
 def begin(race: Race, technique: str, round_index: int) -> tuple[Detector, bool]:
-    """A detector as this round finds it, and whether it is new: else as the last round, or the race's origin, left it.
+    """Return a detector as this round begins with it, and whether it is new.
 
-    An insider meets the GAN of the round before.
+    It is the detector of the last round. At round 0 it is that of the race's origin, or a new one. A GAN-aware detector
+    is attached to the GAN of the round before.
     """
-    seed = derive_seed(race.seed_of("retrain", round_index, technique), "initialise")
-    origin = race.start.detector(technique, race.access.reals) if race.start and not round_index else None
+    origin = race.branch.detector(technique, race.access.reals) if race.branch and not round_index else None
     if round_index:
         detector = load_detector(race, technique, round_index - 1)
     else:
+        seed = derive_seed(race.seed_of("retrain", round_index, technique), "initialise")
         detector = race.new_detector(technique, seed, round_index)
         if origin:
             detector.load_state_dict(load_file(origin))
     new = not round_index and not origin
-    if isinstance(detector, GanAwareDetector) and not new:  # what was loaded looked through an earlier GAN
-        detector.meet(*race.gan_before(round_index))
+    if isinstance(detector, GanAwareDetector) and not new:  # the loaded tensors hold an earlier GAN
+        detector.attach_gan(*race.gan_before(round_index))
     return detector.to(race.machine.device), new
 
 
 def with_replay(race: Race, fakes: Tensor, round_index: int) -> Tensor:
-    """This round's training fakes, with a share of them exchanged for fakes of earlier rounds, evenly over those."""
+    """Return this round's training fakes, with a share of them replaced evenly by fakes of earlier rounds."""
     replayed = int(len(fakes) * race.battery.replay) if round_index else 0
     if not replayed:
         return fakes
@@ -130,13 +134,7 @@ def with_replay(race: Race, fakes: Tensor, round_index: int) -> Tensor:
     which = np.sort(rng.integers(round_index, size=replayed))
     old = []
     for past in np.unique(which).tolist():
-        bank = race.forged(past).train
+        bank = load_bank(race, past).train
         chosen = rng.permutation(len(bank))[: int((which == past).sum())]
         old.append(bank[torch.from_numpy(chosen)])
     return torch.cat([fakes[: len(fakes) - replayed], *old])
-
-
-def save_tensors(module: nn.Module, race: Race, round_index: int, name: str) -> None:
-    """A detector's tensors as safetensors, whole or not at all."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    write_atomically(race.folder(round_index) / "detectors" / f"{name}.safetensors", save(tensors))

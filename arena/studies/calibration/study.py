@@ -18,12 +18,12 @@ from arena.figures.axes import png
 from arena.figures.tables import write_table
 from arena.metrics.auc import mean
 from arena.race.build import race_from
-from arena.race.loop import Step, algorithm
+from arena.race.loop import algorithm
 from arena.race.phases.calibrate import ORACLE
 from arena.race.phases.retrain import retrain
 from arena.race.phases.warm_up import warm_up
 from arena.race.race import Race
-from arena.race.runner import PhaseRunner
+from arena.race.runner import PhaseRunner, Step
 from arena.studies.calibration.figure import calibration
 from arena.studies.calibration.outcome import Outcome
 from arena.studies.calibration.plan import ARMS, Arm, in_order

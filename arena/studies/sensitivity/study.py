@@ -10,15 +10,14 @@ from rich.console import Console
 
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
-from arena.core.progress import Progress
 from arena.figures.axes import png
 from arena.figures.tables import write_table
 from arena.generators.base import TrainableGenerator
 from arena.generators.controls import Artefact, Planted, check_artefact
 from arena.metrics.auc import summarise
 from arena.race.build import race_from
+from arena.race.checkpoints import Bank
 from arena.race.judging import Case, judge_case
-from arena.race.layout import Bank
 from arena.race.race import Race
 from arena.studies.resumable import ResumableCsv
 from arena.studies.sensitivity.figure import sensitivity
@@ -88,12 +87,11 @@ def measure(race: Race, kind: Artefact, amplitude: int, techniques: list[str]) -
     planted = Planted(**race.shape, kind=kind, amplitude=amplitude)
     forged = planted.forge(race.bank.counts, race.seed_of("sensitivity"), race.generator_reals)
     case = Case.of(race, Bank.of(forged, race.data.levels), round_index=0, control=True)
-    quiet = Progress(Console(quiet=True), [], 0.0)
     seed = race.seed_of("sensitivity", player=f"{kind}/{amplitude}")
-    judgements = judge_case(race, quiet, case, techniques, seed, 0, share=1.0)
+    judgements, _ = judge_case(race, case, techniques, seed, judge_seed=0)
     lines = []
     for technique in techniques:
-        summary = summarise(judgements.of[technique].test, race.margin)
+        summary = summarise(judgements[technique].test, race.margin)
         # Rounded as in the file, so that a continued study searches as an uninterrupted one does.
         auc, low, high = (round(value, DIGITS) for value in (summary.auc, summary.auc_low, summary.auc_high))
         lines.append(Measurement(kind, amplitude, technique, auc, low, high))

@@ -14,7 +14,7 @@ from tests.building import tiny_arena
 
 
 class Downloaded(Oracle):
-    """A generator whose fakes are files somebody else made."""
+    """A generator whose fakes are files."""
 
     folder: Path
 
@@ -37,28 +37,28 @@ def test_files_of_both_sides_are_compared(
     monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
     reals = images(tmp_path / "real", real)
     monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
-    found = provenance(dataclasses.replace(finished, generator=Downloaded))
-    assert found.checked
-    assert (found.differences == ()) is alike
+    record = provenance(dataclasses.replace(finished, generator=Downloaded))
+    assert record.checked
+    assert (record.differences == ()) is alike
 
 
-def test_jpeg_reals_against_uncompressed_fakes_are_warned_of(
+def test_a_warning_names_jpeg_reals_beside_uncompressed_fakes(
     finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     reals = images(tmp_path / "real", ".jpg")
     monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
-    found = provenance(finished)
-    assert not found.checked
+    record = provenance(finished)
+    assert not record.checked
     assert "the reals are JPEG files" in caplog.text
 
 
-def test_jpeg_fakes_against_reals_that_are_no_files_are_warned_of(
+def test_a_warning_names_jpeg_fakes_beside_uncompressed_reals(
     finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     images(tmp_path / "fake", ".jpg")
     monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
-    found = provenance(dataclasses.replace(finished, generator=Downloaded))
-    assert not found.checked
+    record = provenance(dataclasses.replace(finished, generator=Downloaded))
+    assert not record.checked
     assert "the fakes are JPEG files" in caplog.text
 
 

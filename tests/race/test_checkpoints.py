@@ -4,7 +4,7 @@ import torch
 
 from arena.core import files
 from arena.imaging.images import on_levels, to_float
-from arena.race.layout import Bank
+from arena.race.checkpoints import Bank
 
 
 def forged(levels=17):
@@ -14,24 +14,23 @@ def forged(levels=17):
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
-def test_banks_are_bytes_on_the_datas_levels(levels):
+def test_a_bank_is_uint8_on_the_levels_of_the_data(levels):
     banks = forged(levels)
     bank = Bank.of(banks, levels)
     for name, images in bank._asdict().items():
         assert images.dtype == torch.uint8
         assert len(images.unique()) <= levels
         torch.testing.assert_close(to_float(images), on_levels(banks[name], levels), rtol=0, atol=0.5 / 127.5 + 1e-6)
-        # What is read back from the bytes lands on the very level.
         assert torch.equal(on_levels(to_float(images), levels), on_levels(banks[name], levels))
 
 
-def test_the_order_of_the_forge_does_not_matter():
+def test_a_bank_does_not_depend_on_the_order_of_its_parts():
     banks = forged()
     one, other = Bank.of(banks, 17), Bank.of(dict(reversed(banks.items())), 17)
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_a_saved_bank_comes_back(tmp_path):
+def test_a_bank_survives_saving_and_loading(tmp_path):
     bank = Bank.of(forged(), 17)
     bank.save(tmp_path / "banks" / "round_00.npz")
     again = Bank.load(tmp_path / "banks" / "round_00.npz")
@@ -40,7 +39,7 @@ def test_a_saved_bank_comes_back(tmp_path):
     assert [path.name for path in (tmp_path / "banks").iterdir()] == ["round_00.npz"]
 
 
-def test_a_bank_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_bank_is_written_atomically(tmp_path, monkeypatch):
     path = tmp_path / "round_00.npz"
     old = Bank.of(forged(), 17)
     old.save(path)
@@ -55,7 +54,7 @@ def test_a_bank_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert torch.equal(Bank.load(path).test, old.test)
 
 
-def test_a_pickle_in_its_place_is_not_opened(tmp_path):
+def test_a_pickle_is_refused(tmp_path):
     path = tmp_path / "round_00.npz"
     np.savez(path, train=np.array([{}], dtype=object), validation=np.zeros(1), test=np.zeros(1))
     with pytest.raises(ValueError, match="allow_pickle"):

@@ -1,0 +1,79 @@
+"""Save and load the fakes and the players of a race."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from arena.config.schema import STACK
+from arena.core.files import write_atomically
+from arena.detectors.base import Detector
+from arena.detectors.stack import Stack
+from arena.generators.base import Generator, TrainableGenerator
+from arena.imaging.images import on_levels, to_uint8
+from arena.race.race import Race
+
+
+class Bank(NamedTuple):
+    """Fakes of one round on the data's grey levels: uint8 (n, C, H, W) each, from streams of their own."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+    @classmethod
+    def of(cls, forged: dict[str, Tensor], levels: int) -> Self:
+        """Round float images in [-1, 1] to the data's levels."""
+        return cls(**{name: to_uint8(on_levels(images, levels)) for name, images in forged.items()})
+
+    def save(self, path: Path) -> None:
+        """Write an npz of uint8, atomically."""
+        buffer = BytesIO()
+        np.savez(buffer, **{name: images.numpy() for name, images in self._asdict().items()})
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a saved bank."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(*(torch.from_numpy(arrays[name]) for name in cls._fields))
+
+
+def load_bank(race: Race, round_index: int) -> Bank:
+    """Return the bank that ``forge`` made in a round."""
+    return Bank.load(race.layout.bank(round_index))
+
+
+def load_generator(race: Race, round_index: int) -> Generator:
+    """Return G_round on the race's device, with its averaged weights. A control has no weights."""
+    generator = race.new_generator()
+    if isinstance(generator, TrainableGenerator):
+        generator.load_state_dict(load_file(race.layout.generator(round_index)))
+    return generator.to(race.machine.device).eval()
+
+
+def load_detector(race: Race, technique: str, round_index: int) -> Detector:
+    """Return the detector of a technique as ``retrain`` left it in a round."""
+    detector = race.new_detector(technique, 0)
+    detector.load_state_dict(load_file(race.layout.detector(round_index, technique)))
+    return detector.to(race.machine.device)
+
+
+def load_battery(race: Race, round_index: int) -> tuple[dict[str, Detector], Stack | None]:
+    """Return the detectors in the loop as ``retrain`` left them in a round, and the stack over them."""
+    detectors = {technique: load_detector(race, technique, round_index) for technique in race.members}
+    if race.stack is None:
+        return detectors, None
+    stack = race.stack(members=len(race.members))
+    stack.load_state_dict(load_file(race.layout.detector(round_index, STACK)))
+    return detectors, stack
+
+
+def save_tensors(module: nn.Module, path: Path) -> None:
+    """Write a module's tensors as safetensors, atomically."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    write_atomically(path, save(tensors))
