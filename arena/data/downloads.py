@@ -104,8 +104,6 @@ class Olivetti(RealData):
 
     Args:
         resolution: side in pixels. If it is not 64, images are resized with an antialiasing filter.
-        seed: ``data.seed``, seed of the split.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
         cache_dir: folder of the cache.
     """
 
@@ -161,10 +159,7 @@ class Lfw(RealData):
     floats in 20 GB of memory.
 
     Args:
-        resolution: side in pixels.
         crop: side of the middle square that is kept, 8 to 250 pixels; the rest is background.
-        seed: ``data.seed``, seed of the split.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
         cache_dir: folder of the cache.
     """
 

@@ -46,10 +46,7 @@ class ImageFolder(RealData):
 
     Args:
         path: the folder.
-        resolution: side in pixels.
         channels: 1 (grey), 3 (colour), or None: 1 if every image is grey, 3 otherwise.
-        seed: ``data.seed``, seed of the split.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
         persons: regular expression with one group, searched in each file's path within the folder. The group names the
             person, and no person is in two parts of the split. None if persons are unknown.
         cache_dir: folder of the cache.

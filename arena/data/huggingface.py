@@ -43,10 +43,7 @@ class HuggingFace(RealData):
         label: column of a known attribute, or None.
         person: column that identifies the person, or None. No person is then in two parts of the split.
         n: number of images at most, from the beginning of the split; None takes all.
-        resolution: side in pixels.
         channels: 1 (grey) or 3 (colour).
-        seed: ``data.seed``, seed of the split.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
         cache_dir: folder of the cache.
 
     Raises:

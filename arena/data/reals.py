@@ -57,8 +57,8 @@ class Reals:
 class RealData(pl.LightningDataModule, ABC):
     """Base class of data sets: real images in memory, split once by ``data.seed``.
 
-    A subclass sets ``name`` and implements ``load``. Training draws its batches from the parts in memory, so that there
-    are no data loaders.
+    A subclass sets ``name``, implements ``load`` and documents its own arguments besides these. Training draws batches
+    from the parts in memory, so that there are no data loaders.
 
     Args:
         resolution: side in pixels, a power of two.

@@ -48,21 +48,18 @@ def score_folder(run: Path, folder: Path, rows: TextIO, notes: TextIO, *, round_
         raise ArenaError(f"{folder}: expected images, found none that could be read among {len(files)} files")
 
     probabilities = torch.cat(scored)
-    print(
-        f"{len(probabilities)} images scored by the detectors of round {ensemble.round_index}, {skipped} files skipped",
-        file=notes,
-    )
+    lines = [
+        f"{len(probabilities)} images scored by the detectors of round {ensemble.round_index}, {skipped} files skipped"
+    ]
     if enlarged:
-        print(
-            f"{enlarged} images are smaller than {ensemble.resolution} pixels and were enlarged, which leaves traces",
-            file=notes,
-        )
+        side = ensemble.resolution
+        lines.append(f"{enlarged} images are smaller than {side} pixels and were enlarged, which leaves traces")
     width = max(map(len, ensemble.columns))
     for name, column in zip(ensemble.columns, probabilities.T, strict=True):
         above = float((column > 0.5).double().mean())
-        print(f"  {name:<{width}}  mean {column.mean():.3f}, above 1/2: {above:.1%}", file=notes)
-    print(
+        lines.append(f"  {name:<{width}}  mean {column.mean():.3f}, above 1/2: {above:.1%}")
+    lines.append(
         "these probabilities hold for images like those of this run (its data, its generator) "
-        "if as many are fake as real; for other images they only rank",
-        file=notes,
+        "if as many are fake as real; for other images they only rank"
     )
+    print("\n".join(lines), file=notes)

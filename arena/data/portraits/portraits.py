@@ -35,9 +35,7 @@ class Portraits(RealData):
     Args:
         resolution: side in pixels: 8, 16, 32, 64 or 128.
         n: number of portraits.
-        seed: ``data.seed``, seed of the split.
         render_seed: seed of the faces and of the camera.
-        planted_amplitude: peak amplitude, in grey levels, of the artefact that a working judge must detect.
         cache_dir: folder of the cache.
     """
 
