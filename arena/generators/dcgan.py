@@ -79,11 +79,7 @@ class DcganGenerator(TrainableGenerator):
 class DcganDiscriminator(nn.Module):
     """Map images (B, C, H, W) to logits (B,) in fp32, higher for real: strided convolutions with leaky ReLU.
 
-    Args:
-        resolution: side in pixels.
-        channels: 1 or 3.
-        width: channels at 4 pixels.
-        batch_norm: whether all convolutions after the first are normalised over the batch.
+    With ``batch_norm`` all convolutions after the first are normalised over the batch.
     """
 
     def __init__(self, *, resolution: int, channels: int, width: int, batch_norm: bool = False) -> None:

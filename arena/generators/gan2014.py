@@ -50,13 +50,7 @@ class Gan2014Generator(TrainableGenerator):
 
 
 class Maxout(nn.Module):
-    """Largest of a few linear maps, unit by unit (Goodfellow et al. 2013, equation 1).
-
-    Args:
-        inputs: size of the input (B, inputs).
-        outputs: size of the output (B, outputs).
-        pieces: linear maps of each unit.
-    """
+    """Largest of ``pieces`` linear maps, unit by unit (Goodfellow et al. 2013, equation 1)."""
 
     def __init__(self, inputs: int, outputs: int, pieces: int) -> None:
         super().__init__()

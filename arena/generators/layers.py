@@ -85,15 +85,7 @@ class EqualisedLinear(nn.Module):
 
 
 class EqualisedConv(nn.Module):
-    """Convolution that keeps the size, with an equalised learning rate.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: side of the kernel in pixels, odd.
-        gain: of the activation that follows.
-        bias: whether it has one.
-    """
+    """Convolution that keeps the size, with an equalised learning rate; the arguments are as in ``EqualisedLinear``."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, gain: float = 1.0, bias: bool = True) -> None:
         super().__init__()
@@ -112,11 +104,6 @@ class ModulatedConv(nn.Module):
     With style s_i and kernel w_oi the kernel of an image is w_oi s_i / sqrt(sum_i (w_oi s_i)^2). Scaling the
     activations before and after one shared kernel gives the same result, without a slow grouped convolution.
     Demodulation cancels any scale of the weights, so N(0, 1) weights need no run-time scale.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: side of the kernel in pixels, odd.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:

@@ -33,7 +33,7 @@ def test_a_resolution_that_cannot_be_made_is_named(resolution: int) -> None:
 
 @given(inputs=st.integers(2, 64), multiplier=st.sampled_from([1.0, 0.1, 0.01]))
 @settings(max_examples=20, deadline=None)
-def test_an_adam_step_moves_the_output_by_the_same_whatever_the_fan_in(inputs: int, multiplier: float) -> None:
+def test_an_adam_step_moves_the_output_equally_for_any_fan_in(inputs: int, multiplier: float) -> None:
     # Adam's first step moves every weight by the learning rate, along the sign of its gradient: on inputs of 1 the
     # output moves by lr * scale * inputs = lr * multiplier * sqrt(inputs), and by lr * multiplier of the bias.
     layer = EqualisedLinear(inputs, 1, multiplier=multiplier)
