@@ -1,4 +1,4 @@
-"""Detectors as somebody else would write them: they know nothing of the arena."""
+"""Networks of another package, which import nothing of the arena."""
 
 import struct
 from pathlib import Path
@@ -25,7 +25,7 @@ class Net(nn.Module):
 
 
 class Alternation(nn.Module):
-    """Learns nothing: twenty times how much a checkerboard there is in images of 0 to 1, less four."""
+    """Twenty times the amplitude of a checkerboard in images of 0 to 1, less four; it has no parameters."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,)."""
@@ -48,7 +48,7 @@ class Tied(nn.Module):
 
 
 class Ranked(nn.Module):
-    """How an image stands to the others of its batch."""
+    """A logit that depends on the rest of the batch."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,)."""
@@ -57,7 +57,7 @@ class Ranked(nn.Module):
 
 
 class Drawn(nn.Module):
-    """Noise, in eval mode too."""
+    """A random logit, in eval mode too."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,)."""
@@ -65,7 +65,7 @@ class Drawn(nn.Module):
 
 
 class Endless(nn.Module):
-    """The logarithm of nothing."""
+    """A logit that is not finite."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,), minus infinity of a black image."""
@@ -73,7 +73,7 @@ class Endless(nn.Module):
 
 
 class Maps(nn.Module):
-    """A map where a logit should be."""
+    """A map instead of a logit."""
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, H, W)."""
@@ -81,12 +81,12 @@ class Maps(nn.Module):
 
 
 def make(channels: int) -> Net:
-    """A factory."""
+    """Build a ``Net``."""
     return Net(channels)
 
 
 def alternation_as_onnx(path: Path, channels: int = 1) -> Path:
-    """``Alternation``, written field by field: the exporters are packages of their own."""
+    """Write ``Alternation`` field by field, since the exporters are packages of their own."""
     kernel = struct.pack("<4f", 1, -1, -1, 1) * channels
     weight = _text(8, "weight") + b"".join(_number(1, n) for n in (1, channels, 2, 2)) + _number(2, 1)
     weight += _bytes(9, b"".join(struct.pack("<f", value / channels) for (value,) in struct.iter_unpack("<f", kernel)))

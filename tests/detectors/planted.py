@@ -1,5 +1,6 @@
 """Shared by the tests of detectors: examples with a planted artefact, detectors from their configs, a small attack."""
 
+import functools
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from typing import Self
 
 import numpy as np
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from arena.config.compose import CONF
 from arena.config.schema import BatteryConfig
 from arena.core.errors import DoesNotApply
 from arena.data.digits import Digits
@@ -26,7 +29,6 @@ from arena.imaging.images import to_float, to_uint8
 from arena.training.battery import train_battery
 from arena.training.machine import Machine
 
-CONF = Path(__file__).parents[2] / "conf"
 OTHERS = {"stack", "bag", "module", "probe"}
 """Configs that are no technique by themselves: over others, or with files still to be named."""
 TECHNIQUES = sorted({path.stem for path in (CONF / "detector").glob("*.yaml")} - OTHERS)
@@ -56,11 +58,19 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
+@functools.cache
+def config(technique: str) -> DictConfig:
+    """The config of a technique, ``cnn`` or ``paper/cnn`` say, with its defaults."""
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        composed = compose(f"detector/{technique}").detector
+    return composed.paper if technique in PAPER else composed
+
+
 def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17, seed: int = 0) -> Detector:
     """Build a technique from its config."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        factory = instantiate(OmegaConf.load(CONF / "detector" / f"{technique}.yaml"), _convert_="all")
+        factory = instantiate(config(technique), _convert_="all")
         detector = factory(resolution=resolution, channels=channels, levels=levels)
         if isinstance(detector, GanAwareDetector):  # a GAN of untrained weights, the same for every seed
             torch.manual_seed(0)

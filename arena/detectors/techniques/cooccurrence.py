@@ -91,7 +91,7 @@ class CooccurrenceCnn(LearnedDetector):
     Differences: Bins are soft. A cell holds its share of pairs times the number of bins, so that the diagonal, where
     neighbours are alike, is about 1 for images of any size.
     Blind spots: Those of ``Cooccurrence``.
-    Example: ``+detector@battery.members.cooccurrence=paper/cooccurrence``
+    Example: ``battery.add=[paper/cooccurrence]``
 
     Args:
         bins: along either axis of a matrix, 8 to 256; the papers have 256.

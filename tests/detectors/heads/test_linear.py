@@ -20,7 +20,7 @@ def weights(labels):
 
 
 def best_by_platt(margins, validation):
-    """Of pairs of margins, on validation and on test: the calibrated ones of least loss on validation."""
+    """Calibrated test margins of least validation loss, among pairs of margins on validation and on test."""
     labels = validation.labels.numpy()
     candidates = []
     for margin, margin_test in margins:

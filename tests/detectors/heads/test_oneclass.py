@@ -36,7 +36,7 @@ def test_its_logit_is_scikit_learns_distance_in_deviations_of_validations(kind):
 
 
 @every_head
-def test_what_it_never_saw_lies_farther_than_the_reals(kind):
+def test_unseen_fakes_lie_farther_than_the_reals(kind):
     head = kind()
     head.fit(clouds(400, 6, 0, fakes=0), clouds(200, 6, 1, fakes=0), seed=0)
     test = clouds(300, 6, 2, apart=3)
@@ -47,7 +47,7 @@ def test_what_it_never_saw_lies_farther_than_the_reals(kind):
 
 
 @every_head
-def test_fakes_do_not_move_it(kind):
+def test_fakes_among_the_training_images_have_no_effect(kind):
     both, alone = kind(), kind()
     train, validation = clouds(300, 6, 0), clouds(200, 6, 1)
     both.fit(train, validation, seed=0)

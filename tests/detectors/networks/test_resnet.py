@@ -76,7 +76,7 @@ def test_a_grey_image_is_three_equal_channels():
     assert torch.equal(network(grey), colour(grey.expand(-1, 3, -1, -1)))
 
 
-def test_from_scratch_it_draws_from_the_seed_alone():
+def test_from_scratch_it_depends_on_the_seed_alone():
     def built(seed):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -98,7 +98,7 @@ def test_local_weights_see_pixels_as_imagenet_had_them(saved, channels):
     torch.testing.assert_close(trunk.eval().maps(2 * images - 1)[-1], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_its_tensors_are_all_it_knows(saved):
+def test_its_tensors_hold_all_it_has_learned(saved):
     first = ResNet(channels=3, side=16, weights=str(saved[0]), stages=1, **TINY).eval()
     again = ResNet(channels=3, side=16, weights=str(saved[0]), stages=1, **TINY).eval()
     again.load_state_dict(first.state_dict())

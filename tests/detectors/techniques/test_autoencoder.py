@@ -37,7 +37,7 @@ def test_the_head_learns_from_the_labels():
         assert last.abs().sum() > 0
 
 
-def test_it_learns_to_make_reals_again():
+def test_it_learns_to_reconstruct_reals():
     detector, x = made(side=8), images(32, side=8).cumsum(-1) / 8
     optimizer = torch.optim.Adam(detector.parameters(), lr=1e-2)
     losses = []

@@ -24,7 +24,7 @@ def cnn(resolution=16, **changed):
     return Cnn(resolution=resolution, channels=3, levels=256, **settings)
 
 
-def test_it_is_what_its_network_says_of_the_pixels():
+def test_its_logit_is_that_of_its_network_on_the_pixels():
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     torch.testing.assert_close(cnn()(images), images.mean((1, 2, 3)))
 

@@ -46,10 +46,7 @@ def test_a_grey_image_has_one_histogram():
 def test_a_pixel_between_two_centres_belongs_to_both():
     place = torch.tensor([0.0, 0.25, 1.5, 3.0])
     soft = SoftBins.of(place * 2 / 3 - 1, 4)
-    belongs = (
-        F.one_hot(soft.lower, 4) * (1 - soft.above)[:, None]
-        + F.one_hot(computed.lower + 1, 4) * computed.above[:, None]
-    )
+    belongs = F.one_hot(soft.lower, 4) * (1 - soft.above)[:, None] + F.one_hot(soft.lower + 1, 4) * soft.above[:, None]
     expected = [[1, 0, 0, 0], [0.75, 0.25, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]]
     torch.testing.assert_close(belongs, torch.tensor(expected, dtype=torch.float32))
 

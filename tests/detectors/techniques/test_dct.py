@@ -8,7 +8,7 @@ from tests.detectors.planted import build, noise
 
 
 def seen_by(detector, images):
-    """What the network of a detector is given."""
+    """Inputs of the network of a detector."""
     seen = []
     hook = detector.network.network.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     detector(images)

@@ -43,7 +43,7 @@ def test_it_has_the_authors_8000_features_each_the_root_of_a_share():
     torch.testing.assert_close(features.square().reshape(2, 25, 64, 5).sum(-1), torch.ones(2, 25, 64))
 
 
-def test_what_recurs_every_eight_pixels_is_seen_at_its_place_alone():
+def test_a_period_of_eight_pixels_shows_at_its_place_alone():
     pixels = torch.zeros(1, 32, 32)
     pixels[:, ::8, ::8] = 255.0
     by_place = histograms(pixels, 4.0).reshape(5, 5, 64, 5)
@@ -57,7 +57,7 @@ def test_of_colour_images_it_takes_the_luma():
     assert torch.equal(dctr(3).features(one.expand(-1, 3, -1, -1)), dctr().features(one))
 
 
-def test_it_leaves_their_gradient_to_those_that_look_at_the_same_batch():
+def test_other_techniques_on_the_same_batch_keep_their_gradient():
     images = pictures(channels=3).requires_grad_()
     with sharing(images):
         assert not dctr(3).features(images).requires_grad
@@ -70,7 +70,7 @@ def test_where_a_class_of_places_has_no_block_its_shares_are_zero():
     assert (computed[:, 1:] == 0).all()
 
 
-def test_images_beyond_those_taken_at_once_are_those_of_each_alone():
+def test_blocks_of_images_have_the_features_of_each_image_alone():
     images = pictures(AT_ONCE // 400 + 2)
     alone = torch.cat([dctr().features(image[None]) for image in images[-3:]])
     assert torch.equal(dctr().features(images)[-3:], alone)

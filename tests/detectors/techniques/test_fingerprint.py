@@ -15,7 +15,7 @@ def fingerprint(resolution=32, channels=3, **keys):
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_its_residual_is_what_scipys_gaussian_takes_away(sigma, channels):
+def test_its_residual_is_that_of_scipys_gaussian(sigma, channels):
     images = noise(2, channels, 16, 16)
     grey = images.double().numpy().mean(1) * 127.5
     reach = int(np.ceil(2 * sigma))
@@ -35,7 +35,7 @@ def test_1500_images_of_256_pixels_take_less_than_200_megabytes():
     assert 1500 * features.numel() * features.element_size() < 200e6
 
 
-def test_it_learns_the_pattern_that_is_always_the_same_and_misses_one_that_moves():
+def test_it_learns_a_fixed_pattern_and_misses_one_that_moves():
     images = portraits()
     parts = [examples(part, "noise_residual", 8, levels=256) for part in (images[:400], images[400:600], images[600:])]
     detector = fingerprint()

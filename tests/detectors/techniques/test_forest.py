@@ -50,7 +50,7 @@ def test_residuals_are_those_of_the_rich_models():
         assert torch.equal(computed, convolved)
 
 
-def test_statistics_are_those_of_each_image_alone():
+def test_blocks_of_images_have_the_statistics_of_each_image_alone():
     more = AT_ONCE // (3 * 8 * 8) + 1  # than are taken at once
     images = on_levels(noise(more, 3, 8, 8), 256)
     alone = torch.cat([statistics(image[None], 256) for image in images[-40:]])

@@ -22,7 +22,7 @@ def test_the_matrix_is_that_of_the_paper():
         np.testing.assert_allclose(gram_matrix(features), expected, atol=1e-6)
 
 
-def test_the_matrix_does_not_care_where_a_texture_lies():
+def test_the_matrix_does_not_depend_on_the_place_of_a_texture():
     features = torch.randn(2, 5, 6, 6)
     shuffled = features.flatten(2)[..., torch.randperm(36)].view_as(features)
     torch.testing.assert_close(gram_matrix(features), gram_matrix(shuffled))

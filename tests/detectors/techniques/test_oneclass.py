@@ -18,7 +18,7 @@ def oneclass(method: Method = "mahalanobis", of: FeatureTechnique = SPECTRUM) ->
     return OneClass(resolution=8, channels=1, levels=17, of=of, method=method)
 
 
-def test_its_features_artefact_and_gradient_are_those_of_the_technique_it_looks_through():
+def test_its_features_artefact_and_gradient_are_those_of_the_technique_it_uses():
     images = torch.rand(3, 1, 8, 8) * 2 - 1
     assert torch.equal(oneclass().features(images), build_fitted("spectrum").features(images))
     assert oneclass().artefact == build_fitted("spectrum").artefact
@@ -38,14 +38,14 @@ def forest(*, resolution, channels, levels):
 
 
 @pytest.mark.parametrize("method", ["mahalanobis", "svm", "forest"])
-def test_every_method_catches_what_it_never_saw(method):
+def test_every_method_detects_unseen_fakes(method):
     learned, validation, test = digits("oneclass")
     detector = oneclass(method, of=forest)
     fit(detector, learned, validation)
     assert roc_auc_score(test.labels, logits(detector, test)) > 0.9
 
 
-def test_it_needs_no_fakes_and_those_it_is_given_change_nothing():
+def test_it_needs_no_fakes_and_fakes_change_nothing():
     learned, validation, test = digits("oneclass")
     alone, both = build_fitted("oneclass"), build_fitted("oneclass")
     assert not alone.needs_fakes

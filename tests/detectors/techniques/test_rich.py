@@ -63,7 +63,7 @@ def test_every_run_is_counted_once():
     assert one.argmax() == ((4 * 5 + 0) * 5 + 1) * 5 + 2
 
 
-def test_what_is_beyond_two_steps_is_cut_off():
+def test_values_beyond_two_steps_are_truncated():
     residual = torch.tensor([-9.0, -3.1, -2.0, -0.9, 0.0, 1.1, 3.1, 50.0])
     assert quantised(residual, 2.0).tolist() == [0, 0, 1, 2, 2, 3, 4, 4]
 
@@ -74,7 +74,7 @@ def test_a_transposed_image_has_the_same_features_and_an_upside_down_one_too():
     torch.testing.assert_close(rich(channels=3).features(images.mT), features)
 
 
-def test_colour_adds_chroma_and_what_is_between_the_colours():
+def test_colour_adds_chroma_and_differences_between_colours():
     grey, colour = rich(steps=(1.0,)), rich(channels=3, steps=(1.0,))
     one = grey.features(noise())
     assert one.shape == (3, 3 * 2 * CLASSES)
@@ -87,7 +87,7 @@ def test_colour_adds_chroma_and_what_is_between_the_colours():
     torch.testing.assert_close(same, torch.ones(3, 3))
 
 
-def test_images_beyond_those_taken_at_once_are_those_of_each_alone():
+def test_blocks_of_images_have_the_features_of_each_image_alone():
     images = noise(AT_ONCE // 256 + 2)
     computed = rich().features(images)
     assert torch.equal(computed[-3:], torch.cat([rich().features(image[None]) for image in images[-3:]]))

@@ -69,7 +69,7 @@ def test_residuals_are_scipys_correlation_in_grey_levels(channels, planes):
                 np.testing.assert_allclose(residual, correlate2d(colour, square, "valid"), atol=1e-2)
 
 
-def test_what_its_network_sees_is_cut_off_at_the_truncation():
+def test_its_network_sees_truncated_residuals():
     seen = []
 
     def network(*, channels, side):

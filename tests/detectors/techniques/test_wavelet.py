@@ -38,7 +38,7 @@ def test_the_sub_band_is_the_separable_filtering_of_rows_and_columns(side):
     np.testing.assert_allclose(diagonal_band(images), expected, atol=1e-5)
 
 
-def test_the_sub_band_is_pywavelets_but_for_the_border():
+def test_the_sub_band_is_pywavelets_except_at_the_border():
     pywt = pytest.importorskip("pywt")
     images = noise(2, 3, 32, 32)
     _, (_, _, diagonal) = pywt.dwt2(images.numpy(), "bior1.3", mode="symmetric")
