@@ -1,4 +1,4 @@
-"""The command line as a user meets it: help, refusals, interruption, sweeps."""
+"""The command line as a user meets it: help, errors, interruption, sweeps."""
 
 import json
 import os
@@ -9,9 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from arena.answer.command import main as answer
+from arena.cli.main import COMMANDS, main
+from arena.cli.race import tracking_labels
+from arena.config.compose import CONF
+from arena.config.schema import register
 from arena.core.errors import ArenaError
 from tests.building import TINY, tiny_arena
 
@@ -29,9 +33,9 @@ def environment(cwd: Path) -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache"), "PYTHONPATH": os.getcwd()}
 
 
-# --- what runs nothing -----------------------------------------------------------------------------------------------
+# --- help ------------------------------------------------------------------------------------------------------------
 
-WITHOUT_TORCH = """
+LIGHT = """
 import runpy, sys
 try: runpy.run_module("arena", run_name="__main__")
 finally: print(sorted({"torch", "sklearn", "wandb", "matplotlib"} & set(sys.modules)), file=sys.stderr)
@@ -39,24 +43,84 @@ finally: print(sorted({"torch", "sklearn", "wandb", "matplotlib"} & set(sys.modu
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "lines"),
     [
-        (["--help"], ["python -m arena experiment=smoke", "access: none, placebo, white_box", "run_dir"]),
+        (["--help"], ["arena experiment=smoke", "access: none, placebo, white_box", "run_dir", *COMMANDS]),
+        (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "access: none, placebo, white_box", "mine"]),
         (["--cfg", "job", "race.rounds=7"], ["rounds: 7", "_target_: arena.data.digits.Digits"]),
+        (["--hydra-help"], ["--multirun"]),
     ],
-    ids=["help", "cfg"],
+    ids=["help", "help with flags", "cfg", "Hydra's help"],
 )
-def test_what_runs_nothing_imports_nothing_heavy_and_writes_nothing(tmp_path, arguments, said):
-    done = arena(*arguments, cwd=tmp_path, wrapper=("-c", WITHOUT_TORCH))
-    assert done.returncode == 0
-    assert done.stderr == "[]\n"
-    assert [line for line in said if line not in done.stdout] == []
-    assert list(tmp_path.iterdir()) == []
+def test_help_imports_nothing_heavy_and_writes_nothing(tmp_path, arguments, lines):
+    (tmp_path / "conf" / "access").mkdir(parents=True)
+    (tmp_path / "conf" / "access" / "mine.yaml").touch()
+    before = sorted(tmp_path.rglob("*"))
+    done = arena(*arguments, cwd=tmp_path, wrapper=("-c", LIGHT))
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert [line for line in lines if line not in done.stdout] == []
+    assert sorted(tmp_path.rglob("*")) == before
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# Each subcommand's help and one mistake, in one process that has not imported torch.
+EVERY_HELP = """
+import contextlib, io, json, sys
+from arena.cli.main import COMMANDS, main
+results = {}
+for name in COMMANDS:
+    out, error, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try: main([name, "--help"])
+        except SystemExit as end: code = end.code
+        mistake = main([name, "--no-such-flag"])
+    results[name] = [code, out.getvalue(), mistake, error.getvalue()]
+print(json.dumps([results, "torch" in sys.modules]))
+"""
 
-# overrides, what the line must begin with or, after "...", hold
+
+def test_every_subcommand_has_help_and_refuses_unknown_flags_without_torch(tmp_path):
+    done = arena(cwd=tmp_path, wrapper=("-c", EVERY_HELP))
+    assert done.returncode == 0, done.stderr
+    results, torch = json.loads(done.stdout)
+    assert not torch
+    assert list(results) == list(COMMANDS)
+    for name, (code, text, mistake, error) in results.items():
+        assert (code, mistake) == (0, 2), name
+        assert text.startswith(f"usage: arena {name} "), name
+        assert error.startswith("arena: "), name
+        assert f"`arena {name} --help`" in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["anwser"], "anwser: expected an override such as seed=1, or one of answer, figures, report, score"),
+        (["--fast"], "--fast: no such flag"),
+        (["--cfg", "nothing"], "argument --cfg/-c: invalid choice: 'nothing'"),
+        (["race.rounds=[1"], "race.rounds=[1: "),
+        (["answer", "nowhere"], "nowhere: expected the directory of a run"),
+        (["report", "nowhere"], "nowhere: expected"),
+        (["figures", "nowhere", "--out", "out"], "nowhere: expected"),
+        (["figures", "nowhere"], "the following arguments are required: --out"),
+        (["mix", "nowhere"], "photographs: expected two, found 0"),
+        (["score", "nowhere", "nowhere"], "nowhere: expected"),
+        (["sensitivity", "--out", "out", "data=faces"], "experiment=sensitivity data=faces: "),
+        (["calibration", "--out", "out", "judge.foldz=2"], "experiment=calibration data=digits "),
+    ],
+)
+def test_a_mistake_is_one_line_and_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out.count("\n") <= 1  # a study says how many trials are left
+    assert output.err.startswith(f"arena: {message}")
+    assert output.err.count("\n") == 1
+
+
+# --- errors of a race ------------------------------------------------------------------------------------------------
+
+# Overrides, and the start of the line. After "..." the line must contain the rest.
 REFUSED = [
     (["race.rnds=3"], "...race.rnds"),
     (["race.rounds=-1"], "race.rounds=-1: expected a whole number, 0 or more"),
@@ -120,20 +184,20 @@ REFUSED = [
     (["cache_dir=a_file/below"], "cache_dir=a_file/below: expected a folder that can be written to"),
 ]
 
-# Every case as a command of its own, but for the one import of torch.
-COMMANDS = """
+# Every case as a command of its own. All share one import of torch.
+EVERY_MISTAKE = """
 import contextlib, io, json, sys
 from pathlib import Path
 import arena.race
-from arena.__main__ import main
+from arena.cli.main import main
 
 def started(*_): raise SystemExit("started")
 
 arena.race.loop.run_race, before, results = started, set(Path().rglob("*")), []
 for overrides in json.load(sys.stdin):
-    sys.argv, code, error = ["arena", *overrides], 0, io.StringIO()
+    code, error = 0, io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
-        try: main()
+        try: code = main(overrides)
         except SystemExit as end: code = end.code
         except Exception as end: code = repr(end)
     results.append([code, error.getvalue(), sorted(map(str, set(Path().rglob("*")) - before))])
@@ -141,14 +205,14 @@ print(json.dumps(results))
 """
 
 
-def test_a_mistake_is_one_line_and_2_before_anything_is_done(tmp_path):
+def test_a_mistake_of_a_race_is_one_line_and_2_before_anything_is_done(tmp_path):
     for folder in ("empty", "few", "cache"):
         (tmp_path / folder).mkdir()
     for number in range(3):
         Image.new("L", (32, 32), color=number).save(tmp_path / "few" / f"{number}.png")
     (tmp_path / "a_file").touch()
     done = subprocess.run(
-        [sys.executable, "-c", COMMANDS],
+        [sys.executable, "-c", EVERY_MISTAKE],
         input=json.dumps([overrides for overrides, _ in REFUSED]),
         capture_output=True,
         text=True,
@@ -157,10 +221,10 @@ def test_a_mistake_is_one_line_and_2_before_anything_is_done(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     wrong = []
-    for (overrides, said), (code, error, left) in zip(REFUSED, json.loads(done.stdout), strict=True):
+    for (overrides, expected), (code, error, left) in zip(REFUSED, json.loads(done.stdout), strict=True):
         line = error.removeprefix("arena: ").strip()
-        right = said.removeprefix("...") in line if said.startswith("...") else line.startswith(said)
-        advised = "To append" in line  # Hydra's advice to add the key with a + would lead nowhere
+        right = expected.removeprefix("...") in line if expected.startswith("...") else line.startswith(expected)
+        advised = "To append" in line  # Hydra's advice to add the key with a + leads nowhere
         remains = [path for path in left if not path.startswith("cache")]
         if (code, error.count("\n"), right, advised, remains) != (2, 1, True, False, []):
             wrong.append((overrides, code, error, remains))
@@ -170,7 +234,7 @@ def test_a_mistake_is_one_line_and_2_before_anything_is_done(tmp_path):
 def test_a_run_directory_holds_one_race(run):
     tiny_arena(run, "access=none", "race.rounds=1")
     written = (run / "config.yaml").read_bytes()
-    tiny_arena(run, "access=none", "race.rounds=1", "logger.project=another")  # who is told changes no race
+    tiny_arena(run, "access=none", "race.rounds=1", "logger.project=another")  # tracking changes no race
     with pytest.raises(ArenaError) as error:
         tiny_arena(run, "access=none", "race.rounds=2", "seed=4", "data.seed=4", "judge.seeds=4")
     assert str(error.value).startswith(f"run_dir={run}: expected this race or none, found another, with ")
@@ -181,11 +245,12 @@ def test_a_run_directory_holds_one_race(run):
 # --- interruption ----------------------------------------------------------------------------------------------------
 
 
-def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path):
+@pytest.mark.slow
+def test_an_interrupted_race_names_the_command_that_continues(tmp_path):
     run = tmp_path / "run"
-    command = [*SMALLEST, "access=none", "race.rounds=0", f"run_dir={run}"]
+    overrides = [*SMALLEST, "access=none", "race.rounds=0", f"run_dir={run}"]
     with subprocess.Popen(
-        [sys.executable, "-m", "arena", *command],
+        [sys.executable, "-m", "arena", *overrides],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
@@ -200,10 +265,10 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path):
         process.send_signal(signal.SIGINT)
         _, error = process.communicate()
     assert process.returncode == 130
-    assert error == f"arena: interrupted; the same command with run_dir={run} goes on\n"
+    assert error == f"arena: interrupted; the same command with run_dir={run} continues\n"
     assert not (run / "verdict.json").exists()
 
-    done = arena(*command, cwd=tmp_path)
+    done = arena(*overrides, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((run / "verdict.json").read_text())["sentence"] in done.stdout
     assert "[1/" not in done.stdout  # the phase that was done before
@@ -213,17 +278,39 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path):
 # --- sweeps ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sweep_nests_its_races_and_is_answered_by_condition(tmp_path, capsys):
-    command = ["-m", "seed=0,1", "access=none,white_box", *SMALLEST, "race.rounds=1", "run_dir=a study"]
-    done = arena(*command, cwd=tmp_path)
+    sweep = ["-m", "seed=0,1", "access=none,white_box", *SMALLEST, "race.rounds=1", "run_dir=a study"]
+    done = arena(*sweep, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.parent.name for path in tmp_path.glob("a study/*/verdict.json")) == ["0", "1", "2", "3"]
     assert {path.name for path in tmp_path.iterdir()} == {"a study", "cache"}
     assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 2  # one a seed, whatever the access
 
-    assert answer([str(tmp_path / "a study"), "--json"]) == 0
-    found = {each["condition"]: each for each in json.loads(capsys.readouterr().out)}
-    assert set(found) == {"access=white_box", "access=none"}
-    assert [len(each["runs"]) for each in found.values()] == [2, 2]
-    assert [set(each["contrasts"]) for each in found.values()] == [{"none"}, set()]
-    assert all(each["verdict"]["sentence"] for each in found.values())
+    assert main(["answer", str(tmp_path / "a study"), "--json"]) == 0
+    answers = {each["condition"]: each for each in json.loads(capsys.readouterr().out)}
+    assert set(answers) == {"access=white_box", "access=none"}
+    assert [len(each["runs"]) for each in answers.values()] == [2, 2]
+    assert [set(each["contrasts"]) for each in answers.values()] == [{"none"}, set()]
+    assert all(each["verdict"]["sentence"] for each in answers.values())
+
+
+def hydra(*overrides):
+    register()
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        return compose("config", ["run_dir=runs/one", "cache_dir=cache", *overrides], return_hydra_config=True).hydra
+
+
+def test_a_race_is_grouped_on_wandb_by_its_experiment_and_tagged_by_its_options():
+    labels = tracking_labels(hydra("experiment=smoke", "access=placebo", "data=portraits"), Path("runs/one"), "placebo")
+    assert (labels.name, labels.group, labels.job_type) == ("one", "smoke", "placebo")
+    assert labels.tags == [
+        *("access=placebo", "data=portraits", "generator=style", "battery=tiny", "objective=fool", "pool=all")
+    ]
+
+
+def test_the_races_of_a_sweep_are_a_group_on_wandb_and_named_by_their_overrides():
+    member = hydra("access=none", "seed=2", "logger=online", "hydra.job.num=5")
+    labels = tracking_labels(member, Path("runs/default/monday-sweep/5"), "none")
+    assert labels.name == "5 access=none seed=2"
+    assert labels.group == "default/monday-sweep"

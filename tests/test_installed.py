@@ -1,4 +1,4 @@
-"""The wheel carries all it needs: ``arena`` works where there is no checkout."""
+"""The wheel has all it needs: ``arena`` works without a checkout."""
 
 import json
 import os
@@ -17,17 +17,17 @@ from tests.building import TINY
 
 CHECKOUT = Path(__file__).parents[1]
 
-# The command as pip would put it on the PATH, and proof that nothing of the checkout is in reach.
+# The command as pip installs it, and proof that nothing of the checkout is on the path.
 SCRIPT = """
 import sys
 from pathlib import Path
 checkout = Path(sys.argv.pop())
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != checkout]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
-import arena.__main__
+import arena.cli.main
 assert checkout not in Path(arena.cli.__file__).resolve().parents, arena.cli.__file__
 sys.argv[0] = "arena"
-sys.exit(arena.cli.main())
+sys.exit(arena.cli.main.main())
 """
 
 
@@ -35,12 +35,12 @@ ONE = [override for override in TINY if "forest" not in override] + [
     "battery.stack=null",
     *(f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")),
 ]
-"""One technique, which learns by gradient."""
+"""Overrides that leave one technique, which learns by gradient."""
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder with the wheel's content, and nothing else."""
+    """A folder with the content of the wheel."""
     wheels, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("installed")
     quiet = {"check": True, "capture_output": True, "cwd": CHECKOUT}
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)], **quiet)
@@ -86,7 +86,7 @@ def test_the_configuration_travels_in_the_package(installed, tmp_path):
 def test_the_wheel_names_the_command(installed):
     (metadata,) = installed.glob("arena_race-*.dist-info")
     (command,) = PathDistribution(metadata).entry_points.select(group="console_scripts")
-    assert (command.name, command.value) == ("arena", "arena.cli:main")
+    assert (command.name, command.value) == ("arena", "arena.cli.main:main")
     assert (installed / "bin" / "arena").is_file()
 
 
@@ -97,7 +97,7 @@ def test_a_race_outside_the_checkout(installed, tmp_path):
     assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
     assert "Can you tell which are real?" in (tmp_path / "race" / "report.html").read_text(encoding="utf-8")
     written = (tmp_path / "race" / "config.yaml").read_text()
-    assert "git_commit: null" in written  # the user's repository, should this be in one, is not the arena's
+    assert "git_commit: null" in written  # a repository around it is the user's
 
 
 @pytest.mark.parametrize("trainable", [False, True])
@@ -129,9 +129,9 @@ BUILT = """
 import sys
 import torch
 from hydra import compose, initialize_config_dir
-from arena.__main__ import CONF
-from arena.config import register
-from arena.parts import SHAPE, part
+from arena.config.compose import CONF
+from arena.config.instantiate import SHAPE, instantiate
+from arena.config.schema import register
 
 register()
 with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
@@ -139,11 +139,11 @@ with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
 images = torch.rand(3, 1, 8, 8) * 2 - 1
 for name in ("mine", "flatness", "theirs"):
     if name in composed.battery.members:
-        detector = part(composed.battery.members[name], f"battery.members.{name}", SHAPE)
+        detector = instantiate(composed.battery.members[name], f"battery.members.{name}", SHAPE)
         detector = detector(resolution=8, channels=1, levels=17).eval()
         print(name, type(detector).__name__, detector.artefact, detector.differentiable, tuple(detector(images).shape))
 """
-"""Composes as the command does, and builds the detectors of the page."""
+"""Builds the detectors of the page from overrides, as the command does."""
 
 PATHS = ["hydra.searchpath=[file://mine/conf]"]
 MINE = ["+detector@battery.members.mine=mine", "+detector@battery.members.flatness=flatness"]
@@ -151,7 +151,7 @@ MINE = ["+detector@battery.members.mine=mine", "+detector@battery.members.flatne
 
 @pytest.fixture
 def package(tmp_path):
-    """A folder with the page's files, which is no part of the checkout."""
+    """A folder outside the checkout, with the files of the page."""
     for _, name, content in BLOCK.findall(PAGE):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """Time the training steps of a GAN, in a bare loop or under Lightning's Trainer."""
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -21,14 +20,14 @@ class Pace(NamedTuple):
     processor: float
 
 
-def clock(device: torch.device) -> tuple[float, float]:
+def clock(device: torch.device) -> Pace:
     """Return time and processor time, once the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter(), time.process_time()
+    return Pace(time.perf_counter(), time.process_time())
 
 
-def since(start: tuple[float, float], units: int, device: torch.device) -> Pace:
+def since(start: Pace, units: int, device: torch.device) -> Pace:
     """Return the pace of units of work that began at that reading of the clock."""
     return Pace(*((b - a) / units for a, b in zip(start, clock(device), strict=True)))
 
@@ -40,24 +39,8 @@ def timed(work: Callable[[], object], units: int, device: torch.device) -> Pace:
     return since(start, units, device)
 
 
-class TrainingLoop(ABC):
-    """Runs steps of a GAN and times them.
-
-    Args:
-        gan: on its device.
-        machine: device and precision.
-    """
-
-    def __init__(self, gan: GanTraining, machine: Machine) -> None:
-        self.gan, self.machine = gan, machine
-
-    @abstractmethod
-    def run(self, first: int, n: int) -> Pace:
-        """Take ``n`` steps, the first of that number, and return the pace of a step."""
-
-
 class BareGanTraining(GanTraining):
-    """The same training step without a Trainer: plain optimizers and a plain backward pass."""
+    """A training step without a Trainer: plain optimizers and a plain backward pass."""
 
     def optimizers(self, use_pl_optimizer: bool = True) -> list[LightningOptimizer]:  # type: ignore[override]
         """Return torch's optimizers, which have the methods that a step calls."""
@@ -70,29 +53,35 @@ class BareGanTraining(GanTraining):
         loss.backward()
 
 
-class BareLoop(TrainingLoop):
-    """A loop over the steps of a ``BareGanTraining``, under autocast for bf16."""
+def bare_pace(gan: GanTraining, machine: Machine, first: int, n: int) -> Pace:
+    """Take ``n`` steps in a loop, the first of that number, and return the pace of a step.
 
-    def run(self, first: int, n: int) -> Pace:
-        """Time the loop as a whole."""
-        self.gan.step = first
-        return timed(lambda: [self._step(k) for k in range(n)], n, self.machine.device)
+    Args:
+        gan: a ``BareGanTraining``, on its device.
+        machine: device and precision. bf16 runs under autocast.
+        first: number of the first step.
+        n: number of steps.
+    """
 
-    def _step(self, tick: int) -> None:
-        # One region per step, because autocast keeps cast weights until the end of a region.
-        with torch.autocast(self.machine.device.type, torch.bfloat16, enabled=self.machine.precision == "bf16"):
-            self.gan.training_step(tick)
+    def steps() -> None:
+        for tick in range(n):
+            # One region per step, because autocast keeps cast weights until the end of a region.
+            with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+                gan.training_step(tick)
+
+    gan.step = first
+    return timed(steps, n, machine.device)
 
 
-class LightningLoop(TrainingLoop):
-    """The same steps in one ``fit`` of a fresh Trainer, timed from the start of one batch to that of another."""
+def lightning_pace(gan: GanTraining, machine: Machine, first: int, n: int) -> Pace:
+    """Take the same steps in one ``fit`` of a fresh Trainer, and return the pace of a step.
 
-    def run(self, first: int, n: int) -> Pace:
-        """Run one more step before them, which creates the state of Adam, and one after. Neither is timed."""
-        self.gan.step = first - 1
-        timer = _BatchTimer(n, self.machine.device)
-        self.machine.fit(self.gan, step_loader(0, n + 2), callbacks=[timer])
-        return timer.pace
+    The Trainer takes one more step before them, which creates the state of Adam, and one after. Neither is timed.
+    """
+    gan.step = first - 1
+    timer = _BatchTimer(n, machine.device)
+    machine.fit(gan, step_loader(0, n + 2), callbacks=[timer])
+    return timer.pace
 
 
 class _BatchTimer(pl.Callback):
@@ -106,7 +95,6 @@ class _BatchTimer(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
-        """Read the clock before the first and after the last of them."""
         if batch_idx == 1:
             self.start = clock(self.device)
         elif batch_idx == 1 + self.n:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from arena.cli.command import resumable
-from arena.config.compose import CONF
+from arena.config.compose import CONF, long_form
 from arena.config.schema import ArenaConfig, register
 from arena.core.errors import ArenaError
 
@@ -40,6 +40,7 @@ def run_race_command(arguments: Sequence[str]) -> None:
         ArenaError: for flags or overrides that Hydra refuses.
         SystemExit: with code 2, after one line, for a race that cannot be built or trained.
     """
+    arguments = long_form(arguments)
     _check_flags(arguments)
     sys.argv[1:] = arguments  # Hydra reads them there
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them

@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from cells import TEXTBOOK, Cell, Settings, new_generator
 from torch import Tensor, nn
 
-from arena.bench.steps import BareGanTraining, BareLoop, LightningLoop, Pace, timed
+from arena.bench.steps import BareGanTraining, Pace, bare_pace, lightning_pace, timed
 from arena.data.portraits.portraits import BLOCK, render_block
 from arena.data.reals import Reals
 from arena.generators.base import FORGE_BATCH, TrainableGenerator
@@ -89,16 +90,16 @@ class Training(Job):
                 parameter.data = parameter.data.contiguous()
         if cell.variant == "compiled":
             _compile(gan)
-        self.loop = (LightningLoop if lightning else BareLoop)(gan.to(machine.device), machine)
+        self.run = partial(lightning_pace if lightning else bare_pace, gan.to(machine.device), machine)
 
     def visit(self, seconds: float) -> Pace:
         """Take one step with a lazy penalty, and as many without as there is time for."""
         stop = time.perf_counter() + seconds
-        penalised = self.loop.run(self.interval, 1) if self.interval > 1 else None
+        penalised = self.run(self.interval, 1) if self.interval > 1 else None
         blocks, paces, n = list[int](), list[Pace](), 1
         while not blocks or time.perf_counter() < stop:
             blocks.append(n)
-            paces.append(self.loop.run(2, n))
+            paces.append(self.run(2, n))
             n = min(LONGEST_BLOCK, max(1, int((stop - time.perf_counter()) / paces[-1].seconds)))
         step = np.average(paces, axis=0, weights=blocks)
         if penalised is not None:

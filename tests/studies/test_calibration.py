@@ -116,6 +116,7 @@ def test_a_study_continues_with_the_same_overrides_only(tmp_path):
         run_trials(TWO_ARMS, ["judge.folds=3"], tmp_path, QUIET, simulated_trial)
 
 
+@pytest.mark.slow
 def test_the_committed_outcomes_give_the_committed_tables_and_figure(tmp_path, capsys):
     """All trials are in the file, so that the command only tabulates and draws."""
     (tmp_path / "outcomes.csv").write_bytes((COMMITTED / "outcomes.csv").read_bytes())
