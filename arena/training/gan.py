@@ -151,9 +151,8 @@ class GanTraining(pl.LightningModule):
         # 4. The average follows.
         self.step += 1
         self.images_seen += self.batch
-        update_average(
-            self.ema, self.generator, decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp)
-        )
+        kept = decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp)
+        update_average(self.ema, self.generator, kept)
         if self.step % self.log_every == 0:
             self._log(told_apart, adversarial.detach(), detector_loss.detach())
 
@@ -258,9 +257,9 @@ def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, module: nn.Module, decay: float) -> None:
-    """Move the parameters of the average towards the module's. Buffers (running statistics) are copied."""
-    blend = get_ema_multi_avg_fn(decay)  # one fused call over all tensors
+def update_average(average: nn.Module, module: nn.Module, kept: float) -> None:
+    """Move parameters of the average towards the module's, with weight ``kept`` on the old ones, and copy buffers."""
+    blend = get_ema_multi_avg_fn(kept)  # one fused call over all tensors
     blend(list(average.parameters()), list(module.parameters()), 0)
     for averaged, current in zip(average.buffers(), module.buffers(), strict=True):
         averaged.copy_(current)
