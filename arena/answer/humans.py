@@ -1,4 +1,4 @@
-"""Read the answers of people to the quiz, as one more technique."""
+"""The quiz of the report, and the answers of people to it as one more technique."""
 
 import hashlib
 import json
@@ -18,24 +18,27 @@ from arena.config.schema import BAG
 from arena.core.errors import ArenaError
 from arena.core.seeding import derive_seed
 from arena.metrics.auc import influence
+from arena.records.layout import RunLayout
 from arena.records.schema import Scores
 from arena.records.store import read_scores
 
 FORMAT = 1
-"""Of the quiz and of the file of answers: raised whenever the same run would ask other questions."""
+"""Version of the quiz and of the file of answers. A change of the questions that a run asks needs another."""
 ROWS, SCREENS = 2, 4
-# Six small images fill a row; of larger ones, whose detail would be lost, three do.
+# Six small images fill a row. Three larger ones do, whose detail would otherwise be lost.
 SMALL, ACROSS_SMALL, ACROSS_LARGE = 140, 6, 3
-# Of each class: with one image placement values have no variance.
 FEWEST = 2
+"""Images of each class: placement values of one image have no variance."""
+HUMAN = "human"
+"""Name of people among the techniques."""
 
 
 @dataclass(frozen=True, eq=False)
 class Quiz:
-    """What is asked, in the order it is asked.
+    """The images of a quiz, in their order.
 
     Args:
-        id: of the run, its last round and these very images (hexadecimal).
+        id: hexadecimal, of the run, its last round and these very images.
         images: uint8 (N, C, H, W), as the judges saw them.
         label: uint8 (N,), 0 real, 1 fake.
         image: int64 (N,), ids as in the scores: index in the data set, or in the last round's test bank.
@@ -49,7 +52,7 @@ class Quiz:
     across: int
 
     def among(self, scores: Scores) -> Scores | None:
-        """What a judge said of these images, in their order; None if it did not test all of them."""
+        """Return a judge's scores of these images in their order, or None if it did not test all of them."""
         place = {key: k for k, key in enumerate(zip(scores.label.tolist(), scores.image.tolist(), strict=True))}
         keys = list(zip(self.label.tolist(), self.image.tolist(), strict=True))
         if not all(key in place for key in keys):
@@ -59,18 +62,18 @@ class Quiz:
 
 
 def read_quiz(run: FinishedRun) -> Quiz | None:
-    """The quiz of a run; None where it kept no images for one, as runs of earlier versions, or too few.
+    """Return the quiz of a run, or None where it kept too few images or none, as runs of earlier versions.
 
-    Each image is real with probability 1/2, whatever the others are: who guesses gets half right however they guess,
-    the number right is binomial, and counting tells nothing.
+    Each image is real with probability 1/2, independently of the others. Guesses are then right half of the time, the
+    number right is binomial, and counting the fakes so far gives nothing away.
 
     Raises:
         ArenaError: if ``banks/judged.npz`` is not what ``forge`` writes.
     """
-    path = run.path / "banks" / "judged.npz"
+    path = RunLayout(run.path).judged
     if not path.is_file():
         return None
-    pools, ids = _read(path)
+    pools, ids = _read_images(path)
     across = ACROSS_SMALL if pools[0].shape[-1] <= SMALL else ACROSS_LARGE
     screen = ROWS * across
     n = min(SCREENS * screen, *(len(pool) // screen * screen for pool in pools))
@@ -90,27 +93,7 @@ def read_quiz(run: FinishedRun) -> Quiz | None:
     return Quiz(digest.hexdigest()[:16], np.stack([pools[c][k] for c, k in chosen]), label, image, across)
 
 
-def judged_by(run: FinishedRun, quiz: Quiz) -> dict[str, list[Scores]]:
-    """Technique -> what each of its fresh judges said of the quiz's images, in its order; without the bag's bags."""
-    found: dict[str, list[Scores]] = {}
-    for technique in run.declared.techniques:
-        of_judges = [read_scores(run.path, record.scores) for record in run.fresh(technique).values()]
-        these = [its for scores in of_judges if (its := quiz.among(scores)) is not None]
-        if these and len(these) == len(of_judges) and technique != BAG:
-            found[technique] = these
-    return found
-
-
-def _tossed(seed: int, n: int) -> NDArray[np.uint8]:
-    """So many tosses, again where one class has next to none."""
-    for attempt in count():
-        label = np.array([derive_seed(seed, "quiz coin", k, str(attempt)) & 1 for k in range(n)], dtype=np.uint8)
-        if FEWEST <= label.sum() <= n - FEWEST:
-            return label
-    raise AssertionError("unreachable")
-
-
-def _read(path: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int64]]]:
+def _read_images(path: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int64]]]:
     """Images and ids, the reals first."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -124,36 +107,58 @@ def _read(path: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int64]]]
     return pools, [of.astype(np.int64) for of in ids]
 
 
-HUMAN = "human"
+def _tossed(seed: int, n: int) -> NDArray[np.uint8]:
+    """Labels by n tosses of a coin, repeated until each class has ``FEWEST`` images."""
+    for attempt in count():
+        label = np.array([derive_seed(seed, "quiz coin", k, str(attempt)) & 1 for k in range(n)], dtype=np.uint8)
+        if FEWEST <= label.sum() <= n - FEWEST:
+            return label
+    raise AssertionError("unreachable")
+
+
+def judged_by(run: FinishedRun, quiz: Quiz) -> dict[str, list[Scores]]:
+    """Return technique -> the scores that each of its fresh judges gave the images of the quiz, in its order.
+
+    Techniques are left out if a judge of theirs did not test all images. So is the bag, which judges many at once.
+    """
+    by_technique: dict[str, list[Scores]] = {}
+    for technique in run.declared.techniques:
+        judges = [quiz.among(read_scores(run.path, record.scores)) for record in run.fresh(technique).values()]
+        complete = [scores for scores in judges if scores is not None]
+        if complete and len(complete) == len(judges) and technique != BAG:
+            by_technique[technique] = complete
+    return by_technique
+
+
 _KEYS = {"format", "quiz", "answers"}
-_SAID = {"real": -1.0, "fake": 1.0}
+_SCORES = {"real": -1.0, "fake": 1.0}
 
 
 @dataclass(frozen=True)
-class Answers:
+class QuizAnswers:
     """One person's answers.
 
     Args:
         path: the file.
         quiz: id of the quiz.
-        name: whatever they called themselves, or empty.
-        said: number of the image, from 1 -> +1 for said fake, -1 for said real; images they did not get to are absent.
+        name: that the person gave, or empty.
+        scores: number of the image, from 1 -> +1 for the answer fake, -1 for real. Images without an answer are absent.
     """
 
     path: Path
     quiz: str
     name: str
-    said: Mapping[int, float]
+    scores: Mapping[int, float]
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """What people found in the runs of one condition.
+    """The answers of people to the quizzes of the runs of one condition.
 
     Args:
-        estimate: their AUC: in one run people are its judges; over several, their mean is a run's.
+        estimate: their AUC. In one run people are its judges. Over several, the mean of its people is a run's.
         persons: files of answers.
-        images: different images they answered.
+        images: different images that they answered.
     """
 
     estimate: Estimate
@@ -161,101 +166,42 @@ class People:
     images: int
 
 
-def read_answers(path: Path) -> Answers:
-    """The answers in a file that the page saved.
+def read_answers(path: Path) -> QuizAnswers:
+    """Return the answers in a file that the page saved.
 
     Raises:
         ArenaError: one line, if it is no such file, or has a key missing, twice, unknown, or of an unknown value.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        saved = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (OSError, UnicodeDecodeError) as error:
         raise ArenaError(f"{path}: expected the file of answers that the quiz in report.html saves") from error
     except RecursionError as error:
         raise ArenaError(f"{path}: no answers to the quiz (nested too deep)") from error
     except ValueError as error:
         raise ArenaError(f"{path}: no answers to the quiz ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(saved, dict):
         raise ArenaError(f"{path}: expected an object with the keys {', '.join(sorted(_KEYS))}")
-    for wrong, keys in (("missing", _KEYS - found.keys()), ("unknown", found.keys() - _KEYS - {"name"})):
+    for wrong, keys in (("missing", _KEYS - saved.keys()), ("unknown", saved.keys() - _KEYS - {"name"})):
         if keys:
             raise ArenaError(f"{path}: {wrong} key {', '.join(map(repr, sorted(keys)))}")
-    answers, quiz, name = found["answers"], found["quiz"], found.get("name", "")
-    if found["format"] != FORMAT or isinstance(found["format"], bool):
-        raise ArenaError(f"{path}: format {found['format']!r}, expected {FORMAT}")
+    answers, quiz, name = saved["answers"], saved["quiz"], saved.get("name", "")
+    if saved["format"] != FORMAT or isinstance(saved["format"], bool):
+        raise ArenaError(f"{path}: format {saved['format']!r}, expected {FORMAT}")
     for key, value, kind in (("quiz", quiz, str), ("name", name, str), ("answers", answers, dict)):
         if not isinstance(value, kind):
             expected = "an object of answers by number of the image" if kind is dict else "text"
             raise ArenaError(f"{path}: {key} must be {expected}")
     if not answers:
         raise ArenaError(f"{path}: no image was answered")
-    said = {}
+    scores = {}
     for key, value in answers.items():
         if not re.fullmatch("[1-9][0-9]{0,5}", key):
             raise ArenaError(f"{path}: answers: {key!r} is not the number of an image")
-        if not isinstance(value, str) or value not in _SAID:
+        if not isinstance(value, str) or value not in _SCORES:
             raise ArenaError(f"{path}: answers: image {key} is {value!r}, expected 'real' or 'fake'")
-        said[int(key)] = _SAID[value]
-    return Answers(path, quiz, name, said)
-
-
-def sort_answers(files: Sequence[Path], runs: Sequence[FinishedRun]) -> dict[Path, list[Scores]]:
-    """The answers in some files, as scores of the run whose quiz they have: run directory -> one ``Scores`` a person.
-
-    Raises:
-        ArenaError: one line naming the file that cannot be read, is of none of the runs, or counts somebody twice.
-    """
-    given = [read_answers(path) for path in files]
-    quizzes = {quiz.id: (run, quiz) for run in runs if (quiz := read_quiz(run)) is not None}
-    found: dict[Path, list[Scores]] = {}
-    for number, its in enumerate(given):
-        if its.quiz not in quizzes:
-            raise ArenaError(f"{its.path}: answers the quiz {its.quiz!r}, which is of none of the runs given")
-        for other in given[:number]:
-            same_person = its.name == other.name if its.name else not other.name and its.said == other.said
-            if its.quiz == other.quiz and same_person:
-                raise ArenaError(
-                    f"{its.path} and {other.path}: the same person answers the same quiz: name one of them"
-                )
-        run, quiz = quizzes[its.quiz]
-        found.setdefault(run.path, []).append(_scores(its, quiz, _sources(run, quiz)))
-    return found
-
-
-def people(runs: Sequence[FinishedRun], answered: Mapping[Path, Sequence[Scores]]) -> People | None:
-    """What people found in the runs of a condition; None where nobody answered a quiz of theirs."""
-    asked = [(bank, answered[run.path]) for bank, run in enumerate(runs) if run.path in answered]
-    if not asked:
-        return None
-    found = estimate([[influence(scores, bank) for scores in persons] for bank, persons in asked])
-    images = {
-        (bank, *key)
-        for bank, persons in asked
-        for scores in persons
-        for key in zip(scores.label.tolist(), scores.image.tolist(), strict=True)
-    }
-    return People(found, sum(len(persons) for _, persons in asked), len(images))
-
-
-def _scores(answers: Answers, quiz: Quiz, source: NDArray[np.int64]) -> Scores:
-    """One person's answers as scores of the images they got to.
-
-    Raises:
-        ArenaError: if they answer an image the quiz does not have, or too few of a class for an error bar.
-    """
-    if max(answers.said) > len(quiz.label):
-        raise ArenaError(f"{answers.path}: answers: no image {max(answers.said)}, the quiz has {len(quiz.label)}")
-    which = np.array(sorted(answers.said)) - 1
-    label = quiz.label[which]
-    if min(np.bincount(label, minlength=2)) < 2:
-        raise ArenaError(f"{answers.path}: {len(which)} images answered, expected two of each class or more")
-    score = np.array([answers.said[number] for number in sorted(answers.said)], dtype=np.float32)
-    return Scores(score, label, quiz.image[which], np.zeros(len(which), dtype=np.uint8), source[which])
-
-
-def _sources(run: FinishedRun, quiz: Quiz) -> NDArray[np.int64]:
-    """What each image comes from, as the judges' scores say: where persons are known, their images err together."""
-    return next((its[0].source for its in judged_by(run, quiz).values()), quiz.image)
+        scores[int(key)] = _SCORES[value]
+    return QuizAnswers(path, quiz, name, scores)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -264,3 +210,56 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if keys.count(key) > 1:
             raise ValueError(f"key {key!r} twice")
     return dict(pairs)
+
+
+def sort_answers(files: Sequence[Path], runs: Sequence[FinishedRun]) -> dict[Path, list[Scores]]:
+    """Assign files of answers to the runs whose quiz they answer: run directory -> one ``Scores`` a person.
+
+    Raises:
+        ArenaError: one line naming the file that cannot be read, answers no quiz of these runs, or repeats a person.
+    """
+    given = [read_answers(path) for path in files]
+    quizzes = {quiz.id: (run, quiz) for run in runs if (quiz := read_quiz(run)) is not None}
+    by_run: dict[Path, list[Scores]] = {}
+    for number, one in enumerate(given):
+        if one.quiz not in quizzes:
+            raise ArenaError(f"{one.path}: answers the quiz {one.quiz!r}, which is of none of the runs given")
+        for other in given[:number]:
+            same_person = one.name == other.name if one.name else not other.name and one.scores == other.scores
+            if one.quiz == other.quiz and same_person:
+                raise ArenaError(
+                    f"{one.path} and {other.path}: the same person answers the same quiz: name one of them"
+                )
+        run, quiz = quizzes[one.quiz]
+        # Where persons are known, their images err together: the sources are those of the judges' scores.
+        source = next((judges[0].source for judges in judged_by(run, quiz).values()), quiz.image)
+        by_run.setdefault(run.path, []).append(_scores(one, quiz, source))
+    return by_run
+
+
+def _scores(answers: QuizAnswers, quiz: Quiz, source: NDArray[np.int64]) -> Scores:
+    """One person's answers as scores of the images that they answered."""
+    numbers = sorted(answers.scores)
+    if numbers[-1] > len(quiz.label):
+        raise ArenaError(f"{answers.path}: answers: no image {numbers[-1]}, the quiz has {len(quiz.label)}")
+    which = np.array(numbers) - 1
+    label = quiz.label[which]
+    if min(np.bincount(label, minlength=2)) < FEWEST:
+        raise ArenaError(f"{answers.path}: {len(which)} images answered, expected two of each class or more")
+    score = np.array([answers.scores[number] for number in numbers], dtype=np.float32)
+    return Scores(score, label, quiz.image[which], np.zeros(len(which), dtype=np.uint8), source[which])
+
+
+def people(runs: Sequence[FinishedRun], answered: Mapping[Path, Sequence[Scores]]) -> People | None:
+    """Return the AUC of people in the runs of a condition, or None where no quiz of theirs was answered."""
+    asked = [(bank, answered[run.path]) for bank, run in enumerate(runs) if run.path in answered]
+    if not asked:
+        return None
+    images = {
+        (bank, *key)
+        for bank, persons in asked
+        for scores in persons
+        for key in zip(scores.label.tolist(), scores.image.tolist(), strict=True)
+    }
+    auc = estimate([[influence(scores, bank) for scores in persons] for bank, persons in asked])
+    return People(auc, sum(len(persons) for _, persons in asked), len(images))

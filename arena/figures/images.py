@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from arena.core.errors import ArenaError
 from arena.figures.axes import DPI, INK, look
+from arena.records.layout import RunLayout
 
 CELL = 72
 """Side in pixels to which an image is enlarged, or the nearest whole multiple of its own."""
@@ -27,11 +28,9 @@ def read_rounds(run: Path) -> list[tuple[str, Images]]:
     Raises:
         ArenaError: if a bank is no bank of uint8 images.
     """
-    banks = run / "banks"
-    rows = [(REALS, read_images(banks / "reals.npz", "sample"))] if (banks / "reals.npz").is_file() else []
-    for path in sorted(banks.glob("round_*.npz")):
-        rows.append((f"round {int(path.stem.removeprefix('round_'))}", read_images(path, "test")))
-    return rows
+    layout = RunLayout(run)
+    rows = [(REALS, read_images(layout.reals, "sample"))] if layout.reals.is_file() else []
+    return rows + [(f"round {number}", read_images(path, "test")) for number, path in layout.banks().items()]
 
 
 def read_images(path: Path, name: str) -> Images:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from arena.core.errors import ArenaError
 from arena.figures.images import GAP, Canvas, Images, enlargement
+from arena.records.layout import RunLayout
 
 RIM = 5 * GAP
 """Pixels between sources or destinations and their mixtures."""
@@ -45,18 +46,17 @@ def read_mixing(run: Path) -> MixingImages | None:
     Raises:
         ArenaError: if a file is no such grid.
     """
-    paths = sorted((run / "banks").glob("mixing_*.npz"))
+    paths = RunLayout(run).mixings()
     if not paths:
         return None
-    path, names = paths[-1], ("coarse", "middle", "fine")
+    round_index = max(paths)
+    path, names = paths[round_index], ("coarse", "middle", "fine")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             sources, destinations = arrays["sources"], arrays["destinations"]
             levels = {name: arrays[name] for name in names}
             sides = {name: (int(low), int(high)) for name, (low, high) in zip(names, arrays["sides"], strict=True)}
-            grid = MixingImages(
-                int(path.stem.removeprefix("mixing_")), sources, destinations, levels, sides, float(arrays["psi"])
-            )
+            grid = MixingImages(round_index, sources, destinations, levels, sides, float(arrays["psi"]))
     except (OSError, ValueError, KeyError) as error:
         raise ArenaError(f"{path}: expected an npz with a grid of mixed styles") from error
     one = destinations.shape[1:]

@@ -11,6 +11,7 @@ from arena.config.saved import read_config
 from arena.core.errors import ArenaError
 from arena.generators.style import StyleGenerator
 from arena.outside.weights import load_weights
+from arena.records.layout import RunLayout
 
 
 def load_style_generator(run: Path, round_index: int | None = None) -> tuple[StyleGenerator, int]:
@@ -27,10 +28,8 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
         ArenaError: if ``run`` is no run, has no style generator, or has no such round.
     """
     node = config_node(run, "generator", StyleGenerator)
-    weights = {
-        int(path.parts[-3].removeprefix("round_")): path
-        for path in run.glob("checkpoints/round_*/gan/generator.safetensors")
-    }
+    layout = RunLayout(run)
+    weights = layout.generators()
     if not weights:
         raise ArenaError(f"{run}: expected checkpoints of a generator, found none")
     round_index = max(weights) if round_index is None else round_index
@@ -38,12 +37,11 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
         raise ArenaError(
             f"--round={round_index}: expected a round of {run}, which has {min(weights)} to {max(weights)}"
         )
-    reals = run / "banks" / "reals.npz"
     try:
-        with np.load(reals, allow_pickle=False) as arrays:
+        with np.load(layout.reals, allow_pickle=False) as arrays:
             _, channels, resolution, _ = arrays["sample"].shape
     except (OSError, ValueError, KeyError) as error:
-        raise ArenaError(f"{reals}: expected the reals of the run") from error
+        raise ArenaError(f"{layout.reals}: expected the reals of the run") from error
     # Initial weights are replaced below. Grey levels only matter for rounding, which this generator does not do.
     generator = instantiate(node, "generator", SHAPE, weights=None)(
         resolution=resolution, channels=channels, levels=256

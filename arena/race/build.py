@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
-from arena.config.compose import CONF
+from arena.config.compose import CONF, long_form
 from arena.config.instantiate import SHAPE, check_keys, instantiate
 from arena.config.saved import flatten, read_config
 from arena.config.schema import ArenaConfig, register
@@ -282,7 +282,7 @@ def race_from(overrides: Sequence[str], run: Path) -> Race:
     register()
     try:
         with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-            composed = compose("config", [*overrides, f"run_dir={run}", "logger=none"])
+            composed = compose("config", [*long_form(overrides), f"run_dir={run}", "logger=none"])
         config = OmegaConf.to_object(composed)
     except (HydraException, OmegaConfBaseException) as error:
         raise ArenaError(f"{' '.join(overrides)}: {first_line(error)}") from error

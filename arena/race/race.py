@@ -1,9 +1,9 @@
 """Hold everything that one race is made of: its data, its players and its budgets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -30,24 +30,6 @@ from arena.training.gan import saved_part
 from arena.training.losses import GanLoss
 from arena.training.machine import Machine
 
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Factory(Protocol[T_co]):
-    """A constructor that only lacks the shape of the images: Hydra's ``_partial_``."""
-
-    def __call__(self, *, resolution: int, channels: int, levels: int) -> T_co:
-        """Build the part for images of that shape."""
-        ...
-
-
-class StackFactory(Protocol):
-    """The constructor of a stack, which only lacks the number of members."""
-
-    def __call__(self, *, members: int) -> Stack:
-        """Build the stack."""
-        ...
-
 
 @dataclass(frozen=True, eq=False)
 class Race:
@@ -56,28 +38,11 @@ class Race:
     Args:
         run: run directory.
         cache: folder of the warm-ups, which races share.
-        seed: from which the seeds of all streams are derived.
-        rounds: responses of the generator.
         margin: AUC above 1/2 from which a technique catches the generator.
-        data: reals, and their split.
-        evidence: path on which detectors see every image.
-        generator: constructor of the generator.
+        generator: constructor that only lacks the shape of the images, as those of ``members``.
         warm_up_key: JSON of the settings that determine the warm-up.
-        loss: of the GAN.
-        augmentation: of the GAN's own discriminator.
-        access: the generator's access to detectors.
-        objective: detector loss of the generator.
-        pool: past detectors that a response attacks.
         members: constructors of the techniques that apply to the images and the generator.
-        stack: constructor of the stack over the members.
-        bag: the technique over bags of images.
-        battery: budget of the detectors in the loop.
-        schedule: budget of the GAN.
-        bank: fakes of a round.
-        judge: number and budget of the judges.
-        features: space in which quality is measured.
-        machine: device and precision.
-        tracker: W&B.
+        stack: constructor that only lacks the number of members.
         branch: last round of another run, from which this race starts (``race.from``).
         left_out: techniques that do not apply, and the reason.
     """
@@ -89,15 +54,15 @@ class Race:
     margin: float
     data: RealData
     evidence: Evidence
-    generator: Factory[Generator]
+    generator: Callable[..., Generator]
     warm_up_key: str
     loss: GanLoss
     augmentation: Augmentation
     access: Access
     objective: Objective
     pool: Pool
-    members: dict[str, Factory[Detector]]
-    stack: StackFactory | None
+    members: dict[str, Callable[..., Detector]]
+    stack: Callable[..., Stack] | None
     bag: Bag | None
     battery: BatteryConfig
     schedule: ScheduleConfig
@@ -111,7 +76,7 @@ class Race:
 
     @property
     def layout(self) -> RunLayout:
-        """Paths of the files of the run."""
+        """Paths of the run."""
         return RunLayout(self.run)
 
     def seed_of(self, purpose: str, round_index: int = 0, player: str = "") -> int:

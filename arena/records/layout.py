@@ -1,54 +1,73 @@
 """Name the files of a run directory."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class RunLayout:
-    """Paths below a run directory. Nothing is read or written here."""
+    """Paths below a run directory.
+
+    >>> RunLayout(Path("runs/smoke")).bank(2).as_posix()
+    'runs/smoke/banks/round_02.npz'
+    """
 
     run: Path
 
     @property
-    def banks(self) -> Path:
-        """Folder of the banks of fakes and of the images that are shown to people."""
-        return self.run / "banks"
-
-    @property
     def reals(self) -> Path:
         """Some reference reals, beside which figures show fakes."""
-        return self.banks / "reals.npz"
+        return self.run / "banks" / "reals.npz"
 
     @property
     def judged(self) -> Path:
         """Images of both classes that the last round's judges test, for the quiz."""
-        return self.banks / "judged.npz"
+        return self.run / "banks" / "judged.npz"
 
     @property
     def partial_gan(self) -> Path:
-        """Last sound state of the GAN during a response."""
+        """Folder of the last sound state of the GAN during a response."""
         return self.run / "checkpoints" / "partial"
 
     def bank(self, round_index: int) -> Path:
-        """Return the bank of a round's fakes."""
-        return self.banks / f"round_{round_index:02d}.npz"
+        """Return the path of a round's fakes."""
+        return self.run / "banks" / f"round_{round_index:02d}.npz"
 
     def mixing(self, round_index: int) -> Path:
-        """Return the grid of mixed styles of a round's generator."""
-        return self.banks / f"mixing_{round_index:02d}.npz"
+        """Return the path of the grid of mixed styles of a round's generator."""
+        return self.run / "banks" / f"mixing_{round_index:02d}.npz"
 
     def gan(self, round_index: int) -> Path:
         """Return the folder of a round's GAN: generator, discriminator, optimizers."""
-        return self._checkpoints(round_index) / "gan"
+        return self.run / "checkpoints" / f"round_{round_index:02d}" / "gan"
 
     def generator(self, round_index: int) -> Path:
-        """Return the averaged weights of a round's generator."""
+        """Return the path of the averaged weights of a round's generator."""
         return self.gan(round_index) / "generator.safetensors"
 
     def detector(self, round_index: int, name: str) -> Path:
-        """Return the tensors of a technique, its calibration or the stack, as a round's retraining left them."""
-        return self._checkpoints(round_index) / "detectors" / f"{name}.safetensors"
+        """Return the path of a technique's tensors, or of the stack or a calibration, after a round's retraining."""
+        return self.gan(round_index).with_name("detectors") / f"{name}.safetensors"
 
-    def _checkpoints(self, round_index: int) -> Path:
-        return self.run / "checkpoints" / f"round_{round_index:02d}"
+    def banks(self) -> dict[int, Path]:
+        """Return the existing banks by round."""
+        return self._by_round("banks/round_*.npz")
+
+    def mixings(self) -> dict[int, Path]:
+        """Return the existing grids of mixed styles by round."""
+        return self._by_round("banks/mixing_*.npz")
+
+    def generators(self) -> dict[int, Path]:
+        """Return the existing weights of generators by round."""
+        return self._by_round("checkpoints/round_*/gan/generator.safetensors")
+
+    def detectors(self) -> dict[int, Path]:
+        """Return the existing folders of detectors by round."""
+        return self._by_round("checkpoints/round_*/detectors")
+
+    def _by_round(self, pattern: str) -> dict[int, Path]:
+        """Return existing paths by the number at the place of the star, ascending."""
+        number = re.compile(re.escape(pattern).replace(r"\*", r"(\d+)"))
+        matches = {path: number.fullmatch(path.relative_to(self.run).as_posix()) for path in self.run.glob(pattern)}
+        return dict(sorted((int(match[1]), path) for path, match in matches.items() if match))

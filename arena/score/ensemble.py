@@ -19,6 +19,7 @@ from arena.detectors.gallery import Gallery, score_all
 from arena.detectors.heads.head import PlattScaling
 from arena.detectors.stack import Stack
 from arena.imaging.evidence import Evidence
+from arena.records.layout import RunLayout
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,15 @@ class DetectorEnsemble:
             ArenaError: if ``run`` is no run, or has no detectors of that round.
         """
         config = read_config(run)
-        rounds = sorted(
-            int(path.parts[-2].removeprefix("round_")) for path in run.glob("checkpoints/round_*/detectors")
-        )
-        if not rounds:
+        folders = RunLayout(run).detectors()
+        if not folders:
             raise ArenaError(f"{run}: expected checkpoints of detectors, found none")
-        round_index = rounds[-1] if round_index is None else round_index
-        if round_index not in rounds:
-            raise ArenaError(f"--round={round_index}: expected a round of {run}, which has {rounds[0]} to {rounds[-1]}")
-        folder = run / "checkpoints" / f"round_{round_index:02d}" / "detectors"
+        round_index = max(folders) if round_index is None else round_index
+        if round_index not in folders:
+            raise ArenaError(
+                f"--round={round_index}: expected a round of {run}, which has {min(folders)} to {max(folders)}"
+            )
+        folder = folders[round_index]
 
         images = section(config, "images")
         resolution, channels, levels = (int(str(images[key])) for key in SHAPE)

@@ -13,6 +13,7 @@ from arena.answer.series import Series, on_timeline, read_series, score_records,
 from arena.config.schema import STACK
 from arena.figures.images import rounds_of_images
 from arena.figures.payoff import payoff_map
+from arena.records.layout import RunLayout
 from arena.records.schema import PhaseRecord, QualityRecord, Record, Regime
 
 OVER_ROUNDS = ("auc/*", "strongest/*", "quality/*", "seconds/*", "faces", "payoff")
@@ -78,8 +79,8 @@ def pictures(run: Path, records: Sequence[Record]) -> dict[str, Figure]:
         if strongest(validation)
         else {}
     )
-    rows = {"reals": (run / "banks" / "reals.npz", "sample")}
-    rows[f"round {closing.round}"] = (run / "banks" / f"round_{closing.round:02d}.npz", "test")
+    layout = RunLayout(run)
+    rows = {"reals": (layout.reals, "sample"), f"round {closing.round}": (layout.bank(closing.round), "test")}
     if all(path.is_file() for path, _ in rows.values()):
         found["faces"] = rounds_of_images([(name, np.load(path)[key]) for name, (path, key) in rows.items()])
     return found

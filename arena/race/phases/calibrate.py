@@ -130,18 +130,9 @@ def technique_records(race: Race) -> list[TechniqueRecord]:
         )
         for technique, detector in race.examples_of.items()
     ]
+    unknown = dict.fromkeys(("artefact", "differentiable", "needs_fakes", "gan_aware", "parameters"))
     absent = [
-        TechniqueRecord(
-            round=0,
-            seed=race.seed,
-            technique=technique,
-            reason=reason,
-            artefact=None,
-            differentiable=None,
-            needs_fakes=None,
-            gan_aware=None,
-            parameters=None,
-        )
+        TechniqueRecord(round=0, seed=race.seed, technique=technique, reason=reason, **unknown)
         for technique, reason in race.left_out.items()
     ]
     return present + absent
