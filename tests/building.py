@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from arena.cli.main import main
-from arena.config.compose import CONF
+from arena.config.compose import CONF, long_form
 from arena.config.schema import ArenaConfig, register
 from arena.race.build import build_race
 from arena.race.race import Race
@@ -30,7 +30,7 @@ def composed(*overrides: str) -> DictConfig:
     """The config the command line would compose."""
     register()
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        return compose("config", list(overrides))
+        return compose("config", long_form(overrides))
 
 
 def arena_in(run: Path, *overrides: str) -> Race:

@@ -49,7 +49,7 @@ class Scores(NamedTuple):
 
     def take(self, mask: NDArray[np.bool_]) -> "Scores":
         """Return the scores of the images where ``mask`` is true."""
-        return Scores(*(values[mask] for values in self))
+        return Scores(**{field: values[mask] for field, values in self._asdict().items()})
 
 
 @dataclass(frozen=True)
