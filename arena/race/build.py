@@ -234,7 +234,7 @@ def _make(folder: Path, key: str) -> None:
 
 def _compared(config: Mapping[str, object]) -> dict[str, object]:
     """Return the settings that identify a race, by dotted key: without places, logger and environment."""
-    apart = ("environment", "declared", "judge_reals", "logger", "run_dir")  # the first three follow from the others
+    apart = ("environment", "declared", "judge_reals", "logger", "run_dir")  # judge_reals follow from the others
     kept = {key: value for key, value in config.items() if key not in apart}
     return {key: value for key, value in flatten(kept) if not key.endswith("cache_dir")}
 

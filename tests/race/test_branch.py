@@ -26,6 +26,7 @@ def branch(finished: Race, tmp_path_factory: pytest.TempPathFactory) -> Race:
     return race
 
 
+@pytest.mark.slow
 def test_its_first_generator_is_the_last_of_its_origin(finished: Race, branch: Race):
     ours, theirs = (load_file(folder / "gan.safetensors") for folder in (branch.layout.gan(0), finished.layout.gan(2)))
     assert ours.keys() == theirs.keys()
@@ -37,6 +38,7 @@ def test_its_first_generator_is_the_last_of_its_origin(finished: Race, branch: R
     assert warm_up.images == 0
 
 
+@pytest.mark.slow
 def test_its_detectors_start_from_those_of_its_origin(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
     begun = []
 
@@ -102,6 +104,7 @@ def test_a_missing_run_is_refused(run: Path):
         tiny_arena(run, f"race.from={run.parent / 'nothing'}")
 
 
+@pytest.mark.slow
 def test_branches_of_one_condition_from_different_places_are_one_condition(branch: Race, run: Path, finished: Race):
     config = (branch.run / "config.yaml").read_text()
     run.mkdir()

@@ -17,6 +17,8 @@ from arena.race.phases.measure import measure
 from arena.race.runner import PhaseRunner
 from tests.building import arena_in
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (11, 12, 13, 14, 15)
 CONTROL = ("experiment=smoke", "battery=small", "judge.reals=null", "logger=none", "access=none", "race.rounds=0")
 # Enough for a judge to catch the planted control.

@@ -93,6 +93,7 @@ def test_a_finished_race_is_not_run_again(finished: Race):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.slow
 def test_conditions_branch_from_one_warm_up(tmp_path):
     """All conditions have the same generator at round 0, and only the first race trains it."""
     banks, races = [], []
@@ -110,12 +111,14 @@ def test_conditions_branch_from_one_warm_up(tmp_path):
     assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 1
 
 
+@pytest.mark.slow
 def test_a_race_without_responses_is_measured_at_round_0(run):
     race = tiny_arena(run, "race.rounds=0", "access=none", generator="oracle")
     carry_out(race, Console(quiet=True))
     assert [record.round for record in read_records(run) if isinstance(record, QualityRecord)] == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator", ["style", "dcgan"])
 def test_the_gans_own_discriminator_sees_evidence_of_another_size(run: Path, generator: str):
     race = tiny_arena(run, "evidence.resize=16", "race.rounds=1", generator=generator)
@@ -124,6 +127,7 @@ def test_the_gans_own_discriminator_sees_evidence_of_another_size(run: Path, gen
     assert load_bank(race, 1).test.shape[-1] == 8
 
 
+@pytest.mark.slow
 def test_a_technique_that_does_not_apply_is_left_out_listed_and_recorded(run: Path):
     """It is listed with its reason before the race, and is not in the verdict."""
     extra = ("+detector@battery.members.decay=decay", "+detector@battery.members.colour=colour")
@@ -141,6 +145,7 @@ def test_a_technique_that_does_not_apply_is_left_out_listed_and_recorded(run: Pa
     assert set(read_answer(run).verdict.techniques) == {"cnn", "dct", "spectrum", "forest", "stack"}
 
 
+@pytest.mark.slow
 def test_gan_aware_detectors_hold_the_gan_of_the_round_before(run: Path):
     members = ("cnn", "spectrum", "forest")
     gan_aware = ("+detector@battery.members.lgrad=lgrad", "+detector@battery.members.inversion=inversion")
@@ -157,6 +162,7 @@ def test_gan_aware_detectors_hold_the_gan_of_the_round_before(run: Path):
     assert set(held) & set(before)
 
 
+@pytest.mark.slow
 def test_a_bag_judges_several_images_at_once(run: Path):
     race = tiny_arena(run, "+detector@battery.bag=bag", "battery.bag.n=4", "race.rounds=1")
     run_race(race, Console(quiet=True))

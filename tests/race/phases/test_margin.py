@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from arena.answer.findings import strongest
@@ -29,6 +30,7 @@ def measured(run: Path, *overrides: str) -> list[MarginRecord]:
     return [record for record in read_records(run) if isinstance(record, MarginRecord)]
 
 
+@pytest.mark.slow
 def test_a_bisection_finds_the_noise_that_ends_a_pinned_detection(run: Path):
     records = measured(run, "generator=planted", "generator.kind=checkerboard", "generator.amplitude=2")
     best = strongest(validation_aucs(read_records(run), 0))
@@ -49,5 +51,6 @@ def test_a_bisection_finds_the_noise_that_ends_a_pinned_detection(run: Path):
     assert (scores.label == 0).sum() == 539
 
 
+@pytest.mark.slow
 def test_nothing_is_degraded_below_a_pinned_auc(run: Path):
     assert measured(run, "generator=oracle") == []

@@ -42,24 +42,18 @@ def test_files_of_both_sides_are_compared(
     assert (record.differences == ()) is alike
 
 
-def test_a_warning_names_jpeg_reals_beside_uncompressed_fakes(
-    finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("side", ["reals", "fakes"])
+def test_a_warning_names_the_only_side_with_jpeg_files(
+    finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, side: str
 ):
-    reals = images(tmp_path / "real", ".jpg")
-    monkeypatch.setattr(type(finished.data), "files", lambda self: reals)
-    record = provenance(finished)
-    assert not record.checked
-    assert "the reals are JPEG files" in caplog.text
-
-
-def test_a_warning_names_jpeg_fakes_beside_uncompressed_reals(
-    finished: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    images(tmp_path / "fake", ".jpg")
-    monkeypatch.setattr(Downloaded, "folder", tmp_path / "fake", raising=False)
-    record = provenance(dataclasses.replace(finished, generator=Downloaded))
-    assert not record.checked
-    assert "the fakes are JPEG files" in caplog.text
+    race, files = finished, images(tmp_path / side, ".jpg")
+    if side == "reals":
+        monkeypatch.setattr(type(race.data), "files", lambda self: files)
+    else:
+        monkeypatch.setattr(Downloaded, "folder", tmp_path / side, raising=False)
+        race = dataclasses.replace(race, generator=Downloaded)
+    assert not provenance(race).checked
+    assert f"the {side} are JPEG files" in caplog.text
 
 
 def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished: Race):
