@@ -116,6 +116,7 @@ def test_olivetti_faces_are_the_levels_of_the_file(faces, tmp_path, monkeypatch)
     monkeypatch.setattr(sklearn.datasets, "fetch_olivetti_faces", refuse)
     again = olivetti(tmp_path / "cache").load()
     assert np.array_equal(again.images, data.reals.images)
+    assert again.persons is not None
     assert np.array_equal(again.persons, persons)
 
 

@@ -53,7 +53,7 @@ class Rows:
 
 
 class Hub:
-    """The same rows, or the same failure, under every name."""
+    """A hub with one set of rows, or one failure, under every name."""
 
     def __init__(self):
         self.rows, self.requests = Rows([]), []
@@ -129,6 +129,7 @@ def test_a_set_is_streamed_once_in_order_with_label_and_person(hub, tmp_path, mo
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     again = huggingface(tmp_path, **settings).load()
     assert torch.equal(again.images, data.reals.images)
+    assert again.persons is not None
     assert np.array_equal(again.persons, persons)
     assert np.array_equal(again.attributes["smile"], data.reals.attributes["smile"])
 
@@ -169,16 +170,16 @@ def test_unreadable_rows_are_skipped_with_their_labels_and_listed_once_per_run(h
     rows[4]["image"] = None
     rows[5]["image"] = stored(photograph(5), "JPEG")
     hub.rows = Rows(rows)
-    for _ in range(2):  # streamed, and from the cache
+    streamed, read = (huggingface(tmp_path, label="smile", person="who") for _ in range(2))
+    for data in (streamed, read):
         caplog.clear()
-        data = huggingface(tmp_path, label="smile", person="who")
         data.prepare_data()
         data.setup()
         assert caplog.messages[:2] == ["skipped 'row 1': no image", "skipped 'row 4': no image"]
         assert caplog.messages[2].startswith("1 of 198 images were stored as JPEG")
         assert "evidence=jpeg" in caplog.messages[2]
         assert len(caplog.messages) == 3
-    reals = data.reals
+    reals = read.reals
     assert np.array_equal(reals.images[1].permute(1, 2, 0), np.asarray(photograph(2)))
     assert reals.attributes["smile"].tolist()[:4] == [1, 1, 0, 0]
     assert reals.persons is not None

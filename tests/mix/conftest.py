@@ -7,7 +7,7 @@ from arena.generators.style import StyleGenerator
 
 @pytest.fixture(scope="package")
 def generator() -> StyleGenerator:
-    """A generator nobody trained, in which styles, noise and the mean of w all show."""
+    """An untrained generator whose images depend on styles, noise and the mean of w."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator = StyleGenerator(resolution=16, channels=3, levels=256, width=8, z_dim=6)
