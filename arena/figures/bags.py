@@ -59,7 +59,7 @@ def bags(distances: Sequence[Distance], highlighted: Sequence[str], panel: float
 
 def _draw(left: Axes, right: Axes, curve: BagCurve, mark: Mark, name: str, aside: float, widest: int) -> None:
     n = [aside * bag.n for bag in curve.bags]
-    sure = mark.line(n, [_height(bag.right.value) for bag in curve.bags], zorder=4, gid=f"{name}/sure")
+    sure = mark.line(n, [_height(bag.right.value) for bag in curve.bags], zorder=4)
     left.add_line(sure)
     bars(
         left,
@@ -72,8 +72,8 @@ def _draw(left: Axes, right: Axes, curve: BagCurve, mark: Mark, name: str, aside
     left.plot(none_wrong, [_height(1.0) + 0.1] * len(none_wrong), "^", color=mark.colour, markersize=2.5, clip_on=False)
     many = [float(k) for k in np.geomspace(1, widest, 400) if curve.bound(k) < TOP]
     heights = [_height(curve.bound(k)) for k in many]
-    left.plot(many, heights, color=mark.colour, linestyle=_DASHED, linewidth=1.0, gid=f"{name}/chernoff")
-    right.add_line(mark.line(n, [bag.auc.value for bag in curve.bags], zorder=4, gid=f"{name}/auc"))
+    left.plot(many, heights, color=mark.colour, linestyle=_DASHED, linewidth=1.0)
+    right.add_line(mark.line(n, [bag.auc.value for bag in curve.bags], zorder=4))
     bars(right, n, [bag.auc.low for bag in curve.bags], [bag.auc.high for bag in curve.bags], mark.colour)
 
 

@@ -177,7 +177,7 @@ def _curve(
     y = [point.value for point in points]
     axes.vlines(x, [point.low for point in points], [point.high for point in points], color=mark.colour, linewidth=0.9)
     axes.plot(x[:known], y[:known], color=mark.colour, linestyle=mark.dashes, linewidth=1.1, zorder=2)
-    axes.plot(x, y, mark.marker, color=mark.colour, markersize=4, zorder=3, gid=label)
+    axes.plot(x, y, mark.marker, color=mark.colour, markersize=4, zorder=3)
     return mark.line(label=label)
 
 

@@ -127,7 +127,7 @@ def _panel(axes: Axes, curves: Sequence[Drawn], title: str) -> None:
         half = 1.96 * curve.errors
         axes.vlines(x, curve.values - half, curve.values + half, color=mark.colour, linewidth=1.0, zorder=3)
         points = {"color": mark.colour, "markerfacecolor": mark.face, "zorder": 4}
-        axes.plot(x, curve.values, mark.marker, gid=f"{title}/{name}", **points)
+        axes.plot(x, curve.values, mark.marker, **points)
         if fitted.limit is None or fitted.saturation is None:
             axes.plot(x, curve.values, color=mark.colour, linewidth=0.6, linestyle=":", zorder=2)
         else:
@@ -136,7 +136,7 @@ def _panel(axes: Axes, curves: Sequence[Drawn], title: str) -> None:
             end, (asymptote, low, high) = _infinity(curve) + 2 * shift, fitted.limit
             axes.vlines(end, low, high, color=mark.colour, linewidth=1.6, zorder=3)
             axes.plot([end, end], [low, high], "_", color=mark.colour, markersize=5.0, zorder=3)
-            axes.plot(end, asymptote, mark.marker, markersize=3.0, gid=f"{title}/{name}/limit", **points)
+            axes.plot(end, asymptote, mark.marker, markersize=3.0, **points)
     if curves:
         _rounds(axes, curves[0].fitted.curve)
 

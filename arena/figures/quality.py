@@ -106,7 +106,7 @@ def _path(axes: Axes, trajectory: Trajectory, mark: Mark, x: Sequence[float], y:
     lows, highs = [pinned(step.auc.low) for step in bars], [pinned(step.auc.high) for step in bars]
     axes.vlines(x[-len(bars) :], lows, highs, color=mark.colour, linewidth=0.7, zorder=2.5)
     drawn: dict[str, Any] = {"color": mark.colour, "marker": mark.marker}
-    axes.plot(x, y, linestyle=mark.dashes, markersize=3.5, zorder=3, gid=trajectory.name, **drawn)
+    axes.plot(x, y, linestyle=mark.dashes, markersize=3.5, zorder=3, **drawn)
     if len(x) > 1:
         axes.plot(x[:1], y[:1], linestyle="none", markersize=5, markerfacecolor="white", zorder=4, **drawn)
         arrow = {"arrowstyle": "-|>", "color": mark.colour, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}

@@ -72,7 +72,6 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
         points = [series.at(regime, round_index) for round_index in series.rounds]
         x = [round_index + OFFSET[regime] for round_index in series.rounds]
         line = _line(regime, x, [point.value for point in points])
-        line.set_gid(f"{series.technique}/{regime}")
         axes.add_line(line)
         if regime == "fresh":
             colour, size = REGIMES[regime].colour, 0.8 * line.get_markersize()

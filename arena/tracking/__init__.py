@@ -1,1 +1,1 @@
-"""Weights & Biases as a view of the records. It is the source of nothing, and its failures never stop a race."""
+"""Show races on Weights & Biases. The records in the run directory are complete without it."""

@@ -1,4 +1,4 @@
-"""The end of a race on W&B: what its run directory holds once the verdict is written."""
+"""The end of a race on W&B: scores, figures, verdict and artifacts."""
 
 import csv
 import os
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 Artifacts = Literal["all", "report", "none"]
-"""What is kept as artifacts: ``all`` for report, records with scores, and the last round's checkpoints."""
+"""Artifacts to keep: ``all`` is report, records with scores, and the last round's checkpoints."""
 
 _STAGING = "WANDB_DATA_DIR"
-_COLUMNS: Mapping[str, type] = {"round": int, "technique": str, "access": str}
-"""Of the table of scores; all others are AUCs."""
+_TYPES: Mapping[str, type] = {"round": int, "technique": str, "access": str}
+"""Types of the columns of scores; all others are AUCs."""
 
 
 def show_outcome(tracked: "Run", answer: Answer, artifacts: Artifacts) -> None:
@@ -42,49 +42,43 @@ def show_outcome(tracked: "Run", answer: Answer, artifacts: Artifacts) -> None:
 
 
 def scores(run: Path) -> "Table":
-    """``figures/scores.csv`` with typed columns: the same in every run, so that W&B joins their rows."""
+    """Return ``figures/scores.csv`` with typed columns, equal in every run, so that W&B joins their rows."""
     import wandb
 
     with (run / "figures" / "scores.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    types = [_COLUMNS.get(name, float) for name in header]
+    types = [_TYPES.get(name, float) for name in header]
     return wandb.Table(
         columns=[*header],
-        data=[[_typed(cell, its) for cell, its in zip(row, types, strict=True)] for row in rows],
+        data=[[kind(cell) if cell else None for cell, kind in zip(row, types, strict=True)] for row in rows],
         dtype=types,
         optional=True,
     )
 
 
-def _typed(cell: str, kind: type) -> object:
-    if cell == "":
-        return None
-    return kind(cell)
-
-
 def flat(verdict: Mapping[str, object], prefix: str = "verdict") -> dict[str, object]:
-    """A key a figure, such as ``verdict/guards/quality/figure``: what W&B sorts and filters runs by.
+    """Return one key a number, such as ``verdict/guards/quality/figure``, by which W&B sorts and filters runs.
 
-    Lists are joined to a text. What is null is left out.
+    Lists are joined to a text, and nulls left out.
     """
-    found: dict[str, object] = {}
+    entries: dict[str, object] = {}
     for key, value in verdict.items():
         name = f"{prefix}/{key}"
         if isinstance(value, Mapping):
-            found |= flat(value, name)
+            entries |= flat(value, name)
         elif isinstance(value, list):
-            found[name] = "; ".join(map(str, value))
+            entries[name] = "; ".join(map(str, value))
         elif value is not None:
-            found[name] = value
-    return found
+            entries[name] = value
+    return entries
 
 
 def kept(run: Path, identity: str, verdict: Mapping[str, object], artifacts: Artifacts) -> Iterator["Artifact"]:
-    """The artifacts of a finished run, each file under its path in the run directory.
+    """Yield the artifacts of a finished run, each file under its path in the run directory.
 
     Args:
         run: the run directory.
-        identity: of the W&B run, which ends their names.
+        identity: of the W&B run, the end of their names.
         verdict: as written, for their descriptions.
         artifacts: which to keep.
     """
@@ -98,8 +92,8 @@ def kept(run: Path, identity: str, verdict: Mapping[str, object], artifacts: Art
     }
     names = {"all": ("report", "records", "checkpoints"), "report": ("report",), "none": ()}[artifacts]
     for name in names:
-        found = sorted(path for pattern in files[name] for path in run.glob(pattern))
-        if not found:
+        paths = sorted(path for pattern in files[name] for path in run.glob(pattern))
+        if not paths:
             continue
         artifact = wandb.Artifact(
             f"{name}-{identity}",
@@ -107,8 +101,8 @@ def kept(run: Path, identity: str, verdict: Mapping[str, object], artifacts: Art
             description=str(verdict["sentence"]),
             metadata={"answer": verdict["answer"], "round": verdict["round"]},
         )
-        for path in found:
-            # What a command may write anew, W&B copies; all else, most of the bytes, it uploads from where it lies.
+        for path in paths:
+            # W&B copies files that a command may write again, and uploads the others from where they are.
             policy = "mutable" if path.name in ("report.html", "verdict.json") else "immutable"
             artifact.add_file(str(path), str(path.relative_to(run)), skip_cache=True, policy=policy)
         yield artifact
@@ -116,7 +110,7 @@ def kept(run: Path, identity: str, verdict: Mapping[str, object], artifacts: Art
 
 @contextmanager
 def _staged_in(folder: Path) -> Iterator[None]:
-    """What W&B copies before it uploads it lies with the run and not in the user's home, unless the user says where."""
+    """Keep W&B's copies with the run instead of the user's home; the user's own setting has priority."""
     given = os.environ.get(_STAGING)
     os.environ[_STAGING] = given or str(folder.resolve())
     try:

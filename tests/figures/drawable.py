@@ -1,11 +1,14 @@
-"""Synthetic runs with banks and a verdict: all that figures and report read."""
+"""Synthetic runs with all that figures and report read, and the curves of a drawn panel."""
 
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
+from arena.answer.answer import read_answer
 from arena.answer.runs import read_run
-from arena.answer.verdict import read_verdict
+from arena.figures.marks import Mark
 from arena.records.store import read_scores
 from tests.synthetic import synthetic_run
 
@@ -24,7 +27,7 @@ def drawable_run(
     for round_index in range(rounds + 1):
         np.savez(run / "banks" / f"round_{round_index:02d}.npz", test=rng.integers(0, 256, shape, dtype=np.uint8))
     keep_judged(run, channels)
-    read_verdict(run).write(run)
+    read_answer(run).verdict.write(run)
     return run
 
 
@@ -39,3 +42,12 @@ def keep_judged(run: Path, channels: int = 1, side: int = 8) -> None:
         kept[f"{name}s"] = rng.integers(128 * label, 128 * label + 128, (50, channels, side, side), dtype=np.uint8)
         kept[f"{name}_ids"] = ids
     np.savez(run / "banks" / "judged.npz", allow_pickle=False, **kept)
+
+
+def curves(axes: Axes, mark: Mark) -> list[tuple[NDArray, NDArray]]:
+    """Abscissas and ordinates of each curve of a panel with that mark, in the order drawn."""
+    return [
+        (np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float))
+        for line in axes.lines
+        if (line.get_marker(), line.get_color()) == (mark.marker, mark.colour)
+    ]

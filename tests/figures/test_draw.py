@@ -5,9 +5,12 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from arena.figures.command import main
+from arena.answer.answer import read_answer
 from arena.figures.draw import draw_all
+from tests.building import command
 from tests.figures.drawable import drawable_run
+
+main = command("figures")
 
 FIGURES = {
     f"{name}.{kind}" for name in ("timeline", "payoff", "rounds", "quality", "limit", "bags") for kind in ("png", "pdf")
@@ -26,9 +29,10 @@ TABLES = {f"{name}.{kind}" for name in ("scores", "game", "quality", "verdict") 
 
 
 def test_equal_records_make_equal_files(run, tmp_path):
-    first = draw_all(run, tmp_path / "a")
-    with matplotlib.rc_context({"font.size": 20.0}):  # a caller's taste changes nothing
-        second = draw_all(run, tmp_path / "b")
+    answer = read_answer(run)
+    first = draw_all(run, tmp_path / "a", answer)
+    with matplotlib.rc_context({"font.size": 20.0}):  # the caller's own settings change nothing
+        second = draw_all(run, tmp_path / "b", answer)
     assert {path.name for path in first} == FIGURES | TABLES
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
@@ -58,7 +62,7 @@ def test_a_run_under_way_is_drawn_but_not_compared(tmp_path, capsys):
     assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 0
     out, err = capsys.readouterr()
     assert "0/timeline.png" in out
-    assert err == f"not compared, since it is not finished: {runs[0]}\n"
+    assert err == f"not compared, because it is not finished: {runs[0]}\n"
 
 
 def test_a_run_counts_once(tmp_path, capsys):
@@ -74,11 +78,12 @@ def test_a_path_that_is_no_run_is_one_line_and_exit_code_2(tmp_path, capsys, con
     if content is not None:
         (tmp_path / "records.jsonl").write_text(content)
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert str(tmp_path) in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert str(tmp_path) in printed
 
 
-def test_the_right_wing_imports_no_torch_and_no_pyplot():
-    code = "import sys, arena.figures, arena.report; sys.exit(bool({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
+def test_figures_and_report_import_no_torch_and_no_pyplot():
+    code = "import sys, arena.figures.draw, arena.report.console, arena.report.page;"
+    code += "sys.exit(bool({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Equal records make equal files, whatever the process: nothing in a figure follows the order of a set or the clock."""
+"""Equal records give equal files in every process: no figure depends on the order of a set or on the clock."""
 
 import os
 import subprocess
@@ -15,22 +15,20 @@ from tests.figures.test_training import CURVE
 EVERYTHING = """
 import sys
 from pathlib import Path
-from arena.answer.conditions import conditions, find_runs
-from arena.figures import draw_all
-from arena.figures.compare import compare
-from arena.figures.sensitivity import sensitivity
-from arena.figures.style import save
-from arena.sensitivity.search import Limit
+from arena.figures.axes import save
+from arena.figures.draw import draw_runs
+from arena.studies.sensitivity.figure import sensitivity
+from arena.studies.sensitivity.search import DetectionLimit
 runs, out = [Path(run) for run in sys.argv[2:]], Path(sys.argv[1])
-draw_all(runs[0], out / "run")
-compare(conditions(find_runs(runs)[0]), out)
-limits = {"blind": {"a": Limit(64, None, None)}, "dull": {"a": Limit(3, 4, 3.5)}, "sharp": {"a": Limit(0, 1, 1.0)}}
+list(draw_runs(runs, out))
+limits = {"blind": (64, None, None), "dull": (3, 4, 3.5), "sharp": (0, 1, 1.0)}
+limits = {name: {"a": DetectionLimit(*limit)} for name, limit in limits.items()}
 save(sensitivity(limits, {"sharp": "a"}, 64), out / "sensitivity")
 """
 
 
 def runs_with_everything(folder: Path) -> list[Path]:
-    """Two runs of one condition, the first with all that there is to draw."""
+    """Two runs of one condition, the first with everything that can be drawn."""
     runs = [
         drawable_run(folder / str(seed), rounds=1, techniques={"cnn": 0.8, "stack": 0.85}, seed=seed) for seed in (0, 1)
     ]

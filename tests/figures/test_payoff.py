@@ -1,5 +1,4 @@
 import dataclasses
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -9,17 +8,17 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from arena.answer.game.payoff import payoff
-from arena.figures.axes import NARROW, png
+from arena.answer.series import Series, read_series
+from arena.figures.axes import NARROW
 from arena.figures.payoff import payoff_map
-from arena.figures.series import Series, read_series
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records
 from tests.figures.drawable import drawable_run
 
 
 def corners(axes):
-    (found,) = [artist for artist in axes.collections if isinstance(artist, PolyCollection)]
-    return {tuple(np.rint(np.asarray(path.vertices)[0]).astype(int)[::-1].tolist()) for path in found.get_paths()}
+    (triangles,) = [artist for artist in axes.collections if isinstance(artist, PolyCollection)]
+    return {tuple(np.rint(np.asarray(path.vertices)[0]).astype(int)[::-1].tolist()) for path in triangles.get_paths()}
 
 
 def test_cells_hold_the_payoff_matrix_and_its_numbers(run):
@@ -76,7 +75,7 @@ def test_a_corner_marks_the_wrong_sign_and_only_beyond_error(run):
 
 
 @pytest.mark.parametrize("rounds", [1, 8])
-def test_a_cell_nobody_scored_is_left_empty(tmp_path, rounds):
+def test_a_cell_without_a_score_is_left_empty(tmp_path, rounds):
     run = drawable_run(tmp_path / "run", rounds=rounds, techniques={"cnn": 0.6})
     records = [
         record
@@ -102,35 +101,23 @@ def many(records, count, size):
         for name in names
         for g, d in np.ndindex(size, size)
     ]
-    return cells, [Series(name, False, (0,), {}) for name in names]
+    return cells, [Series(name, "none", (0,), {}, {}) for name in names]
 
 
-@pytest.mark.parametrize(
-    ("count", "size", "wide", "tall"),
-    [(1, 2, 3, 5), (4, 20, 8, 6), (12, 2, 8, 11), (25, 2, 8, 9.7)],
-)
-def test_fits_a_page(run, count, size, wide, tall):
-    figure = payoff_map(*many(read_records(run), count, size))
-    width, height = figure.get_size_inches()
-    assert width <= wide
-    assert height <= tall
+@pytest.mark.parametrize(("count", "size"), [(1, 2), (4, 20), (12, 2), (25, 2)])
+def test_fits_a_page(run, count, size):
+    width, height = payoff_map(*many(read_records(run), count, size)).get_size_inches()
+    assert width < 8.3  # A4
+    assert height < 11.7
 
 
-def test_two_abreast_fit_a_phone_and_no_title_reaches_its_neighbour(run):
+def test_no_title_of_two_abreast_reaches_its_neighbour(run):
     figure = payoff_map(*many(read_records(run), 5, 3), columns=2, panel=NARROW)
-    assert figure.get_size_inches()[0] < 3.7
     figure.draw_without_rendering()
     first, second = (axes.get_tightbbox() for axes in figure.axes[:2])
     assert first is not None
     assert second is not None
     assert first.x1 < second.x0
-
-
-def test_equal_records_make_equal_bytes(run):
-    records = read_records(run)
-    first, second = (png(payoff_map(records, read_series(run, records))) for _ in range(2))
-    assert first == second
-    assert Image.open(BytesIO(first)).size[0] > 1000
 
 
 def test_without_a_technique_there_is_an_empty_figure():

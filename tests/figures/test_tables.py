@@ -2,13 +2,16 @@ import csv
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
-from arena.answer.verdict import read_verdict
-from arena.figures.series import read_series
-from arena.figures.tables import number, quality_table, scores_table, to_csv, to_latex, verdict_table
+from arena.answer.answer import read_answer
+from arena.answer.game.game import solve
+from arena.answer.series import read_series
+from arena.figures.tables import game_table, number, quality_table, scores_table, to_csv, to_latex, verdict_table
 from arena.records.schema import QualityRecord
 from arena.records.store import read_records
+from tests.answer.game.games import hand_made
 
 
 def test_scores_table_holds_every_round_and_technique(run):
@@ -18,14 +21,14 @@ def test_scores_table_holds_every_round_and_technique(run):
         (str(r), t) for r in range(3) for t in ("cnn", "forest", "stack")
     ]
     assert rows[0]["frozen"] == ""
-    assert float(rows[-1]["fresh"]) == pytest.approx(series[-1].at("fresh", 2).auc, abs=1e-4)
-    assert float(rows[-1]["frozen"]) == pytest.approx(series[-1].at("frozen", 2).auc, abs=1e-4)
+    assert float(rows[-1]["fresh"]) == pytest.approx(series[-1].at("fresh", 2).value, abs=1e-4)
+    assert float(rows[-1]["frozen"]) == pytest.approx(series[-1].at("frozen", 2).value, abs=1e-4)
 
 
 def test_verdict_table_is_the_verdict(run):
-    verdict = read_verdict(run)
+    verdict = read_answer(run).verdict
     _, *rows = verdict_table(verdict)
-    assert {row[0]: row[-1] for row in rows} == {name: its.finding for name, its in verdict.techniques.items()}
+    assert {row[0]: row[-1] for row in rows} == {name: test.finding for name, test in verdict.techniques.items()}
 
 
 def test_latex_sets_bounds_as_numbers_and_in_mathematics():
@@ -70,3 +73,35 @@ def test_only_the_frechet_distance_of_inception_is_called_fid(run, features, nam
     header, first, *_ = quality_table(records)
     assert ("fid" in header) is (name == "fid")
     assert first[header.index(name)] == ""
+
+
+@pytest.fixture(scope="module")
+def games():
+    race = np.array([[0.9, 0.95, 0.9], [0.2, 0.85, 0.9], [0.1, 0.3, 0.8]])
+    return {name: solve(hand_made(values, technique=name)) for name, values in {"cnn": race, "dct": [[0.7]]}.items()}
+
+
+def test_game_table_has_one_row_a_technique(games):
+    header, cnn, dct = game_table(games)
+    row = dict(zip(header, cnn, strict=True))
+    game = games["cnn"]
+    assert (row["technique"], row["rounds"]) == ("cnn", "3")
+    assert row["value"] == "0.8000"
+    assert row["exploitability"] == "0.0000"
+    assert row["interaction"] == f"{game.transitivity.interaction.value:.4f}"
+    assert float(row["transitive"]) + float(row["interaction"]) == pytest.approx(1.0, abs=1e-4)
+    assert row["reversals"] == f"{game.reversals.found}/9"
+    assert row["circles"] == "0/1"
+    assert row["forgetting"] == "-0.0250"  # mean of 0.90 - 0.90 and 0.85 - 0.90
+    assert row["generator_memory"] == "0.2000"
+    assert float(row["generator_memory_low"]) < 0.2 < float(row["generator_memory_high"])
+    empty = {name for name, cell in zip(header, dct, strict=True) if not cell}
+    assert {"transitive", "interaction", "reversals", "circles", "forgetting", "generator_memory"} <= empty
+    assert dict(zip(header, dct, strict=True))["exploitability"] == "0.0000"
+
+
+def test_the_game_as_text(games):
+    table = game_table(games)
+    assert to_csv(table).splitlines()[0].startswith("technique,rounds,value,value_low,value_high,exploitability,")
+    assert to_latex(table).count(r"\\") == 3
+    assert game_table({}) == table[:1]

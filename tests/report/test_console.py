@@ -3,29 +3,30 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from arena.answer.verdict import read_verdict
+from arena.answer.answer import read_answer
 from arena.report.console import print_outcome
 from tests.figures.drawable import drawable_run
+from tests.synthetic import synthetic_run
 
 
 def printed(run, **options) -> str:
     text = StringIO()
-    print_outcome(run, Console(file=text, **options))
+    print_outcome(read_answer(run), Console(file=text, **options))
     return text.getvalue()
 
 
 def test_plain_lines_away_from_a_terminal(run):
-    verdict = read_verdict(run)
+    verdict = read_answer(run).verdict
     text = printed(run)
     assert "\x1b" not in text
     lines = text.splitlines()
     assert verdict.sentence in lines  # one line, however long
-    for name, its in verdict.techniques.items():
+    for name, test in verdict.techniques.items():
         (row,) = [line.split() for line in lines if line.split()[:1] == [name]]
-        assert row[1] == ("yes" if its.told else "no")
-        assert row[-1] == its.finding
-        assert its.auc is not None
-        assert f"{its.auc:.3f}" in row
+        assert row[1] == test.access
+        assert row[-1] == test.finding
+        assert test.auc is not None
+        assert f"{test.auc:.3f}" in row
     assert lines.index(verdict.sentence) > max(k for k, line in enumerate(lines) if " stack " in line)
 
 
@@ -47,8 +48,6 @@ def test_colour_on_a_terminal(tmp_path, width):
 
 
 def test_a_technique_without_judges_is_a_dash(tmp_path):
-    from tests.synthetic import synthetic_run
-
     run = synthetic_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5, "dct": 0.5}, unrecorded=("dct",), n_real=60)
     (row,) = [line.split() for line in printed(run).splitlines() if line.split()[:1] == ["dct"]]
     assert row[-2:] == ["–", "unfit"]

@@ -8,15 +8,18 @@ import pytest
 import yaml
 from PIL import Image
 
-from arena.answer.verdict import read_verdict
-from arena.report.command import main
+from arena.answer.answer import read_answer
 from arena.report.page import write_report
+from tests.building import command
 from tests.figures.drawable import drawable_run
+from tests.figures.test_mixing import write_grid
+
+main = command("report")
 
 HOSTILE = "<script>alert(1)</script>"
 
 
-class Page(HTMLParser):
+class ParsedPage(HTMLParser):
     """Tags with their attributes, and the text in reading order."""
 
     def __init__(self, html: str) -> None:
@@ -47,9 +50,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     techniques = {"cnn": 0.8, HOSTILE: 0.5, "stack": 0.85}
     run = drawable_run(tmp_path_factory.mktemp("runs") / "a & b", rounds=1, techniques=techniques)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    config["environment"] = {"overrides": ["seed=0", "data.path=my faces"], "processor": "<b>fast</b>"}
+    config["environment"] |= {"overrides": ["seed=0", "data.path=my faces"], "processor": "<b>fast</b>"}
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    write_report(run)
+    write_report(read_answer(run))
     return run
 
 
@@ -59,13 +62,13 @@ def html(hostile: Path) -> str:
 
 
 def test_the_sentence_comes_first(hostile, html):
-    words = Page(html).words
+    words = ParsedPage(html).words
     assert words[0] in ("Passes all", "Caught", "Undecided", "Invalid")
-    assert words[1] == " ".join(read_verdict(hostile).sentence.split())
+    assert words[1] == " ".join(read_answer(hostile).verdict.sentence.split())
 
 
 def test_the_page_needs_nothing_but_itself(html):
-    for _, attributes in Page(html).tags:
+    for _, attributes in ParsedPage(html).tags:
         for key in ("src", "href", "srcset", "data", "action"):
             assert attributes.get(key, "data:").startswith(("data:", "#"))
     assert "url(" not in html
@@ -74,7 +77,7 @@ def test_the_page_needs_nothing_but_itself(html):
 
 
 def test_names_are_escaped(html):
-    page = Page(html)
+    page = ParsedPage(html)
     assert page.all("script") == [{"type": "application/json", "id": "quiz-data"}, {}]
     assert HOSTILE not in html
     assert page.all("b") == []
@@ -82,9 +85,9 @@ def test_names_are_escaped(html):
     assert "<b>fast</b>" in page.words
 
 
-def test_every_picture_opens_and_has_words_instead(html):
-    page = Page(html)
-    pictures = [picture for picture in page.all("img") if picture["alt"]]  # those of the quiz tell nothing
+def test_every_picture_opens_and_has_a_text_alternative(html):
+    page = ParsedPage(html)
+    pictures = [picture for picture in page.all("img") if picture["alt"]]  # those of the quiz have no text
     assert len(pictures) == 5  # race, images, limit, bags, payoff
     for attributes in pictures:
         assert len(attributes["alt"]) > 40
@@ -93,30 +96,38 @@ def test_every_picture_opens_and_has_words_instead(html):
 
 
 def test_findings_guards_controls_and_settings_are_there(hostile, html):
-    words = Page(html).words
-    verdict = read_verdict(hostile)
-    for name, its in verdict.techniques.items():
+    words = ParsedPage(html).words
+    verdict = read_answer(hostile).verdict
+    for name, test in verdict.techniques.items():
         row = words[words.index(name) :]
-        assert row[1] == its.finding
+        assert row[1] == test.finding
     for guard in ("quality", "variety", "memorisation", "judges", "provenance", "oracle", "checkerboard"):
         assert guard in words
-    assert "python -m arena seed=0 'data.path=my faces'" in words
+    assert "arena seed=0 'data.path=my faces'" in words
     assert words[words.index("race.rounds") + 1] == "1"
 
 
-def test_light_and_dark_and_a_phone_are_thought_of(html):
+def test_the_page_suits_light_dark_and_a_phone(html):
     assert "prefers-color-scheme: dark" in html
-    assert any(m.get("name") == "viewport" for m in Page(html).all("meta"))
-    assert Page(html).all("html") == [{"lang": "en"}]
+    assert any(m.get("name") == "viewport" for m in ParsedPage(html).all("meta"))
+    assert ParsedPage(html).all("html") == [{"lang": "en"}]
 
 
 def test_a_run_without_banks_or_responses_shows_the_timeline_and_the_bags_alone(tmp_path):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
     for bank in (run / "banks").iterdir():
         bank.unlink()
-    assert len(Page(write_report(run).read_text(encoding="utf-8")).all("img")) == 2
+    assert len(ParsedPage(write_report(read_answer(run)).read_text(encoding="utf-8")).all("img")) == 2
 
 
 def test_a_path_that_is_no_finished_run_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert main([str(tmp_path / "nothing")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_mixed_styles_are_shown_with_the_images(tmp_path):
+    run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
+    assert "Style mixing" not in write_report(read_answer(run)).read_text(encoding="utf-8")
+    write_grid(run, 0)
+    page = write_report(read_answer(run)).read_text(encoding="utf-8")
+    assert page.index("The images") < page.index("2 sources by 3 destinations") < page.index("Style mixing")

@@ -1,9 +1,8 @@
-"""What an offline run wrote, read back and held against the records it shows."""
+"""The files of an offline run agree with the records that it shows."""
 
 import csv
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -11,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from arena.answer.verdict import read_verdict
+from arena.answer.answer import read_answer
+from arena.answer.series import on_timeline, read_series
 from arena.config.saved import read_config
-from arena.figures.axes import REGIMES
 from arena.figures.images import APART
-from arena.figures.series import on_timeline, read_series
+from arena.figures.marks import REGIMES
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord, QualityRecord, TrainingRecord
 from arena.records.store import read_records
@@ -30,22 +29,21 @@ def offline(tracked: Race) -> OfflineRun:
 
 def test_the_curves_are_the_records_over_the_rounds(tracked: Race, offline: OfflineRun):
     records = read_records(tracked.run)
-    for its in read_series(tracked.run, records):
+    for series in read_series(tracked.run, records):
+        name = series.technique
         for regime in REGIMES:
-            expected = [
-                (r, its.at(regime, r).auc) for r in its.rounds if on_timeline(records, its.technique, regime, r)
-            ]
+            expected = [(r, series.at(regime, r).value) for r in series.rounds if on_timeline(records, name, regime, r)]
             assert len(expected) == (1 if regime == "frozen" else 2)
-            assert offline.over(f"auc/{regime}/{its.technique}") == expected
+            assert offline.over(f"auc/{regime}/{name}") == expected
     for name in ("kernel_distance", "real_kernel_distance", "recall", "memorisation"):
-        measured = [(its.round, getattr(its, name)) for its in records if isinstance(its, QualityRecord)]
+        measured = [(record.round, getattr(record, name)) for record in records if isinstance(record, QualityRecord)]
         assert offline.over(f"quality/{name}") == measured
     phases = [record for record in records if isinstance(record, PhaseRecord)]
     for r in range(2):
-        spent = sum(its.seconds for its in phases if (its.phase, its.round) == ("judge", r))
+        spent = sum(phase.seconds for phase in phases if (phase.phase, phase.round) == ("judge", r))
         assert dict(offline.over("seconds/judge"))[r] == pytest.approx(spent)
     assert [r for r, _ in offline.over("seconds/respond")] == [0]
-    assert offline.over("seconds/race")[-1][1] == pytest.approx(sum(its.seconds for its in phases))
+    assert offline.over("seconds/race")[-1][1] == pytest.approx(sum(phase.seconds for phase in phases))
 
 
 def test_of_several_judge_seeds_all_are_shown_together(tracked: Race, offline: OfflineRun):
@@ -56,17 +54,17 @@ def test_of_several_judge_seeds_all_are_shown_together(tracked: Race, offline: O
 
 
 def test_the_strongest_is_the_verdicts(tracked: Race, offline: OfflineRun):
-    found = read_verdict(tracked.run).strongest
-    assert found is not None
-    assert offline.over("strongest/technique")[-1] == (1, found.technique)
-    assert offline.over("strongest/auc")[-1] == (1, found.auc)
+    strongest = read_answer(tracked.run).verdict.strongest
+    assert strongest is not None
+    assert offline.over("strongest/technique")[-1] == (1, strongest.technique)
+    assert offline.over("strongest/auc")[-1] == (1, strongest.auc)
 
 
 def test_every_phase_has_its_training_curves(tracked: Race, offline: OfflineRun):
-    looked = [its for its in read_records(tracked.run) if isinstance(its, TrainingRecord)]
+    measured = [record for record in read_records(tracked.run) if isinstance(record, TrainingRecord)]
     for phase, purpose, round_index in (("round_00/warm-up", "warm-up", 0), ("round_00/respond", "respond", 1)):
-        curve = [(its.images, its.kernel_distance) for its in looked if its.purpose == purpose]
-        assert len(curve) == 1, (round_index, looked)
+        curve = [(record.images, record.kernel_distance) for record in measured if record.purpose == purpose]
+        assert len(curve) == 1, (round_index, measured)
         assert offline.over(f"{phase}/kernel_distance", f"{phase}/images") == curve
         assert [images for images, _ in offline.over(f"{phase}/gan/discriminator_adversarial", f"{phase}/images")] == [
             800
@@ -103,8 +101,8 @@ def test_the_table_is_the_csv_with_typed_columns(tracked: Race, offline: Offline
     assert table["columns"] == header
     assert len(table["data"]) == len(lines) == 2 * len(tracked.techniques)
     for cells, line in zip(table["data"], lines, strict=True):
-        assert [type(cell) for cell in cells[:3]] == [int, str, bool]
-        assert [str(cells[0]), cells[1], "yes" if cells[2] else "no"] == line[:3]
+        assert [type(cell) for cell in cells[:3]] == [int, str, str]
+        assert [str(cells[0]), *cells[1:3]] == line[:3]
         assert ["" if cell is None else f"{cell:.4f}" for cell in cells[3:]] == line[3:]
 
 
@@ -131,24 +129,25 @@ def test_the_pictures_are_there_one_a_round(tracked: Race, offline: OfflineRun):
 
 
 def test_the_summary_holds_the_verdict_flat(tracked: Race, offline: OfflineRun):
-    found = json.loads((tracked.run / "verdict.json").read_text())
-    assert offline.summary["verdict/answer"] == found["answer"]
-    assert offline.summary["verdict/sentence"] == found["sentence"]
-    assert offline.summary["verdict/strongest/auc"] == found["strongest"]["auc"]
-    for guard, its in found["guards"].items():
-        shown = {key: offline.summary.get(f"verdict/guards/{guard}/{key}") for key in its}
-        assert shown == its
-    for technique, its in found["techniques"].items():
-        assert offline.summary[f"verdict/techniques/{technique}/auc"] == its["auc"]
-        assert offline.summary[f"verdict/techniques/{technique}/finding"] == its["finding"]
+    verdict = json.loads((tracked.run / "verdict.json").read_text())
+    assert offline.summary["verdict/answer"] == verdict["answer"]
+    assert offline.summary["verdict/sentence"] == verdict["sentence"]
+    assert offline.summary["verdict/strongest/auc"] == verdict["strongest"]["auc"]
+    for name, guard in verdict["guards"].items():
+        assert {key: offline.summary.get(f"verdict/guards/{name}/{key}") for key in guard} == guard
+    for technique, test in verdict["techniques"].items():
+        assert offline.summary[f"verdict/techniques/{technique}/auc"] == test["auc"]
+        assert offline.summary[f"verdict/techniques/{technique}/finding"] == test["finding"]
     scalar = (str, int, float, bool)
     assert all(isinstance(value, scalar) for key, value in offline.summary.items() if key.startswith("verdict"))
 
 
 def test_the_artifacts_hold_the_files(tracked: Race, offline: OfflineRun):
     identity = (tracked.run / "wandb" / "id").read_text()
-    answer = read_verdict(tracked.run).answer
-    detectors = {f"checkpoints/round_01/detectors/{path.name}" for path in _detectors(tracked)}
+    answer = read_answer(tracked.run).verdict.answer
+    detectors = list((tracked.run / "checkpoints" / "round_01" / "detectors").glob("*.safetensors"))
+    assert len(detectors) >= len(tracked.members)
+    detectors = {path.relative_to(tracked.run).as_posix() for path in detectors}
     scores = {path.relative_to(tracked.run).as_posix() for path in (tracked.run / "scores").glob("*.npz")}
     expected = {
         "report": ("report", {"report.html"}),
@@ -171,17 +170,11 @@ def test_the_artifacts_hold_the_files(tracked: Race, offline: OfflineRun):
 
 
 def test_from_the_records_artifact_the_verdict_is_read_again(tracked: Race, offline: OfflineRun, tmp_path: Path):
-    (records,) = [its for its in offline.artifacts.values() if its.type == "records"]
+    (records,) = [artifact for artifact in offline.artifacts.values() if artifact.type == "records"]
     for entry in records.manifest.contents:
         (tmp_path / entry.path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(entry.local_path, tmp_path / entry.path)
-    assert read_verdict(tmp_path) == read_verdict(tracked.run)
-
-
-def _detectors(tracked: Race) -> Iterator[Path]:
-    found = list((tracked.run / "checkpoints" / "round_01" / "detectors").glob("*.safetensors"))
-    assert len(found) >= len(tracked.members)
-    return iter(found)
+    assert read_answer(tmp_path).verdict == read_answer(tracked.run).verdict
 
 
 def test_config_group_job_type_and_tags(tracked: Race, offline: OfflineRun):

@@ -23,7 +23,7 @@ def test_a_verdict_is_flat_keys_that_sort_and_filter():
 
 
 def test_tables_of_all_runs_have_the_same_columns_and_types(tmp_path):
-    """A race without responses has no frozen AUC at all, and its column is one of numbers all the same."""
+    """A race without responses has no frozen AUC, and yet a numeric column for it."""
     tables = []
     for rounds in (0, 1):
         run = drawable_run(tmp_path / f"{rounds}", rounds=rounds, techniques={"cnn": 0.8, "stack": 0.9})
@@ -38,7 +38,7 @@ def test_tables_of_all_runs_have_the_same_columns_and_types(tmp_path):
 @pytest.mark.parametrize(
     ("artifacts", "names"), [("all", ["report", "records", "checkpoints"]), ("report", ["report"]), ("none", [])]
 )
-def test_what_is_kept_and_what_the_race_did_not_make_is_left_out(tmp_path, monkeypatch, artifacts, names):
+def test_artifacts_hold_the_files_that_the_race_made(tmp_path, monkeypatch, artifacts, names):
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staging"))
     run = tmp_path / "run"
     for name in (
@@ -51,14 +51,17 @@ def test_what_is_kept_and_what_the_race_did_not_make_is_left_out(tmp_path, monke
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(name)
     generator = run / "checkpoints" / "round_03" / "gan" / "generator.safetensors"
-    found = list(kept(run, "1a2b", {"round": 3, "answer": "caught", "sentence": "Caught."}, artifacts))
-    assert [its.name for its in found] == [f"{name}-1a2b" for name in names]
+    artifacts_kept = list(kept(run, "1a2b", {"round": 3, "answer": "caught", "sentence": "Caught."}, artifacts))
+    assert [artifact.name for artifact in artifacts_kept] == [f"{name}-1a2b" for name in names]
     if artifacts == "all":
-        assert sorted(found[1].manifest.entries) == ["config.yaml", "records.jsonl", "scores/a.npz"]
-        assert sorted(found[2].manifest.entries) == ["config.yaml"]  # an oracle's race has no generator to keep
+        assert sorted(artifacts_kept[1].manifest.entries) == ["config.yaml", "records.jsonl", "scores/a.npz"]
+        assert sorted(artifacts_kept[2].manifest.entries) == [
+            "config.yaml"
+        ]  # an oracle's race has no generator to keep
     generator.parent.mkdir()
     generator.write_text("weights")
-    later = {its.name: its for its in kept(run, "1a2b", {"round": 3, "answer": "caught", "sentence": ""}, artifacts)}
+    verdict = {"round": 3, "answer": "caught", "sentence": ""}
+    later = {artifact.name: artifact for artifact in kept(run, "1a2b", verdict, artifacts)}
     if artifacts == "all":
         entry = later["checkpoints-1a2b"].manifest.entries["checkpoints/round_03/gan/generator.safetensors"]
         assert entry.local_path == str(generator), "weights are not copied"

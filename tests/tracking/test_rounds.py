@@ -1,7 +1,7 @@
 import pytest
 
-from arena.answer.verdict import read_verdict
-from arena.figures.series import read_series
+from arena.answer.answer import read_answer
+from arena.answer.series import read_series
 from arena.records.schema import PhaseRecord
 from arena.records.store import read_records
 from arena.tracking.rounds import curves, pictures
@@ -12,8 +12,8 @@ def closed_by(records, phase, round_index):
     """The records of a race that has come as far as that phase; the synthetic race closes some once a technique."""
     last = max(
         n
-        for n, its in enumerate(records, 1)
-        if isinstance(its, PhaseRecord) and (its.phase, its.round) == (phase, round_index)
+        for n, record in enumerate(records, 1)
+        if isinstance(record, PhaseRecord) and (record.phase, record.round) == (phase, round_index)
     )
     return records[:last]
 
@@ -44,17 +44,17 @@ def test_a_figure_is_shown_by_the_phase_that_settles_it(run):
 def test_fresh_judges_are_taken_together_as_the_table_does(run):
     records = read_records(run)
     for round_index in range(3):
-        found = curves(run, closed_by(records, "measure", round_index))
-        for its in read_series(run, records):
-            assert found[f"auc/fresh/{its.technique}"] == its.at("fresh", round_index).auc
+        metrics = curves(run, closed_by(records, "measure", round_index))
+        for series in read_series(run, records):
+            assert metrics[f"auc/fresh/{series.technique}"] == series.at("fresh", round_index).value
 
 
 def test_the_strongest_is_the_one_the_verdict_would_name(run):
-    found, strongest = curves(run, closed_by(read_records(run), "measure", 2)), read_verdict(run).strongest
+    metrics, strongest = curves(run, closed_by(read_records(run), "measure", 2)), read_answer(run).verdict.strongest
     assert strongest is not None
-    assert found["strongest/technique"] == strongest.technique
-    assert found["strongest/auc"] == strongest.auc
-    low, auc, high = (float(found[f"strongest/{name}"]) for name in ("low", "auc", "high"))
+    assert metrics["strongest/technique"] == strongest.technique
+    assert metrics["strongest/auc"] == strongest.auc
+    low, auc, high = (float(metrics[f"strongest/{name}"]) for name in ("low", "auc", "high"))
     assert low <= auc <= high
 
 
@@ -77,4 +77,4 @@ def test_a_big_battery_has_a_small_map(run):
 def test_the_map_shows_rounds_as_far_as_the_race_has_come(run):
     records = read_records(run)
     maps = [pictures(run, closed_by(records, "measure", r))["payoff"].axes[0].images[0] for r in range(3)]
-    assert [its.get_size() for its in maps] == [(1, 1), (2, 2), (3, 3)]
+    assert [image.get_size() for image in maps] == [(1, 1), (2, 2), (3, 3)]

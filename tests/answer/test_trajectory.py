@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from arena.answer.answer import Answer, answer_of
+from arena.answer.runs import read_run
+from arena.answer.trajectory import as_of
+from tests.synthetic import synthetic_run
+
+TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8}
+
+
+def answered(folder, seeds=1, **changed) -> Answer:
+    settings = {"techniques": TECHNIQUES, "rounds": 2, "n_real": 80, "n_fake": 80} | changed
+    paths = [synthetic_run(folder / str(seed), seed=seed, data_seed=seed, **settings) for seed in range(seeds)]
+    return answer_of([read_run(path) for path in paths])
+
+
+def test_the_last_step_is_that_of_the_verdict(tmp_path):
+    answer = answered(tmp_path)
+    verdict, last = answer.verdict, answer.trajectory.steps[-1]
+    assert verdict.strongest is not None
+    assert (last.round, last.technique) == (2, verdict.strongest.technique)
+    assert last.auc.value == pytest.approx(verdict.strongest.auc)
+    assert last.guarded["quality"] == verdict.guards.quality.figure == pytest.approx(0.01 / 0.2)
+    assert last.guarded["variety"] == verdict.guards.variety.figure == pytest.approx(0.6 / 0.75)
+    assert last.guarded["memorisation"] == 0.47  # the lower end, which the guard compares with its limit
+
+
+def test_every_round_is_read_as_if_it_had_been_the_last(tmp_path):
+    answer = answered(tmp_path, quality={"kernel_distance": 0.1})
+    steps = answer.trajectory.steps
+    assert [step.round for step in steps] == [0, 1, 2]
+    assert [step.guarded["quality"] for step in steps] == pytest.approx([0.05, 0.05, 0.5])
+    for step in steps:
+        then = as_of(answer.run, step.round)
+        assert then is not None
+        aucs = [record.auc for record in then.fresh(step.technique).values()]
+        assert step.auc.value == pytest.approx(np.mean(aucs))
+    assert as_of(answer.run, 3) is None
+
+
+def test_the_mean_of_several_seeds_is_that_of_one_technique(tmp_path):
+    trajectory = answered(tmp_path, seeds=3).trajectory
+    assert [len(seed) for seed in trajectory.seeds] == [3, 3, 3]
+    for k, step in enumerate(trajectory.steps):
+        assert step.auc.value == pytest.approx(np.mean([seed[k].auc.value for seed in trajectory.seeds]))
+        assert {seed[k].technique for seed in trajectory.seeds} == {step.technique}
+
+
+def test_without_a_fit_judge_there_is_no_step(tmp_path):
+    assert answered(tmp_path, planted=0.5).trajectory.steps == ()
