@@ -17,7 +17,7 @@ def bench(arguments: Sequence[str]) -> None:
         "costs. With --battery, measure the cost of each technique instead, alone and in one pass with the others.",
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="OVERRIDE", help="Hydra override of the race, as generator=r3gan"
+        "overrides", nargs="*", metavar="OVERRIDE", help="Hydra override of the race, such as generator=r3gan"
     )
     parser.add_argument("--battery", action="store_true", help="measure the battery instead of the generator")
     parser.add_argument(

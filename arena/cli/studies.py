@@ -28,8 +28,8 @@ def calibration(arguments: Sequence[str]) -> None:
     out, overrides = _parse(
         "calibration",
         "Judge controls of known outcome many times over, on digits and on portraits. Real images that are judged as "
-        "fakes must pass, copies must be invalid, and planted artefacts must be caught. The same command with the same "
-        "DIR continues an interrupted study.",
+        "fakes must not be caught, copies must be invalid, and planted artefacts must be caught. The same command with "
+        "the same DIR continues an interrupted study.",
         arguments,
     )
     from rich.console import Console
