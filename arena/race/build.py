@@ -156,7 +156,7 @@ def check(race: Race) -> None:
             group, batch = generator.minibatch_group, race.schedule.batch
             require(batch % group == 0, "generator.minibatch_group", group, f"a divisor of schedule.batch={batch}")
     elif race.rounds:
-        name = type(generator).__name__.lower()
+        name = type(generator).__name__.removesuffix("Generator").lower()
         raise ArenaError(f"race.rounds={race.rounds}: expected 0, since generator={name} does not train")
     generator.check(race.bank.counts)
     if race.bag is not None:

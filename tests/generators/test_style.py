@@ -116,13 +116,6 @@ def test_the_levels_of_style_are_the_papers_and_cover_every_layer(
     assert every == list(range(generator.n_styles))
 
 
-def test_a_code_with_one_w_in_every_layer_is_that_w() -> None:
-    generator = noisy(small(16, 3))
-    w = generator.mapping(torch.randn(3, 6))
-    code = w[:, None].expand(-1, generator.n_styles, -1)
-    torch.testing.assert_close(generator.images_of(code), generator.images_of(w), rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_level_of_a_code_changes_the_styles_of_its_layers_and_no_other(level: str) -> None:
     generator = small(32)
