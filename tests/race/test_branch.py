@@ -11,11 +11,11 @@ from arena.answer.runs import conditions, read_run
 from arena.core.errors import ArenaError
 from arena.generators.base import TrainableGenerator
 from arena.race.checkpoints import load_bank
+from arena.race.gan_monitor import new_gan
 from arena.race.loop import run_race
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import read_records
-from arena.training.gan import GanTraining
 from tests.building import tiny_arena
 
 
@@ -64,16 +64,7 @@ def test_augmentation_is_that_of_the_branch(finished: Race, run: Path):
     assert race.branch is not None
     generator = race.new_generator()
     assert isinstance(generator, TrainableGenerator)
-    gan = GanTraining(
-        generator=generator,
-        discriminator=race.new_discriminator(generator),
-        loss=race.loss,
-        evidence=race.evidence,
-        reals=race.generator_reals.images,
-        batch=8,
-        seed=0,
-        augmentation=race.augmentation,
-    )
+    gan = new_gan(race, generator, seed=0)
     gan.load(race.branch.gan)
     assert gan.augmenter.probability == race.augmentation.probability > 0
 

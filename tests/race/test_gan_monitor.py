@@ -91,21 +91,8 @@ def test_a_fault_is_rolled_back_with_half_the_learning_rate_and_its_images_spent
     detector_loss = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
     if kind == "collapse":
         collapse_at(monkeypatch, {1})
-    kept: list[dict[str, Tensor]] = []
-    loaded = GanTraining.load
-
-    def load(self: GanTraining, folder: Path) -> None:
-        kept.append(load_file(folder / "gan.safetensors"))
-        loaded(self, folder)
-        assert all(
-            torch.equal(value, kept[-1][f"generator.{name}"]) for name, value in self.generator.state_dict().items()
-        )
-
-    monkeypatch.setattr(GanTraining, "load", load)
     curve, target = train(tiny_arena(run, *KEYS), 3, detector_loss)
     assert [record.fault.split(":")[0] if record.fault else None for record in curve] == [None, kind, None]
-    assert len(kept) == 1
-    assert all(value.isfinite().all() for value in kept[0].values())
     assert [record.learning_rate for record in curve] == [0.004, 0.004, 0.002]
     weights, counts = state(target)
     assert counts == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.002}
