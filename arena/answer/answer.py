@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from arena.answer.contrasts import Contrast, contrasts, control_difference
+from arena.answer.contrasts import Contrast, contrasts
 from arena.answer.findings import Guards, TechniqueFinding, findings, fit_techniques, guards, strongest
 from arena.answer.game.game import Game, game
 from arena.answer.humans import people, sort_answers
@@ -24,7 +24,7 @@ from arena.records.schema import Scores
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the runs of one condition say. Parts are computed when they are first read, and kept.
+    """The results of the runs of one condition. Each part is computed when it is first read, and kept.
 
     Args:
         condition: its runs are finished.
@@ -53,7 +53,7 @@ class Answer:
 
     @cached_property
     def guards(self) -> Guards:
-        """The guards of the images; people are no judges whose fitness counts."""
+        """The guards of the images. People do not count among the judges that must be fit."""
         return guards(self.runs, [finding for finding in self.findings if not finding.people])
 
     @cached_property
@@ -68,7 +68,7 @@ class Answer:
 
     @cached_property
     def limits(self) -> dict[str, TechniqueLimit]:
-        """Where each curve levels off, beside the matched controls."""
+        """The limit of each curve, beside the matched controls."""
         return limits(self.curves, {name: control.curves for name, control in self.controls.items()})
 
     @cached_property
@@ -80,21 +80,20 @@ class Answer:
         pairs = [(self.runs[i], control.runs[j]) for i, j in matched(self.runs, control.runs)]
         if not pairs:
             return []
-        names = [
+        ours, theirs = (
             strongest({name: [run.validation_auc(name) for run in side] for name in answer.fit(side)})
             for answer, side in zip((self, control), zip(*pairs, strict=True), strict=True)
-        ]
-        chosen = (names[0][0], names[1][0]) if names[0] and names[1] else None
-        return contrasts(pairs, chosen)
+        )
+        return contrasts(pairs, (ours[0], theirs[0]) if ours and theirs else None)
 
     @cached_property
     def distance(self) -> Distance | None:
-        """How far apart real and fake are, by the judges of the strongest technique."""
+        """The distance between real and fake, from the judges of the strongest technique."""
         return self.strongest and distance(self.runs, self.strongest.technique)
 
     @cached_property
     def distances(self) -> list[Distance]:
-        """The same by the judges of every technique that judges one image at a time."""
+        """The distance from the judges of every technique that judges one image at a time."""
         return [
             self.distance if self.distance and name == self.distance.technique else distance(self.runs, name)
             for name in self.runs[0].declared.techniques
@@ -107,7 +106,10 @@ class Answer:
         terms = self.runs[0].declared
         outcome = decide(self.findings, self.guards)
         limit = self.limits.get(STRONGEST)
-        differences = {name: control_difference(found) for name, found in self.contrasts.items()}
+        differences = {
+            name: next((each.difference for each in listed if each.technique == STRONGEST), None)
+            for name, listed in self.contrasts.items()
+        }
         one_origin = len({run.origin_seed for run in self.runs} - {None}) == 1
         return Verdict(
             answer=outcome,
@@ -151,9 +153,9 @@ class Answer:
             "contrasts": {
                 control: [
                     {"technique": each.technique, **each.difference.as_json("difference"), "pairs": each.pairs}
-                    for each in found
+                    for each in listed
                 ]
-                for control, found in self.contrasts.items()
+                for control, listed in self.contrasts.items()
             },
             "limits": {kind: _limit_as_json(limit) for kind, limit in self.limits.items()},
         }
@@ -169,7 +171,7 @@ def read_answer(run: Path) -> Answer:
 
 
 def answer_of(runs: Sequence[FinishedRun]) -> Answer:
-    """Return the answer of one run, or of several whose configs are equal but for their seeds."""
+    """Return the answer of one run, or of several whose configs differ in their seeds alone."""
     condition = Condition(f"access={runs[0].access}", runs[0].access, "", tuple(runs))
     return Answer(condition, tuple(findings(runs)))
 
@@ -187,11 +189,11 @@ def answers(groups: Sequence[Condition], answered: Mapping[Path, Sequence[Scores
     alone = {
         group.name: Answer(group, tuple(findings(group.runs, people(group.runs, answered or {})))) for group in groups
     }
-    found = []
+    listed = []
     for group in groups:
         controls = {name: alone[control.name] for name, control in group.controls(groups).items()}
-        found.append(dataclasses.replace(alone[group.name], controls=controls) if controls else alone[group.name])
-    return found
+        listed.append(dataclasses.replace(alone[group.name], controls=controls) if controls else alone[group.name])
+    return listed
 
 
 def find_answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[list[Answer], list[str]]:
@@ -216,6 +218,6 @@ def _limit_as_json(limit: TechniqueLimit) -> dict[str, object]:
     return {
         "limit": limit.fitted.limit and limit.fitted.limit.as_json("asymptote"),
         "reason": limit.fitted.reason,
-        "less": {name: its and its.as_json("asymptote") for name, its in differences.items()},
+        "less": {name: each and each.as_json("asymptote") for name, each in differences.items()},
         "floor": limit.floor and limit.floor.as_json("auc"),
     }

@@ -1,7 +1,7 @@
-"""What being told changed: AUC in one condition less AUC in its matched control, paired run by run.
+"""The effect of the generator's access: AUC in one condition less AUC in its matched control, paired run by run.
 
-A pair of runs has the seed, the data seed and so the test reals in common; their fakes are their own. The reals' part
-of the error then largely cancels, and judges are paired by their seed.
+A pair of runs has the seed, the data seed and so the test reals in common. Each has fakes of its own. The error that
+both owe to the reals largely cancels, and judges are paired by their seed.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ Pair = tuple[FinishedRun, FinishedRun]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A paired difference of AUC with its 95% interval.
+    """A paired difference of AUC.
 
     Args:
-        technique: its name; or ``strongest``, for the technique of each condition that its own validation names.
-        difference: AUC in the condition less AUC in the control. Negative where the detectors' gradients helped to
-            hide.
+        technique: its name, or ``strongest`` for the technique that each condition's own validation chooses.
+        difference: AUC in the condition less AUC in the control, with its 95% interval. Negative where access helped
+            the generator to evade.
         pairs: pairs of runs.
     """
 
@@ -44,16 +44,11 @@ def contrasts(pairs: Sequence[Pair], strongest: tuple[str, str] | None) -> list[
     if strongest is not None:
         names[STRONGEST] = strongest
     differences = {name: _difference(pairs, ours, theirs) for name, (ours, theirs) in names.items()}
-    return [Contrast(name, its.interval(), its.runs) for name, its in differences.items() if its is not None]
-
-
-def control_difference(found: Sequence[Contrast]) -> Interval | None:
-    """The strongest technique's contrast, as the verdict states it."""
-    return next((contrast.difference for contrast in found if contrast.technique == STRONGEST), None)
+    return [Contrast(name, each.interval(), each.runs) for name, each in differences.items() if each is not None]
 
 
 def _difference(pairs: Sequence[Pair], ours: str, theirs: str) -> Estimate | None:
-    """AUC of one technique here less AUC of one there; None where a pair has no judge seed in common."""
+    """AUC of one technique here less AUC of one there. None where a pair has no judge seed in common."""
     differences = []
     for number, (run, other) in enumerate(pairs):
         here, there = run.fresh(ours), other.fresh(theirs)

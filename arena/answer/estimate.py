@@ -22,9 +22,9 @@ class Estimate:
         of_images: variance that falls with the number of test images.
         of_repeats: variance that falls with ``repeats``.
         df: degrees of freedom of the t bounds (Satterthwaite 1946).
-        images: images tested in the smaller class, in one run.
+        images: test images of the smaller class, in one run.
         repeats: judges of the one run, or runs.
-        runs: runs; 1 where ``repeats`` counts judges.
+        runs: number of runs. If it is 1, ``repeats`` counts judges.
     """
 
     value: float
@@ -41,36 +41,35 @@ class Estimate:
         return float(np.sqrt(max(self.of_images + self.of_repeats, _LEAST_VARIANCE)))
 
     def low(self, alpha: float) -> float:
-        """Lower bound at one-sided level ``1 - alpha``; two bounds at alpha / 2 make the usual interval."""
+        """Return the lower bound at one-sided level ``1 - alpha``."""
         return self.value - float(t.isf(alpha, self.df)) * self.error
 
     def high(self, alpha: float) -> float:
-        """Upper bound at one-sided level ``1 - alpha``."""
+        """Return the upper bound at one-sided level ``1 - alpha``."""
         return self.value + float(t.isf(alpha, self.df)) * self.error
 
     def interval(self, tail: float = 0.025) -> Interval:
-        """The value between its bounds at one-sided level ``1 - tail``: by default the 95% interval."""
+        """Return the value between its bounds at one-sided level ``1 - tail``. By default that is the 95% interval."""
         return Interval(self.value, self.low(tail), self.high(tail))
 
     def p_above(self, bound: float) -> float:
-        """One-sided p of H0: the value is at most ``bound``."""
+        """Return the one-sided p of H0: the value is at most ``bound``."""
         return float(t.sf((self.value - bound) / self.error, self.df))
 
     def p_below(self, bound: float) -> float:
-        """One-sided p of H0: the value is at least ``bound``."""
+        """Return the one-sided p of H0: the value is at least ``bound``."""
         return float(t.cdf((self.value - bound) / self.error, self.df))
 
 
 def estimate(runs: Sequence[Sequence[Influence]]) -> Estimate:
-    """The mean over judges and runs.
+    """Return the mean over judges and runs.
+
+    The errors of one run are those of its test images and of its judges' seeds. Those of several are t over runs, plus
+    the part that all runs owe to the reals they share. (A percentile bootstrap of ten runs covers 89%, of twenty 93%.)
 
     Args:
-        runs: for every run the influences of each judge (or of each paired difference of judges), the fakes of
-            different runs under different bank numbers.
-
-    Returns:
-        One run: test images and judges' seeds. Two runs or more: t over runs, plus what all runs owe to the reals they
-        share. (A percentile bootstrap of ten runs covers 89%, of twenty 93%.)
+        runs: for every run the influences of each judge, or of each paired difference of judges. The fakes of
+            different runs have different bank numbers.
     """
     if len(runs) == 1:
         return _over_judges(runs[0])
@@ -78,7 +77,7 @@ def estimate(runs: Sequence[Sequence[Influence]]) -> Estimate:
 
 
 def _over_judges(judges: Sequence[Influence]) -> Estimate:
-    """DeLong's variance of the judge-averaged placements plus the variance between judges over their number."""
+    """DeLong's variance of the judge-averaged placements, plus the variance between judges over their number."""
     together = mean(judges)
     of_images = together.variance
     of_judges = float(np.var([judge.value for judge in judges], ddof=1)) / len(judges) if len(judges) > 1 else 0.0
@@ -88,9 +87,9 @@ def _over_judges(judges: Sequence[Influence]) -> Estimate:
 
 
 def _over_runs(runs: Sequence[Influence]) -> Estimate:
-    """Runs that share reals are no independent draws: their variance over seeds lacks the mean covariance of two runs.
+    """Runs that share reals are not independent: their variance over seeds lacks the mean covariance of two runs.
 
-    With Var(A_r) = v and Cov(A_r, A_s) = c, the variance of the mean is E[s^2] / R + c, and c is the mean over pairs of
+    With Var(A_r) = v and Cov(A_r, A_s) = c, the variance of the mean is E[s^2] / R + c. The c is the mean over pairs of
     runs of the summed products of a real's influences. Runs with other reals (another data seed) have c = 0.
     """
     values = np.array([run.value for run in runs])
@@ -106,25 +105,25 @@ def _over_runs(runs: Sequence[Influence]) -> Estimate:
 
 
 def _satterthwaite(*parts: tuple[float, int]) -> float:
-    """Degrees of freedom of a sum of variances, each with its own."""
+    """Degrees of freedom of a sum of variances, each given with its own."""
     total = sum(variance for variance, _ in parts)
     spread = sum(variance**2 / freedom for variance, freedom in parts if freedom > 0 and variance > 0)
     return total**2 / spread if spread > 0 else float(max(freedom for _, freedom in parts))
 
 
-# Probability with which the named number decides, if the AUC is what was found.
 POWER = 0.8
-# Nobody has so many; beyond it the number says no more than that the AUC lies on the margin.
+"""Probability with which the number named decides, if the true AUC is the one measured."""
 MOST = 10_000_000
+"""A larger number says only that the AUC lies on the margin."""
 
 
 @dataclass(frozen=True)
 class Needed:
-    """Numbers that would decide: either alone where both are given, or together.
+    """Numbers that would decide. If both are given, either alone does, or both ``together``.
 
     Args:
         images: test images of each class, or None where no number of images alone would do.
-        repeats: judge seeds (or runs, over runs), or None where no number of them alone would do.
+        repeats: judge seeds, or runs over runs. None where no number of them alone would do.
         together: whether both are needed at once.
     """
 
@@ -133,42 +132,45 @@ class Needed:
     together: bool
 
 
-def needed(found: Estimate, bound: float, alpha: float) -> Needed:
-    """Numbers with which an AUC at ``found.value`` would be clear of ``bound`` with 80% power (normal approximation).
+def needed(auc: Estimate, bound: float, alpha: float) -> Needed:
+    """Return the numbers with which an AUC would be clear of ``bound`` with 80% power (normal approximation).
 
     Args:
-        found: the undecided estimate.
+        auc: the undecided estimate.
         bound: 1/2 + margin.
         alpha: one-sided.
     """
-    gap = max(abs(bound - found.value), 1e-6)
+    gap = max(abs(bound - auc.value), 1e-6)
     allowed = (gap / float(norm.isf(alpha) + norm.ppf(POWER))) ** 2
-    of_images, of_repeats = found.of_images, found.of_repeats
-    images = found.images * of_images / (allowed - of_repeats) if allowed > of_repeats else MOST
-    repeats = found.repeats * of_repeats / (allowed - of_images) if allowed > of_images else MOST
+    images = auc.images * auc.of_images / (allowed - auc.of_repeats) if allowed > auc.of_repeats else MOST
+    repeats = auc.repeats * auc.of_repeats / (allowed - auc.of_images) if allowed > auc.of_images else MOST
     if min(images, repeats) < MOST:
         return Needed(
-            _more(images, found.images) if images < MOST else None,
-            _more(repeats, found.repeats) if repeats < MOST and of_repeats > 0 else None,
+            _more(images, auc.images) if images < MOST else None,
+            _more(repeats, auc.repeats) if repeats < MOST and auc.of_repeats > 0 else None,
             together=False,
         )
-    scale = (of_images + of_repeats) / allowed
-    return Needed(_more(scale * found.images, found.images), _more(scale * found.repeats, found.repeats), together=True)
-
-
-def in_words(numbers: Needed, runs: int, judges: str = "judge seeds") -> str:
-    """Such as "about 2,400 test images of each class or 12 judge seeds"; ``judges`` is what repeats within a run."""
-    images = None if numbers.images is None else f"{_rounded(numbers.images)} test images of each class"
-    repeats = None if numbers.repeats is None else f"{_rounded(numbers.repeats)} {'runs' if runs > 1 else judges}"
-    return (" and " if numbers.together else " or ").join(part for part in (images, repeats) if part is not None)
+    scale = (auc.of_images + auc.of_repeats) / allowed
+    return Needed(_more(scale * auc.images, auc.images), _more(scale * auc.repeats, auc.repeats), together=True)
 
 
 def _more(number: float, had: int) -> int:
     return min(MOST, max(ceil(number), had + 1))
 
 
+def in_words(numbers: Needed, runs: int, judges: str = "judge seeds") -> str:
+    """Return the numbers in words. ``judges`` names the repeats within one run.
+
+    >>> in_words(Needed(images=2431, repeats=12, together=False), runs=1)
+    'about 2,400 test images of each class or about 12 judge seeds'
+    """
+    images = None if numbers.images is None else f"{_rounded(numbers.images)} test images of each class"
+    repeats = None if numbers.repeats is None else f"{_rounded(numbers.repeats)} {'runs' if runs > 1 else judges}"
+    return (" and " if numbers.together else " or ").join(part for part in (images, repeats) if part is not None)
+
+
 def _rounded(number: int) -> str:
-    """Two digits are all that such a number is good for."""
+    """To two digits."""
     if number >= MOST:
         return f"more than {MOST:,}"
     return f"about {int(float(f'{number:.2g}')):,}" if number >= 100 else f"about {number}"

@@ -1,4 +1,4 @@
-"""Test each technique for equivalence to chance, and hold the guards of the images."""
+"""Test each technique for equivalence to chance, and check the guards of the images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ class TechniqueFinding:
 
     Args:
         technique: its name.
-        access: what the generator knew of it.
-        estimate: AUC of its fresh judges on the last round's fakes; None where they left no full record.
+        access: the generator's access to it.
+        estimate: AUC of its fresh judges on the last round's fakes. None where one of them left no record.
         finding: passes, caught, undecided or unfit.
-        reason: of "undecided" and "unfit", in words; of people also how many they were; otherwise empty.
-        people: whether people judged, and no technique of the battery.
+        reason: why it is undecided or unfit, in words. For people it also says how many they were. Otherwise empty.
+        people: whether people judged rather than a technique of the battery.
     """
 
     technique: str
@@ -40,47 +40,48 @@ class TechniqueFinding:
 
 
 def findings(runs: Sequence[FinishedRun], people: People | None = None) -> list[TechniqueFinding]:
-    """The finding of every technique the battery declares, in order of name; last of people, where some were asked.
+    """Return the finding of every declared technique in order of name, and last that of people.
 
     Args:
         runs: one run, or the runs of one condition over its seeds.
-        people: what people said of the images of the quiz.
+        people: answers of people to the quiz.
 
     Raises:
-        ArenaError: if people were asked and the battery has a technique called human.
+        ArenaError: if people answered and the battery has a technique called human.
     """
     terms = runs[0].declared
     bound, alpha = 0.5 + terms.answer.margin, terms.answer.alpha
     estimates = {name: technique_estimate(runs, name) for name in terms.techniques}
     gains = {name: gain_from_data(runs, name) for name in terms.techniques}
-    p_values = {name: 1.0 if found is None else found.p_above(bound) for name, found in estimates.items()}
+    lags = {name: lag_behind_the_loop(runs, name) for name in terms.techniques}
+    p_values = {name: 1.0 if auc is None else auc.p_above(bound) for name, auc in estimates.items()}
     if people is not None:
         if HUMAN in p_values:
-            raise ArenaError(f"battery.members.{HUMAN}: the answers of people need this name for themselves")
+            raise ArenaError(f"battery.members.{HUMAN}: `{HUMAN}` is reserved for answers to the quiz")
         p_values[HUMAN] = people.estimate.p_above(bound)
-    caught = holm(p_values, alpha)
-    gained = _clear(gains, alpha)
-    behind = {name: lag_behind_the_loop(runs, name) for name in terms.techniques}
-    behind = {name: behind[name] if clear else None for name, clear in _clear(behind, alpha).items()}
-    found = []
-    for name, its in estimates.items():
+    caught, gained, lagging = holm(p_values, alpha), _above_zero(gains, alpha), _above_zero(lags, alpha)
+    listed = []
+    for name, auc in estimates.items():
         access = highest_access(record.access for run in runs for record in run.fresh(name).values())
-        reason = _unfit(runs, name, its)
-        if its is None or reason:
-            found.append(TechniqueFinding(name, access, its, "unfit", reason))
+        reason = _unfit(runs, name, auc)
+        if auc is None or reason:
+            listed.append(TechniqueFinding(name, access, auc, "unfit", reason))
         elif caught[name]:
-            found.append(TechniqueFinding(name, access, its, "caught"))
+            listed.append(TechniqueFinding(name, access, auc, "caught"))
         else:
-            reason = _open(its, gains[name], gained[name], behind[name], bound, alpha)
-            found.append(TechniqueFinding(name, access, its, "undecided" if reason else "passes", reason))
+            lag = lags[name] if lagging[name] else None
+            reason = _undecided(auc, gains[name], gained[name], lag, bound, alpha)
+            listed.append(TechniqueFinding(name, access, auc, "undecided" if reason else "passes", reason))
     if people is not None:
-        found.append(_of_people(people, caught[HUMAN], bound, alpha))
-    return found
+        listed.append(_of_people(people, caught[HUMAN], bound, alpha))
+    return listed
 
 
-def fit_techniques(found: Sequence[TechniqueFinding]) -> list[str]:
-    """The techniques of single images whose judges are fit: the strongest is one of these."""
-    return [its.technique for its in found if its.finding != "unfit" and its.technique != BAG and not its.people]
+def fit_techniques(findings: Sequence[TechniqueFinding]) -> list[str]:
+    """Return the techniques of single images whose judges are fit, of which one is the strongest."""
+    return [
+        each.technique for each in findings if each.finding != "unfit" and each.technique != BAG and not each.people
+    ]
 
 
 def strongest(validation: Mapping[str, Sequence[float | None]]) -> tuple[str, float] | None:
@@ -104,18 +105,18 @@ def strongest(validation: Mapping[str, Sequence[float | None]]) -> tuple[str, fl
 
 
 def technique_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
-    """AUC of a technique's fresh judges at the last round; None if any run lacks one of the judges declared."""
+    """Return the AUC of a technique's fresh judges at the last round, or None if a run lacks a declared judge."""
     judges = [list(run.fresh(technique).values()) for run in runs]
     if any(len(records) < run.declared.judge_seeds for run, records in zip(runs, judges, strict=True)):
         return None
-    return estimate([run.influences(found, bank) for bank, (run, found) in enumerate(zip(runs, judges, strict=True))])
+    pairs = zip(runs, judges, strict=True)
+    return estimate([run.influences(records, bank) for bank, (run, records) in enumerate(pairs)])
 
 
 def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
-    """AUC with all of a judge's data and images less AUC with half of them, paired by judge seed and by image.
+    """Return the AUC of judges with all of their data and images less that with half of them.
 
-    Returns:
-        None where no run recorded both.
+    Judges are paired by seed and by image. None where a run recorded no such pair.
     """
     pairs: list[list[Influence]] = []
     for bank, run in enumerate(runs):
@@ -130,12 +131,10 @@ def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | No
 
 
 def lag_behind_the_loop(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
-    """AUC of the detector in the loop, retrained on the same fakes, less that of fresh judges; paired by image.
+    """Return the AUC of the detector in the loop, retrained on the same fakes, less that of fresh judges.
 
-    Both are tested on images that neither met. Where the former sees more, the latter are short of data or images.
-
-    Returns:
-        None where a run recorded no such pair.
+    They are paired by image, and neither was trained on the images that test it. A detector in the loop that is better
+    shows that the judges are short of data or images. None where a run recorded no such pair.
     """
     pairs: list[list[Influence]] = []
     for bank, run in enumerate(runs):
@@ -148,9 +147,10 @@ def lag_behind_the_loop(runs: Sequence[FinishedRun], technique: str) -> Estimate
 
 
 def _less(loop: Influence, judge: Influence) -> Influence:
-    """The detector in the loop less a judge: reals that test both cancel, what they taught the judge does not.
+    """The detector in the loop less a judge. Reals that test both cancel, the reals that trained the judge do not.
 
-    The reals of a cross-fitted judge count ``FOLD_DEPENDENCE`` times in its variance, those of the loop's detector once.
+    The reals of a cross-fitted judge count ``FOLD_DEPENDENCE`` times in its variance, those of the loop's detector
+    once.
     """
     tested = replace(judge, real=judge.real / np.sqrt(FOLD_DEPENDENCE))
     taught = float(judge.real @ judge.real) * (1 - 1 / FOLD_DEPENDENCE)
@@ -158,13 +158,17 @@ def _less(loop: Influence, judge: Influence) -> Influence:
     return replace(difference, floor=difference.floor + taught)
 
 
-def _clear(estimates: Mapping[str, Estimate | None], alpha: float) -> dict[str, bool]:
-    """Which differences are above 0 beyond their error, jointly over the battery."""
-    return holm({name: 1.0 if found is None else found.p_above(0.0) for name, found in estimates.items()}, alpha)
+def _above_zero(differences: Mapping[str, Estimate | None], alpha: float) -> dict[str, bool]:
+    """Whether each difference exceeds 0 by more than its error, jointly over the battery."""
+    return holm({name: 1.0 if each is None else each.p_above(0.0) for name, each in differences.items()}, alpha)
 
 
-def holm(p_values: dict[str, float], alpha: float) -> dict[str, bool]:
-    """Which hypotheses Holm's step-down procedure rejects with family-wise error alpha (Holm 1979)."""
+def holm(p_values: Mapping[str, float], alpha: float) -> dict[str, bool]:
+    """Return which hypotheses Holm's step-down procedure rejects at family-wise error ``alpha`` (Holm 1979).
+
+    >>> holm({"cnn": 0.01, "dct": 0.04, "forest": 0.03}, alpha=0.05)
+    {'cnn': True, 'dct': False, 'forest': False}
+    """
     rejected = dict.fromkeys(p_values, False)
     for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         if p_values[name] > alpha / (len(p_values) - rank):
@@ -173,54 +177,55 @@ def holm(p_values: dict[str, float], alpha: float) -> dict[str, bool]:
     return rejected
 
 
-def _of_people(people: People, caught: bool, bound: float, alpha: float) -> TechniqueFinding:
-    """Caught or undecided, never passed: nobody checked that these people are fit to judge."""
-    its = people.estimate
-    persons = "1 person" if people.persons == 1 else f"{people.persons} people"
-    reason = f"{persons} on {people.images} images"
-    if not caught:
-        if its.high(alpha) >= bound:
-            numbers = in_words(needed(its, bound, alpha), its.runs, judges="people")
-            reason += f", needs {numbers}"
-        reason += "; never shown a planted artefact, so not known to be fit to judge: what people miss clears nothing"
-    return TechniqueFinding(HUMAN, "none", its, "caught" if caught else "undecided", reason, people=True)
+def _unfit(runs: Sequence[FinishedRun], technique: str, auc: Estimate | None) -> str:
+    """Why the judges of a technique are unfit, "" if they are fit (rules of evidence 3 and 4).
 
-
-def _unfit(runs: Sequence[FinishedRun], technique: str, found: Estimate | None) -> str:
-    """Rules of evidence 3 and 4: judges missing, blind to their own artefact, or clearly below chance; "" if fit."""
+    They are unfit if one is missing, if they miss their planted artefact, or if they are clearly below chance.
+    """
     terms = runs[0].declared
     margin, alpha = terms.answer.margin, terms.answer.alpha
-    if found is None:
+    if auc is None:
         return f"unfit, fewer than {terms.judge_seeds} fresh judges on record at round {terms.last_round}"
     for run in runs:
         planted = run.planted(technique)
         if not planted:
-            return "unfit, never shown to catch a planted artefact"
+            return "unfit, not tested on a planted artefact"
         for artefact in sorted({record.artefact or "" for record in planted}):
             test = estimate([run.influences([record for record in planted if record.artefact == artefact])])
             if test.low(alpha) <= 0.5 + margin:
                 return f"unfit, did not catch the planted {artefact} (AUC {test.value:.3f})"
-    if found.p_below(0.5 - margin) < alpha:
-        return f"unfit, fresh judges at AUC {found.value:.3f}, below 1/2 - {margin:g} (a shifted bank or a bug)"
+    if auc.p_below(0.5 - margin) < alpha:
+        return f"unfit, fresh judges at AUC {auc.value:.3f}, below 1/2 - {margin:g} (a shifted bank or a bug)"
     return ""
 
 
-def _open(
-    found: Estimate, gain: Estimate | None, gained: bool, behind: Estimate | None, bound: float, alpha: float
+def _undecided(
+    auc: Estimate, gain: Estimate | None, gained: bool, lag: Estimate | None, bound: float, alpha: float
 ) -> str:
-    """What keeps a technique from passing, and the number that would decide; "" if it passes."""
-    if found.high(alpha) >= bound:
-        return f"AUC {found.value:.3f}, needs {in_words(needed(found, bound, alpha), found.runs)}"
+    """Why a technique that did not catch does not pass either, with the number that would decide. "" if it passes."""
+    if auc.high(alpha) >= bound:
+        return f"AUC {auc.value:.3f}, needs {in_words(needed(auc, bound, alpha), auc.runs)}"
     if gain is None:
-        return "judges never compared with judges of half their data, which must be on record to clear anything"
+        return "no judges with half of the data on record, without which nothing passes"
     if gained:
         return "judges still gain from twice the data, needs 2 times their data and images or more"
-    if behind is not None:
+    if lag is not None:
         return (
-            f"fresh judges are {behind.value:.3f} in AUC behind the detector in the loop, needs 2 times their data and "
+            f"fresh judges are {lag.value:.3f} in AUC behind the detector in the loop, needs 2 times their data and "
             "images or more"
         )
     return ""
+
+
+def _of_people(people: People, caught: bool, bound: float, alpha: float) -> TechniqueFinding:
+    """Caught or undecided, and never passed: no planted artefact has shown that these people are fit to judge."""
+    auc = people.estimate
+    reason = f"{'1 person' if people.persons == 1 else f'{people.persons} people'} on {people.images} images"
+    if not caught:
+        if auc.high(alpha) >= bound:
+            reason += f", needs {in_words(needed(auc, bound, alpha), auc.runs, judges='people')}"
+        reason += ". They were not tested on a planted artefact, so a miss of theirs clears nothing"
+    return TechniqueFinding(HUMAN, "none", auc, "caught" if caught else "undecided", reason, people=True)
 
 
 @dataclass(frozen=True)
@@ -234,15 +239,16 @@ class Guard:
 
 @dataclass(frozen=True)
 class Guards:
-    """All guards are reported in every case; over several runs each is that of its worst run.
+    """The guards, all of them reported in every case. Over several runs each is that of its worst run.
 
     Args:
-        quality: kernel distance to reals, in units of what reals at half their resolution are away; at most the limit.
-        variety: recall or coverage, whichever is the smaller share of what reals give each other; at least the limit.
-        memorisation: share of fakes nearer to generator-train than to as many reference reals; broken where the lower
-            bound of its 95% interval is above the limit.
-        judges: share of the techniques whose judges are fit; all must be.
-        provenance: differences between the files of reals and of fakes; none may be.
+        quality: kernel distance to reals, in units of the distance of reals at half their resolution. At most the
+            limit.
+        variety: recall or coverage, whichever is the smaller share of the same figure of reals. At least the limit.
+        memorisation: share of fakes nearer to the generator's training images than to as many reference reals. Broken
+            where the lower end of its 95% interval is above the limit.
+        judges: share of the techniques whose judges are fit. Must be 1.
+        provenance: differences between the files of reals and of fakes. Must be 0.
     """
 
     quality: Guard
@@ -252,11 +258,11 @@ class Guards:
     provenance: Guard
 
 
-def guards(runs: Sequence[FinishedRun], found: Sequence[TechniqueFinding]) -> Guards:
-    """The guards of one run, or of the runs of one condition."""
+def guards(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> Guards:
+    """Return the guards of one run, or of the runs of one condition."""
     limits = runs[0].declared.answer
     measured = [run.quality for run in runs]
-    fit = sum(its.finding != "unfit" for its in found) / len(found)
+    fit = sum(each.finding != "unfit" for each in findings) / len(findings)
     different = max(len(run.differences) for run in runs)
     return Guards(
         quality=max((_quality(record, limits) for record in measured), key=lambda guard: guard.figure),
@@ -270,13 +276,13 @@ def guards(runs: Sequence[FinishedRun], found: Sequence[TechniqueFinding]) -> Gu
 
 
 def _quality(record: QualityRecord, limits: AnswerConfig) -> Guard:
-    figure = _share(record.kernel_distance, record.blurred_kernel_distance, if_none=math.inf)
+    figure = _ratio(record.kernel_distance, record.blurred_kernel_distance, if_unknown=math.inf)
     return Guard(figure, limits.quality_limit, figure <= limits.quality_limit)
 
 
 def _variety(record: QualityRecord, limits: AnswerConfig) -> Guard:
-    recall = _share(record.recall, record.real_recall, if_none=0.0)
-    figure = min(recall, _share(record.coverage, record.real_coverage, if_none=0.0))
+    recall = _ratio(record.recall, record.real_recall, if_unknown=0.0)
+    figure = min(recall, _ratio(record.coverage, record.real_coverage, if_unknown=0.0))
     return Guard(figure, limits.variety_limit, figure >= limits.variety_limit)
 
 
@@ -284,7 +290,7 @@ def _memorisation(record: QualityRecord, limits: AnswerConfig) -> Guard:
     return Guard(record.memorisation, limits.memorisation_limit, record.memorisation_low <= limits.memorisation_limit)
 
 
-def _share(part: float, whole: float, if_none: float) -> float:
-    """``part / whole``; where either says nothing, the value that breaks the guard."""
+def _ratio(part: float, whole: float, if_unknown: float) -> float:
+    """``part / whole``, or ``if_unknown`` where that is no finite number: the value that breaks the guard."""
     figure = part / whole if whole > 0 else math.nan
-    return figure if math.isfinite(figure) else if_none
+    return figure if math.isfinite(figure) else if_unknown

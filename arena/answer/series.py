@@ -1,4 +1,4 @@
-"""The curves of a race: what each technique achieved in each regime, round by round."""
+"""The series of a race: AUC of each technique in each regime, round by round."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ MISSING = Interval(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Series:
-    """One technique's way through the race.
+    """One technique's AUC over the race.
 
     Args:
         technique: its name.
         access: the highest level of access that a generator of the race had to it.
         rounds: the generator rounds scored by any technique, ascending.
-        points: regime -> generator round -> AUC. Frozen means the detector of the round before, retrained that of the
-            same round: other pairs of rounds are cells of the payoff matrix.
+        points: regime -> generator round -> AUC. Frozen is the detector of the round before, retrained that of the
+            same round. Other pairs of rounds are cells of the payoff matrix.
         seeds: generator round -> AUC of each fresh judge, where there are several.
     """
 
@@ -37,27 +37,27 @@ class Series:
 
     @property
     def title(self) -> str:
-        """What its panel is headed with."""
+        """Title of its panel."""
         return f"{self.technique} · {'no access' if self.access == 'none' else self.access}"
 
     def at(self, regime: Regime, round_index: int) -> Interval:
-        """The AUC in a regime at a round; NaN where nobody scored."""
+        """Return the AUC in a regime at a round, NaN where there is none."""
         return self.points[regime].get(round_index, MISSING)
 
 
 def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
-    """The score records among ``records``."""
+    """Return the score records among ``records``."""
     return [record for record in records if isinstance(record, ScoreRecord)]
 
 
 def techniques(records: Sequence[Record]) -> list[str]:
-    """The techniques in the order of their first record; the stack over them, and a bag over the stack, last."""
+    """Return the techniques in order of their first record, the stack and then the bag last."""
     names = dict.fromkeys(record.technique for record in score_records(records))
     return sorted(names, key=lambda name: (name == BAG, name == STACK))
 
 
 def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[ScoreRecord]:
-    """The tests of generator ``round`` that the timeline shows; of fresh judges one a seed."""
+    """Return the tests of that round's generator that the timeline shows: one, or one a seed for fresh judges."""
     detector_round = round_index - 1 if regime == "frozen" else round_index
     return [
         record
@@ -68,7 +68,7 @@ def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round
 
 
 def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
-    """The series of a run, one a technique; fresh judges are taken together just as the verdict takes them.
+    """Return the series of a run, one a technique. Fresh judges are averaged as in the verdict.
 
     Args:
         run: the run directory, whose ``scores/`` give the intervals of several judges together.

@@ -18,14 +18,14 @@ GuardName = Literal["quality", "variety", "memorisation"]
 
 @dataclass(frozen=True)
 class TrajectoryPoint:
-    """A condition as the verdict would find it had this round been the last.
+    """A condition at one round, as the verdict would find it if that round had been the last.
 
     Args:
         round: of the generator.
-        technique: the strongest by validation, of those whose judges are fit.
+        technique: the strongest on validation among the techniques whose judges are fit.
         auc: its AUC on the test, with the 95% interval.
-        guarded: the figure of each guard, of several runs their mean; of memorisation the lower end of its interval,
-            which is what the guard reads.
+        guarded: guard -> its figure, averaged over runs. That of memorisation is the lower end of its interval, which
+            the guard compares with its limit.
     """
 
     round: int
@@ -36,13 +36,13 @@ class TrajectoryPoint:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A condition's way over its rounds.
+    """The path of a condition over its rounds.
 
     Args:
         name: of the condition.
         terms: the margin and the limits of the guards.
-        steps: of all its runs together, one a round that was judged and measured.
-        seeds: the same of each run alone, where there are several: with the techniques of ``steps``.
+        steps: one point for every round that was judged and measured, of all runs together.
+        seeds: the same for each of several runs alone, with the techniques of ``steps``.
     """
 
     name: str
@@ -51,35 +51,36 @@ class Trajectory:
     seeds: tuple[tuple[TrajectoryPoint, ...], ...] = ()
 
 
-def trajectory(condition: Condition, found: Sequence[TechniqueFinding]) -> Trajectory:
-    """Read the rounds of a condition.
+def trajectory(condition: Condition, findings: Sequence[TechniqueFinding]) -> Trajectory:
+    """Return the path of a condition.
 
     Args:
         condition: with its runs.
-        found: its findings at the last round.
+        findings: of the condition at the last round.
 
     Raises:
         ArenaError: if the scores of a judge are missing or altered.
     """
-    fit = [its.technique for its in found if its.estimate is not None and its.finding != "unfit"]
+    fit = [each.technique for each in findings if each.estimate is not None and each.finding != "unfit"]
     terms = condition.runs[0].declared
     steps: list[TrajectoryPoint] = []
     alone: list[list[TrajectoryPoint]] = [[] for _ in condition.runs]
     for round_index in range(terms.last_round + 1):
-        runs = [then for run in condition.runs if (then := as_of(run, round_index)) is not None]
-        whole = len(runs) == len(condition.runs)
-        chosen = strongest({name: [run.validation_auc(name) for run in runs] for name in fit}) if whole else None
-        step = None if chosen is None else _trajectory_point(runs, found, chosen[0])
+        runs = [run for run in (as_of(run, round_index) for run in condition.runs) if run is not None]
+        if len(runs) < len(condition.runs):
+            continue
+        best = strongest({name: [run.validation_auc(name) for run in runs] for name in fit})
+        step = None if best is None else _point(runs, findings, best[0])
         if step is None:
             continue
         steps.append(step)
         for seed, run in zip(alone, runs, strict=True):
-            seed.extend(filter(None, [_trajectory_point([run], found, step.technique)]))
+            seed.extend(filter(None, [_point([run], findings, step.technique)]))
     return Trajectory(condition.name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
 
 
 def as_of(run: FinishedRun, round_index: int) -> FinishedRun | None:
-    """The run as if that round had been its last; None where nobody measured it."""
+    """Return the run as if that round had been its last, or None where the round was not measured."""
     measured = [record for record in run.records if isinstance(record, QualityRecord) and record.round == round_index]
     if not measured:
         return None
@@ -88,16 +89,14 @@ def as_of(run: FinishedRun, round_index: int) -> FinishedRun | None:
     )
 
 
-def _trajectory_point(
-    runs: Sequence[FinishedRun], found: Sequence[TechniqueFinding], technique: str
-) -> TrajectoryPoint | None:
-    its = technique_estimate(runs, technique)
-    if its is None:
+def _point(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding], technique: str) -> TrajectoryPoint | None:
+    auc = technique_estimate(runs, technique)
+    if auc is None:
         return None
-    held = [guards([run], found) for run in runs]
+    held = [guards([run], findings) for run in runs]
     guarded: dict[GuardName, float] = {
-        "quality": float(np.mean([its.quality.figure for its in held])),
-        "variety": float(np.mean([its.variety.figure for its in held])),
+        "quality": float(np.mean([each.quality.figure for each in held])),
+        "variety": float(np.mean([each.variety.figure for each in held])),
         "memorisation": float(np.mean([run.quality.memorisation_low for run in runs])),
     }
-    return TrajectoryPoint(runs[0].declared.last_round, technique, its.interval().clipped(), guarded)
+    return TrajectoryPoint(runs[0].declared.last_round, technique, auc.interval().clipped(), guarded)

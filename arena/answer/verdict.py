@@ -1,8 +1,12 @@
-"""The verdict on a run, or on the runs of one condition, in the order of the rules: ``verdict.json``.
+"""The verdict on a run, or on the runs of one condition: ``verdict.json``.
 
-The order: memorised, so invalid; caught by any fit technique; a guard of quality, variety or provenance broken, so
-invalid; a technique unfit or undecided, so undecided; otherwise every technique passes (an intersection-union test,
-which needs no correction: Berger 1982).
+The rules apply in this order:
+
+1. The generator memorised: invalid.
+2. A fit technique caught it: caught.
+3. The guard of quality, variety or provenance is broken: invalid.
+4. A technique is unfit or undecided: undecided.
+5. Otherwise every technique passes: passes_all. This intersection-union test needs no correction (Berger 1982).
 """
 
 import dataclasses
@@ -36,7 +40,7 @@ class TechniqueVerdict:
 
 @dataclass(frozen=True)
 class Strongest:
-    """The technique with the highest validation AUC; its test AUC, and the oracle's for the same technique as floor."""
+    """The technique with the highest validation AUC, with its test AUC and the oracle's AUC for it as floor."""
 
     technique: str
     validation_auc: float
@@ -48,11 +52,12 @@ class Strongest:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``verdict.json``: the keys are the fields.
+    """``verdict.json``: its keys are the fields.
 
-    ``limit`` is where the strongest technique's AUC levels off as rounds go on. ``limit_reason`` says what it assumes
-    or, where it is None, why. ``distance`` is what the strongest technique's judges say of the laws of real and fake.
-    ``faults`` flags a race whose generator was rolled back while it trained. Contrasts leave it out.
+    ``limit`` is the AUC at which the strongest technique levels off as rounds go on. ``limit_reason`` states its
+    assumption, or why there is none. ``distance`` holds the bounds on the distance between real and fake from the
+    strongest technique's judges. ``faults`` lists the times that a generator was rolled back while it trained, and
+    contrasts leave such a run out.
     """
 
     answer: Decision
@@ -77,7 +82,8 @@ class Verdict:
         intervals = {
             "strongest": strongest,
             "limit": self.limit and self.limit.as_json("asymptote"),
-            "control": self.control and {name: its and its.as_json("difference") for name, its in self.control.items()},
+            "control": self.control
+            and {name: each and each.as_json("difference") for name, each in self.control.items()},
         }
         return _plain(dataclasses.asdict(self) | intervals)
 
@@ -90,44 +96,42 @@ class Verdict:
         write_atomically(run / "verdict.json", self.to_json().encode())
 
 
-def decide(found: Sequence[TechniqueFinding], held: Guards) -> Decision:
+def decide(findings: Sequence[TechniqueFinding], guards: Guards) -> Decision:
     """Return the answer by the order of the rules."""
-    if not held.memorisation.holds:
+    if not guards.memorisation.holds:
         return "invalid"
-    if any(its.finding == "caught" for its in found):
+    if any(each.finding == "caught" for each in findings):
         return "caught"
-    if not (held.quality.holds and held.variety.holds and held.provenance.holds):
+    if not (guards.quality.holds and guards.variety.holds and guards.provenance.holds):
         return "invalid"
-    if any(its.finding in ("unfit", "undecided") for its in found):
+    if any(each.finding in ("unfit", "undecided") for each in findings):
         return "undecided"
     return "passes_all"
 
 
-def strongest_finding(runs: Sequence[FinishedRun], found: Sequence[TechniqueFinding]) -> Strongest | None:
-    """Return the strongest of the fit techniques, chosen on validation. None where none has a validation AUC."""
-    chosen = strongest({name: [run.validation_auc(name) for run in runs] for name in fit_techniques(found)})
-    if chosen is None:
+def strongest_finding(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> Strongest | None:
+    """Return the strongest of the fit techniques on validation, or None where none has a validation AUC."""
+    best = strongest({name: [run.validation_auc(name) for run in runs] for name in fit_techniques(findings)})
+    if best is None:
         return None
-    technique, validation_auc = chosen
-    test = technique_verdict(next(its for its in found if its.technique == technique), runs[0].declared.answer.alpha)
-    assert test.auc is not None
-    assert test.low is not None
-    assert test.high is not None
-    return Strongest(technique, validation_auc, test.auc, test.low, test.high, oracle_floor(runs, technique))
+    technique, validation_auc = best
+    estimates = {each.technique: each.estimate for each in findings if each.estimate is not None}
+    test = estimates[technique].interval(runs[0].declared.answer.alpha).clipped()
+    return Strongest(technique, validation_auc, *test, oracle_floor(runs, technique))
 
 
-def technique_verdict(found: TechniqueFinding, alpha: float) -> TechniqueVerdict:
+def technique_verdict(finding: TechniqueFinding, alpha: float) -> TechniqueVerdict:
     """Return a technique's finding as the verdict states it."""
-    test = (None, None, None) if found.estimate is None else found.estimate.interval(alpha).clipped()
-    return TechniqueVerdict(*test, found.access, found.finding)
+    auc = (None, None, None) if finding.estimate is None else finding.estimate.interval(alpha).clipped()
+    return TechniqueVerdict(*auc, finding.access, finding.finding)
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, object]:
-    return {
-        key: _plain(value)
-        if isinstance(value, Mapping)
-        else None
-        if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for key, value in values.items()
-    }
+    """The values with None for every number that is not finite, as JSON has none."""
+    plain: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            plain[key] = _plain(value)
+        else:
+            plain[key] = None if isinstance(value, float) and not math.isfinite(value) else value
+    return plain

@@ -1,10 +1,10 @@
-"""The equilibrium: how often to play each archived generator and detector so that no opponent can exploit it.
+"""The equilibrium: probabilities of each archived generator and detector that no opponent can exploit.
 
-A generator that plays its mixture draws each fake from one of the archive at random. AUC is exactly linear in such a
-mixture: P(a fake scores above a real) is the mean over whose fake it is. On the detectors' side it is linear in "one of
-them at random judges" and not in an ensemble, which averages scores before it ranks: an ensemble may catch what no
-mixture does, so the value of the game bounds from below what detectors of this archive can do together. Neither says
-anything of players outside the archive: that is what fresh judges are for.
+The mixture of generators draws each fake from one of them at random. AUC is exactly linear in it: P(a fake scores above
+a real) is the mean over the generators of the fake. AUC is also linear in the mixture of detectors, of which one judges
+at random. It is not linear in an ensemble, which averages scores before it ranks and may catch fakes that no mixture
+catches. So the value of the game is a lower bound on an ensemble of these detectors. It says nothing about players
+outside the archive, which is the task of fresh judges.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from scipy.special import entr
 Matrix = NDArray[np.float64]
 
 _SINGULAR = 1e-8
-"""Relative singular values below this leave an equilibrium free; AUCs are multiples of one part in about a million."""
+"""Relative size below which a singular value counts as 0. AUCs are multiples of about one in a million."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +26,9 @@ class Equilibrium:
     """The maximum-entropy equilibrium of a zero-sum game.
 
     Args:
-        value: AUC that the detectors can hold and the generators can hold it to.
-        generators: (G,) probabilities with which the generators are played.
-        detectors: (D,) of the detectors.
+        value: AUC that the detectors can guarantee from below and the generators from above.
+        generators: (G,) probabilities of the generators.
+        detectors: (D,) probabilities of the detectors.
     """
 
     value: float
@@ -39,14 +39,18 @@ class Equilibrium:
 def equilibrium(auc: Matrix) -> Equilibrium:
     """Solve the game in which generators (rows) minimise and detectors (columns) maximise the AUC.
 
-    Every equilibrium has the same value (von Neumann 1928). Where there are several, as among copies of one player, we
-    take the one of greatest entropy, which is unique and treats equals alike (Nash averaging, Balduzzi et al. 2018).
+    Every equilibrium has the same value (von Neumann 1928). Among several, as with copies of one player, the one of
+    greatest entropy is returned. It is unique and treats equal players alike (Nash averaging, Balduzzi et al. 2018).
 
     Args:
         auc: (G, D) finite payoffs.
 
     Raises:
         ValueError: if a payoff is not finite.
+
+    >>> solved = equilibrium(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    >>> round(solved.value, 6), solved.generators.round(6).tolist()
+    (0.5, [0.5, 0.5])
     """
     if not np.isfinite(auc).all():
         raise ValueError("the payoffs of a game must be finite")
@@ -55,10 +59,10 @@ def equilibrium(auc: Matrix) -> Equilibrium:
 
 
 def _interior(auc: Matrix) -> tuple[float, Matrix, Matrix]:
-    """An equilibrium in which every player is played that is played in any: one linear programme.
+    """An equilibrium in which every player has a part that has one in any equilibrium, by one linear programme.
 
-    Of x, y and v with auc y >= v and x auc <= v, which is to say of all equilibria, it takes the one that raises the
-    least of "how often played + how far from a best response": 0 in sum for no player (Goldman & Tucker 1956).
+    Among all equilibria, x, y and v with auc y >= v and x auc <= v, it picks one of strict complementarity (Goldman &
+    Tucker 1956): it maximises the minimum over players of probability plus regret.
     """
     rows, columns = auc.shape
     down, across = np.ones((rows, 1)), np.ones((columns, 1))
@@ -76,22 +80,22 @@ def _interior(auc: Matrix) -> tuple[float, Matrix, Matrix]:
     objective = zero(rows + columns + 2)
     objective[-1] = -1.0
     bounds = [(0.0, 1.0)] * (rows + columns) + [(None, None)] * 2
-    found = linprog(objective, constraints, zero(len(constraints)), sums, [1.0, 1.0], bounds)
-    if not found.success:
-        raise RuntimeError(f"the equilibrium was not found: {found.message}")
-    x, y, value = found.x[:rows], found.x[rows : rows + columns], float(found.x[-2])
-    short_x, short_y = auc @ y - value, value - x @ auc  # of a best response; one of the two is 0 for every player
-    x, y = np.where(x > short_x, x, 0.0), np.where(y > short_y, y, 0.0)
+    solution = linprog(objective, constraints, zero(len(constraints)), sums, [1.0, 1.0], bounds)
+    if not solution.success:
+        raise RuntimeError(f"the equilibrium was not found: {solution.message}")
+    x, y, value = solution.x[:rows], solution.x[rows : rows + columns], float(solution.x[-2])
+    regret_x, regret_y = auc @ y - value, value - x @ auc  # either it or the probability is 0 for every player
+    x, y = np.where(x > regret_x, x, 0.0), np.where(y > regret_y, y, 0.0)
     return value, x / x.sum(), y / y.sum()
 
 
 def _most_even(cost: Matrix, mine: Matrix, theirs: Matrix) -> Matrix:
-    """The equilibrium strategy of greatest entropy, from one of full support.
+    """The equilibrium strategy of greatest entropy, given one of full support.
 
     Args:
-        cost: (M, N) what I lose against the value of the game; at most 0 in mean for an equilibrium strategy.
+        cost: (M, N) loss against the value of the game. The mean of an equilibrium strategy is at most 0.
         mine: (M,) such a strategy.
-        theirs: (N,) the opponent's of full support: against these I lose just 0.
+        theirs: (N,) the opponent's strategy of full support, against which the loss is 0.
     """
     support, held = mine > 0, theirs > 0
     start, lost = mine[support], cost[support]
@@ -100,7 +104,7 @@ def _most_even(cost: Matrix, mine: Matrix, theirs: Matrix) -> Matrix:
     if not free.size:
         return mine
     limits = np.vstack([np.eye(len(start)), -lost[:, ~held].T])  # probabilities >= 0, losses <= 0
-    found = minimize(
+    solution = minimize(
         lambda z: -float(entr(np.clip(start + free @ z, 0.0, 1.0)).sum()),
         np.zeros(free.shape[1]),
         jac=lambda z: free.T @ (1.0 + np.log(np.clip(start + free @ z, 1e-15, 1.0))),
@@ -109,5 +113,5 @@ def _most_even(cost: Matrix, mine: Matrix, theirs: Matrix) -> Matrix:
         options={"ftol": 1e-14, "maxiter": 200},
     )
     even = mine.copy()
-    even[support] = np.clip(start + free @ found.x, 0.0, None)
+    even[support] = np.clip(start + free @ solution.x, 0.0, None)
     return even / even.sum()

@@ -1,4 +1,4 @@
-"""The game of a run, technique by technique: who holds whom, and does the race go anywhere."""
+"""The game of a run, technique by technique: its value, and whether the race progresses or cycles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ from arena.records.schema import Record, ScoreRecord
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """What one technique's payoff matrix says.
+    """The figures of one technique's payoff matrix.
 
     Args:
         technique: its name.
         auc: (R, R) payoffs [generator, detector].
-        value: AUC at equilibrium. The interval holds the equilibrium's strategies fast, to first order the right thing
-            where it is the only one (Mills 1956).
+        value: AUC at equilibrium. Its interval keeps the equilibrium's strategies fixed, which is right to first order
+            if there is only one (Mills 1956).
         last_pair: exploitability of the last round's generator and detector.
         memory: of the last round. None where it is the first.
         transitivity: shares of interaction and rotation.
@@ -49,22 +49,22 @@ class Game:
 
 
 def game(run: Path, records: Sequence[Record]) -> dict[str, Game]:
-    """Technique -> its game, in the order in which they first appear; left out where no round was played to its end.
+    """Return technique -> its game, in order of first record. Techniques without a complete round are left out.
 
     Args:
-        run: the run directory, whose ``scores/`` are read once.
+        run: the run directory, with ``scores/``.
         records: its records.
 
     Raises:
         ArenaError: if scores are missing, altered, or no test.
     """
     names = dict.fromkeys(record.technique for record in records if isinstance(record, ScoreRecord))
-    read = (read_payoff(run, records, name) for name in names)
-    return {its.technique: solve(its) for its in read if its is not None}
+    payoffs = (read_payoff(run, records, name) for name in names)
+    return {payoff.technique: solve(payoff) for payoff in payoffs if payoff is not None}
 
 
 def solve(payoff: Payoff) -> Game:
-    """Everything the game of one technique says."""
+    """Return the figures of one technique's game."""
     solved = equilibrium(payoff.values)
     return Game(
         technique=payoff.technique,

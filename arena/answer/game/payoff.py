@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 
 DRAWS = 2_000
 ALPHA = 0.05
-"""Of every interval and test of the game, two-sided."""
+"""Two-sided level of every interval and test of the game."""
 _REACH = float(norm.isf(ALPHA / 2))
 
 
@@ -27,15 +27,15 @@ _REACH = float(norm.isf(ALPHA / 2))
 class Payoff:
     """One technique's game: the detector is paid the AUC, the generator its complement.
 
-    The errors are those of the test images, for these very players: what another training of the same players would
-    give is not in them. All cells are of the same reals, and the cells of a row of the same fakes (those off the
-    diagonal of a part of both), so their errors are dependent, and differences often surer than the cells.
+    The errors are those of the test images for these very players. They do not include another training of the same
+    players. All cells have the same reals, and the cells of a row the same fakes, or a part of both off the diagonal.
+    Their errors are therefore dependent, and differences are often more certain than the cells.
 
     Args:
         technique: its name.
         values: (R, R) AUC [g, d] of the detector of round d on the fakes of the generator of round g.
         covariance: (R * R, R * R) of the cells in C order, over draws of the test images (DeLong).
-        floor: (R, R) variance that no image seen can show (``Influence.floor``); at an AUC of 0 or 1 there is no other.
+        floor: (R, R) variance that no image seen can show (``Influence.floor``), the only one at an AUC of 0 or 1.
         images: (R, R) images of the smaller class.
     """
 
@@ -47,11 +47,11 @@ class Payoff:
 
     @cached_property
     def noise(self) -> Matrix:
-        """(DRAWS, R, R) errors of all cells together: add them to ``values`` for the draws of a bootstrap over images.
+        """(DRAWS, R, R) errors of all cells together. Added to ``values`` they are draws of a bootstrap over images.
 
-        They are the first order of that bootstrap, images weighted by normal numbers: the sum over images of weight
-        times influence has just this covariance, at a cost that does not grow with the images. The floors join as
-        noise of each cell's own.
+        They are the first order of a bootstrap that weights images by normal numbers: the sum over images of weight
+        times influence has this covariance, at a cost that does not grow with the images. The floors join as
+        independent noise of each cell.
         """
         rng = np.random.default_rng(0)
         variances, directions = np.linalg.eigh(self.covariance + np.diag(self.floor.ravel()))
@@ -59,34 +59,29 @@ class Payoff:
         return (rng.standard_normal((DRAWS, len(factor))) @ factor.T).reshape(DRAWS, *self.values.shape)
 
     def linear(self, weights: Matrix, low: float = -1.0, high: float = 1.0) -> Interval:
-        """The sum of cells times weights (R, R) with its normal interval, cut to [low, high].
+        """Return the sum of cells times weights (R, R) with its normal interval, cut to [low, high].
 
-        The floors are taken as ``arena.metrics.auc.combine`` takes them: wholly dependent in a mean, independent in
-        a difference.
+        The floors count as in ``arena.metrics.auc.combine``: wholly dependent in a mean, independent in a difference.
         """
-        value = float((weights * self.values).sum())
-        reach = _REACH * float(np.sqrt(self.variance(weights)))
+        value, flat = float((weights * self.values).sum()), weights.ravel()
+        variance = float(flat @ self.covariance @ flat + np.abs(flat) @ self.floor.ravel())
+        reach = _REACH * float(np.sqrt(variance))
         return Interval(value, value - reach, value + reach).clipped(low, high)
-
-    def variance(self, weights: Matrix) -> float:
-        """Of that sum, over draws of the test images."""
-        flat = weights.ravel()
-        return float(flat @ self.covariance @ flat + np.abs(flat) @ self.floor.ravel())
 
 
 def payoff(records: Iterable[Record], technique: str) -> Matrix:
-    """The payoff matrix of one technique.
+    """Return the payoff matrix of one technique.
 
     Entry [g, d] is the AUC of the detector of round d on the fakes of the generator of round g. Below the diagonal
-    (d < g) the detector never saw these fakes (regime "frozen"); on it and above it was trained on them or their
-    likes (regime "retrained"). Fresh judges are no players, and have no entry.
+    (d < g) the detector never saw these fakes (regime "frozen"). On and above it, it was trained on fakes of that
+    round (regime "retrained"). Fresh judges are no players, and have no entry.
 
     Args:
         records: of one run.
         technique: its name.
 
     Returns:
-        (rounds, rounds) float64, NaN where nothing was measured; (0, 0) where the technique has no record.
+        (rounds, rounds) float64, NaN where nothing was measured. It is (0, 0) if the technique has no record.
     """
     cells = played(records, technique)
     size = 1 + max((max(cell) for cell in cells), default=-1)
@@ -97,7 +92,7 @@ def payoff(records: Iterable[Record], technique: str) -> Matrix:
 
 
 def played(records: Iterable[Record], technique: str) -> dict[tuple[int, int], ScoreRecord]:
-    """(generator round, detector round) -> the record of their meeting."""
+    """Return (generator round, detector round) -> the record of the detector's test."""
     return {
         (record.generator_round, record.detector_round): record
         for record in records
@@ -106,7 +101,7 @@ def played(records: Iterable[Record], technique: str) -> dict[tuple[int, int], S
 
 
 def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff | None:
-    """The game of one technique, errors included: reads the scores of every cell once.
+    """Return the game of one technique with its errors, from the scores of every cell.
 
     Args:
         run: the run directory, whose ``scores/`` hold the cells' scores.
@@ -114,7 +109,7 @@ def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff 
         technique: its name.
 
     Returns:
-        The game of the rounds in which everybody met everybody: of an interrupted race, those before the last. None
+        The game of the rounds of which all pairs were tested. In an interrupted race, these end before the last. None
         where there is no such round.
 
     Raises:
@@ -126,12 +121,17 @@ def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff 
         size += 1
     if not size:
         return None
-    order = [cells[cell] for cell in np.ndindex(size, size)]
-    return from_influences(technique, [_influence(run, record) for record in order])
+    influences = []
+    for record in (cells[cell] for cell in np.ndindex(size, size)):
+        try:
+            influences.append(influence(read_scores(run, record.scores), bank=record.generator_round))
+        except ValueError as error:
+            raise ArenaError(f"{run / record.scores.file}: {error}") from error
+    return from_influences(technique, influences)
 
 
 def from_influences(technique: str, cells: Sequence[Influence]) -> Payoff:
-    """The game of R * R cells in C order; images meet by their ids, fakes within the row of their generator."""
+    """Return the game of R * R cells in C order. Reals are matched by id, fakes by id within a generator's row."""
     size = round(len(cells) ** 0.5)
     of_reals = _dense([cell.real_id for cell in cells], [cell.real for cell in cells])
     covariance = of_reals @ of_reals.T
@@ -149,15 +149,8 @@ def from_influences(technique: str, cells: Sequence[Influence]) -> Payoff:
     )
 
 
-def _influence(run: Path, record: ScoreRecord) -> Influence:
-    try:
-        return influence(read_scores(run, record.scores), bank=record.generator_round)
-    except ValueError as error:
-        raise ArenaError(f"{run / record.scores.file}: {error}") from error
-
-
 def _dense(ids: Sequence[NDArray[np.int64]], influences: Sequence[Matrix]) -> Matrix:
-    """(cells, images) influences, 0 where a cell was not tested on an image."""
+    """Influences (cells, images), 0 where a cell was not tested on an image."""
     unique, position = np.unique(np.concatenate(ids), return_inverse=True)
     cell = np.repeat(np.arange(len(ids)), [len(images) for images in ids])
     dense = np.zeros((len(ids), len(unique)))

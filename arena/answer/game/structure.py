@@ -14,12 +14,11 @@ _ROUNDING = 1e-12
 
 
 class VarianceShare(NamedTuple):
-    """A share of a sum of squares, beside what noise puts there.
+    """A share of a sum of squares, beside the part of it that noise makes.
 
     Args:
-        value: the share as measured, NaN where there is nothing to share.
-        floor: the share expected there of the images' errors alone, were the true one 0; at most 1, where they alone
-            would make all the squares there are.
+        value: the share as measured, NaN where the sum is 0.
+        floor: the share expected from the errors of the images alone, at most 1.
     """
 
     value: float
@@ -27,7 +26,7 @@ class VarianceShare(NamedTuple):
 
 
 class TwoWay(NamedTuple):
-    """An additive fit: ``mean + generators[:, None] + detectors + interaction``, the four orthogonal."""
+    """An additive fit ``mean + generators[:, None] + detectors + interaction`` of orthogonal parts."""
 
     mean: Matrix
     generators: Matrix
@@ -36,7 +35,7 @@ class TwoWay(NamedTuple):
 
 
 class Hodge(NamedTuple):
-    """An antisymmetric game as the gradient of a rating plus what goes round in circles."""
+    """An antisymmetric game, split into the gradient of a rating and a rotation."""
 
     rating: Matrix
     rotation: Matrix
@@ -51,8 +50,8 @@ class Transitivity:
             certain detectors on certain generators. 1 less this is the transitive share. Interaction is
             specialisation, and need not be a cycle: detectors with AUC 1 on fakes up to their round and 0 on later
             ones make a third of it. They make no rank reversal.
-        cyclic: share of rotation in the game of whole pairs (see ``pairs``). Where every later pair beats every earlier
-            one by as much no rating fits exactly, and rotation is (R - 2) / 3R; circular triads are then 0.
+        cyclic: share of rotation in the game of whole pairs (see ``pairs``). If every later pair beats every earlier
+            one by as much, no rating fits exactly, and rotation is (R - 2) / 3R without any circular triad.
     """
 
     interaction: VarianceShare
@@ -60,7 +59,7 @@ class Transitivity:
 
 
 def transitivity(payoff: Payoff) -> Transitivity:
-    """Split the game both ways, with the noise floor from the covariance of the cells."""
+    """Split the game into its additive part and into rating and rotation, each share with its noise floor."""
     fit, size = two_way(payoff.values), len(payoff.values)
     rows, columns = size * _squares(fit.generators), size * _squares(fit.detectors)
     rest = _squares(fit.interaction)
@@ -75,13 +74,17 @@ def transitivity(payoff: Payoff) -> Transitivity:
 
 
 def two_way(matrix: Matrix) -> TwoWay:
-    """Least squares fit of row and column effects: the Hodge split of a bipartite game (Jiang et al. 2011).
+    """Fit row and column effects by least squares: the Hodge split of a bipartite game (Jiang et al. 2011).
 
     Args:
-        matrix: (..., G, D) payoffs: one game or many.
+        matrix: (..., G, D) payoffs of one game or of many.
 
     Returns:
         Mean (...), row effects (..., G) and column effects (..., D), each of mean 0, and the rest (..., G, D).
+
+    >>> two_way(np.array([[1.0, 0.0], [0.0, 1.0]])).interaction
+    array([[ 0.5, -0.5],
+           [-0.5,  0.5]])
     """
     mean = matrix.mean(axis=(-2, -1))
     rows = matrix.mean(axis=-1) - mean[..., None]
@@ -91,23 +94,27 @@ def two_way(matrix: Matrix) -> TwoWay:
 
 
 def hodge(game: Matrix) -> Hodge:
-    """A = grad(div A) + rot(A), orthogonal, div(rot A) = 0 (Balduzzi et al. 2018).
+    """Split A = grad(div A) + rot(A), which are orthogonal, with div(rot A) = 0 (Balduzzi et al. 2018).
 
     Args:
-        game: (..., R, R) antisymmetric: what i wins against j.
+        game: (..., R, R) antisymmetric, the gain of i against j.
 
     Returns:
         Rating div(A)_i = mean_j A_ij, (..., R), and rotation (..., R, R), which no rating explains.
+
+    >>> rock_paper_scissors = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])
+    >>> hodge(rock_paper_scissors).rating
+    array([0., 0., 0.])
     """
     rating = game.mean(axis=-1)
     return Hodge(rating, game - (rating[..., :, None] - rating[..., None, :]))
 
 
 def pairs(auc: Matrix) -> Matrix:
-    """The game between the pairs (G_s, D_s): [s, t] = P[t, s] - P[s, t], antisymmetric.
+    """Return the antisymmetric game between the pairs (G_s, D_s): [s, t] = P[t, s] - P[s, t].
 
-    What the detector of round s makes of the fakes of t, less what that of t makes of the fakes of s. Snapshots of one
-    training were let play such tournaments by Olsson et al. (2018). Where each side gets better at everything, later
+    It is the AUC of the detector of round s on the fakes of t, less that of the detector of t on the fakes of s. Olsson
+    et al. (2018) let snapshots of one training play such tournaments. If both sides get better at everything, later
     pairs win.
 
     Args:
@@ -130,37 +137,37 @@ def _squares(values: Matrix) -> float:
 
 
 class EventCount(NamedTuple):
-    """How many there are.
+    """A number of events.
 
     Args:
-        found: those in which every comparison is beyond its error.
-        tried: all there are.
+        clear: events of which every comparison is beyond its error.
+        possible: all that could be.
     """
 
-    found: int
-    tried: int
+    clear: int
+    possible: int
 
 
 def rank_reversals(payoff: Payoff) -> EventCount:
-    """4-cycles of two generators and two detectors, of which each detector finds another generator the easier one.
+    """Count 4-cycles of two generators and two detectors in which each detector ranks the generators the other way.
 
-    A detector ranks two generators where the difference of their AUCs is clear of its error, which reckons with the
-    images they share. Its level is Bonferroni's over all differences that are looked at: with probability 95% or more
-    not one ranking is wrong, so not one reversal is either.
+    A detector ranks two generators where the difference of their AUCs exceeds its error, which takes account of shared
+    images. The level is Bonferroni's over all differences: with probability 95% or more no ranking is wrong, and so no
+    reversal.
     """
     size = len(payoff.values)
     first, second = np.triu_indices(size, 1)
     detector = np.arange(size)
     one, other = (pair[:, None] * size + detector for pair in (first, second))  # (pairs, R) cells
     sign = _signs(payoff, one, other)
-    found = (sign > 0).sum(axis=1) @ (sign < 0).sum(axis=1)
-    return EventCount(int(found), len(first) * size * (size - 1) // 2)
+    clear = (sign > 0).sum(axis=1) @ (sign < 0).sum(axis=1)
+    return EventCount(int(clear), len(first) * size * (size - 1) // 2)
 
 
 def circular_triads(payoff: Payoff) -> EventCount:
-    """Three rounds whose pairs (G, D) beat each other in a circle (Kendall & Babington Smith 1940).
+    """Count triples of rounds whose pairs (G, D) beat each other in a circle (Kendall & Babington Smith 1940).
 
-    The pair of s beats that of t where D_s does better on G_t than D_t on G_s, beyond error; the level is Bonferroni's
+    The pair of s beats that of t where D_s does better on G_t than D_t on G_s, beyond error. The level is Bonferroni's
     over all pairs of rounds.
     """
     size = len(payoff.values)
@@ -173,7 +180,7 @@ def circular_triads(payoff: Payoff) -> EventCount:
 
 
 def _signs(payoff: Payoff, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Signs of the differences of cells, given in C order; 0 within error."""
+    """Signs of the differences of cells, given in C order. A sign is 0 within error."""
     values, floor, covariance = payoff.values.ravel(), payoff.floor.ravel(), payoff.covariance
     variance = covariance[one, one] + covariance[other, other] - 2.0 * covariance[one, other]
     error = np.sqrt(np.clip(variance, 0.0, None) + floor[one] + floor[other])
@@ -184,7 +191,7 @@ def _signs(payoff: Payoff, one: NDArray[np.int64], other: NDArray[np.int64]) -> 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the players of round t > 0 remember, from the payoff matrix P[g, d], each figure with its 95% interval.
+    """Memory of the players of round t > 0, from the payoff matrix P[g, d], with 95% intervals.
 
     Args:
         forgetting: mean over s < t of P[s, s] - P[s, t]: how much worse the detector of round t is on the fakes of

@@ -1,7 +1,7 @@
 """A curve of fresh-judge AUC, by round of the generator or along a sweep, with the covariance of its points.
 
-The points share what they were tested on: the same reals judge every round, so that a lucky draw of them lifts or
-lowers the whole curve. Fakes are each round's own. Judges are drawn anew for every point.
+The same reals judge every round, so a lucky draw of them raises or lowers the whole curve. Each round has fakes of its
+own, and judges are drawn anew for every point.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,14 +19,21 @@ from arena.records.schema import ScoreRecord
 
 STRONGEST = "strongest"
 KINDS = (STACK, STRONGEST)
-"""Of which techniques there is a curve: the stack, and at each round the one that is strongest on validation."""
+"""Curves: of the stack, and of the technique that is strongest on validation at each round."""
 
-# The records of a technique's judges at one round, by their seed.
 Judged = Mapping[int, ScoreRecord]
+"""Judge seed -> record of a technique's judge at one round."""
 
 
 class CurvePoint(NamedTuple):
-    """A technique's test: AUC of each judge (J,); influence of each real on their mean; variance owed to the fakes."""
+    """A technique's test at one point.
+
+    Args:
+        judges: (J,) AUC of each judge.
+        real_id: (n,) sources of the reals.
+        real: (n,) influence of each real on the mean of the judges.
+        fake: variance owed to the fakes, and to errors that no image shows.
+    """
 
     judges: NDArray[np.float64]
     real_id: NDArray[np.int64]
@@ -36,13 +43,13 @@ class CurvePoint(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RunCurve:
-    """The points of one run (or of one seed along a sweep), with what their errors are made of.
+    """The points of one run, or of one seed along a sweep, with the parts of their errors.
 
     Args:
         judges: (J, R) AUC by judge.
         real_id: (n,) sources of the reals that any point was tested on, sorted.
-        real: (R, n) influence of each real on each point, 0 where it did not test it.
-        fake: (R,) variance owed to the fakes, and to what no image seen can show.
+        real: (R, n) influence of each real on each point, 0 where the point was not tested on it.
+        fake: (R,) variance owed to the fakes, and to errors that no image shows.
     """
 
     judges: NDArray[np.float64]
@@ -61,7 +68,7 @@ class RunCurve:
         return self.real @ self.real.T + np.diag(self.fake)
 
     def less(self, other: "RunCurve") -> "RunCurve":
-        """This less another at the same points, paired by real and by judge; their fakes are their own."""
+        """Return this less another curve at the same points, paired by real and by judge. Their fakes differ."""
         ids = np.union1d(self.real_id, other.real_id)
         judges = min(len(self.judges), len(other.judges))
         return RunCurve(
@@ -72,12 +79,12 @@ class RunCurve:
         )
 
     def take(self, points: Sequence[int]) -> "RunCurve":
-        """Those points."""
+        """Return the curve of some of its points."""
         which = list(points)
         return RunCurve(self.judges[:, which], self.real_id, self.real[which], self.fake[which])
 
     def on(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The influences of those reals (R, N), which include all of the curve's own."""
+        """Return the influences (R, N) of these reals, which include all of the curve's own."""
         spread = np.zeros((len(self.real), len(ids)))
         spread[:, np.searchsorted(ids, self.real_id)] = self.real
         return spread
@@ -88,11 +95,11 @@ class Curve:
     """A curve with its error.
 
     Args:
-        x: (R,) rounds, or whatever the curve runs along.
+        x: (R,) rounds, or places along a sweep.
         values: (R,) AUC, or difference of two.
         covariance: (R, R) of its errors, as far as judges, test images and runs show them.
         techniques: the technique of each point.
-        runs: how many it is the mean of.
+        runs: number of runs that it is the mean of.
     """
 
     x: NDArray[np.float64]
@@ -108,19 +115,18 @@ class Curve:
 
 
 def judged(run: FinishedRun) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
-    """Fresh judges by technique and round, where all that were declared left a record."""
-    found: dict[tuple[str, int], dict[int, ScoreRecord]] = {}
+    """Return (technique, round) -> its fresh judges, where all that were declared left a record."""
+    judges: dict[tuple[str, int], dict[int, ScoreRecord]] = {}
     for record in run.records:
         if isinstance(record, ScoreRecord) and record.regime == "fresh" and record.judge_seed is not None:
-            found.setdefault((record.technique, record.generator_round), {})[record.judge_seed] = record
-    return {key: judges for key, judges in found.items() if len(judges) >= run.declared.judge_seeds}
+            judges.setdefault((record.technique, record.generator_round), {})[record.judge_seed] = record
+    return {key: by_seed for key, by_seed in judges.items() if len(by_seed) >= run.declared.judge_seeds}
 
 
 def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dict[int, str]]:
-    """For the stack and the strongest: round -> the technique whose curve passes there, judged in every run.
+    """Return kind of curve -> round -> the technique at that point, judged in every run.
 
-    The strongest is the one of highest validation AUC, averaged over judges and runs: chosen where its test cannot
-    flatter it, and for each round anew.
+    The strongest is chosen for each round anew, by its validation AUC averaged over judges and runs.
 
     Args:
         runs: one run, or the runs of one condition.
@@ -128,9 +134,8 @@ def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dic
     """
     every = [judged(run) for run in runs]
     shared = set.intersection(*(set(of_run) for of_run in every))
-    rounds = sorted({round_index for _, round_index in shared})
     chosen: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
-    for round_index in rounds:
+    for round_index in sorted({round_index for _, round_index in shared}):
         validation = {
             technique: [record.validation_auc for of_run in every for record in of_run[technique, round_index].values()]
             for technique in fit
@@ -140,12 +145,12 @@ def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dic
             chosen[STRONGEST][round_index] = best[0]
         if (STACK, round_index) in shared:
             chosen[STACK][round_index] = STACK
-    last = runs[0].declared.last_round  # a curve that breaks off before it would name another round's limit
+    last = runs[0].declared.last_round  # a curve that ends before it would have the limit of another round
     return {kind: points for kind, points in chosen.items() if last in points}
 
 
 def point(run: FinishedRun, judges: Judged) -> CurvePoint:
-    """The test of one technique's judges at one round.
+    """Return the test of one technique's judges at one round.
 
     Raises:
         ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
@@ -157,7 +162,7 @@ def point(run: FinishedRun, judges: Judged) -> CurvePoint:
 
 
 def run_curve(points: Sequence[CurvePoint]) -> RunCurve:
-    """The points of one run, or of the runs of one seed along a sweep."""
+    """Join the points of one run, or of the runs of one seed along a sweep."""
     ids = np.unique(np.concatenate([point.real_id for point in points]))
     real = np.zeros((len(points), len(ids)))
     for row, point in zip(real, points, strict=True):
@@ -169,10 +174,10 @@ def run_curve(points: Sequence[CurvePoint]) -> RunCurve:
 
 
 def curve(x: Sequence[float], runs: Sequence[RunCurve], techniques: Sequence[str]) -> Curve:
-    """The mean over runs with its covariance.
+    """Return the mean over runs with its covariance.
 
-    One run: its images and judges. Several: the spread between runs, which holds all that is a run's own, and what all
-    owe to the reals they share.
+    The covariance of one run is that of its images and judges. That of several is the spread between runs, and the part
+    that all owe to the reals they share.
     """
     values = np.array([run.values for run in runs])
     covariance = _of_one(runs[0]) if len(runs) == 1 else _of_runs(runs, values)
@@ -180,7 +185,7 @@ def curve(x: Sequence[float], runs: Sequence[RunCurve], techniques: Sequence[str
 
 
 def _of_one(run: RunCurve) -> NDArray[np.float64]:
-    """Judges are few at each point, so that their spread is pooled over points in units of the error of the images."""
+    """The few judges of a point tell little of their spread: it is pooled over points in units of the image error."""
     images = run.images
     judges = len(run.judges)
     if judges < 2:
@@ -193,8 +198,8 @@ def _of_one(run: RunCurve) -> NDArray[np.float64]:
 def _of_runs(runs: Sequence[RunCurve], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sample covariance of three runs at ten points is singular: one variance and one correlation are pooled.
 
-    In units of the error that the images alone would give each point. Reals shared by all runs do not show in the
-    spread between them: their part is the mean, over pairs of runs, of the summed products of a real's influences.
+    The unit is the error that the images alone would give each point. Reals that all runs share do not show in the
+    spread between runs. Their part is the mean, over pairs of runs, of the summed products of a real's influences.
     """
     count, points = values.shape
     unit = np.sqrt(np.mean([np.diag(run.images) for run in runs], axis=0))
@@ -208,10 +213,5 @@ def _of_runs(runs: Sequence[RunCurve], values: NDArray[np.float64]) -> NDArray[n
     spread = [run.on(ids) for run in runs]
     total = np.sum(spread, axis=0)
     shared = (total @ total.T - sum(real @ real.T for real in spread)) / (count * (count - 1))
-    return between + _nearest(shared)
-
-
-def _nearest(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest matrix that is a covariance: no eigenvalue below 0 (Higham 1988)."""
-    values, vectors = np.linalg.eigh(symmetric)
-    return (vectors * np.maximum(values, 0.0)) @ vectors.T
+    eigenvalues, vectors = np.linalg.eigh(shared)  # the nearest covariance has no eigenvalue below 0 (Higham 1988)
+    return between + (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T

@@ -1,17 +1,11 @@
-"""Bound the distance between real and fake images from held-out scores."""
+"""Bound the distance between real and fake images from the held-out scores of a technique."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from arena.answer.limit.bags import BagCurve, ImageCount, ImagesNeeded, bag_curve, images_needed
-from arena.answer.limit.divergence import (
-    CalibratedScores,
-    LowerBound,
-    calibrated_scores,
-    jensen_shannon,
-    total_variation,
-)
+from arena.answer.limit.divergence import LowerBound, calibrated_scores, jensen_shannon, total_variation
 from arena.answer.limit.margins import Margin, margins
 from arena.answer.runs import FinishedRun
 from arena.config.schema import BAG
@@ -21,17 +15,17 @@ from arena.records.store import read_scores
 
 @dataclass(frozen=True)
 class Distance:
-    """What a technique's fresh judges of the last round say about the distance between the laws of real and fake.
+    """The distance between the laws of real and fake, from a technique's fresh judges of the last round.
 
     Args:
         technique: its name.
-        total_variation: how far apart the probabilities of one event are at least, the event chosen to tell real from
-            fake: a judge is possible that is right in (1 + TV) / 2 of cases, or more, at equal priors.
-        jensen_shannon_bits: at least so many bits an image tells, on average, about its being real or fake.
+        total_variation: lower bound on the greatest difference of the two probabilities of one event. A judge exists
+            that is right in (1 + TV) / 2 of cases or more, at equal priors.
+        jensen_shannon_bits: lower bound on the mean information of an image about its label, in bits.
         bags: share of right decisions and AUC by number of images judged together.
-        images: how many images from one source make decisions right 99 times in 100.
-        margins: degradation -> the level at which AUC falls to 3/4; empty where none was tried.
-        reasons: what cannot be said, and why, in words.
+        images: images from one source that make a decision right 99 times in 100.
+        margins: degradation -> the level at which AUC falls to 3/4. Empty where none was tried.
+        reasons: why a figure is missing, in words.
     """
 
     technique: str
@@ -44,65 +38,61 @@ class Distance:
 
 
 def distance(runs: Sequence[FinishedRun], technique: str) -> Distance:
-    """Read the distance off the held-out scores of a technique.
+    """Return the distance that a technique's held-out scores show.
 
-    Every figure is of images after the evidence path, as every judge sees them, and none of them corrects for the
-    choice of a technique: choose it on validation.
+    Every figure is of images after the evidence path, as judges see them. No figure corrects for the choice of the
+    technique, so it must be chosen on validation.
 
     Args:
-        runs: one run, or the runs of one condition over its seeds: then divergences are of the mean over such runs.
+        runs: one run, or the runs of one condition over its seeds. Divergences are then of the mean over such runs.
         technique: its name.
 
     Raises:
         ArenaError: if a score file is missing, altered or cannot be scored.
     """
-    withstood = margins(runs, technique)
-    reasons = [f"{name}: {its.reason}" for name, its in withstood.items() if its.reason]
-    if not withstood:
+    by_degradation = margins(runs, technique)
+    reasons = [f"{name}: {margin.reason}" for name, margin in by_degradation.items() if margin.reason]
+    if not by_degradation:
         reasons.append("margins: no degradation was tried")
-    lacking = _lacking(runs, technique)
-    if lacking:
-        return Distance(technique, None, None, None, None, withstood, (lacking, *reasons))
-    try:
-        panels = [_panel(run, technique) for run in runs]
-    except ValueError as error:
-        return Distance(technique, None, None, None, None, withstood, (f"{technique}: {error}", *reasons))
-    curve = bag_curve(panels)
-    needed = images_needed(panels, curve)
+    unknown = ""
+    scores = []
+    if technique == BAG:
+        unknown = f"{BAG}: its scores are of many images together, not of one"
+    elif any(len(run.fresh(technique)) < run.declared.judge_seeds for run in runs):
+        unknown = f"{technique}: fewer than {runs[0].declared.judge_seeds} fresh judges on record"
+    else:
+        try:
+            scores = [
+                calibrated_scores(
+                    [read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())]
+                )
+                for run in runs
+            ]
+        except ValueError as error:
+            unknown = f"{technique}: {error}"
+    if unknown:
+        return Distance(technique, None, None, None, None, by_degradation, (unknown, *reasons))
+    curve = bag_curve(scores)
+    needed = images_needed(scores, curve)
     if needed.reason:
         reasons.insert(0, f"images for 99%: {needed.reason}")
     return Distance(
-        technique, total_variation(panels), jensen_shannon(panels), curve, needed, withstood, tuple(reasons)
-    )
-
-
-def _lacking(runs: Sequence[FinishedRun], technique: str) -> str:
-    if technique == BAG:
-        return "bag: its scores are of many images together, not of one"
-    if any(len(run.fresh(technique)) < run.declared.judge_seeds for run in runs):
-        return f"{technique}: fewer than {runs[0].declared.judge_seeds} fresh judges on record"
-    return ""
-
-
-def _panel(run: FinishedRun, technique: str) -> CalibratedScores:
-    return calibrated_scores(
-        [read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())]
+        technique, total_variation(scores), jensen_shannon(scores), curve, needed, by_degradation, tuple(reasons)
     )
 
 
 @dataclass(frozen=True)
 class DistanceSummary:
-    """What of a distance a verdict states; None where nothing can be said.
+    """The figures of a distance that a verdict states, None where unknown.
 
     Args:
-        technique: whose fresh judges say it.
+        technique: whose fresh judges they are from.
         total_variation: lower 95% bound.
         jensen_shannon_bits: lower 95% bound.
-        images: from one source, for decisions right 99 times in 100, as measured on bags of held-out images, with a 95%
-            interval.
-        images_chernoff: as many suffice by Chernoff's bound, with a 95% interval.
+        images: images from one source that make a decision right 99 times in 100, measured on bags of held-out images.
+        images_chernoff: number that suffices by Chernoff's bound.
         margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.core.degradations``.
-        reasons: what cannot be said, and why.
+        reasons: why a figure is missing, in words.
     """
 
     technique: str
@@ -114,15 +104,15 @@ class DistanceSummary:
     reasons: tuple[str, ...]
 
     @classmethod
-    def of(cls, found: Distance) -> Self:
-        """The figures without their curves."""
-        variation, bits, images = found.total_variation, found.jensen_shannon_bits, found.images
+    def of(cls, distance: Distance) -> Self:
+        """Return the figures of a distance without its curves."""
+        variation, bits, images = distance.total_variation, distance.jensen_shannon_bits, distance.images
         return cls(
-            found.technique,
+            distance.technique,
             None if variation is None else variation.low,
             None if bits is None else bits.low,
             images and images.measured,
             images and images.chernoff,
-            {kind: its.level for kind, its in found.margins.items()},
-            found.reasons,
+            {degradation: margin.level for degradation, margin in distance.margins.items()},
+            distance.reasons,
         )

@@ -13,7 +13,8 @@ from arena.metrics.auc import BANK_STRIDE, Influence, influence, mean
 from arena.records.schema import Scores
 
 FEWEST_IMAGES = 4
-"""Of a class in half a fold: the fewest that calibrate the other half."""
+"""Fewest images of a class in half a fold that calibrate the other half."""
+ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +22,12 @@ class CalibratedScores:
     """J judges of one run on the N images that they all tested, in one order.
 
     Args:
-        judges: what each said, image for image; scores of different folds come from different nets.
-        half: (N,) which half of its fold an image is in, 0 or 1; images of one source stay together.
-        evidence: (J, N) recalibrated logits, the log-likelihood ratio of fake to real that a score stands for, fitted
-            on the other half of the fold.
-        most: (J, N) the largest size that ``evidence`` may have there: no image is said to be more certain than the
-            images that calibrated it, nor than their number supports.
+        judges: scores of each judge, image by image. Different folds have different networks.
+        half: (N,) the half of its fold that an image is in, 0 or 1. Images of one source stay together.
+        evidence: (J, N) recalibrated logits, fitted on the other half of the fold: the log-likelihood ratio of fake to
+            real that a score stands for.
+        most: (J, N) largest size of ``evidence``. No image is more certain than the images that calibrated it, nor than
+            their number supports.
     """
 
     judges: tuple[Scores, ...]
@@ -36,17 +37,17 @@ class CalibratedScores:
 
     @property
     def images(self) -> Scores:
-        """Label, image, fold and source of the images (the scores are the first judge's)."""
+        """Label, image, fold and source of the images. The scores are the first judge's."""
         return self.judges[0]
 
     def cells(self) -> list[NDArray[np.bool_]]:
-        """(N,) each: the halves of the folds, whose images neither trained nor calibrated what judges them."""
+        """Return the halves of the folds as masks (N,). Their images neither trained nor calibrated their judges."""
         folds = np.unique(self.images.fold)
         return [(self.images.fold == fold) & (self.half == half) for fold in folds for half in (0, 1)]
 
 
 def calibrated_scores(judges: Sequence[Scores]) -> CalibratedScores:
-    """Recalibrate the judges of a technique: half of each fold's images on the other half, both classes weighing alike.
+    """Recalibrate the judges of a technique: each half of a fold's images on the other half, with balanced classes.
 
     Raises:
         ValueError: if a score is not finite, the judges tested different images, or half a fold holds fewer than
@@ -77,11 +78,31 @@ def calibrated_scores(judges: Sequence[Scores]) -> CalibratedScores:
     return CalibratedScores(aligned, half, evidence, most)
 
 
-def platt(score: NDArray[np.floating], label: NDArray[np.integer]) -> tuple[float, float]:
-    """Slope and offset from a score to the log-likelihood ratio of fake to real (Platt 1999), by Newton's method.
+def _in_order(scores: Scores) -> Scores:
+    """Reals, then fakes, by id."""
+    order = np.lexsort((scores.image, scores.label))
+    score, label, image, fold, source = scores
+    return Scores(score[order], label[order], image[order], fold[order], source[order])
 
-    Both classes weigh the same. Platt's targets, (n + 1) / (n + 2) rather than 1, keep the slope finite where the
-    classes are told apart without fault. A score that the labels contradict is not turned round, and is worth nothing.
+
+def _halves(images: Scores) -> NDArray[np.intp]:
+    """Deal sources to two halves of their fold, class by class, equally for all judges."""
+    half = np.zeros(len(images.label), dtype=np.intp)
+    rng = np.random.default_rng(0)
+    for fold in np.unique(images.fold):
+        for label in (0, 1):
+            here = (images.fold == fold) & (images.label == label)
+            sources, position = np.unique(images.source[here], return_inverse=True)
+            half[here] = (rng.permutation(len(sources)) % 2)[position]
+    return half
+
+
+def platt(score: NDArray[np.floating], label: NDArray[np.integer]) -> tuple[float, float]:
+    """Return slope and offset from a score to the log-likelihood ratio of fake to real (Platt 1999).
+
+    Both classes have the same weight. Platt's targets, (n + 1) / (n + 2) rather than 1, keep the slope finite where the
+    score separates the classes without error. A score that the labels contradict gets slope and offset 0. It is not
+    turned round. Unlike the calibration of detectors, this one has no penalty on the slope.
 
     Args:
         score: (N,) higher means more fake.
@@ -102,7 +123,7 @@ def platt(score: NDArray[np.floating], label: NDArray[np.integer]) -> tuple[floa
 
     theta = np.array([0.0, float(logit(weight @ target))])
     least = loss(theta)
-    for _ in range(100):
+    for _ in range(100):  # Newton's method, with halved steps
         share = expit(theta @ design)
         gradient = design @ (weight * (share - target))
         curvature = (design * (weight * share * (1.0 - share))) @ design.T
@@ -118,35 +139,13 @@ def platt(score: NDArray[np.floating], label: NDArray[np.integer]) -> tuple[floa
     return slope, float(theta[1]) - slope * centre
 
 
-def _in_order(scores: Scores) -> Scores:
-    """Reals, then fakes, by id."""
-    order = np.lexsort((scores.image, scores.label))
-    score, label, image, fold, source = scores
-    return Scores(score[order], label[order], image[order], fold[order], source[order])
-
-
-def _halves(images: Scores) -> NDArray[np.intp]:
-    """Sources dealt to two halves of their fold, class by class; the same whoever judges."""
-    half = np.zeros(len(images.label), dtype=np.intp)
-    rng = np.random.default_rng(0)
-    for fold in np.unique(images.fold):
-        for label in (0, 1):
-            here = (images.fold == fold) & (images.label == label)
-            sources, position = np.unique(images.source[here], return_inverse=True)
-            half[here] = (rng.permutation(len(sources)) % 2)[position]
-    return half
-
-
-ALPHA = 0.05
-
-
 @dataclass(frozen=True)
 class LowerBound:
-    """A divergence between 0 (real and fake are one law) and 1 (they have nothing in common).
+    """A divergence between 0 (real and fake have one law) and 1 (they have nothing in common).
 
     Args:
-        value: what the scores achieve; an estimate of what these judges can show, not of the truth.
-        low: the truth is at least this, with 95% confidence; 0 where the scores show nothing.
+        value: the divergence that the scores achieve, an estimate of what these judges can show.
+        low: lower 95% bound on the true divergence, 0 where the scores show nothing.
     """
 
     value: float
@@ -154,15 +153,15 @@ class LowerBound:
 
 
 def total_variation(runs: Sequence[CalibratedScores], alpha: float = ALPHA) -> LowerBound:
-    """Lower bound on TV = sup_A |P(A) - Q(A)|: at equal priors nobody is right more often than in (1 + TV) / 2.
+    """Return a lower bound on TV = sup_A |P(A) - Q(A)|: (1 + TV) / 2 is the largest accuracy at equal priors.
 
-    The larger of two bounds that share the error: TPR - FPR of decisions at recalibrated logit 0 (Le Cam), and
+    It is the larger of two bounds that share the error: TPR - FPR of decisions at recalibrated logit 0 (Le Cam), and
     1 - sqrt(2 (1 - AUC)), since no AUC exceeds 1 - (1 - TV)^2 / 2 (Sadasivan et al. 2023). Each judge of each fold has
-    a bound of its own, which holds for their mean too: an image counts once, with the mean of what its judges say, and
-    how judges differ adds no error.
+    a bound of its own, which holds for their mean too. An image counts once, with the mean of its judges, and the
+    differences of judges add no error.
 
     Args:
-        runs: the panel of one run; or of several runs, for the mean over runs like them.
+        runs: the scores of one run, or of several runs for the mean over runs like them.
         alpha: one-sided.
     """
     wrong = [_risk(run, 0.5 - 0.5 * np.sign(run.evidence) * _sign(run), 1.0, bank) for bank, run in enumerate(runs)]
@@ -173,10 +172,10 @@ def total_variation(runs: Sequence[CalibratedScores], alpha: float = ALPHA) -> L
 
 
 def jensen_shannon(runs: Sequence[CalibratedScores], alpha: float = ALPHA) -> LowerBound:
-    """Lower bound on the Jensen-Shannon divergence in bits: 1 less the class-balanced log loss (Goodfellow 2014).
+    """Return a lower bound on the Jensen-Shannon divergence in bits: 1 less the balanced log loss (Goodfellow 2014).
 
-    It is what an image tells, on average, about its being real or fake. Logits are recalibrated first: an overconfident
-    judge would hide what it knows. Judges, folds and runs as in ``total_variation``.
+    It is the mean information of an image about its label. Logits are recalibrated first, since an overconfident judge
+    would hide some of it. Judges, folds and runs are treated as in ``total_variation``.
     """
     loss = [
         _risk(
@@ -199,12 +198,12 @@ class _Risk:
 
 
 def _risk(run: CalibratedScores, losses: NDArray[np.float64], largest: float, bank: int) -> _Risk:
-    """Mean loss of held-out images, both classes and all folds weighing alike, and what each source adds to its error.
+    """Mean loss of held-out images with equal weight of classes and folds, and each source's part of its error.
 
     Args:
         run: of J judges on N images.
         losses: (J, N) in [0, ``largest``].
-        largest: what a wholly wrong image costs.
+        largest: loss of a wholly wrong image.
         bank: number of the bank of fakes.
     """
     images, loss = run.images, losses.mean(axis=0)
@@ -223,20 +222,26 @@ def _risk(run: CalibratedScores, losses: NDArray[np.float64], largest: float, ba
     return _Risk(Influence(value, real_id, real, fake_id, fake, floor=0.0), one_image)
 
 
+def _by_source(keys: NDArray[np.int64], error: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    unique, position = np.unique(keys, return_inverse=True)
+    total = np.zeros(len(unique))
+    np.add.at(total, position, error)
+    return unique, total
+
+
 def _estimate(risks: Sequence[_Risk], alpha: float) -> Estimate:
     unseen = _unseen(alpha) * np.mean([risk.one_image for risk in risks]) ** 2
-    found = estimate([[risk.loss] for risk in risks])
-    return replace(found, of_images=found.of_images + float(unseen))
+    seen = estimate([[risk.loss] for risk in risks])
+    return replace(seen, of_images=seen.of_images + float(unseen))
 
 
 def _high(risks: Sequence[_Risk], alpha: float) -> float:
-    """Upper bound on a mean loss: as if z^2 / 2 wholly wrong images more had been seen (Agresti & Coull 1998).
+    """Upper bound on a mean loss, as if z^2 / 2 wholly wrong images more had been seen (Agresti & Coull 1998).
 
-    Where few images are wrong, the variance of those seen says too little. One-sided, such a bound on a count of k
-    is no tighter than the exact one of Poisson: 3.3 where k = 0, 4.9 where k = 1 (exact: 3.0 and 4.7).
+    Where few images are wrong, their variance is too small. One-sided, such a bound on a count of k is no tighter than
+    the exact one of Poisson: 3.3 where k = 0, 4.9 where k = 1 (exact: 3.0 and 4.7).
     """
-    found = _estimate(risks, alpha)
-    return found.high(alpha) + _unseen(alpha) * float(np.mean([risk.one_image for risk in risks]))
+    return _estimate(risks, alpha).high(alpha) + _unseen(alpha) * float(np.mean([risk.one_image for risk in risks]))
 
 
 def _unseen(alpha: float) -> float:
@@ -248,12 +253,5 @@ def _sign(run: CalibratedScores) -> NDArray[np.float64]:
     return 2.0 * run.images.label.astype(np.float64) - 1.0
 
 
-def _by_source(keys: NDArray[np.int64], error: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    unique, position = np.unique(keys, return_inverse=True)
-    total = np.zeros(len(unique))
-    np.add.at(total, position, error)
-    return unique, total
-
-
-def _within(found: float, low: float) -> LowerBound:
-    return LowerBound(float(np.clip(found, 0.0, 1.0)), float(np.clip(low, 0.0, 1.0)))
+def _within(value: float, low: float) -> LowerBound:
+    return LowerBound(float(np.clip(value, 0.0, 1.0)), float(np.clip(low, 0.0, 1.0)))

@@ -1,4 +1,9 @@
-"""Fit saturating laws to a curve of detectability."""
+"""Fit saturating laws to a curve of detectability, and find its asymptote.
+
+A law is ``a + b * f(x)``, where x is counted from the first point and f falls from 1 to 0: exponentially, as
+``exp(-decay * x)``, or by a power, as ``(1 + x) ** -decay``. For each decay of a grid a and b follow from generalised
+least squares. The interval of the asymptote a is that of the profile likelihood over the grids of both families.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -13,25 +18,38 @@ from arena.metrics.interval import Interval
 Family = Literal["exponential", "power law"]
 FAMILIES: tuple[Family, ...] = ("exponential", "power law")
 
+FEWEST = 6
+"""Fewest points: three parameters, and as many again to tell how well they are known."""
 LEAST_SEEN = 1 / 3
-"""Least share of the whole change that the points must hold. Shapes of less are not tried; where the curve moves and
-this one is not refuted, those are not either, and there is no limit to name."""
+"""Least share of the whole change that the points must hold. Slower shapes are not tried. A curve that moves and does
+not refute the slowest shape does not refute those either, and then has no limit to name."""
+WIDEST = 0.2
+"""Widest interval that is still reported."""
+LEAST_EXTRA_SD = 0.003
+"""Standard deviation, in AUC, between rounds that no test image shows. A few points often show none by luck."""
+ALPHA = 0.05
+"""Two-sided level of the interval and of every test here."""
 
+_PARAMETERS = 3
 _SHAPES = 96
-# The fastest shape has 2% of its change left at the second point: beyond, only the first point would tell.
+# The fastest shape has 2% of its change left at the second point. A faster one would depend on the first point alone.
 _FASTEST = 4.0
 
 
 def shape(family: Family, decay: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The f of a law at each x for each decay: (K, X), from 1 at x = 0 to 0 at infinity."""
+    """Return the f of a law at each x for each decay: (K, X), from 1 at x = 0 to 0 at infinity.
+
+    >>> shape("power law", np.array([1.0]), np.array([0.0, 1.0, 3.0]))
+    array([[1.  , 0.5 , 0.25]])
+    """
     along = x if family == "exponential" else np.log1p(x)
     return np.exp(-decay[:, None] * along)
 
 
 class Shapes(NamedTuple):
-    """The decays (K,) of each family; and f (3 K, R) of both families and of an exponential run backwards.
+    """The decays (K,) of each family, and f (3 K, R) of both families and of an exponential run backwards.
 
-    The last speeds up as it goes: it has no asymptote, but where it fits best the others have none to name.
+    The last one accelerates. It has no asymptote, and where it fits best no asymptote is named.
     """
 
     decays: tuple[NDArray[np.float64], ...]
@@ -39,7 +57,7 @@ class Shapes(NamedTuple):
 
 
 def shapes(x: NDArray[np.float64]) -> Shapes:
-    """From ``LEAST_SEEN`` of the change within the points to ``_FASTEST``."""
+    """Return the shapes tried, from ``LEAST_SEEN`` of the change within the points to ``_FASTEST``."""
     along = [x if family == "exponential" else np.log1p(x) for family in FAMILIES]
     decays = tuple(np.geomspace(-np.log1p(-LEAST_SEEN) / it[-1], _FASTEST / it[1], _SHAPES) for it in along)
     forwards = [shape(family, decay, x) for family, decay in zip(FAMILIES, decays, strict=True)]
@@ -47,10 +65,10 @@ def shapes(x: NDArray[np.float64]) -> Shapes:
 
 
 class ParameterGrid(NamedTuple):
-    """The shapes tried of one family with the fit of each, arrays (K,): from the slowest shape to the fastest.
+    """The fit of every shape of one family, arrays (K,) from the slowest shape to the fastest.
 
-    ``decay`` is the rate of f in 1/x, or the exponent; then a, b, their variances and covariance, and the squared error
-    of the points in units of theirs.
+    ``decay`` is the rate of f in 1/x, or the exponent. ``var_a``, ``var_b`` and ``cov_ab`` are the variances of a and b
+    and their covariance. ``error`` is the squared error of the points in units of theirs.
     """
 
     family: Family
@@ -63,7 +81,7 @@ class ParameterGrid(NamedTuple):
     error: NDArray[np.float64]
 
     def allowed(self, x: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Least and greatest value at each x that a shape allows with that squared error; inf, -inf if none does."""
+        """Return the least and the greatest value at each x within the squared error ``most``; inf, -inf if none."""
         f = shape(self.family, self.decay, x)
         room = np.sqrt(np.maximum(most - self.error, 0.0))[:, None]
         half = room * np.sqrt(self.var_a[:, None] + 2 * f * self.cov_ab[:, None] + f**2 * self.var_b[:, None])
@@ -74,13 +92,13 @@ class ParameterGrid(NamedTuple):
 
     @property
     def bounded(self) -> NDArray[np.float64]:
-        """Squared error of each shape with the asymptote held to what an AUC can be."""
+        """Squared error of each shape with the asymptote held within [0, 1]."""
         return self.error + (self.a - np.clip(self.a, 0.0, 1.0)) ** 2 / self.var_a
 
 
 @dataclass(frozen=True)
 class Law:
-    """The best fit of one family: ``a + b * f(x)``, f = exp(-decay * x) or (1 + x) ** -decay.
+    """The best fit of one family: ``a + b * f(x)``.
 
     ``drops_out`` says that it fits significantly worse than the other family, and has no part in the interval.
     """
@@ -92,14 +110,96 @@ class Law:
     drops_out: bool
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The law at x, counted from the first point."""
+        """Return the law at x, counted from the first point."""
         return self.a + self.b * shape(self.family, np.array([self.decay]), x)[0]
 
 
-def linear(
+@dataclass(frozen=True, eq=False)
+class Saturation:
+    """The laws fitted to a curve, and its asymptote.
+
+    Args:
+        asymptote: that of the best law, with its 95% interval. Where the curve shows no trend, its mean. None where it
+            is not identifiable.
+        reason: why it is not identifiable, in words. Empty where there is an asymptote.
+        extra_sd: standard deviation between points beyond the covariance of the curve.
+        laws: the best of each family. Empty where there are too few points.
+        grids: the shapes tried of each family.
+        most: largest squared error that the interval allows.
+    """
+
+    asymptote: Interval | None
+    reason: str
+    extra_sd: float = 0.0
+    laws: tuple[Law, ...] = ()
+    grids: tuple[ParameterGrid, ...] = ()
+    most: float = 0.0
+
+    def band(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the least and the greatest value that a law allows at each x from the first point (pointwise 95%)."""
+        ends = [grid.allowed(x, self.most) for grid in self.grids]
+        return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+
+
+def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64]) -> Saturation:
+    """Fit both families, and return the asymptote of the curve or the reason that it is not identifiable.
+
+    Args:
+        x: (R,) increasing. Only distances from the first count, and the asymptote is that of x without end.
+        y: (R,) AUCs.
+        covariance: (R, R) known part of their errors.
+    """
+    if len(x) < FEWEST:
+        return Saturation(None, f"{len(x)} points, at least {FEWEST} are needed")
+    tried = shapes(x - x[0])
+    extra_sd = _extra_sd(tried, y, covariance)
+    white = _whitening(covariance, extra_sd)
+    grids, accelerating = _fit(tried, y, white)
+    errors = [grid.bounded for grid in grids]
+    least = float(min(error.min() for error in errors))
+    most = least + _threshold(len(x))
+    ends = [grid.allowed(np.array([np.inf]), most) for grid in grids]
+    low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
+    laws = tuple(_best(grid, error, most) for grid, error in zip(grids, errors, strict=True))
+    mean, flat = _mean(y, white)
+    # A shape that accelerates has no asymptote, and still counts as a trend if it fits better than the mean.
+    moves = flat > min(least, accelerating) + _threshold(len(x))
+    unsettled = min(error[0] for error in errors) <= most or accelerating <= least
+    reason = ""
+    if moves and unsettled:
+        trend = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
+        reason = f"still {trend} at the last point: less than a third of the change may have been seen"
+    elif _goes_on(x, tried, y, white, extra_sd):
+        reason = "no law that levels off fits: the curve turns, or goes on where the law has settled"
+    elif high - low > WIDEST:
+        reason = f"any limit from {low:.2f} to {high:.2f} fits, and the widest reported is {WIDEST:g}"
+    best = laws[int(np.argmin([error.min() for error in errors]))]
+    asymptote = float(np.clip(best.a if moves else mean, low, high))
+    return Saturation(None if reason else Interval(asymptote, low, high), reason, extra_sd, laws, grids, most)
+
+
+def _extra_sd(tried: Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """The least extra deviation with which the best shape of all misses the points no more than expected."""
+    expected = len(y) - _PARAMETERS
+
+    def excess(extra_sd: float) -> float:
+        return float(_least_squares(tried.f, y, _whitening(covariance, extra_sd))[-1].min()) - expected
+
+    if excess(LEAST_EXTRA_SD) <= 0:
+        return LEAST_EXTRA_SD
+    most = LEAST_EXTRA_SD + float(np.ptp(y)) * len(y)
+    return float(root_scalar(excess, bracket=(LEAST_EXTRA_SD, most), method="brentq", xtol=1e-5).root)
+
+
+def _whitening(covariance: NDArray[np.float64], extra_sd: float) -> NDArray[np.float64]:
+    whole: NDArray[np.float64] = covariance + extra_sd**2 * np.eye(len(covariance))
+    return np.linalg.inv(np.linalg.cholesky(whole)).astype(np.float64, copy=False)
+
+
+def _least_squares(
     f: NDArray[np.float64], y: NDArray[np.float64], white: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], ...]:
-    """Generalised least squares of y on (1, f), for each f (K, R): a, b, var a, var b, cov ab and the squared error."""
+    """Regress y on (1, f) for each f (K, R): a, b, var a, var b, cov ab and the squared error."""
     ones, target, slopes = white.sum(axis=1), white @ y, f @ white.T
     oo, of, ff = ones @ ones, slopes @ ones, (slopes**2).sum(axis=1)
     oy, fy = ones @ target, slopes @ target
@@ -109,89 +209,9 @@ def linear(
     return a, b, ff / det, oo / det, -of / det, error
 
 
-FEWEST = 6
-"""Points that it takes: three parameters, and as many again to say how well they are known."""
-WIDEST = 0.2
-"""Widest interval that says where the limit is."""
-LEAST_WOBBLE = 0.003
-"""Standard deviation, in AUC, between rounds that no test image shows. A few points often show none by luck."""
-ALPHA = 0.05
-"""Two-sided, of the interval and of every test here."""
-
-_PARAMETERS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Saturation:
-    """The laws fitted to a curve, and where it levels off.
-
-    Args:
-        asymptote: that of the best law, with its 95% interval. Where the curve shows no trend, its mean. None where it
-            is not identifiable.
-        reason: why it is not identifiable, in words; otherwise empty.
-        wobble: standard deviation between points, beyond the covariance of the curve.
-        laws: the best of each family; empty where there are too few points.
-        grids: the shapes tried of each family.
-        most: largest squared error that the interval allows.
-    """
-
-    asymptote: Interval | None
-    reason: str
-    wobble: float = 0.0
-    laws: tuple[Law, ...] = ()
-    grids: tuple[ParameterGrid, ...] = ()
-    most: float = 0.0
-
-    def band(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Least and greatest value that a law allows at each x, counted from the first point (95%, for each x)."""
-        ends = [grid.allowed(x, self.most) for grid in self.grids]
-        return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
-
-
-def saturation(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-) -> Saturation:
-    """Fit both families, and say where the curve levels off or why that is not identifiable.
-
-    Args:
-        x: (R,) increasing; only distances from the first count, and limit means x without end.
-        y: (R,) AUCs.
-        covariance: (R, R) of what is known of their errors.
-    """
-    if len(x) < FEWEST:
-        return Saturation(None, f"{len(x)} points, where it takes {FEWEST}")
-    tried = shapes(x - x[0])
-    wobble = _wobble(tried, y, covariance)
-    white = _whitening(covariance, wobble)
-    grids, runaway = _fit(tried, y, white)
-    errors = [grid.bounded for grid in grids]
-    least = float(min(error.min() for error in errors))
-    most = least + _quantile(len(x))
-    ends = [grid.allowed(np.array([np.inf]), most) for grid in grids]
-    low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
-    laws = tuple(_best(grid, error, most) for grid, error in zip(grids, errors, strict=True))
-    mean, flat = _mean(y, white)
-    # A shape that speeds up has no asymptote to speak of, but what it fits better is still a trend.
-    moves = flat > min(least, runaway) + _quantile(len(x))
-    unsettled = min(error[0] for error in errors) <= most or runaway <= least
-    reason = ""
-    if moves and unsettled:
-        way = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
-        reason = f"still {way} at the last point: less than a third of its way may have been seen"
-    elif _goes_on(x, tried, y, white, wobble):
-        reason = "no law that levels off fits: the curve turns, or goes on where the law has settled"
-    elif high - low > WIDEST:
-        reason = f"any limit from {low:.2f} to {high:.2f} fits: wider than {WIDEST:g} says nothing"
-    best = laws[int(np.argmin([error.min() for error in errors]))]
-    asymptote = float(np.clip(best.a if moves else mean, low, high))
-    return Saturation(None if reason else Interval(asymptote, low, high), reason, wobble, laws, grids, most)
-
-
 def _fit(tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64]) -> tuple[tuple[ParameterGrid, ...], float]:
-    """The fit of every shape of both families; and the squared error of the best that speeds up."""
-    fits = [np.split(part, 3) for part in linear(tried.f, y, white)]
+    """The fit of every shape of both families, and the squared error of the best that accelerates."""
+    fits = [np.split(part, 3) for part in _least_squares(tried.f, y, white)]
     grids = tuple(
         ParameterGrid(family, decay, *(part[number] for part in fits))
         for number, (family, decay) in enumerate(zip(FAMILIES, tried.decays, strict=True))
@@ -207,41 +227,23 @@ def _mean(y: NDArray[np.float64], white: NDArray[np.float64]) -> tuple[float, fl
 
 
 def _goes_on(
-    x: NDArray[np.float64], tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64], wobble: float
+    x: NDArray[np.float64], tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64], extra_sd: float
 ) -> bool:
-    """Whether a straight line beside the best law improves on it significantly, as it does where a curve turns back."""
+    """Whether a straight line added to the best law improves it significantly, as it does where a curve turns."""
     saturating = tried.f[: -len(tried.decays[0])]
     plane, _ = np.linalg.qr(white @ np.stack([np.ones_like(x), x], axis=1))
     f, target = saturating @ white.T, white @ y
     f, target = f - (f @ plane) @ plane.T, target - plane @ (plane.T @ target)
     error = target @ target - (f @ target) ** 2 / (f**2).sum(axis=1)
     least, freedom = max(float(error.min()), 0.0), len(x) - _PARAMETERS - 1
-    gain = float(linear(saturating, y, white)[-1].min()) - least
-    # The wobble was raised to what the laws miss, and is here what they and the line miss; never less than declared.
-    scale = least / freedom if wobble > LEAST_WOBBLE else 1.0
+    gain = float(_least_squares(saturating, y, white)[-1].min()) - least
+    # The extra deviation was raised to the misfit of the laws. Here it is that of law and line, and never lowered.
+    scale = least / freedom if extra_sd > LEAST_EXTRA_SD else 1.0
     return gain > float(t.isf(ALPHA / 2, freedom)) ** 2 * scale
 
 
-def _wobble(tried: Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
-    """The least with which the best shape, speeding up or levelling off, is no further off than it should be."""
-    due = len(y) - _PARAMETERS
-
-    def excess(wobble: float) -> float:
-        return float(linear(tried.f, y, _whitening(covariance, wobble))[-1].min()) - due
-
-    if excess(LEAST_WOBBLE) <= 0:
-        return LEAST_WOBBLE
-    most = LEAST_WOBBLE + float(np.ptp(y)) * len(y)
-    return float(root_scalar(excess, bracket=(LEAST_WOBBLE, most), method="brentq", xtol=1e-5).root)
-
-
-def _whitening(covariance: NDArray[np.float64], wobble: float) -> NDArray[np.float64]:
-    whole: NDArray[np.float64] = covariance + wobble**2 * np.eye(len(covariance))
-    return np.linalg.inv(np.linalg.cholesky(whole)).astype(np.float64, copy=False)
-
-
-def _quantile(points: int) -> float:
-    """How much more squared error than the best has what is still allowed, at 95%: the F quantile of 1 and n - 3."""
+def _threshold(points: int) -> float:
+    """Excess squared error over the best that the 95% profile-likelihood interval allows: F(1, n - 3)."""
     return float(t.isf(ALPHA / 2, points - _PARAMETERS)) ** 2
 
 
