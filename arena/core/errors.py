@@ -1,42 +1,38 @@
-"""The one kind of failure a user can put right."""
+"""Report failures that a user can correct: one line with the key or file and the expected value."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 def require(condition: bool, key: str, value: object, expected: str) -> None:
-    """Raise the one line of an impossible value.
-
-    Raises:
-        ArenaError: unless ``condition`` holds.
-    """
+    """Raise an ``ArenaError`` about ``key=value`` if ``condition`` is false."""
     if not condition:
         raise ArenaError(f"{key}={value}: expected {expected}")
 
 
 class ArenaError(Exception):
-    """Bad configuration or input: one line that names the key or the file, and what was expected.
+    """Impossible configuration or input: one line that names the key or the file, and the expected value.
 
     The command line prints it without a traceback and ends with exit code 2.
     """
 
 
 class DoesNotApply(ArenaError):
-    """A technique cannot work on images of this shape, or in this race: what it needs, in words. It is left out."""
+    """A technique needs other images or another race. It is left out, with this message as the reason."""
 
 
-def requires(condition: bool, what: str) -> None:
-    """Raise ``DoesNotApply("needs ...")`` unless ``condition`` holds."""
+def requires(condition: bool, need: str) -> None:
+    """Raise ``DoesNotApply("needs ...")`` if ``condition`` is false."""
     if not condition:
-        raise DoesNotApply(f"needs {what}")
+        raise DoesNotApply(f"needs {need}")
 
 
 @contextmanager
 def error_context(key: str) -> Iterator[None]:
-    """Put a part's own key before the key its error names: a detector knows its parameters, not what a user calls it.
+    """Prefix the keys that errors of a part name with the key of the part, which the part does not know.
 
     Raises:
-        ArenaError: with the whole key; also where a part, or a part of it, was not given what its constructor needs.
+        ArenaError: with the whole key, also if an argument of a constructor is missing.
     """
     try:
         yield
@@ -49,5 +45,5 @@ def error_context(key: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, for a line of ours; its kind where it has none."""
+    """Return the first line of an error's message. An error without a message gives its class."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

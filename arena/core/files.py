@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a reader or a resumed race sees the whole file or none."""
+    """Write a file beside ``path``, then rename it: readers see the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_bytes(content)
@@ -15,5 +15,5 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def file_hash(files: Sequence[Path]) -> str:
-    """SHA-256 (hex) of the content of files, in their order."""
+    """Return the SHA-256 (hex) of the content of files, in order."""
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()

@@ -1,4 +1,4 @@
-"""Describe the machine: the processor and the peak memory of this process."""
+"""Describe the machine: the processor, and the peak memory of this process."""
 
 import platform
 import resource
@@ -8,7 +8,7 @@ import torch
 
 
 def processor() -> str:
-    """The processor's name as the system tells it."""
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -18,15 +18,13 @@ def processor() -> str:
 
 
 def peak_memory_mib(on_gpu: bool) -> float:
-    """Of the GPU's memory since its mark was reset, or the most this process ever held.
-
-    Linux lets a new process inherit its parent's mark in ``ru_maxrss``; ``VmHWM`` is its own.
-    """
+    """Return the peak of the GPU's memory since it was last reset, or the peak of this process, in MiB."""
     if on_gpu:
         return torch.cuda.max_memory_allocated() / 2**20
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes, on a Mac
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # in bytes on macOS
+    # A new process inherits ``ru_maxrss`` from its parent on Linux. ``VmHWM`` is its own peak.
     (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(kilobytes) / 1024

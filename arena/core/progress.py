@@ -17,27 +17,27 @@ from rich.table import Column
 from rich.text import Text
 
 Kind = tuple[str, str]
-"""The name of a phase and its player: what takes about as long in every round."""
+"""Name and player of a phase. Phases of one kind take about as long in every round."""
 
 
 class Progress:
-    """The race's bar, counted in phases, and under it the phase's, counted in images.
+    """Show a bar of the race, counted in phases, above a bar of the phase, counted in images.
 
     Args:
-        console: where to; its being a terminal decides between bars and lines.
-        kinds: of all phases of the race, those that an earlier start has done among them.
-        seconds: the forecast of the whole race, from which the time left is told for the kinds not yet met.
+        console: the output. A terminal shows bars, any other output one line a phase.
+        kinds: kinds of all phases of the race in order, including phases that are already done.
+        seconds: forecast of the whole race. It gives the time left for kinds without a finished phase.
     """
 
     def __init__(self, console: Console, kinds: Sequence[Kind], seconds: float) -> None:
         self.console, self.kinds, self.forecast = console, list(kinds), seconds
         self.taken: dict[Kind, list[float]] = defaultdict(list)
-        """Seconds that finished phases took, in this start of the race or in an earlier one."""
+        """Seconds of each finished phase, also of those before the race was resumed."""
         self.finished = 0
         self.title, self.total, self.start = "", 0.0, time.monotonic()
         self.trained, self.clock = 0.0, self.start
-        """Images of this phase since its clock was started."""
-        widest = max((len(_title(kind)) for kind in self.kinds), default=0)  # so that nothing moves sideways
+        """Images of this phase since ``clock``."""
+        widest = max((len(_title(kind)) for kind in self.kinds), default=0)  # keeps the columns in place
         columns = (
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=widest)),
             BarColumn(bar_width=16),
@@ -60,23 +60,23 @@ class Progress:
         before = (sys.stdout, sys.stderr)
         self._open.enter_context(self.bars)
         for handler in _handlers():
-            if handler.stream in before:  # it would write through the bars
+            if handler.stream in before:  # it would write into the bars
                 old = handler.setStream(sys.stderr if handler.stream is before[1] else sys.stdout)
                 if old is not None:
                     self._open.callback(handler.setStream, old)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave them as they are."""
+        """Stop the bars and leave them on the screen."""
         self._open.close()
 
     def say(self, line: str) -> None:
-        """One line above the bars."""
+        """Print one line above the bars."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def phase(self, name: str, round_index: int, player: str) -> Iterator[None]:
-        """Show one phase of the race."""
+        """Show one phase of the race while it runs."""
         self.title, self.total, self.trained = _title((name, player)), 0.0, 0.0
         self.start = self.clock = time.monotonic()
         self.bars.update(self.race_bar, description=f"round {round_index}")
@@ -89,7 +89,7 @@ class Progress:
             self.say(" · ".join(filter(None, [*parts, self.left()])))
 
     def skip(self, name: str, player: str, seconds: float) -> None:
-        """A phase that an earlier start of this race has done, in so many seconds."""
+        """Count a phase that was done before the race was resumed."""
         self._close((name, player), seconds)
 
     def _close(self, kind: Kind, seconds: float) -> None:
@@ -99,42 +99,42 @@ class Progress:
         self.bars.update(self.race_bar, completed=self.finished)
 
     def expect(self, images: float, done: int = 0) -> None:
-        """How many images the phase will take at most, and how many it has behind it."""
+        """Set the most images that the phase will take, and the number already done."""
         self.total, self.trained, self.clock = images, 0.0, time.monotonic()
         self.bars.update(self.phase_bar, completed=done)
 
     def advance(self, images: int) -> None:
-        """So many images more."""
+        """Count more images of the phase."""
         self.trained += images
-        # The end of a phase is shown only where images are counted: of a fit there is nothing to show in between.
+        # Without counted images, such as in a fit, the bar has no end.
         self.bars.update(self.phase_bar, advance=images, total=self.total or None)
 
     def callback(self, batch: int) -> pl.Callback:
-        """A Lightning callback that advances by a batch a step."""
+        """Return a Lightning callback that counts ``batch`` images a step."""
         return _Advance(self, batch)
 
     def pace(self) -> str:
-        """Images a second in this phase; nothing where it trains on none."""
+        """Return the images per second of this phase as text, empty without images."""
         return f"{self.trained / max(time.monotonic() - self.clock, 1e-6):,.0f} images/s" if self.trained else ""
 
     def left(self) -> str:
-        """The time left, as a person reads it."""
+        """Return the time left as text."""
         return f"{duration(self.seconds_left())} left"
 
     def seconds_left(self) -> float:
-        """A phase will take what its kind took before; what the forecast has beyond these, the other kinds share."""
+        """Return the time left. A kind takes what it took before; other kinds share the rest of the forecast."""
         pace = {kind: fmean(seconds) for kind, seconds in self.taken.items()}
         ahead = self.kinds[self.finished :]
         unmet = max(0.0, self.forecast - sum(pace[kind] for kind in self.kinds if kind in pace))
         unknown = max(1, sum(kind not in pace for kind in ahead))
         each = [pace.get(kind, unmet / unknown) for kind in ahead]
-        if each:  # the first of them runs already
+        if each:  # the first one is running
             each[0] = max(0.0, each[0] - (time.monotonic() - self.start))
         return sum(each)
 
 
 class _Note(ProgressColumn):
-    """The race's time left, the phase's images a second."""
+    """Column with the time left of the race and the images per second of the phase."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(table_column=Column(no_wrap=True, min_width=15, justify="right"))
@@ -157,14 +157,18 @@ def _title(kind: Kind) -> str:
 
 
 def _handlers() -> Iterator[logging.StreamHandler]:
-    """Every handler of any logger that writes to a stream."""
+    """Yield every handler of any logger that writes to a stream."""
     loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
-    found = {handler for logger in loggers for handler in logger.handlers}
-    yield from (handler for handler in found if isinstance(handler, logging.StreamHandler))
+    handlers = {handler for logger in loggers for handler in logger.handlers}
+    yield from (handler for handler in handlers if isinstance(handler, logging.StreamHandler))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them."""
+    """Return seconds as short text.
+
+    >>> duration(75), duration(600), duration(9000)
+    ('75 s', '10 min', '2.5 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

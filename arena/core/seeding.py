@@ -1,4 +1,4 @@
-"""Every random stream of a race has a name: the run's seed, its purpose, its round and its player, and nothing else."""
+"""Derive the seed of every random stream from the run's seed, a purpose, a round and a player."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ def derive_seed(seed: int, purpose: str, round_index: int = 0, player: str = "")
         seed: the run's seed (or the data seed, for the split).
         purpose: what is drawn, such as ``"forge"`` or ``"judge"``.
         round_index: the round of the race; it may also count the steps of a phase.
-        player: who draws, such as ``"cnn"`` or ``"cnn/fold=1"``.
+        player: the player that draws, such as ``"cnn"`` or ``"cnn/fold=1"``.
 
     Returns:
         An integer in [0, 2**63), the range every generator of torch and numpy takes.

@@ -1,18 +1,18 @@
-"""Threads of OpenMP: how they wait for each other, and how many pay."""
+"""Set how many threads torch uses, and how long idle ones wait."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 
 TINY = 16
-"""Side in pixels below which one thread trains a generator faster than two: handing its small steps out costs more."""
+"""Side in pixels below which one thread trains a generator faster than two."""
 
 
 def wait_shortly() -> None:
-    """Let idle threads sleep soon; call it before torch is imported, and OMP_WAIT_POLICY, where it is set, decides.
+    """Let idle threads of OpenMP sleep soon. Call it before torch is imported; OMP_WAIT_POLICY takes precedence.
 
-    Threads that wait shortly and then sleep leave their core to the other members of a parallel sweep; to sleep at once
-    (OMP_WAIT_POLICY=PASSIVE) costs a race that is alone half as much time again.
+    Threads that sleep after a short wait leave their core to the other races of a parallel sweep. Threads that sleep
+    at once (OMP_WAIT_POLICY=PASSIVE) make a single race take half as long again.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "500")
@@ -20,8 +20,8 @@ def wait_shortly() -> None:
 
 @contextlib.contextmanager
 def on_threads(count: int) -> Iterator[None]:
-    """Let torch run on that many threads for a while."""
-    import torch  # not before wait_shortly was called
+    """Let torch use ``count`` threads inside the context."""
+    import torch  # after ``wait_shortly``
 
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -32,5 +32,5 @@ def on_threads(count: int) -> Iterator[None]:
 
 
 def as_many_as_pay(resolution: int) -> contextlib.AbstractContextManager[None]:
-    """Train a generator of images of that side on one thread where they are tiny, on all there are where not."""
+    """Return the context for training a generator: one thread for tiny images, all threads for others."""
     return on_threads(1) if resolution < TINY else contextlib.nullcontext()

@@ -16,7 +16,7 @@ from arena.detectors.heads.head import PlattScaling
 from arena.detectors.networks.adapters import KEY, AdaptedNetwork, FrozenNetwork, Range, UnsavedNetwork
 from arena.generators.controls import Artefact
 from arena.outside import onnx, transformers_files
-from arena.outside.programs import each_its_own, import_network
+from arena.outside.programs import import_network, untie_weights
 from arena.outside.weights import load_weights
 
 BATCH = 64
@@ -41,7 +41,7 @@ class TrainableModuleDetector(LearnedDetector):
     ) -> None:
         super().__init__(learning_rate=learning_rate, **shape)
         self.network, self.artefact = network, artefact
-        self.register_state_dict_post_hook(each_its_own)
+        self.register_state_dict_post_hook(untie_weights)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W)."""
@@ -61,7 +61,7 @@ class FrozenModuleDetector(FittedDetector):
         super().__init__(**shape)
         self.network, self.artefact, self.differentiable = network, artefact, differentiable
         self.head = PlattScaling()
-        self.register_state_dict_post_hook(each_its_own)
+        self.register_state_dict_post_hook(untie_weights)
 
     def features(self, images: Tensor) -> Tensor:
         """Logits (B, 1) of the network on images (B, C, H, W)."""

@@ -16,7 +16,7 @@ from arena.data.reals import Reals
 from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.imaging.images import ImageShape
-from arena.outside.programs import each_its_own, import_network, load_program, set_mode, sources
+from arena.outside.programs import import_network, load_program, set_mode, source_files, untie_weights
 from arena.outside.weights import load_weights
 
 Range = tuple[float, float]
@@ -52,7 +52,7 @@ class TrainableModuleGenerator(TrainableGenerator):
         super().__init__(**shape)
         self.network, self.z_dim, self.range, self.learning_rate = network, z_dim, range, learning_rate
         self.discriminator_width, self.made_of = discriminator_width, made_of
-        self.register_state_dict_post_hook(each_its_own)
+        self.register_state_dict_post_hook(untie_weights)
 
     def train(self, mode: bool = True) -> "TrainableModuleGenerator":
         """Set the mode. The network follows if it has a mode to set."""
@@ -142,7 +142,7 @@ def module_generator(
     if z_dim is None:
         raise ArenaError("generator.z_dim=null: expected the size of the network's input z")
     network = load_program(path, "generator.") if path else import_network(str(name), kwargs or {}, "generator.")
-    made_of = [Path(path).expanduser()] if path else sources(str(name), network)
+    made_of = [Path(path).expanduser()] if path else source_files(str(name), network)
     if weights is not None:
         load_weights(network, weights, "generator.weights")
         made_of.append(Path(weights).expanduser())

@@ -1,4 +1,4 @@
-"""Noise, blur, JPEG and down-scaling of reals and fakes alike: how much of it does detection withstand?"""
+"""Degrade reals and fakes alike by noise, blur, JPEG or down-scaling, to measure the margin of detection."""
 
 from math import ceil
 
@@ -16,17 +16,17 @@ CHUNK = 1024
 
 
 def degraded(images: Tensor, kind: Degradation, level: float, levels: int, seed: int) -> Tensor:
-    """Images as they would be had each been photographed, sent or stored less well.
+    """Return degraded images on the grey levels of the data, before the evidence path.
 
-    Noise is white and Gaussian, blur Gaussian, JPEG Pillow's, and what is scaled down (antialiased) is scaled up again.
-    What comes out lies on the data's grey levels, ready for the evidence path.
+    Noise is white and Gaussian, blur is Gaussian, and JPEG is Pillow's. Down-scaled images (antialiased) are scaled up
+    again to their size.
 
     Args:
         images: uint8 (N, C, H, W).
-        kind: of the degradation.
-        level: in the unit ``LADDERS`` names.
+        kind: the degradation.
+        level: in the unit that ``LADDERS`` names.
         levels: grey levels of the data.
-        seed: of the noise; that of image i is the same at every level but for its strength.
+        seed: seed of the noise. At every level, image i has the same noise at another strength.
 
     Returns:
         uint8 (N, C, H, W).

@@ -1,53 +1,43 @@
-"""The evidence path: the one road from an image to any detector, and to the GAN's own discriminator."""
+"""Define the evidence path, which every image takes to a detector or to the GAN's discriminator."""
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from pydantic import Field
 from torch import Tensor
 
-from arena.core.errors import ArenaError
 from arena.imaging.images import on_levels, straight_through, to_float, to_uint8
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is done to every image, real or fake, before anyone judges it (rule of evidence 1).
+    """Process every image, real or fake, in the same way before it is judged (rule of evidence 1).
 
-    In order: rounding to the data's grey levels, then an antialiased resize, then JPEG. Gradients pass the rounding
-    straight through and pass the real codec as kornia's differentiable JPEG does (backward-pass differentiable
+    The steps are rounding to the data's grey levels, an antialiased resize, and JPEG. The gradient of rounding is the
+    identity. The gradient of the codec is that of kornia's differentiable JPEG (backward-pass differentiable
     approximation, Athalye, Carlini & Wagner 2018, section 4.1).
 
     Args:
-        levels: grey levels of the data, 2 to 256.
-        jpeg: quality 1 to 100 of the codec, or None for no codec.
-        resize: side in pixels to resize to, or None to keep the size.
-
-    Raises:
-        ArenaError: where a value is out of range.
+        levels: grey levels of the data.
+        jpeg: quality of the codec, None for no codec.
+        resize: side in pixels, None to keep the size.
     """
 
-    levels: int = 256
-    jpeg: int | None = None
-    resize: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.levels <= 256:
-            raise ArenaError(f"evidence.levels={self.levels}: expected 2 to 256 grey levels")
-        if self.jpeg is not None and not 1 <= self.jpeg <= 100:
-            raise ArenaError(f"evidence.jpeg={self.jpeg}: expected a quality from 1 to 100, or null")
-        if self.resize is not None and self.resize < 8:
-            raise ArenaError(f"evidence.resize={self.resize}: expected at least 8 pixels, or null")
+    levels: Annotated[int, Field(ge=2, le=256)] = 256
+    jpeg: Annotated[int, Field(ge=1, le=100)] | None = None
+    resize: Annotated[int, Field(ge=8)] | None = None
 
     def resolution(self, resolution: int) -> int:
-        """The side in pixels of what detectors see, given the side of the data."""
+        """Return the side in pixels of images after the path, given the side of the data."""
         return self.resize or resolution
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Float images (B, C, H, W) in [-1, 1] as every judge sees them; differentiable."""
+        """Return float images (B, C, H, W) in [-1, 1] after the path; differentiable."""
         images = straight_through(images, on_levels(images, self.levels))
         if self.resize is not None:
             size = (self.resize, self.resize)
@@ -58,20 +48,20 @@ class Evidence:
         return images
 
     def seen(self, images_uint8: Tensor) -> Tensor:
-        """uint8 images as they come out of the path, kept as uint8: what ``as_seen`` turns back without a trace."""
+        """Return uint8 images after the path, as uint8. ``as_seen`` turns them back without loss."""
         return to_uint8(self(to_float(images_uint8)))
 
     def as_seen(self, seen: Tensor) -> Tensor:
-        """Float images in [-1, 1] that came down the path, of what ``seen`` kept: bit for bit the path's own."""
+        """Return the result of ``seen`` as float images in [-1, 1], equal to those of the path to the bit."""
         return on_levels(to_float(seen), self.levels if self.jpeg is None else 256)
 
 
 def _jpeg(images: Tensor, quality: int) -> Tensor:
-    """Values of the real codec (Pillow, 4:2:0), gradient of kornia's differentiable one."""
+    """Return the values of the real codec (Pillow, 4:2:0) with the gradient of kornia's differentiable one."""
     coded = codec(images.detach(), quality)
     if not images.requires_grad:
         return coded
-    from kornia.enhance import jpeg_codec_differentiable  # slow to import, needed only by an attack through JPEG
+    from kornia.enhance import jpeg_codec_differentiable  # slow to import, and needed only by an attack through JPEG
 
     channels = images.shape[1]
     colour = images.expand(-1, 3, -1, -1) if channels == 1 else images
@@ -81,7 +71,7 @@ def _jpeg(images: Tensor, quality: int) -> Tensor:
 
 
 def codec(images: Tensor, quality: int) -> Tensor:
-    """Through libjpeg and back, one image at a time: the codec everyone uses has no batch mode."""
+    """Return images coded and decoded by libjpeg, one by one, since it has no batch mode."""
     decoded = []
     for pixels in to_uint8(images).permute(0, 2, 3, 1).cpu().numpy():
         buffer = BytesIO()

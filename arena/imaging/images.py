@@ -1,4 +1,4 @@
-"""Ranges and grey levels: images are float in [-1, 1], shape (B, C, H, W), unless a name says uint8.
+"""Convert between ranges and grey levels. Images are float in [-1, 1], shape (B, C, H, W), if no name says uint8.
 
 A data set with fewer than 256 grey levels (17 for scikit-learn's digits) is stored on evenly spaced bytes, so that the
 round trip level -> uint8 -> float -> level is exact.
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class ImageShape(TypedDict):
-    """Shape of the images, which the data decides: keywords of every generator and detector.
+    """Shape of the images, as keywords of every generator and detector.
 
     Args:
         resolution: side in pixels.
@@ -25,23 +25,23 @@ class ImageShape(TypedDict):
 
 
 def to_float(images_uint8: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) to float32 in [-1, 1]."""
+    """Convert uint8 (B, C, H, W) to float32 in [-1, 1]."""
     return images_uint8.to(torch.float32).div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] to uint8, rounding to the nearest of 256 values."""
+    """Convert float in [-1, 1] to uint8, rounded to the nearest of 256 values."""
     return images.float().add(1.0).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def on_levels(images: Tensor, levels: int) -> Tensor:
-    """Round to ``levels`` evenly spaced grey levels of [-1, 1], clipping what lies outside; no gradient."""
+    """Round to ``levels`` evenly spaced grey levels of [-1, 1], with values outside clipped; no gradient."""
     half = (levels - 1) / 2
     return images.clamp(-1.0, 1.0).add(1.0).mul(half).round().div(half).sub(1.0)
 
 
 class _StraightThrough(torch.autograd.Function):
-    """Exactly ``value``: ``images + (value - images).detach()`` would leave fakes a rounding error off the levels."""
+    """Return exactly ``value``. ``images + (value - images).detach()`` would leave a rounding error."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, images: Tensor, value: Tensor) -> Tensor:
@@ -53,5 +53,5 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def straight_through(images: Tensor, value: Tensor) -> Tensor:
-    """The value of ``value`` with the gradient of ``images`` (Bengio, Leonard & Courville 2013)."""
+    """Return ``value`` with the gradient of ``images`` (Bengio, Leonard & Courville 2013)."""
     return _StraightThrough.apply(images, value)  # type: ignore[no-any-return]

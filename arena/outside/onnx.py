@@ -1,4 +1,4 @@
-"""Networks in the ONNX format, run by ONNX Runtime: no gradient, nothing to train."""
+"""Run networks in the ONNX format by ONNX Runtime, without gradient."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from arena.core.errors import ArenaError, first_line
 
 
 class OnnxNetwork(nn.Module):
-    """One input, images (B, C, H, W), and one output that counts, the first.
+    """Network with one input, images (B, C, H, W). Only its first output is used.
 
     Args:
-        path: of the file; weights that it keeps in a file of their own lie beside it.
-        key: of the configuration that names it.
+        path: the file. Weights in a separate file lie beside it.
+        key: key of the configuration that names the file.
 
     Raises:
-        ArenaError: where ONNX Runtime is not installed, or cannot run the file.
+        ArenaError: if ONNX Runtime is not installed, or cannot run the file.
     """
 
     def __init__(self, path: str, key: str) -> None:
@@ -27,13 +27,13 @@ class OnnxNetwork(nn.Module):
         except ImportError as error:
             raise ArenaError(f"{key}={path}: expected the extra `onnx` to be installed") from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # as every detector at work beside others
-        options.log_severity_level = 3  # what goes wrong is raised
+        options.intra_op_num_threads = 1  # like every detector that runs beside others
+        options.log_severity_level = 3  # errors are raised
         try:
             self.session: Any = onnxruntime.InferenceSession(
                 str(Path(path).expanduser()), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # of its own classes, one a kind of failure
+        except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
             raise ArenaError(
                 f"{key}={path}: expected a file that ONNX Runtime can run ({first_line(error)})"
             ) from error
@@ -44,13 +44,13 @@ class OnnxNetwork(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """The first output, where the images are."""
-        found = self.session.run(None, {self.input: images.float().cpu().contiguous().numpy()})[0]
-        return torch.from_numpy(found).to(images.device)
+        """Return the first output, on the device of the images."""
+        output = self.session.run(None, {self.input: images.float().cpu().contiguous().numpy()})[0]
+        return torch.from_numpy(output).to(images.device)
 
 
 def files_of(path: str) -> list[Path]:
-    """The file, and that of its weights where PyTorch's exporter kept them apart."""
+    """Return the file, and that of its weights if PyTorch's exporter wrote them separately."""
     file = Path(path).expanduser()
     weights = file.with_name(f"{file.name}.data")
     return [file, weights] if weights.is_file() else [file]

@@ -1,14 +1,12 @@
-"""Networks somebody else wrote: saved with their code (TorchScript, ``torch.export``), or imported by name.
+"""Load networks of other packages: saved with their code (TorchScript, ``torch.export``), or imported by name.
 
-Each of these is code, and to use it is to run it. TorchScript calls whatever operators its file names, some of which
-read and write files; the graph of an exported program may name any function that torch's own modules reach; and PyTorch
-says to treat models like any other program (its SECURITY.md). Only files of people whose code one would run belong
-here.
+Each of these is code, and loading it runs it. The operators that a TorchScript file names may read and write files.
+The graph of an exported program may call any function that torch's modules reach. PyTorch's SECURITY.md says to treat
+models like any other program: load only files of authors whose code you would run.
 
-What these loaders do rule out is Python's pickle, where weights are looked for and code runs. ``torch.jit.load`` reads
-with a parser of its own, which knows tensors and TorchScript's classes and nothing of Python. ``torch.export.load`` (as
-of torch 2.13) unpickles example inputs that are no tensors, weights of a tensor subclass, and constants that are Python
-objects, and loads compiled libraries; all that is refused.
+Python's pickle is ruled out. ``torch.jit.load`` has a parser of its own, for tensors and TorchScript's classes alone.
+``torch.export.load`` (as of torch 2.13) unpickles example inputs that are no tensors, weights of a tensor subclass and
+constants that are Python objects, and it loads compiled libraries. Archives with any of these are refused.
 """
 
 import io
@@ -28,31 +26,31 @@ from torch import Tensor, nn
 from arena.core.errors import ArenaError
 
 TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-"""Set, it makes every ``torch.load`` refuse what is not made of tensors."""
+"""Environment variable that makes every ``torch.load`` refuse anything except tensors."""
 FOREIGN = ("opaque_obj", "custom_obj", "aotinductor")
-"""In the names of what an archive of ``torch.export`` holds beside tensors: pickles, C++ objects, compiled code."""
+"""Parts of the names of entries of a ``torch.export`` archive that hold pickles, C++ objects or compiled code."""
 
 
 def load_program(path: str | Path, prefix: str) -> nn.Module:
-    """The network a file holds, on the CPU: TorchScript, or an exported program.
+    """Return the network of a file, on the CPU: TorchScript or an exported program.
 
     Args:
-        path: of the file.
-        prefix: of the keys that name it in the configuration, ``generator.`` say.
+        path: the file.
+        prefix: prefix of its keys in the configuration, such as ``generator.``.
 
     Raises:
-        ArenaError: where there is no such file, or it would have to be unpickled.
+        ArenaError: if there is no such file, or it would have to be unpickled.
     """
     try:
         content = Path(path).expanduser().read_bytes()
-        held = _names(content)
-        if "constants.pkl" in held:  # by which torch knows TorchScript too; that pickle is TorchScript's own
+        entries = _entries(content)
+        if "constants.pkl" in entries:  # torch recognises TorchScript by it too; only TorchScript's parser reads it
             return torch.jit.load(io.BytesIO(content), map_location="cpu")
-        if any(name.startswith("models/") or name == "serialized_exported_program.json" for name in held):
-            return _exported(content, held)
+        if any(name.startswith("models/") or name == "serialized_exported_program.json" for name in entries):
+            return _exported(content, entries)
     except ArenaError as error:
         raise ArenaError(f"{prefix}path={path}: {error}") from error
-    except Exception as error:  # what these parsers raise on bad bytes is not documented
+    except Exception as error:  # the errors of these parsers are not documented
         raise ArenaError(f"{prefix}path={path}: expected a program that torch can load ({_line(error)})") from error
     raise ArenaError(
         f"{prefix}path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
@@ -61,15 +59,15 @@ def load_program(path: str | Path, prefix: str) -> nn.Module:
 
 
 def import_network(name: str, kwargs: Mapping[str, object], prefix: str) -> nn.Module:
-    """What the class or function of a dotted name makes of the keywords; the user's code, run by the user's command.
+    """Return the network that the class or function of a dotted name builds. This runs code of the user.
 
     Args:
-        name: package.module.Class, of something that can be imported.
-        kwargs: it is called with.
-        prefix: of the keys that name it in the configuration, ``generator.`` say.
+        name: package.module.Class, which can be imported.
+        kwargs: its keyword arguments.
+        prefix: prefix of its keys in the configuration, such as ``generator.``.
 
     Raises:
-        ArenaError: where there is none, it fails, or what it makes is no network.
+        ArenaError: if it cannot be imported, fails, or does not return a network.
     """
     try:
         factory = pkgutil.resolve_name(name)
@@ -89,20 +87,20 @@ def import_network(name: str, kwargs: Mapping[str, object], prefix: str) -> nn.M
 
 
 def set_mode(network: nn.Module, training: bool) -> None:
-    """Set the mode of a network that has one to set: an exported program stays in that it was exported in."""
+    """Set a network to training or eval mode. An exported program keeps the mode it was exported in."""
     with suppress(NotImplementedError):
         network.train(training)
 
 
-def sources(name: str, network: nn.Module) -> list[Path]:
-    """The source files of the class or function of that name, and of what it made; what they import is not followed."""
+def source_files(name: str, network: nn.Module) -> list[Path]:
+    """Return the source files of the class or function of that name and of its network, without their imports."""
     modules = {name.rpartition(".")[0], type(network).__module__}
     files = [getattr(sys.modules.get(module), "__file__", None) for module in sorted(modules)]
     return [Path(file) for file in dict.fromkeys(files) if file]
 
 
-def each_its_own(network: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
-    """Tied weights under each of their names: safetensors takes no two tensors that share memory.
+def untie_weights(network: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
+    """Copy tied weights, since safetensors takes no two tensors that share memory.
 
     A hook for ``register_state_dict_post_hook``.
     """
@@ -113,8 +111,8 @@ def each_its_own(network: nn.Module, state: dict[str, Tensor], prefix: str, meta
         seen.add(place)
 
 
-def _names(content: bytes) -> set[str]:
-    """What an archive holds, below its own folder, in lower case as torch's reader compares; nothing of other files."""
+def _entries(content: bytes) -> set[str]:
+    """Return the entries of an archive below its own folder, in lower case as torch's reader compares them."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {name.lower().split("/", 1)[-1] for name in archive.namelist()}
@@ -122,13 +120,13 @@ def _names(content: bytes) -> set[str]:
         return set()
 
 
-def _exported(content: bytes, held: set[str]) -> nn.Module:
-    """The network of an exported program, in the mode it was exported in.
+def _exported(content: bytes, entries: set[str]) -> nn.Module:
+    """Return the network of an exported program, in the mode it was exported in.
 
     Raises:
-        ArenaError: where the archive holds more than a graph and tensors.
+        ArenaError: if the archive holds more than a graph and tensors.
     """
-    for name in sorted(held):
+    for name in sorted(entries):
         if any(mark in name for mark in FOREIGN):
             raise ArenaError(f"expected a graph and tensors, found {name}, which is a pickle or compiled code")
     with _tensors_only():
@@ -137,7 +135,7 @@ def _exported(content: bytes, held: set[str]) -> nn.Module:
 
 @contextmanager
 def _tensors_only() -> Iterator[None]:
-    """Nothing is unpickled but tensors; and nothing is warned of, for what goes wrong is raised too."""
+    """Unpickle nothing except tensors, without warnings, since errors are raised too."""
     before, log = os.environ.get(TENSORS_ONLY), logging.getLogger("torch.export")
     os.environ[TENSORS_ONLY], log.disabled = "1", True
     try:
@@ -153,5 +151,5 @@ def _tensors_only() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

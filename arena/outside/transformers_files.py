@@ -1,4 +1,4 @@
-"""Networks of the transformers library, from files on this machine alone: safetensors, and no code that comes along."""
+"""Load networks of the transformers library from local safetensors. No code of a model is run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +14,15 @@ NOTHING_IS_DOWNLOADED = "or a name in the hub's local cache (nothing is download
 
 @contextmanager
 def reading(key: str, path: str, expected: str) -> Iterator[None]:
-    """Say in one line what is wrong with the files, and nothing where all is well.
+    """Turn errors of the library into one line, and silence its messages inside the context.
 
     Args:
-        key: of the configuration that names the path.
-        path: of the files.
-        expected: what they should have been.
+        key: key of the configuration that names the path.
+        path: path of the files.
+        expected: description of valid files.
 
     Raises:
-        ArenaError: where the library is not installed, or cannot make a network of the files.
+        ArenaError: if the library is not installed, or cannot build a network from the files.
     """
     try:
         import transformers  # pyright: ignore[reportMissingImports]
@@ -40,10 +40,10 @@ def reading(key: str, path: str, expected: str) -> Iterator[None]:
 
 
 def folder_of(path: str) -> Path:
-    """The folder itself, or that in which the hub's local cache keeps what goes by this name.
+    """Return the folder itself, or the folder of that name in the hub's local cache.
 
     Raises:
-        OSError, ValueError: where there is neither.
+        OSError, ValueError: if there is neither.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
@@ -54,18 +54,18 @@ def folder_of(path: str) -> Path:
 
 
 def files_of(path: str) -> list[Path]:
-    """The files a network is made from: its configuration and its weights."""
+    """Return the files of a network: its configuration and its weights."""
     folder = folder_of(path)
     return sorted(file for ending in ("*.json", "*.safetensors") for file in folder.glob(ending))
 
 
 def from_files(kind: Any, path: str) -> Any:
-    """A network of that class of transformers, in fp32 and eval mode, refusing one whose weights are not all there.
+    """Return a network of that class of transformers, in fp32 and eval mode.
 
     Raises:
-        ValueError: where some are not: the library would fill them in at random.
+        ValueError: if weights are missing, which the library would draw at random.
     """
-    network, found = kind.from_pretrained(
+    network, report = kind.from_pretrained(
         folder_of(path),
         local_files_only=True,
         use_safetensors=True,
@@ -73,6 +73,6 @@ def from_files(kind: Any, path: str) -> Any:
         output_loading_info=True,
         dtype=torch.float32,
     )
-    if found["missing_keys"]:
-        raise ValueError(f"{len(found['missing_keys'])} weights are missing")
+    if report["missing_keys"]:
+        raise ValueError(f"{len(report['missing_keys'])} weights are missing")
     return network.eval()

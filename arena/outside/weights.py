@@ -1,4 +1,4 @@
-"""Load weights from safetensors files, never from pickles."""
+"""Load weights from safetensors files. Pickles are not read."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def load_weights(network: nn.Module, path: str | Path, key: str) -> None:
     """Load a safetensors file into a network, in place.
 
     Raises:
-        ArenaError: naming ``key``, where the file is missing or holds another network.
+        ArenaError: naming ``key``, if the file is missing or holds another network.
     """
     try:
         network.load_state_dict(load_file(Path(path).expanduser()))

@@ -3,7 +3,7 @@ import sys
 
 SCRIPT = """
 import numpy as np
-from arena.memory import peak_memory_mib
+from arena.core.machine import peak_memory_mib
 before = peak_memory_mib(False)
 ballast = np.ones(2**25)  # 256 MiB
 during = peak_memory_mib(False)

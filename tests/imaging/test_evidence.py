@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from arena.core.errors import ArenaError
 from arena.data.digits import Digits
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import on_levels, to_float, to_uint8
@@ -97,12 +96,3 @@ def test_jpeg_has_the_value_of_the_codec_and_a_gradient(channels, quality):
     assert gradient.isfinite().all()
     # Shorter than the identity's (rounding a coefficient passes a quarter on average), but it points that way.
     assert torch.cosine_similarity(gradient.flatten(), weight.flatten(), 0) > 0.4
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"levels": 1}, {"levels": 257}, {"jpeg": 0}, {"jpeg": 101}, {"resize": 4}], ids=lambda wrong: str(wrong)
-)
-def test_impossible_values_name_their_key(wrong):
-    (key,) = wrong
-    with pytest.raises(ArenaError, match=f"evidence.{key}={wrong[key]}"):
-        Evidence(**wrong)

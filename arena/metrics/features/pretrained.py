@@ -12,7 +12,7 @@ from torch import Tensor
 from arena.core.errors import require
 from arena.imaging.images import to_float
 from arena.metrics.features.space import CPU, Features, FeatureSpace
-from arena.outside.encoders import CLIP, DINOV2, Kind, VisionEncoder, expected_of, load_encoder
+from arena.outside.encoders import CLIP, DINOV2, EncoderKind, VisionEncoder, expected_of, load_encoder
 
 BATCH = 64
 
@@ -32,7 +32,7 @@ class Pretrained(FeatureSpace):
 
     @property
     @abstractmethod
-    def kind(self) -> Kind:
+    def kind(self) -> EncoderKind:
         """Return the kind of network."""
 
     def __post_init__(self) -> None:

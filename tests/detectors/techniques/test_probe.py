@@ -15,7 +15,7 @@ from arena.detectors.techniques.probe import Probe
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc
 from tests.detectors.planted import PLANTED, digits, drops, noise, train_all
-from tests.towers import clip, dinov2
+from tests.encoders import clip, dinov2
 
 transformers = pytest.importorskip("transformers")
 EVIDENCE = Evidence(levels=17)

@@ -10,7 +10,7 @@ from arena.core.errors import ArenaError
 from arena.imaging.images import to_float
 from arena.metrics.features.pretrained import Clip, Dinov2
 from arena.outside.encoders import as_colour
-from tests.towers import clip, dinov2
+from tests.encoders import clip, dinov2
 
 transformers = pytest.importorskip("transformers")
 

@@ -1,4 +1,4 @@
-"""Foundation models of random weights, tiny, saved in a folder as the transformers library saves them."""
+"""Save tiny vision encoders with random weights as the transformers library does."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ transformers = pytest.importorskip("transformers")
 
 
 def clip(folder: Path, seed: int = 0) -> str:
-    """The image tower of a CLIP, which sees 16 pixels a side and makes 24 features."""
+    """Return the folder of a CLIP with images of 16 pixels and 24 features."""
     torch.manual_seed(seed)
     config = transformers.CLIPVisionConfig(
         hidden_size=32,
@@ -25,7 +25,7 @@ def clip(folder: Path, seed: int = 0) -> str:
 
 
 def dinov2(folder: Path) -> str:
-    """A DINOv2 of 16 features."""
+    """Return the folder of a DINOv2 with 16 features."""
     torch.manual_seed(0)
     config = transformers.Dinov2Config(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=28
