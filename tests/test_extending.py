@@ -1,4 +1,4 @@
-"""docs/extending.md as it is written: its parts take their places in a race, and do there what the page says."""
+"""The parts of docs/extending.md take their places in a race and work as the page says."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ FILES = dict(re.findall(r"^`([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)^```$", PAGE
 
 @pytest.fixture
 def built(tmp_path, monkeypatch):
-    """An arena of overrides, as if the page's files stood where it says."""
+    """Build a race of overrides, with the files of the page in the places it names."""
     for name, content in FILES.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def test_every_file_of_the_page_is_tried_here():
     assert len(FILES) == len(re.findall(r"^```\w+$", PAGE, re.MULTILINE))
 
 
-def test_the_detector_learns_what_it_says_is_its_own(built):
+def test_the_detector_learns_its_own_artefact(built):
     race = built("+detector@battery.members.residual=residual")
     torch.manual_seed(0)
     detector, (learned, validation, test) = race.members["residual"](**race.shape), digits("dct")

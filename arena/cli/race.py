@@ -101,7 +101,7 @@ def _run(composed: DictConfig) -> None:
     race = build_race(config, composed, list(hydra_config.overrides.task))
     if is_finished(race) and (race.run / "verdict.json").is_file():
         answer = read_answer(race.run)
-        console.print(f"{race.run} holds, finished. Nothing is run again.", highlight=False, soft_wrap=True)
+        console.print(f"{race.run} already holds this race. Nothing is run again.", highlight=False, soft_wrap=True)
     else:
         race.tracker.start(
             race.run, settings=read_config(race.run), labels=tracking_labels(hydra_config, race.run, race.access.name)
