@@ -1,4 +1,4 @@
-"""What W&B wrote for an offline run, read back from its log: LevelDB's format, each record a protocol buffer."""
+"""Read the log of an offline run of W&B: LevelDB's format, each record a protocol buffer."""
 
 import json
 import struct
@@ -12,7 +12,7 @@ from typing import Any
 from wandb.proto.wandb_internal_pb2 import ArtifactRecord, Record, RunRecord  # pyright: ignore[reportAttributeAccessIssue]
 
 HEADER, BLOCK, RECORD = 7, 32768, 7
-"""Bytes: of the file's own header, of a block, and of what stands before each piece of a record."""
+"""Bytes of the file's header, of a block, and of the header of each piece of a record."""
 FULL, FIRST, LAST = 1, 2, 4
 
 
@@ -39,7 +39,7 @@ class OfflineRun:
 
     @property
     def metrics(self) -> set[str]:
-        """Every key of the history but W&B's own."""
+        """Every key of the history without W&B's own."""
         return {key for row in self.history for key in row if not key.startswith("_")}
 
     def media(self, value: dict[str, Any]) -> Path:
@@ -48,9 +48,9 @@ class OfflineRun:
 
 
 def offline_runs(run: Path) -> list[OfflineRun]:
-    """All that were written into a run directory, the earliest first.
+    """Offline runs in a run directory, the earliest first.
 
-    W&B's own process may still be at it when ``finish`` returns: the last record, the exit, is waited for.
+    W&B's own process may still write when ``finish`` returns, so this waits for the last record, the exit.
     """
     return [_read(folder) for folder in sorted((run / "wandb").glob("offline-run-*"))]
 
@@ -58,35 +58,35 @@ def offline_runs(run: Path) -> list[OfflineRun]:
 def _read(folder: Path) -> OfflineRun:
     deadline = time.monotonic() + 30
     while True:
-        found = OfflineRun(folder)
+        offline = OfflineRun(folder)
         for record in _records(next(folder.glob("run-*.wandb")).read_bytes()):
-            _take(found, record)
-        if found.exit_code is not None or time.monotonic() > deadline:
-            return found
+            _take(offline, record)
+        if offline.exit_code is not None or time.monotonic() > deadline:
+            return offline
         time.sleep(0.05)
 
 
-def _take(found: OfflineRun, record: Record) -> None:
+def _take(offline: OfflineRun, record: Record) -> None:
     kind = record.WhichOneof("record_type")
     if kind == "run":
-        found.run = record.run
-        found.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        offline.run = record.run
+        offline.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
     elif kind == "config":
-        found.config |= {item.key: json.loads(item.value_json) for item in record.config.update}
+        offline.config |= {item.key: json.loads(item.value_json) for item in record.config.update}
     elif kind == "history":
         row: dict[str, Any] = {}
         for item in record.history.item:
             _put(row, list(item.nested_key) or [item.key], json.loads(item.value_json))
-        found.history.append(row)
+        offline.history.append(row)
     elif kind == "metric":
-        found.steps[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+        offline.steps[record.metric.name or record.metric.glob_name] = record.metric.step_metric
     elif kind == "summary":
         for item in record.summary.update:
-            _put(found.summary, list(item.nested_key) or [item.key], json.loads(item.value_json))
+            _put(offline.summary, list(item.nested_key) or [item.key], json.loads(item.value_json))
     elif kind == "artifact":
-        found.artifacts[record.artifact.name] = record.artifact
+        offline.artifacts[record.artifact.name] = record.artifact
     elif kind == "exit":
-        found.exit_code = record.exit.exit_code
+        offline.exit_code = record.exit.exit_code
 
 
 def _put(into: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -96,10 +96,10 @@ def _put(into: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _records(content: bytes) -> Iterator[Record]:
-    """Up to where the writer has come; a piece whose checksum is wrong ends the reading with an error."""
+    """Records written so far; a piece with a wrong checksum is an error."""
     at, whole = HEADER, b""
     while at + RECORD <= len(content):
-        if BLOCK - at % BLOCK < RECORD:  # too little is left of the block: padding
+        if BLOCK - at % BLOCK < RECORD:  # padding at the end of a block
             at += BLOCK - at % BLOCK
             continue
         checksum, length, kind = struct.unpack_from("<LHB", content, at)

@@ -1,4 +1,4 @@
-"""Where detectability levels off: the curve with the laws fitted to it, beside its controls and the oracle's floor."""
+"""Limits of detectability: AUC by round with the laws fitted to it, beside controls and the oracle's floor."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figur
         panels = figure.subplots(len(heights), len(columns), squeeze=False, height_ratios=heights)
         for row, (title, shown) in enumerate(rows.items()):
             for column in range(len(columns)):
-                _panel(panels[2 * row, column], shown[column], title)
+                _panel(panels[2 * row, column], shown[column])
                 _write(panels[2 * row + 1, column], texts[title][column])
         for axes, limit in zip(panels[0], columns, strict=True):
             chance_band(axes, margin)
@@ -102,7 +102,7 @@ def limit_by_resource(resources: Sequence[Axis], margin: float) -> Figure:
         panels = figure.subplots(2, len(resources), squeeze=False, height_ratios=heights)
         for column, axis in enumerate(resources):
             axes = panels[0, column]
-            _panel(axes, curves[column], "limit")
+            _panel(axes, curves[column])
             chance_band(axes, margin)
             axes.xaxis.set_major_locator(FixedLocator([*axis.fitted.curve.x, _infinity(axis.fitted.curve)]))
             amounts = (f"{value / 1000:g}k" if value >= 1000 else f"{value:g}" for value in axis.resource)
@@ -120,9 +120,9 @@ def _own(fitted: FittedCurve) -> Drawn:
     return Drawn("fresh judges", HIGHLIGHTS[0], 0.0, fitted)
 
 
-def _panel(axes: Axes, curves: Sequence[Drawn], title: str) -> None:
+def _panel(axes: Axes, curves: Sequence[Drawn]) -> None:
     """Draw points with 95% intervals, the laws with their band, and at the right margin the limit, where known."""
-    for name, mark, shift, fitted in curves:
+    for _, mark, shift, fitted in curves:
         curve, x = fitted.curve, fitted.curve.x + shift
         half = 1.96 * curve.errors
         axes.vlines(x, curve.values - half, curve.values + half, color=mark.colour, linewidth=1.0, zorder=3)
@@ -205,5 +205,5 @@ def _keys(curves: Sequence[Sequence[Drawn]], margin: float, floor: bool) -> list
     marks = {name: mark for panel in curves for name, mark, _, _ in panel}
     keys: list[Artist] = [mark.line(label=name, linestyle="none") for name, mark in marks.items()]
     keys += [key(family, color=INK, linewidth=0.9, linestyle=style) for family, style in _LAWS.items()]
-    keys += [Patch(color=INK, alpha=0.16, linewidth=0, label="what they allow (95%)"), chance_key(margin)]
+    keys += [Patch(color=INK, alpha=0.16, linewidth=0, label="allowed by the laws (95%)"), chance_key(margin)]
     return [*keys, key("oracle’s floor", **_FLOOR)] if floor else keys

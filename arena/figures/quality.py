@@ -122,5 +122,5 @@ def _keys(trajectories: Sequence[Trajectory]) -> list[Artist]:
         runs = f" ({len(trajectory.seeds)} runs, each faint)" if trajectory.seeds else ""
         keys.append(mark_of(number).line(label=f"{trajectory.name}{runs}"))
     keys.append(chance_key(trajectories[0].terms.margin))
-    keys.append(Patch(label="what passes ends here in every panel", **_CORNER))
+    keys.append(Patch(label="passes: ends here in every panel", **_CORNER))
     return [*keys, Patch(label="guard broken", **_HATCHED)]

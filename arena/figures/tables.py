@@ -90,7 +90,9 @@ def game_table(games: Mapping[str, Game]) -> Table:
         figures = [*game.value, *game.last_pair.gap, game.last_pair.bias, 1.0 - interaction.value]
         for share in (interaction, cyclic):
             figures += [share.value, math.nan if math.isnan(share.value) else share.floor]
-        counts = [f"{count.clear}/{count.possible}" if count.possible else "" for count in (game.reversals, game.circles)]
+        counts = [
+            f"{count.clear}/{count.possible}" if count.possible else "" for count in (game.reversals, game.circles)
+        ]
         memory = (game.memory.forgetting, game.memory.generator_memory) if game.memory else (MISSING, MISSING)
         ends = [number(value) for interval in memory for value in interval]
         table.append([name, str(len(game.auc)), *map(number, figures), *counts, *ends])

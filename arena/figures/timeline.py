@@ -47,7 +47,7 @@ def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: f
         if long:
             rcParams["lines.markersize"] *= 0.65
         keys = [_line(regime, label=label) for regime, label in LABELS.items()]
-        keys += [key("down: it responds, up: they retrain", **_SAWTOOTH), chance_key(margin)]
+        keys += [key("responses (down), retraining (up)", **_SAWTOOTH), chance_key(margin)]
         height = (1.25 if many else 1.6) * rows + 0.3 + 0.17 * math.ceil(len(keys) / keys_across)
         figure = Figure(figsize=(panel * columns, height), layout="constrained")
         panels = panel_grid(figure, len(series), columns, sharex=True, sharey=True)
@@ -57,7 +57,6 @@ def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: f
                 axes.set_ylabel("AUC")
             if number >= len(series) - columns:
                 axes.tick_params(labelbottom=True)
-            if number >= columns * (rows - 1):
                 axes.set_xlabel("round of the generator")
         _frame(panels[0], series)
         legend(figure, keys, keys_across, 2.8)

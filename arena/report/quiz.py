@@ -1,4 +1,4 @@
-"""The quiz as a part of the page: its images as PNG, and what its script needs to score them beside the detectors."""
+"""The quiz section of the page: its images as PNG, and the data its script needs to score answers and detectors."""
 
 import base64
 import hashlib
@@ -15,14 +15,14 @@ from PIL import Image
 from arena.answer.humans import FORMAT, ROWS, SMALL, Quiz, judged_by, read_quiz
 from arena.answer.runs import FinishedRun
 
-# Sides in pixels of the page to which images are shown: small ones enlarged by a whole factor, to at most ENLARGED.
+# Sides in CSS pixels: small images are enlarged by a whole factor to at most ENLARGED, large ones shown at LARGE.
 ENLARGED, LARGE = 140, 300
-# From twice its size on an image is enlarged pixel by pixel; below that, on a narrow window, pixels would be lost.
+# An image enlarged at least twice keeps sharp pixels; below that a narrow window would lose some of them.
 PIXELATED = 2
 
 
 class QuizSection(NamedTuple):
-    """The parts of the page: the section itself, the style for its head, and the script's hash for its policy."""
+    """Section, style for the head of the page, and hash of the script for its content security policy."""
 
     html: Markup
     style: Markup
@@ -30,7 +30,7 @@ class QuizSection(NamedTuple):
 
 
 class Panelist(NamedTuple):
-    """A technique on the quiz's images: the mean logit of its judges, and the fold whose judges tested the image."""
+    """A technique on the quiz's images: mean logit of its judges, and the fold whose judges tested each image."""
 
     name: str
     logit: list[float]
@@ -38,13 +38,13 @@ class Panelist(NamedTuple):
 
 
 def quiz_section(run: FinishedRun) -> QuizSection | None:
-    """The quiz of a run; None where it kept no images for one.
+    """Return the quiz of a run; None where it kept no images for one.
 
     Args:
         run: a finished run.
 
     Raises:
-        ArenaError: if what it kept cannot be read.
+        ArenaError: if the images kept cannot be read.
     """
     quiz = read_quiz(run)
     if quiz is None:
@@ -69,7 +69,7 @@ def quiz_section(run: FinishedRun) -> QuizSection | None:
                 "format": FORMAT,
                 "quiz": quiz.id,
                 "label": quiz.label.tolist(),
-                "techniques": [its._asdict() for its in panelists(run, quiz)],
+                "techniques": [panelist._asdict() for panelist in panelists(run, quiz)],
             },
             script=Markup(script),
         )
@@ -80,11 +80,11 @@ def quiz_section(run: FinishedRun) -> QuizSection | None:
 
 
 def panelists(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
-    """Every technique whose fresh judges tested these images, each image once a judge seed."""
+    """Return every technique whose fresh judges tested these images, each image once a judge seed."""
     return [
         Panelist(
             name,
-            np.stack([its.score for its in judges]).mean(axis=0, dtype=np.float64).tolist(),
+            np.stack([judge.score for judge in judges]).mean(axis=0, dtype=np.float64).tolist(),
             judges[0].fold.tolist(),
         )
         for name, judges in judged_by(run, quiz).items()
@@ -92,7 +92,7 @@ def panelists(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
 
 
 def _png(image: NDArray[np.uint8]) -> str:
-    """A data URI; every image is written the same way, without metadata."""
+    """Return a data URI without metadata, which would tell reals from fakes."""
     buffer = BytesIO()
     Image.fromarray(image.transpose(1, 2, 0).squeeze()).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

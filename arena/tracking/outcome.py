@@ -38,7 +38,8 @@ def show_outcome(tracked: "Run", answer: Answer, artifacts: Artifacts) -> None:
         tracked.log(shown)
         tracked.summary.update(flat(verdict))
         for artifact in kept(run, tracked.id, verdict, artifacts):
-            tracked.log_artifact(artifact, aliases=["latest", f"round_{verdict['round']:02d}", verdict["answer"]])
+            aliases = ["latest", f"round_{answer.verdict.round:02d}", answer.verdict.answer]
+            tracked.log_artifact(artifact, aliases=aliases)
 
 
 def scores(run: Path) -> "Table":

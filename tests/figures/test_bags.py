@@ -14,7 +14,7 @@ from tests.synthetic import synthetic_run
 def distances(tmp_path_factory):
     techniques = {"cnn": 0.9, "dct": 0.5, "forest": 0.7, "stack": 0.99}
     run = read_run(synthetic_run(tmp_path_factory.mktemp("bags") / "run", techniques=techniques, rounds=0, n_real=300))
-    return [distance(run, technique) for technique in techniques]
+    return [distance([run], technique) for technique in techniques]
 
 
 def test_the_curves_drawn_are_those_measured(distances):

@@ -20,9 +20,9 @@ def test_every_pixel_is_a_square_of_whole_pixels(channels, side):
     for row, (_, images) in enumerate(rows):
         for column in range(3):
             top, left = row * (step + APART), LABEL + column * step
-            found = picture[top : top + scale * side, left : left + scale * side]
+            shown = picture[top : top + scale * side, left : left + scale * side]
             expected = np.kron(images[column].transpose(1, 2, 0), np.ones((scale, scale, 1), np.uint8))
-            np.testing.assert_array_equal(found, np.broadcast_to(expected, found.shape))
+            np.testing.assert_array_equal(shown, np.broadcast_to(expected, shown.shape))
 
 
 def test_reals_come_first_then_the_rounds_in_order(tmp_path):
@@ -38,7 +38,7 @@ def test_a_run_without_banks_has_no_rows(tmp_path):
 
 
 @pytest.mark.parametrize("content", [{"other": np.zeros((1, 1, 8, 8), np.uint8)}, {"test": np.zeros((1, 1, 8, 8))}])
-def test_what_is_no_bank_is_named(tmp_path, content):
+def test_a_file_that_is_no_bank_is_named(tmp_path, content):
     (tmp_path / "banks").mkdir()
     np.savez(tmp_path / "banks" / "round_00.npz", **content)
     with pytest.raises(ArenaError, match=r"round_00\.npz: expected .*test"):

@@ -7,7 +7,7 @@ from arena.answer.limit.axes import Axis
 from arena.answer.limit.curve import Curve
 from arena.answer.limit.limit import ControlLimit, FittedCurve, TechniqueLimit, fit_curve, less
 from arena.figures.limit import CONTROLS, limit_by_resource, limit_by_round
-from arena.figures.marks import HIGHLIGHTS
+from arena.figures.marks import HIGHLIGHTS, mark_of
 from arena.metrics.interval import Interval
 from tests.figures.drawable import curves
 
@@ -81,10 +81,12 @@ def test_the_numbers_are_written_under_their_panel(figure):
 
 
 def test_a_control_of_another_name_has_a_mark_of_its_own():
-    controls = FOUND["stack"].controls | {"mine": ControlLimit(LONGER, None)}
+    controls = {**FOUND["stack"].controls, "mine": ControlLimit(LONGER, None)}
     figure = limit_by_round({"stack": dataclasses.replace(FOUND["stack"], controls=controls)}, 0.05)
     assert "control: mine" in [text.get_text() for text in figure.legends[0].get_texts()]
-    assert len({line.get_marker() for line in figure.axes[0].lines if len(line.get_xydata()) == 8}) > 3
+    mark = mark_of(2)
+    assert len(curves(figure.axes[0], mark)) == 2
+    assert (mark.colour, mark.marker) not in {(one.colour, one.marker) for one in (JUDGES, NONE, PLACEBO)}
 
 
 def test_the_last_tick_is_infinity(figure):

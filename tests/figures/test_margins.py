@@ -22,7 +22,7 @@ def distances(tmp_path_factory):
     techniques = {"cnn": 0.995, "dct": 0.9, "forest": 0.7, "stack": 0.99}
     path = tmp_path_factory.mktemp("margins") / "run"
     run = read_run(synthetic_run(path, techniques=techniques, rounds=0, n_real=200, n_fake=200, margins=MARGINS))
-    return [distance(run, technique) for technique in techniques]
+    return [distance([run], technique) for technique in techniques]
 
 
 def test_one_panel_a_degradation_that_was_tried(distances):

@@ -34,7 +34,7 @@ def picture(figure):
 
 
 def place(whole, image, side):
-    """Where an enlarged image begins in the picture, top and left; it is there once a block, or once in all."""
+    """Top left corners of an enlarged image in the picture."""
     scale = max(1, round(CELL / side))
     large = np.kron(image.transpose(1, 2, 0), np.ones((scale, scale, 1), np.uint8))
     large = np.broadcast_to(large, (*large.shape[:2], 3))
@@ -92,7 +92,7 @@ def test_it_is_among_the_figures_of_a_run_that_has_it(tmp_path):
         {"destinations": np.zeros((3, 16, 16), np.uint8)},
     ],
 )
-def test_what_is_no_grid_is_named(tmp_path, changed):
+def test_a_file_that_is_no_grid_is_named(tmp_path, changed):
     write_grid(tmp_path, 0, **changed)
     with pytest.raises(ArenaError, match=r"mixing_00\.npz: expected "):
         read_mixing(tmp_path)

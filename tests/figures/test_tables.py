@@ -90,7 +90,7 @@ def test_game_table_has_one_row_a_technique(games):
     assert row["exploitability"] == "0.0000"
     assert row["interaction"] == f"{game.transitivity.interaction.value:.4f}"
     assert float(row["transitive"]) + float(row["interaction"]) == pytest.approx(1.0, abs=1e-4)
-    assert row["reversals"] == f"{game.reversals.found}/9"
+    assert row["reversals"] == f"{game.reversals.clear}/9"
     assert row["circles"] == "0/1"
     assert row["forgetting"] == "-0.0250"  # mean of 0.90 - 0.90 and 0.85 - 0.90
     assert row["generator_memory"] == "0.2000"

@@ -32,7 +32,7 @@ def seen(images: int, distance: float | None, *, round_index: int = 0, augmentat
 CURVE = [seen(100, 2.0), seen(200, 0.5), seen(300, None), seen(400, 0.1, round_index=1)]
 
 
-def test_what_is_drawn_is_what_was_seen() -> None:
+def test_the_curves_drawn_are_those_recorded() -> None:
     quality, memorisation = training_curves(CURVE).axes
     x, y = (np.asarray(values) for values in quality.lines[0].get_data())
     assert list(zip(x.tolist(), y.tolist(), strict=True)) == [(100, 2.0), (200, 0.5), (400, 0.1)]
@@ -64,7 +64,7 @@ def test_records_of_other_kinds_are_not_the_curve() -> None:
 
 
 def test_the_legend_names_what_there_is_to_be_seen() -> None:
-    said = [text.get_text() for text in training_curves(CURVE).legends[0].get_texts()]
-    assert said == ["± 2 s.e., or 95%", "chance", "a response begins", "rolled back"]
-    said = [text.get_text() for text in training_curves(CURVE[:2]).legends[0].get_texts()]
-    assert said == ["± 2 s.e., or 95%", "chance"]
+    keys = [text.get_text() for text in training_curves(CURVE).legends[0].get_texts()]
+    assert keys == ["± 2 s.e., or 95%", "chance", "a response begins", "rolled back"]
+    keys = [text.get_text() for text in training_curves(CURVE[:2]).legends[0].get_texts()]
+    assert keys == ["± 2 s.e., or 95%", "chance"]

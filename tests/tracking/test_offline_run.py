@@ -78,7 +78,7 @@ def test_every_phase_has_its_training_curves(tracked: Race, offline: OfflineRun)
 
 
 def test_every_metric_knows_its_axis(offline: OfflineRun):
-    """What is logged beside ``round`` runs over it, what a phase logs over the phase's images; steps mean nothing."""
+    """Metrics logged beside ``round`` run over it, those of a phase over the images of the phase."""
     assert {step for step in offline.steps.values() if step} == {
         "round",
         *(

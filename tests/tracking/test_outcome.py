@@ -51,13 +51,11 @@ def test_artifacts_hold_the_files_that_the_race_made(tmp_path, monkeypatch, arti
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(name)
     generator = run / "checkpoints" / "round_03" / "gan" / "generator.safetensors"
-    artifacts_kept = list(kept(run, "1a2b", {"round": 3, "answer": "caught", "sentence": "Caught."}, artifacts))
-    assert [artifact.name for artifact in artifacts_kept] == [f"{name}-1a2b" for name in names]
+    made = list(kept(run, "1a2b", {"round": 3, "answer": "caught", "sentence": "Caught."}, artifacts))
+    assert [artifact.name for artifact in made] == [f"{name}-1a2b" for name in names]
     if artifacts == "all":
-        assert sorted(artifacts_kept[1].manifest.entries) == ["config.yaml", "records.jsonl", "scores/a.npz"]
-        assert sorted(artifacts_kept[2].manifest.entries) == [
-            "config.yaml"
-        ]  # an oracle's race has no generator to keep
+        assert sorted(made[1].manifest.entries) == ["config.yaml", "records.jsonl", "scores/a.npz"]
+        assert sorted(made[2].manifest.entries) == ["config.yaml"]  # an oracle has no generator
     generator.parent.mkdir()
     generator.write_text("weights")
     verdict = {"round": 3, "answer": "caught", "sentence": ""}
