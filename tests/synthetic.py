@@ -8,6 +8,7 @@ data seed are tested by the same reals, and pairing has something to pair.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -139,7 +140,7 @@ def synthetic_run(
         start: AUC expected of every fresh judge at round 0; between, the separation moves in equal steps.
         seed: of the run: its fakes and its judges.
         data_seed: of the split: which reals test.
-        access: its name. All except white_box are controls; white_box gives access, and never to ``forest`` and ``stack``.
+        access: its name. All except white_box are controls. No access is given to ``forest`` and ``stack``.
         rounds: responses of the generator; there is one round more.
         judge_seeds: fresh judges of each technique.
         folds: cross-fitting folds.
@@ -211,7 +212,7 @@ def synthetic_run(
                 bench.close("margin", round_index, degradation, found)
         if round_index == rounds and not finished:
             return run
-        figures = QUALITY | (dict(quality or {}) if round_index == rounds else {})
+        figures: dict[str, Any] = QUALITY | (dict(quality or {}) if round_index == rounds else {})
         quality_record = QualityRecord(round=round_index, seed=seed, features="fitted", n=n_real, **figures)
         bench.close("measure", round_index, "", [quality_record])
         if round_index < rounds:

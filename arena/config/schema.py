@@ -65,9 +65,9 @@ class Group:
     KEY: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for its in fields(self):  # type: ignore[arg-type]
-            if "hint" in its.metadata:
-                check_value(getattr(self, its.name), its.metadata["hint"], f"{self.KEY}.{its.name}".lstrip("."))
+        for entry in fields(self):  # type: ignore[arg-type]
+            if "hint" in entry.metadata:
+                check_value(getattr(self, entry.name), entry.metadata["hint"], f"{self.KEY}.{entry.name}".lstrip("."))
 
 
 @dataclass
@@ -110,7 +110,7 @@ class BankConfig(Group):
 
 @dataclass
 class BatteryConfig(Group):
-    """The techniques by name, each a detector's config; the stack over them; and a bag over the stack."""
+    """Techniques by name, each the config of a detector, with the stack over them and a bag over the stack."""
 
     KEY: ClassVar[str] = "battery"
     members: dict[str, Any] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class JudgeConfig(Group):
 
 @dataclass
 class AnswerConfig(Group):
-    """How the outcome will be read: declared before the race, and hashed."""
+    """Terms by which the outcome is read, declared and hashed before the race."""
 
     KEY: ClassVar[str] = "answer"
     margin: float = checked(0.05, gt=0, lt=0.5)

@@ -230,7 +230,7 @@ class MarginRecord(AucEstimate, Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ControlRecord(Entry):
-    """Outcome of a control whose result is known beforehand: the expectation, the AUC found, and whether it holds."""
+    """Outcome of a control whose result is known beforehand: expectation, AUC and whether it holds."""
 
     kind: Literal["control"] = "control"
     control: str

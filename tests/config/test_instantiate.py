@@ -18,7 +18,9 @@ from arena.config.instantiate import instantiate, parameters
 from arena.config.schema import ArenaConfig, Group
 from arena.config.values import check_value
 from arena.core.errors import ArenaError
+from arena.imaging.evidence import Evidence
 
+BOUNDS = (annotated_types.Ge, annotated_types.Gt, annotated_types.Le, annotated_types.Lt)
 PART = "tests.config.test_instantiate.Part"
 
 
@@ -36,21 +38,20 @@ def targets(node: object) -> Iterator[str]:
             yield from targets(value)
 
 
-def outside(hint: Any) -> Iterator[object]:
+def outside(hint: Any) -> Iterator[Any]:
     """A value just outside each bound that a type declares."""
-    whole = hint is int or int in get_args(hint)
+    whole = int in get_args(hint)
     for part in get_args(hint):
         for bound in part.metadata if isinstance(part, FieldInfo) else [part]:
+            limit: Any = next(iter(vars(bound).values()), None) if isinstance(bound, BOUNDS) else None
             match bound:
-                case annotated_types.Ge(ge=least):
-                    yield least - 1 if whole else math.nextafter(least, -math.inf)
-                case annotated_types.Gt(gt=least):
-                    yield least if whole else float(least)
-                case annotated_types.Le(le=most):
-                    yield most + 1 if whole else math.nextafter(most, math.inf)
-                case annotated_types.Lt(lt=most):
-                    yield most if whole else float(most)
-                case annotated_types.MinLen(min_length=least) if least == 1:
+                case annotated_types.Ge():
+                    yield limit - 1 if whole else math.nextafter(limit, -math.inf)
+                case annotated_types.Le():
+                    yield limit + 1 if whole else math.nextafter(limit, math.inf)
+                case annotated_types.Gt() | annotated_types.Lt():
+                    yield limit if whole else float(limit)
+                case annotated_types.MinLen(min_length=1):
                     yield []
         if not isinstance(part, FieldInfo):
             yield from outside(part)
@@ -94,7 +95,7 @@ def test_a_value_outside_the_bounds_of_the_schema_is_refused(group: type[Group],
 
 WORDS = [
     (0, Annotated[int, Field(ge=1)], "at least 1"),
-    (0, Annotated[int, Field(ge=1)] | None, "at least 1 or null"),
+    (4, Evidence.__annotations__["resize"], "at least 8 or null"),
     (0.0, Annotated[float, Field(gt=0)], "above 0"),
     (1.5, Annotated[float, Field(ge=0, le=1)], "at most 1"),
     (1.0, Annotated[float, Field(ge=0, lt=1)], "below 1"),
@@ -131,9 +132,9 @@ def test_the_expected_value_is_stated_in_plain_words(value, hint, words):
         (None, "part=null: expected a part, with a _target_"),
     ],
 )
-def test_a_part_that_cannot_be_built_is_named(settings, message):
+def test_a_part_that_cannot_be_built_is_named(settings: Any, message: str):
     with pytest.raises(ArenaError) as error:
-        instantiate(None if settings is None else OmegaConf.create(settings), "part")
+        instantiate(OmegaConf.create({"part": settings}).part, "part")
     assert str(error.value).startswith(message)
 
 
