@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
-from arena.answer.command import main
+from tests.building import command
 from tests.synthetic import synthetic_run
+
+main = command("answer")
 
 SMALL = {"techniques": {"cnn": 0.6, "dct": 0.7}, "rounds": 0, "n_real": 60, "n_fake": 60}
 

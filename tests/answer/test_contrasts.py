@@ -3,10 +3,9 @@ from typing import Any
 
 import pytest
 
-from arena.answer.contrasts import contrasts, control_difference
+from arena.answer.answer import answers
 from arena.answer.estimate import estimate
 from arena.answer.runs import conditions, read_run
-from arena.answer.answer import answer_of
 from arena.core.errors import ArenaError
 from arena.records.schema import TrainingRecord
 from tests.synthetic import synthetic_run
@@ -70,36 +69,36 @@ def test_any_access_config_may_declare_a_control(tmp_path):
 
 def test_a_run_counts_once(tmp_path):
     runs = runs_of(tmp_path / "a", (0,), ("none",)) + runs_of(tmp_path / "b", (0,), ("none",))
-    with pytest.raises(ArenaError, match="name one of them"):
+    with pytest.raises(ArenaError, match="name one of the two"):
         conditions(runs)
 
 
 def test_differences_and_their_sign(six):
-    for control, expected in ((six[1], -0.2), (six[2], -0.1)):
-        found = contrasts(six[0], control)
+    answer = answers(six)[0]
+    for control, expected in (("none", -0.2), ("placebo", -0.1)):
+        found = answer.contrasts[control]
         assert [each.technique for each in found] == ["cnn", "dct", "strongest"]
         assert {each.pairs for each in found} == {2}
         for each in found:
-            assert each.difference == pytest.approx(expected, abs=0.04)
-            assert each.low < each.difference < each.high
-        stated = control_difference(found)
-        assert stated is not None
-        assert stated.difference == found[-1].difference
+            assert each.difference.value == pytest.approx(expected, abs=0.04)
+            assert each.difference.low < each.difference.value < each.difference.high
+        assert answer.verdict.control is not None
+        assert answer.verdict.control[control] == found[-1].difference
 
 
 def test_pairing_narrows(tmp_path):
     """The reals are the same and few: what they add to both AUCs cancels in the pair."""
     runs = runs_of(tmp_path, (0,), ("white_box", "none"))
-    pair = contrasts(*conditions(runs))[0]
+    pair = answers(conditions(runs))[0].contrasts["none"][0]
     apart = [estimate([run.influences(list(run.fresh("cnn").values()))]) for run in runs]
     unpaired = 2 * 1.96 * (apart[0].error ** 2 + apart[1].error ** 2) ** 0.5
     assert pair.pairs == 1
-    assert pair.high - pair.low < 0.9 * unpaired
+    assert pair.difference.high - pair.difference.low < 0.9 * unpaired
 
 
 def test_no_common_seed_no_contrast(tmp_path):
     runs = runs_of(tmp_path, (0,), ("white_box",)) + runs_of(tmp_path, (1,), ("none",))
-    assert contrasts(*conditions(runs)) == []
+    assert answers(conditions(runs))[0].contrasts == {"none": []}
 
 
 def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp_path):
@@ -114,8 +113,8 @@ def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp
         dataclasses.replace(run, records=(*run.records, fault)) if (run.access, run.seed) == ("none", 1) else run
         for run in runs
     ]
-    told, control = conditions(flagged)
-    assert {contrast.pairs for contrast in contrasts(*conditions(runs))} == {2}
-    assert {contrast.pairs for contrast in contrasts(told, control)} == {1}
-    assert answer_of(control.runs).verdict.faults == ("round 0, warm-up: divergence: a loss was not finite by step 3",)
-    assert answer_of(told.runs).verdict.faults == ()
+    told, control = answers(conditions(flagged))
+    assert {contrast.pairs for contrast in answers(conditions(runs))[0].contrasts["none"]} == {2}
+    assert {contrast.pairs for contrast in told.contrasts["none"]} == {1}
+    assert control.verdict.faults == ("round 0, warm-up: divergence: a loss was not finite by step 3",)
+    assert told.verdict.faults == ()

@@ -13,7 +13,7 @@ from scipy.stats import binom, norm
 
 from arena.answer.estimate import Estimate, estimate
 from arena.metrics.auc import influence
-from tests.metrics.test_roc import scores_of
+from tests.metrics.scores import scores_of
 
 AUCS = (0.5, 0.6, 0.8, 0.95, 0.99, 0.999)
 MODERATE = AUCS[:3]

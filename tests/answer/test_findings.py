@@ -4,7 +4,7 @@ import pytest
 from arena.answer.estimate import Estimate, estimate, in_words, needed
 from arena.answer.findings import holm
 from arena.metrics.auc import influence
-from tests.metrics.test_roc import scores_of
+from tests.metrics.scores import scores_of
 
 
 @pytest.mark.parametrize(

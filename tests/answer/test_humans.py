@@ -4,14 +4,16 @@ import shutil
 import numpy as np
 import pytest
 
-from arena.answer.command import main
+from arena.answer.answer import answer_of
 from arena.answer.findings import findings
 from arena.answer.humans import FORMAT, judged_by, people, read_quiz, sort_answers
 from arena.answer.runs import read_run
-from arena.answer.verdict import verdict
 from arena.metrics.auc import floor_variance, influence
+from tests.building import command
 from tests.figures.drawable import drawable_run, keep_judged
 from tests.synthetic import synthetic_run
+
+main = command("answer")
 
 TECHNIQUES = {"cnn": 0.5, "forest": 0.5}
 
@@ -109,7 +111,7 @@ def finding(run, *files):
 )
 def test_people_catch_or_are_undecided_and_never_pass(run, quiz, tmp_path, wrong, expected, said):
     its = finding(run, saved(tmp_path / "a.json", quiz, wrong_on(quiz.label, *wrong)))
-    assert (its.technique, its.finding, its.told, its.people) == ("human", expected, False, True)
+    assert (its.technique, its.finding, its.access, its.people) == ("human", expected, "none", True)
     assert said in its.reason
 
 
@@ -142,7 +144,7 @@ def test_images_not_answered_are_left_out(run, quiz, tmp_path):
 
 
 def test_it_enters_the_answer_of_this_call_alone(run, quiz, tmp_path, capsys):
-    verdict([read_run(run)]).write(run)
+    answer_of([read_run(run)]).verdict.write(run)
     before = (run / "verdict.json").read_bytes()
     assert json.loads(before)["answer"] == "passes_all"
     for wrong, answer, words in (((0, 0), "caught", "by people alone"), ((11, 11), "undecided", "but people are not")):
@@ -168,7 +170,7 @@ def test_a_battery_that_caught_says_so_first(tmp_path, capsys):
     assert quiz is not None
     main([str(run), "--human", str(saved(tmp_path / "a.json", quiz, quiz.label == 1))])
     printed = capsys.readouterr().out
-    assert printed.index("1 of 1 techniques in this battery") < printed.index("People told the fakes from real images")
+    assert printed.index("1 of 1 techniques in this battery") < printed.index("People detected the fakes")
 
 
 def test_a_file_belongs_to_the_run_whose_quiz_it_answers(tmp_path, capsys):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
+from arena.answer.answer import answer_of, read_answer
 from arena.answer.runs import declared, declared_hash, hash_of_reals, read_run
-from arena.answer.verdict import read_verdict, verdict
 from arena.core.errors import ArenaError
 from arena.records.schema import FitnessRecord
 from arena.records.store import RecordBook, read_records
@@ -35,11 +35,11 @@ def quick(run: Path, **settings: Any) -> Path:
         # one caught technique outweighs whatever else is wrong, but for memorising
         ({"techniques": TWO | {"cnn": 0.9}, "quality": {"recall": 0.01}}, "caught", "caught passes", "cnn"),
         ({"techniques": TWO | {"cnn": 0.9}, "unrecorded": ("forest",)}, "caught", "caught unfit", "cnn"),
-        ({"techniques": TWO | {"cnn": 0.9}, "quality": MEMORISED}, "invalid", "caught passes", "memorised, 93%"),
+        ({"techniques": TWO | {"cnn": 0.9}, "quality": MEMORISED}, "invalid", "caught passes", "memorised: 93%"),
         ({"quality": MEMORISED}, "invalid", "passes passes", "memorised"),
         ({"quality": {"kernel_distance": 0.5}}, "invalid", "passes passes", "quality"),
         ({"quality": {"kernel_distance": np.nan}}, "invalid", "passes passes", "quality"),
-        ({"quality": {"recall": 0.3}}, "invalid", "passes passes", "variety, 40%"),
+        ({"quality": {"recall": 0.3}}, "invalid", "passes passes", "variety: 40%"),
         ({"quality": {"coverage": 0.2}}, "invalid", "passes passes", "variety"),
         ({"differences": ("format: PNG against JPEG",)}, "invalid", "passes passes", "differ in 1"),
         # a guard broken comes before what is merely undecided
@@ -60,7 +60,7 @@ def quick(run: Path, **settings: Any) -> Path:
     ],
 )
 def test_the_order_of_the_rules(tmp_path, settings, answer, findings, said):
-    found = read_verdict(quick(tmp_path / "run", **settings))
+    found = read_answer(quick(tmp_path / "run", **settings)).verdict
     assert found.answer == answer
     assert [its.finding for its in found.techniques.values()] == findings.split()
     assert said in found.sentence
@@ -73,17 +73,17 @@ def passed(tmp_path_factory):
 
 
 def test_contract_of_verdict_json(passed):
-    found = read_verdict(passed)
+    found = read_answer(passed).verdict
     found.write(passed)
     written = json.loads((passed / "verdict.json").read_text())
-    told = ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit"]
-    assert list(written) == [*told, "limit_reason", "distance", "control", "guards", "faults", "sentence"]
-    assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "told", "finding"}
-    assert [its["told"] for its in written["techniques"].values()] == [True, False]
+    keys = ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit"]
+    assert list(written) == [*keys, "limit_reason", "distance", "control", "guards", "faults", "sentence"]
+    assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "access", "finding"}
+    assert [entry["access"] for entry in written["techniques"].values()] == ["gradients", "none"]
     assert list(written["guards"]) == ["quality", "variety", "memorisation", "judges", "provenance"]
     assert all(set(guard) == {"figure", "threshold", "holds"} for guard in written["guards"].values())
     assert written["limit"] is None
-    assert written["limit_reason"] == "2 points, where it takes 6"
+    assert written["limit_reason"] == "2 points, at least 6 are needed"
     distance = ["technique", "total_variation", "jensen_shannon_bits", "images", "images_chernoff"]
     assert list(written["distance"]) == [*distance, "margins", "reasons"]
     assert written["control"] is None
@@ -101,7 +101,7 @@ def test_strongest_is_chosen_on_validation(tmp_path):
             record["validation_auc"] = {"cnn": 0.7, "forest": 0.95}[record["technique"]]
         lines.append(json.dumps(record))
     path.write_text("\n".join(lines) + "\n")
-    found = read_verdict(run).strongest
+    found = read_answer(run).verdict.strongest
     assert found is not None
     assert found.technique == "forest"
     assert found.auc == pytest.approx(0.8, abs=0.03)
@@ -110,7 +110,7 @@ def test_strongest_is_chosen_on_validation(tmp_path):
 
 
 def test_infinite_figures_are_null(tmp_path):
-    found = read_verdict(quick(tmp_path / "run", quality={"blurred_kernel_distance": 0.0}))
+    found = read_answer(quick(tmp_path / "run", quality={"blurred_kernel_distance": 0.0})).verdict
     assert found.answer == "invalid"
     assert json.loads(found.to_json())["guards"]["quality"]["figure"] is None
 
@@ -118,7 +118,7 @@ def test_infinite_figures_are_null(tmp_path):
 def test_unfinished(tmp_path):
     run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=1, n_real=60, n_fake=60, finished=False)
     with pytest.raises(ArenaError, match=r"run: not finished \(round 1 of 1\)"):
-        read_verdict(run)
+        read_answer(run)
 
 
 def test_altered_declaration(tmp_path):
@@ -128,7 +128,7 @@ def test_altered_declaration(tmp_path):
     config["answer"]["margin"] = 0.2
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(ArenaError, match="declared"):
-        read_verdict(run)
+        read_answer(run)
 
 
 @pytest.mark.parametrize("key", ["battery", "judge", "answer", "race", "data"])
@@ -164,14 +164,14 @@ def test_tested_on_other_reals_than_declared(tmp_path):
     config["declared"] = declared_hash(declared(config))
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ArenaError, match=r"fresh-cnn-0-0-0\.npz: not tested on the reals declared beforehand"):
-        read_verdict(run)
+        read_answer(run)
 
 
 def test_tampered_scores(tmp_path):
     run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
     (run / "scores" / "fresh-cnn-0-0-1.npz").write_bytes(b"other")
     with pytest.raises(ArenaError, match="SHA-256"):
-        read_verdict(run)
+        read_answer(run)
 
 
 def test_a_run_without_halved_judges_clears_nothing(tmp_path):
@@ -179,7 +179,7 @@ def test_a_run_without_halved_judges_clears_nothing(tmp_path):
     kept = [r for r in read_records(run) if not (isinstance(r, FitnessRecord) and r.share == 0.5)]
     (run / "records.jsonl").unlink()
     RecordBook(run).append(kept)
-    assert read_verdict(run).answer == "undecided"
+    assert read_answer(run).verdict.answer == "undecided"
 
 
 def test_over_runs(tmp_path):
@@ -189,7 +189,7 @@ def test_over_runs(tmp_path):
         for seed in range(3)
     ]
     runs = [read_run(path) for path in paths]
-    together, alone = verdict(runs), verdict(runs[:1])
+    together, alone = answer_of(runs).verdict, answer_of(runs[:1]).verdict
     assert (together.answer, alone.answer) == ("invalid", "passes_all")
     assert together.guards.variety.figure == pytest.approx(0.1 / 0.75)
     assert "of 3 runs:" in together.sentence
@@ -199,13 +199,13 @@ def test_over_runs(tmp_path):
 def test_runs_that_all_branched_from_one_are_said_to(passed, origins, said):
     run = read_run(passed)
     runs = [dataclasses.replace(run, config={**run.config, "start_seed": seed}) for seed in origins]
-    assert ("of 3 runs that all branched from one:" in verdict(runs).sentence) == said
-    assert "branched" not in verdict(runs[:1]).sentence
+    assert ("of 3 runs that all branched from one:" in answer_of(runs).verdict.sentence) == said
+    assert "branched" not in answer_of(runs[:1]).verdict.sentence
 
 
 def test_of_many_that_caught_the_sentence_names_the_highest_and_counts_the_others(tmp_path):
     techniques = {f"technique_{k}": 0.7 + 0.03 * k for k in range(8)}
-    found = read_verdict(quick(tmp_path / "run", techniques=techniques))
+    found = read_answer(quick(tmp_path / "run", techniques=techniques)).verdict
     assert "8 of 8 techniques" in found.sentence
     assert found.sentence.endswith(" and 3 more.")
     assert found.sentence.index("technique_7)") < found.sentence.index("technique_3)")

@@ -63,10 +63,14 @@ class Payoff:
 
         The floors count as in ``arena.metrics.auc.combine``: wholly dependent in a mean, independent in a difference.
         """
-        value, flat = float((weights * self.values).sum()), weights.ravel()
-        variance = float(flat @ self.covariance @ flat + np.abs(flat) @ self.floor.ravel())
-        reach = _REACH * float(np.sqrt(variance))
+        value = float((weights * self.values).sum())
+        reach = _REACH * float(np.sqrt(self.variance(weights)))
         return Interval(value, value - reach, value + reach).clipped(low, high)
+
+    def variance(self, weights: Matrix) -> float:
+        """Return the variance of that sum over draws of the test images."""
+        flat = weights.ravel()
+        return float(flat @ self.covariance @ flat + np.abs(flat) @ self.floor.ravel())
 
 
 def payoff(records: Iterable[Record], technique: str) -> Matrix:

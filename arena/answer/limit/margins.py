@@ -13,8 +13,8 @@ import numpy as np
 from arena.answer.estimate import estimate
 from arena.answer.findings import technique_estimate
 from arena.answer.runs import FinishedRun
-from arena.core.errors import ArenaError
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
+from arena.core.errors import ArenaError
 from arena.metrics.auc import influence
 from arena.metrics.interval import Interval
 from arena.records.schema import MarginRecord

@@ -50,7 +50,7 @@ def test_nobody_gains_by_leaving_and_the_value_is_that_of_the_textbook(rows, col
     for strategy in (found.generators, found.detectors):
         assert strategy.min() >= 0.0
         assert strategy.sum() == pytest.approx(1.0)
-    assert duality_gap(payoffs, found.generators[None], found.detectors[None])[0] == pytest.approx(0.0, abs=1e-6)
+    assert duality_gap(payoffs, found.generators, found.detectors) == pytest.approx(0.0, abs=1e-6)
     # The generators' side alone: min v with x P <= v.
     constraints = np.hstack([payoffs.T, -np.ones((columns, 1))])
     textbook = linprog(

@@ -23,9 +23,9 @@ def test_two_gaussians_need_the_images_that_theory_says(d):
     curve, needed = curve_of(d)
     for bags in curve.bags:
         if bags.n <= 32:
-            assert bags.low <= norm.cdf(np.sqrt(bags.n) * d / 2) <= bags.high
-            assert bags.auc_low <= true_auc(np.sqrt(bags.n) * d) <= bags.auc_high
-            assert bags.sure == pytest.approx(norm.cdf(np.sqrt(bags.n) * d / 2), abs=0.02)
+            assert bags.right.low <= norm.cdf(np.sqrt(bags.n) * d / 2) <= bags.right.high
+            assert bags.auc.low <= true_auc(np.sqrt(bags.n) * d) <= bags.auc.high
+            assert bags.right.value == pytest.approx(norm.cdf(np.sqrt(bags.n) * d / 2), abs=0.02)
     exact = (2 * norm.ppf(SURE) / d) ** 2
     assert needed.measured.n is not None
     assert 0.85 * exact < needed.measured.n < 1.15 * exact + 1
@@ -49,7 +49,7 @@ def test_chernoffs_number_is_that_of_the_chernoff_information(d):
 def test_chernoffs_bound_lies_below_what_is_measured(d):
     curve, _ = curve_of(d)
     for bags in curve.bags:
-        assert curve.bound(bags.n) <= bags.high
+        assert curve.bound(bags.n) <= bags.right.high
     assert curve.bound(0) == 0.0
 
 
@@ -61,14 +61,14 @@ def test_scores_that_carry_nothing_need_endlessly_many():
         assert needed.chernoff.high is None
         assert "more than the 12 images" in needed.reason
         assert "too weak" in needed.reason
-        assert all(bags.low < 0.5 < bags.high for bags in curve.bags)
+        assert all(bags.right.low < 0.5 < bags.right.high for bags in curve.bags)
 
 
 def test_calibration_does_not_leak_into_the_bags():
     """Without a difference the mean over many draws is a half, not more: no bag's images calibrated one another."""
     rng = np.random.default_rng(1)
     curves = [bag_curve([calibrated_scores(gaussians(rng, 0.0, 80, 80, 1, 1))]) for _ in range(40)]
-    sure = np.array([[bags.sure for bags in curve.bags] for curve in curves])
+    sure = np.array([[bags.right.value for bags in curve.bags] for curve in curves])
     assert (np.abs(sure.mean(axis=0) - 0.5) < 4 * sure.std(axis=0) / np.sqrt(40)).all()
 
 
@@ -78,7 +78,7 @@ def test_the_interval_holds_the_truth():
     for _ in range(30):
         for bags in bag_curve([calibrated_scores(gaussians(rng, 1.5, 60, 60, 1, 1))]).bags:
             truth = norm.cdf(np.sqrt(bags.n) * 1.5 / 2)
-            held, total = held + (bags.low <= truth <= bags.high), total + 1
+            held, total = held + (bags.right.low <= truth <= bags.right.high), total + 1
     assert held / total > 0.92  # nominally 95%, in sets that hang together
 
 
@@ -95,8 +95,8 @@ def test_bags_leave_disjoint_ones(n_real, n_fake, folds):
 def test_nothing_wrong_in_few_bags_is_not_certainty():
     curve, needed = curve_of(8.0, 60, 60)
     last = curve.bags[-1]
-    assert last.sure == last.high == 1.0
-    assert last.low < 1 - 3.0 / (2 * last.disjoint)  # the rule of three
+    assert last.right.value == last.right.high == 1.0
+    assert last.right.low < 1 - 3.0 / (2 * last.disjoint)  # the rule of three
     assert needed.measured.n == 1
     assert needed.measured.high is None
     assert needed.reason == "too few disjoint bags to bound the number measured"
@@ -113,9 +113,9 @@ def test_over_runs_the_interval_is_the_widest():
     rng = np.random.default_rng(3)
     runs = [calibrated_scores(gaussians(rng, d, 400, 400, 2, 2)) for d in (1.0, 2.0)]
     each, both = [bag_curve([run]) for run in runs], bag_curve(runs)
-    assert both.bags[0].sure == pytest.approx(np.mean([curve.bags[0].sure for curve in each]))
-    assert both.bags[0].low == each[0].bags[0].low
-    assert both.bags[0].high == each[1].bags[0].high
+    assert both.bags[0].right.value == pytest.approx(np.mean([curve.bags[0].right.value for curve in each]))
+    assert both.bags[0].right.low == each[0].bags[0].right.low
+    assert both.bags[0].right.high == each[1].bags[0].right.high
     found, alone = images_needed(runs, both), [images_needed([r], c) for r, c in zip(runs, each, strict=True)]
     assert (found.chernoff.low, found.chernoff.high) == (alone[1].chernoff.low, alone[0].chernoff.high)
     slow, between, quick = (dataclasses.astuple(its.chernoff)[0] for its in (alone[0], found, alone[1]))

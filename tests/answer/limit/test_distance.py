@@ -18,7 +18,7 @@ def a_run(path, **settings):
 
 def test_everything_of_a_run(tmp_path):
     run = a_run(tmp_path / "run", n_real=540, n_fake=1024, margins={"noise": {8: 0.8, 32: 0.6}})
-    found = distance(run, "cnn")
+    found = distance([run], "cnn")
     truth = true_total_variation(SEPARATION)
     assert found.total_variation is not None
     assert truth - 0.1 < found.total_variation.low < truth
@@ -31,7 +31,7 @@ def test_everything_of_a_run(tmp_path):
 
 
 def test_a_technique_that_sees_nothing_says_so(tmp_path):
-    found = distance(a_run(tmp_path / "run", n_real=300, n_fake=300), "forest")
+    found = distance([a_run(tmp_path / "run", n_real=300, n_fake=300)], "forest")
     assert found.total_variation is not None
     assert found.total_variation.low < 0.03
     assert found.images is not None
@@ -49,7 +49,7 @@ def test_a_technique_that_sees_nothing_says_so(tmp_path):
     ],
 )
 def test_what_cannot_be_said_is_said(tmp_path, settings, technique, reason):
-    found = distance(a_run(tmp_path / "run", **({"n_real": 60, "n_fake": 60} | settings)), technique)
+    found = distance([a_run(tmp_path / "run", **({"n_real": 60, "n_fake": 60} | settings))], technique)
     assert (found.total_variation, found.jensen_shannon_bits, found.bags, found.images) == (None, None, None, None)
     assert found.reasons[0] == reason
 
@@ -57,8 +57,8 @@ def test_what_cannot_be_said_is_said(tmp_path, settings, technique, reason):
 def test_scores_that_were_altered_are_refused(tmp_path):
     run = a_run(tmp_path / "run", n_real=60, n_fake=60)
     (run.path / run.fresh("cnn")[0].scores.file).write_bytes(b"")
-    with pytest.raises(ArenaError, match="not the scores its record was made from"):
-        distance(run, "cnn")
+    with pytest.raises(ArenaError, match="not the scores of its record"):
+        distance([run], "cnn")
 
 
 def test_over_runs(tmp_path):

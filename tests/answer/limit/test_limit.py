@@ -4,17 +4,25 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from arena.answer.answer import answer_of, answers
 from arena.answer.limit.curve import Curve, CurvePoint, curve, run_curve
 from arena.answer.limit.laws import saturation
-from arena.answer.limit.limit import Limit, fitted, less, limits, matched, of_verdict, own_limits
-from arena.answer.runs import conditions
+from arena.answer.limit.limit import fit_curve, less
+from arena.answer.runs import conditions, matched
 from arena.metrics.auc import influence, mean
+from arena.metrics.interval import Interval
 from arena.records.schema import Scores
-from arena.records.store import read_scores
 from tests.answer.limit.curved import curved_run
 from tests.answer.limit.planted import planted
 
 POINTS = 7
+
+
+def limits(groups):
+    """Condition -> its limits."""
+    return {answer.condition.name: answer.limits for answer in answers(groups)}
+
+
 END = {"white_box": 0.97, "none": 0.99}
 
 
@@ -45,27 +53,25 @@ def test_every_condition_has_the_limits_of_the_stack_and_of_the_strongest(found)
 
 @pytest.mark.parametrize(("name", "truth"), [("access=white_box", 0.97), ("access=none", 0.99)])
 def test_the_limit_of_curves_that_stay_where_they_are(found, name, truth):
-    its = found[name]["stack"].its
+    its = found[name]["stack"].fitted
     assert its.reason == ""
     assert its.limit.low < truth < its.limit.high
-    assert its.limit.asymptote == pytest.approx(truth, abs=0.01)
-    assert of_verdict(found[name]) == found[name]["strongest"].its.limit
+    assert its.limit.value == pytest.approx(truth, abs=0.01)
 
 
 def test_the_difference_from_the_control(found):
     control = found["access=white_box"]["stack"].controls["none"]
-    assert control.its is not found["access=white_box"]["stack"].its
-    assert control.its.limit == found["access=none"]["stack"].its.limit
+    assert control.fitted is found["access=none"]["stack"].fitted
     difference = control.difference
-    assert difference.limit == less(found["access=white_box"]["stack"].its.limit, control.its.limit)
+    assert difference.limit == less(found["access=white_box"]["stack"].fitted.limit, control.fitted.limit)
     assert difference.limit.low < -0.02 < difference.limit.high
     np.testing.assert_allclose(difference.curve.values, -0.02, atol=0.015)
     assert difference.curve.runs == 2
 
 
 def test_the_difference_of_two_limits():
-    found = less(Limit(0.7, 0.66, 0.73), Limit(0.9, 0.86, 0.93))
-    assert dataclasses.astuple(found) == pytest.approx((-0.2, -0.25, -0.15))
+    found = less(Interval(0.7, 0.66, 0.73), Interval(0.9, 0.86, 0.93))
+    assert tuple(found) == pytest.approx((-0.2, -0.25, -0.15))
 
 
 def test_the_interval_of_a_difference_holds_the_planted_one():
@@ -76,7 +82,7 @@ def test_the_interval_of_a_difference_holds_the_planted_one():
             planted(rng, kind, sd=0.006, rounds=9)
             for kind in (("power law", "flat") if number % 2 else ("flat", "near half"))
         ]
-        fits = [fitted(Curve(each.x, each.y, each.covariance, ("stack",) * 9, 1)).limit for each in pair]
+        fits = [fit_curve(Curve(each.x, each.y, each.covariance, ("stack",) * 9, 1)).limit for each in pair]
         if fits[0] is not None and fits[1] is not None:
             found = less(fits[0], fits[1])
             held.append(found.low <= pair[0].asymptote - pair[1].asymptote <= found.high)
@@ -94,38 +100,38 @@ def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_pa
     )
     difference = both["access=white_box"]["stack"].controls["none"].difference
     assert difference is not None
-    assert (difference.limit, difference.reason) == (None, "the control’s limit is not")
+    assert (difference.limit, difference.reason) == (None, "the control’s limit is not identifiable")
 
 
 def test_the_floor_is_the_oracles(found, groups):
     floor = found["access=white_box"]["stack"].floor
     records = [record for run in groups[0].runs for record in run.oracle("stack")]
-    assert floor.auc == pytest.approx(np.mean([record.found for record in records]))
+    assert floor.value == pytest.approx(np.mean([record.found for record in records]))
     assert floor.low < 0.5 < floor.high
 
 
 def test_one_run_by_itself(groups):
-    its = own_limits(groups[0].runs[:1])["stack"]
-    assert its.its.curve.runs == 1
+    its = answer_of(groups[0].runs[:1]).limits["stack"]
+    assert its.fitted.curve.runs == 1
     assert its.controls == {}
-    limit = its.its.limit
+    limit = its.fitted.limit
     assert limit is not None
     assert limit.low < 0.97 < limit.high
 
 
 def test_a_falling_curve_falls_to_its_limit(tmp_path):
     aucs = list(0.9 + 0.095 * np.exp(-1.5 * np.arange(9)))
-    its = own_limits([curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000)])["stack"].its
+    its = answer_of([curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000)]).limits["stack"].fitted
     assert its.limit is not None
     assert its.limit.low < 0.9 < its.limit.high
-    assert its.limit.asymptote == pytest.approx(0.9, abs=0.02)
+    assert its.limit.value == pytest.approx(0.9, abs=0.02)
 
 
 def test_five_rounds_are_too_few(tmp_path):
     run = curved_run(tmp_path, {"cnn": [0.9, 0.8, 0.7, 0.6, 0.6], "stack": [0.95, 0.9, 0.85, 0.8, 0.8]}, n=60)
-    found = own_limits([run])
-    assert of_verdict(found) is None
-    assert found["stack"].its.reason == "5 points, where it takes 6"
+    answer = answer_of([run])
+    assert answer.verdict.limit is None
+    assert answer.limits["stack"].fitted.reason == "5 points, at least 6 are needed"
 
 
 def test_runs_that_do_not_pair_have_no_difference(groups):
@@ -133,21 +139,6 @@ def test_runs_that_do_not_pair_have_no_difference(groups):
     assert matched(groups[0].runs, moved) == []
     lone = limits([groups[0], dataclasses.replace(groups[1], runs=tuple(moved))])
     assert lone["access=white_box"]["stack"].controls["none"].difference is None
-
-
-def test_every_score_file_is_read_once(tmp_path, monkeypatch):
-    run = curved_run(tmp_path, {"cnn": [0.9] * 3, "stack": [0.9] * 3}, n=60)
-    read = []
-
-    def counted(path, scores):
-        read.append(scores.file)
-        return read_scores(path, scores)
-
-    monkeypatch.setattr("arena.answer.runs.read_scores", counted)
-    kinds = own_limits([dataclasses.replace(run, _known={})])
-    assert len(read) == len(set(read))
-    named = {(name, k) for its in kinds.values() for k, name in enumerate(its.its.curve.techniques)}
-    assert len(read) >= 3 * len(named)
 
 
 def test_from_scores_to_limit_the_interval_holds_the_truth():
@@ -166,7 +157,7 @@ def test_from_scores_to_limit_the_interval_holds_the_truth():
             points.append(CurvePoint(np.array([judge.value for judge in judges]), its.real_id, its.real, fake))
         its = curve(range(8), [run_curve(points)], ["stack"] * 8)
         fits.append(saturation(its.x, its.values, its.covariance))
-    held = [fit.low <= truth <= fit.high for fit in fits if fit.low is not None and fit.high is not None]
+    held = [fit.asymptote.low <= truth <= fit.asymptote.high for fit in fits if fit.asymptote is not None]
     assert len(held) >= 20
     assert np.mean(held) >= 0.9
 

@@ -7,11 +7,12 @@ from scipy.stats import norm
 from arena.answer.limit.margins import LevelTried, margin, margins
 from arena.answer.runs import read_run
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
+from arena.metrics.interval import Interval
 from tests.synthetic import synthetic_run
 
 
 def tried(*levels, width=0.04):
-    return [LevelTried(level, auc, max(0.0, auc - width), min(1.0, auc + width)) for level, auc in levels]
+    return [LevelTried(level, Interval(auc, auc - width, auc + width).clipped()) for level, auc in levels]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_level_lies_between_the_levels_around_it(aucs, degradation, data):
     levels = data.draw(st.permutations(ladder.levels).map(lambda all_levels: all_levels[: len(aucs)]))
     found = margin(degradation, tried((ladder.none, 1.0), *zip(levels, aucs, strict=True)))
     if found.level is not None:
-        fallen = next(k for k, its in enumerate(found.tried) if its.auc <= THRESHOLD)
+        fallen = next(k for k, its in enumerate(found.tried) if its.auc.value <= THRESHOLD)
         around = sorted(its.level for its in found.tried[fallen - 1 : fallen + 1])
         assert around[0] - 1e-9 <= found.level <= around[1] + 1e-9
         harsher = -1 if degradation == "jpeg" else 1
@@ -86,7 +87,7 @@ def test_a_run_is_read(tmp_path):
     found = margins([run], "cnn")
     assert set(found) == {"noise", "jpeg"}
     assert [its.level for its in found["noise"].tried] == [0, 4, 16, 64]
-    assert found["noise"].tried[0].auc == pytest.approx(0.995, abs=0.005)
+    assert found["noise"].tried[0].auc.value == pytest.approx(0.995, abs=0.005)
     assert found["noise"].level is not None
     assert found["noise"].level == pytest.approx(32, rel=0.15)
     assert found["noise"].mild is not None
