@@ -109,7 +109,8 @@ def generator_of(condition: Condition) -> tuple[str, int | None]:
     if (year := YEARS.get(target)) is not None:
         return module, year
     path = generator.get("path")
-    return (f"{last.lower()} {Path(path).name}" if isinstance(path, str) else last.lower()), None
+    name = last.lower().removesuffix("generator") or last.lower()
+    return (f"{name} {Path(path).name}" if isinstance(path, str) else name), None
 
 
 def ladder(entries: Sequence[LadderEntry], margin: float) -> Figure:
@@ -198,7 +199,8 @@ def _distances(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -
 
 
 def _label_generators(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -> None:
-    axes.set_xticks(x, [entry.name if entry.year is None else f"{entry.name}\n{entry.year}" for entry in entries])
+    labels = [entry.name if entry.year is None else f"{entry.name}\n{entry.year}" for entry in entries]
+    axes.set_xticks(x, labels, fontsize=6.5)
     axes.set_xlim(min(x) - _APART / 2, max(x) + _APART / 2)
     known = [place for place, entry in zip(x, entries, strict=True) if entry.year is not None]
     if known and len(known) < len(x):
