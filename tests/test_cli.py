@@ -254,7 +254,7 @@ def test_an_interrupted_race_names_the_command_that_continues(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (run / "records.jsonl").exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
