@@ -82,7 +82,7 @@ def _panel(axes: Axes, kind: Degradation, full: Sequence[tuple[str, Margin, Mark
         for part in (slice(0, 1), slice(1, None)):
             axes.add_line(mark.line(x[part], auc[part], zorder=4))
         bars(axes, x, [level.auc.low for level in tried], [level.auc.high for level in tried], mark.colour)
-        _read_off(axes, margin, mark, 0.47 - 0.03 * number, (start, places[-1]))
+        _read_off(axes, margin, mark, 0.47 - 0.02 * number, (start, places[-1]))
         text = axes.text(
             0.03,
             0.30 - 0.075 * number,
