@@ -20,7 +20,6 @@ from arena.config.values import check_value
 from arena.core.errors import ArenaError
 from arena.imaging.evidence import Evidence
 
-BOUNDS = (annotated_types.Ge, annotated_types.Gt, annotated_types.Le, annotated_types.Lt)
 PART = "tests.config.test_instantiate.Part"
 
 
@@ -43,7 +42,7 @@ def outside(hint: Any) -> Iterator[Any]:
     whole = int in get_args(hint)
     for part in get_args(hint):
         for bound in part.metadata if isinstance(part, FieldInfo) else [part]:
-            limit: Any = next(iter(vars(bound).values()), None) if isinstance(bound, BOUNDS) else None
+            limit: Any = getattr(bound, type(bound).__name__.lower(), None)
             match bound:
                 case annotated_types.Ge():
                     yield limit - 1 if whole else math.nextafter(limit, -math.inf)
