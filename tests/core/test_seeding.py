@@ -32,7 +32,7 @@ def test_streams_of_a_race_do_not_collide():
 @given(
     seed=st.integers(0, 2**40),
     purpose=st.text("abc ", max_size=6),
-    round=st.integers(0, 10**6),
+    round_index=st.integers(0, 10**6),
     player=st.text("abc/=1", max_size=6),
 )
 @settings(max_examples=60, deadline=None)
