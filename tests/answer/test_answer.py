@@ -23,12 +23,12 @@ def folder(tmp_path_factory):
 
 
 def test_json_is_all_there_is_on_stdout(folder):
-    """As a user would call it; and nothing on the way imports torch."""
-    command = "import runpy, sys; sys.argv[0] = 'arena.answer'\n"
-    command += "try: runpy.run_module('arena.answer', run_name='__main__')\n"
+    """The command imports no torch."""
+    command = "import sys; from arena.cli.main import main; sys.argv[0] = 'arena'\n"
+    command += "try: main()\n"
     command += "finally: print('torch' in sys.modules, file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", command, str(folder), "--json"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", command, "answer", str(folder), "--json"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
