@@ -134,8 +134,8 @@ def less(ours: Interval, theirs: Interval) -> Interval:
 
     The limits are taken as independent. Both err alike on the reals that they share, so the interval is too wide.
 
-    >>> less(Interval(0.75, 0.72, 0.78), Interval(0.5, 0.46, 0.54))
-    Interval(value=0.25, low=0.2, high=0.3)
+    >>> less(Interval(6.0, 3.0, 9.0), Interval(4.0, 0.0, 8.0))
+    Interval(value=2.0, low=-3.0, high=7.0)
     """
     difference = ours.value - theirs.value
     return Interval(

@@ -27,6 +27,7 @@ def test_of_a_race_that_goes_on_and_on(run):
         assert its.value.low < its.value.value < its.value.high
         # A frozen detector is at 0.1, a retrained one at 0.9: the last pair holds.
         assert its.last_pair.gap.low == 0.0
+        assert its.memory is not None
         assert abs(its.memory.forgetting.value) < 0.1
         assert its.memory.generator_memory.high < 0.3
         assert its.reversals.clear == its.circles.clear == 0
