@@ -99,10 +99,11 @@ def draw_runs(places: Sequence[Path], out: Path) -> Iterator[Path]:
     for run in runs if len(runs) > 1 else []:
         if run not in finished:
             print(f"not compared, because it is not finished: {run}", file=sys.stderr)
+    groups = conditions(finished.values()) if len(runs) > 1 else []
     for run in runs:
         answer = answer_of([finished[run]]) if run in finished else None
         yield from draw_all(run, out / run.relative_to(common), answer)
-    yield from compare(answers(conditions(finished.values())) if len(runs) > 1 else [], out)
+    yield from compare(answers(groups), out)
 
 
 def _run_directories(place: Path) -> list[Path]:

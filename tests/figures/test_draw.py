@@ -70,7 +70,7 @@ def test_a_run_counts_once(tmp_path, capsys):
     assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 2
     out, err = capsys.readouterr()
     assert not out
-    assert "equal config, seed and data.seed" in err
+    assert "config, seed and data.seed are equal" in err
 
 
 @pytest.mark.parametrize("content", [None, "no record\n" + '{"kind": "phase"}\n'])

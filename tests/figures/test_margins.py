@@ -34,7 +34,7 @@ def test_the_curves_drawn_are_those_recorded(distances):
     noise, blur, jpeg, _ = margin_curves(distances, ["stack", "cnn"]).axes
     for axes, kind in ((noise, "noise"), (blur, "blur"), (jpeg, "jpeg")):
         undegraded, (x, auc), *_ = curves(axes, HIGHLIGHTS[0])
-        assert auc == pytest.approx([tried.auc for tried in distances[3].margins[kind].tried[1:]])
+        assert auc == pytest.approx([tried.auc.value for tried in distances[3].margins[kind].tried[1:]])
         assert (np.diff(x) > 0).all()  # harsher to the right, also where the quality falls
         assert undegraded[0][0] < x[0]
     assert [label.get_text() for label in jpeg.get_xticklabels()] == ["none", "90", "50", "10"]
