@@ -41,6 +41,5 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Race:
     race = tiny_arena(folder / "run", "race.rounds=1", "logger=offline", *long_enough)
     labels = Labels("run", "smoke", "white_box", ["access=white_box", "data=digits"])
     race.tracker.start(race.run, settings=read_config(race.run), labels=labels)
-    run_race(race, Console(quiet=True))
-    race.tracker.finish(race.run)
+    race.tracker.finish(run_race(race, Console(quiet=True)))
     return race
