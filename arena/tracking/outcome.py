@@ -67,7 +67,7 @@ def flat(verdict: Mapping[str, object], prefix: str = "verdict") -> dict[str, ob
         name = f"{prefix}/{key}"
         if isinstance(value, Mapping):
             entries |= flat(value, name)
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             entries[name] = "; ".join(map(str, value))
         elif value is not None:
             entries[name] = value
