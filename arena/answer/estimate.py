@@ -76,6 +76,19 @@ def estimate(runs: Sequence[Sequence[Influence]]) -> Estimate:
     return _over_runs([mean(judges) for judges in runs])
 
 
+def mean_interval(values: Sequence[float], error: float) -> Interval:
+    """Return the mean over runs with its 95% interval: Student's t over several runs, two standard errors of one.
+
+    Args:
+        values: one a run.
+        error: standard error of the first value, used where it is the only one.
+    """
+    center, half = float(np.mean(values)), 2 * error
+    if len(values) > 1:
+        half = float(t.isf(0.025, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Interval(center, center - half, center + half)
+
+
 def _over_judges(judges: Sequence[Influence]) -> Estimate:
     """DeLong's variance of the judge-averaged placements, plus the variance between judges over their number."""
     together = mean(judges)

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
-from scipy.stats import t
 
 from arena.answer.answer import Answer
-from arena.answer.findings import strongest
+from arena.answer.estimate import mean_interval
 from arena.answer.runs import Condition
 from arena.answer.series import MISSING
 from arena.config.saved import section
@@ -74,27 +73,15 @@ def ladder_entry(answer: Answer) -> LadderEntry:
     Raises:
         ArenaError: if its config names no generator, or the scores of a judge are missing or altered.
     """
-    runs = answer.runs
     estimates = {finding.technique: finding.estimate for finding in answer.findings if finding.estimate is not None}
     points = {name: estimate.interval().clipped() for name, estimate in estimates.items()}
-    fit = [
-        finding.technique
-        for finding in answer.findings
-        if finding.finding != "unfit" and finding.technique in estimates
-    ]
-    chosen = strongest({name: [run.validation_auc(name) for run in runs] for name in fit})
-    if chosen is not None:
-        points[STRONGEST] = points[chosen[0]]
-    distances = [run.quality.kernel_distance for run in runs]
-    mean = float(np.mean(distances))
-    error = 2 * runs[0].quality.kernel_distance_error
-    if len(runs) > 1:
-        error = float(t.isf(0.025, len(runs) - 1) * np.std(distances, ddof=1) / math.sqrt(len(runs)))
-    name, year = generator_of(answer.condition)
-    reals = float(np.mean([run.quality.real_kernel_distance for run in runs]))
-    return LadderEntry(
-        name, year, chosen[0] if chosen else "", points, Interval(mean, mean - error, mean + error), reals
-    )
+    technique = answer.strongest.technique if answer.strongest else ""
+    if technique:
+        points[STRONGEST] = points[technique]
+    quality = [run.quality for run in answer.runs]
+    distance = mean_interval([one.kernel_distance for one in quality], quality[0].kernel_distance_error)
+    reals = float(np.mean([one.real_kernel_distance for one in quality]))
+    return LadderEntry(*generator_of(answer.condition), technique, points, distance, reals)
 
 
 def generator_of(condition: Condition) -> tuple[str, int | None]:
