@@ -173,7 +173,7 @@ def test_the_pages_detectors_are_built_outside_the_checkout(installed, package):
     done = run(installed, package, "-c", BUILT, *PATHS, *MINE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "mine TrainableModule stripes True (3,)",
+        "mine TrainableModuleDetector stripes True (3,)",
         "flatness Flatness checkerboard True (3,)",
     ]
     command = ["-m", "arena", "--config-dir", "mine/conf", "--cfg", "job", *MINE]
@@ -190,7 +190,7 @@ def test_the_pages_exported_programs_are_built(installed, package, file):
     keys = [f"+detector@{theirs}=module", f"{theirs}.path={file}", f"{theirs}.trainable=false"]
     done = run(installed, package, "-c", BUILT, *keys)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "theirs FrozenModule checkerboard True (3,)\n"
+    assert done.stdout == "theirs FrozenModuleDetector checkerboard True (3,)\n"
 
 
 def test_the_pages_test_passes(installed, package):

@@ -60,6 +60,7 @@ def test_a_run_is_read_without_torch():
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         for unit in units
         for path in sorted((PACKAGE / unit).rglob("*.py"))
+        if path.stem != "phase_logger"  # Lightning's logger, which only a race uses
     ]
     code = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
     code += "; sys.exit('torch' in sys.modules)"

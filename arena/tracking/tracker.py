@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from PIL import Image
-from pytorch_lightning.loggers import WandbLogger
 
 from arena.answer.answer import Answer
 from arena.core.errors import first_line
@@ -19,6 +18,8 @@ from arena.tracking.rounds import OVER_ROUNDS, curves, pictures
 
 if TYPE_CHECKING:
     from wandb import Run
+
+    from arena.tracking.phase_logger import PhaseLogger
 
 Mode = Literal["offline", "online", "none"]
 
@@ -37,30 +38,6 @@ class Labels(NamedTuple):
     group: str
     job_type: str
     tags: Sequence[str]
-
-
-class PhaseLogger(WandbLogger):
-    """Lightning's W&B logger for the Trainer of one phase.
-
-    Each Trainer counts its steps from zero. A phase therefore has a prefix of its own, and its curves run over the
-    metric ``images`` (real images shown), which its LightningModule logs beside its losses.
-    """
-
-    def __init__(self, log: Callable[[Mapping[str, object]], None], run: "Run", phase: str) -> None:
-        super().__init__(experiment=run, prefix=phase)
-        self._log, self._phase = log, phase
-        run.define_metric(f"{phase}/images", hidden=True)
-        run.define_metric(f"{phase}/*", step_metric=f"{phase}/images")
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log the metrics of a step without ``step`` itself, which restarts with every phase."""
-        self._log({f"{self._phase}/{name}": value for name, value in metrics.items() if name != "epoch"})
-
-    def log_hyperparams(self, params: object, *_: object) -> None:
-        """Do nothing: the settings of the run were given at its start."""
-
-    def finalize(self, status: str) -> None:
-        """Do nothing: the W&B run continues after the phase."""
 
 
 class Tracker:
@@ -110,12 +87,14 @@ class Tracker:
         self.attempt(_define_axes)
         self.attempt(self._continue_steps)
 
-    def logger(self, phase: str) -> PhaseLogger | Literal[False]:
+    def logger(self, phase: str) -> "PhaseLogger | Literal[False]":
         """Return the ``logger`` of a phase's Trainer, or False, which Lightning takes for none.
 
         Args:
             phase: the prefix of its metrics, such as ``"round_03/respond"``.
         """
+        from arena.tracking.phase_logger import PhaseLogger  # needs torch, which readers of a run do not have
+
         loggers: list[PhaseLogger] = []
         self.attempt(lambda run: loggers.append(PhaseLogger(self.log, run, phase)))
         return loggers[0] if loggers else False

@@ -96,9 +96,9 @@ def test_errors_are_one_line_and_exit_code_2(finished, folder, tmp_path, capsys)
     (tmp_path / "nothing").mkdir()
     for arguments, message in (
         ([tmp_path, folder], "expected"),
-        ([finished.run, tmp_path / "missing"], "missing: expected a folder of images, table nothing"),
-        ([finished.run, tmp_path / "nothing"], "expected images, table none"),
-        ([finished.run, tmp_path / "bad"], "expected images, table none that could be read among 1 files"),
+        ([finished.run, tmp_path / "missing"], "missing: expected a folder of images, found nothing"),
+        ([finished.run, tmp_path / "nothing"], "expected images, found none"),
+        ([finished.run, tmp_path / "bad"], "expected images, found none that could be read among 1 files"),
         ([finished.run, folder, "--round", "7"], "--round=7: expected a round of"),
     ):
         assert main([*map(str, arguments)]) == 2

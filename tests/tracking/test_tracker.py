@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from arena.answer.answer import read_answer
 from arena.records.schema import PhaseRecord
 from arena.records.store import read_records
-from arena.tracking.tracker import Labels, PhaseLogger, Tracker
+from arena.tracking.phase_logger import PhaseLogger
+from arena.tracking.tracker import Labels, Tracker
 from tests.figures.drawable import drawable_run
 from tests.offline import offline_runs
 
