@@ -62,7 +62,7 @@ def test_probabilities_are_those_of_the_detectors_in_the_loop(finished):
     for k, technique in enumerate(finished.members):
         logits = score(detectors[technique], reals, finished.evidence)
         order = torch.argsort(logits)
-        assert (table["real"][order, k].diff() >= 0).all()
+        assert (table["real"][order, k].diff() > -1e-12).all()  # equal logits may differ in the last digit
     stack = ensemble.columns.index("stack")
     assert table["fake"][:, stack].mean() > table["real"][:, stack].mean()
 
