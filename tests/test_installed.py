@@ -90,6 +90,7 @@ def test_the_wheel_names_the_command(installed):
     assert (installed / "bin" / "arena").is_file()
 
 
+@pytest.mark.slow
 def test_a_race_outside_the_checkout(installed, tmp_path):
     shape = ["generator=oracle", "access=none", "race.rounds=0"]
     done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *shape, "run_dir=race", str(CHECKOUT))
@@ -100,6 +101,7 @@ def test_a_race_outside_the_checkout(installed, tmp_path):
     assert "git_commit: null" in written  # a repository around it is the user's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainable", [False, True])
 def test_a_network_of_a_package_outside_the_checkout_races(installed, tmp_path, trainable):
     theirs = tmp_path / "site" / "theirs"
@@ -169,6 +171,7 @@ def test_the_page_says_of_every_file_where_it_lies():
     assert len(names) == len(re.findall(r"^ *```\w+$", PAGE, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_the_pages_detectors_are_built_outside_the_checkout(installed, package):
     done = run(installed, package, "-c", BUILT, *PATHS, *MINE)
     assert done.returncode == 0, done.stderr
@@ -182,6 +185,7 @@ def test_the_pages_detectors_are_built_outside_the_checkout(installed, package):
     assert "name: mine.net.Net" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["net.pt2", "net.pt"])
 def test_the_pages_exported_programs_are_built(installed, package, file):
     done = run(installed, package, "export.py")
@@ -193,6 +197,7 @@ def test_the_pages_exported_programs_are_built(installed, package, file):
     assert done.stdout == "theirs FrozenModuleDetector checkerboard True (3,)\n"
 
 
+@pytest.mark.slow
 def test_the_pages_test_passes(installed, package):
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(package), "tests"]
     done = run(installed, package, *command)
@@ -200,6 +205,7 @@ def test_the_pages_test_passes(installed, package):
     assert "2 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_pages_detectors_race(installed, package):
     shape = ["generator=oracle", "access=none", "race.rounds=0", "run_dir=race"]
     done = run(installed, package, "-c", SCRIPT, "--config-dir", "mine/conf", *ONE, *MINE, *shape, str(CHECKOUT))

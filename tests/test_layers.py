@@ -54,6 +54,7 @@ def test_class_names_are_used_once():
     assert sorted(names) == sorted(set(names))
 
 
+@pytest.mark.slow
 def test_a_run_is_read_without_torch():
     units = ("records", "answer", "figures", "report", "tracking")
     modules = [

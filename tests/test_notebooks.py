@@ -17,6 +17,7 @@ def test_outputs_are_not_kept(path):
             assert cell.execution_count is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Jupyter's own event loop and kernel files
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):

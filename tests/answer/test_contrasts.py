@@ -101,6 +101,7 @@ def test_no_common_seed_no_contrast(tmp_path):
     assert answers(conditions(runs))[0].contrasts == {"none": []}
 
 
+@pytest.mark.slow
 def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp_path):
     runs = runs_of(tmp_path, (0, 1), ("white_box", "none"))
     fault = TrainingRecord(

@@ -77,6 +77,7 @@ def held(design: Design, auc: float) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_intervals_hold_the_truth_as_often_as_they_say(design):
     """At every AUC not more rarely; where no floor is needed, over all moderate AUCs together, nor more often."""

@@ -39,6 +39,7 @@ def test_every_round_is_read_as_if_it_had_been_the_last(tmp_path):
     assert as_of(answer.run, 3) is None
 
 
+@pytest.mark.slow
 def test_the_mean_of_several_seeds_is_that_of_one_technique(tmp_path):
     trajectory = answered(tmp_path, seeds=3).trajectory
     assert [len(seed) for seed in trajectory.seeds] == [3, 3, 3]

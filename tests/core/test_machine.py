@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import numpy as np
 from arena.core.machine import peak_memory_mib
@@ -12,6 +14,7 @@ print(before, during, peak_memory_mib(False))
 """
 
 
+@pytest.mark.slow
 def test_the_most_a_process_ever_held_and_none_of_its_parents():
     ballast = bytearray(b"x") * 2**30
     found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)

@@ -70,6 +70,7 @@ def test_of_many_techniques_the_strongest_and_the_stack_are_drawn(tmp_path):
     assert keys & {*many, STRONGEST} == {STRONGEST, "stack"}
 
 
+@pytest.mark.slow
 def test_the_distance_of_several_runs_has_the_error_of_the_runs(tmp_path):
     distances = (0.01, 0.02, 0.03)
     runs = [
@@ -83,6 +84,7 @@ def test_the_distance_of_several_runs_has_the_error_of_the_runs(tmp_path):
     assert (alone.low, alone.high) == pytest.approx((0.008, 0.012))  # two standard errors
 
 
+@pytest.mark.slow
 def test_a_ladder_is_drawn_where_generators_differ_and_have_the_same_access(tmp_path):
     runs = [
         run_of(tmp_path / f"{access}{k}", target, access=access)
@@ -100,6 +102,7 @@ def test_nothing_to_compare_is_nothing_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_condition_and_round(tmp_path):
     runs = [
         run_of(tmp_path / f"{access}{seed}", STYLE, access=access, seed=seed, rounds=1)

@@ -28,6 +28,7 @@ COMPARED = {
 TABLES = {f"{name}.{kind}" for name in ("scores", "game", "quality", "verdict") for kind in ("csv", "tex")}
 
 
+@pytest.mark.slow
 def test_equal_records_make_equal_files(run, tmp_path):
     answer = read_answer(run)
     first = draw_all(run, tmp_path / "a", answer)
@@ -38,6 +39,7 @@ def test_equal_records_make_equal_files(run, tmp_path):
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
+@pytest.mark.slow
 def test_what_a_run_does_not_have_is_not_drawn(tmp_path):
     run = drawable_run(tmp_path / "run", rounds=0)
     for path in [*(run / "banks").iterdir(), run / "verdict.json"]:
@@ -47,6 +49,7 @@ def test_what_a_run_does_not_have_is_not_drawn(tmp_path):
     assert written == {name for name in FIGURES | TABLES if not name.startswith(left_out)}
 
 
+@pytest.mark.slow
 def test_several_runs_get_a_folder_each(tmp_path, capsys):
     runs = [drawable_run(tmp_path / "sweep" / str(k), rounds=0, techniques={"cnn": 0.5}, seed=k) for k in (0, 1)]
     assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 0
@@ -56,6 +59,7 @@ def test_several_runs_get_a_folder_each(tmp_path, capsys):
     assert compared == {f"{name}" for name in COMPARED}
 
 
+@pytest.mark.slow
 def test_a_run_under_way_is_drawn_but_not_compared(tmp_path, capsys):
     runs = [drawable_run(tmp_path / "sweep" / str(k), rounds=0, techniques={"cnn": 0.5}, seed=k) for k in (0, 1)]
     (runs[0] / "verdict.json").unlink()

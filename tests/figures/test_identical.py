@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from arena.figures.training import training_records
 from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook
@@ -40,6 +42,7 @@ def runs_with_everything(folder: Path) -> list[Path]:
     return runs
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(tmp_path):
     runs = [str(run) for run in runs_with_everything(tmp_path / "runs")]
     files = []

@@ -24,6 +24,7 @@ def drawn(axes) -> tuple[list[float], list[float]]:
     return x.tolist(), y.tolist()
 
 
+@pytest.mark.slow
 def test_several_seeds_are_drawn_faint(tmp_path):
     figure = quality([trajectory(tmp_path, seeds=3)])
     assert len([line for line in figure.axes[0].lines if line.get_alpha()]) == 3

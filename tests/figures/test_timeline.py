@@ -78,6 +78,7 @@ def series_of(techniques: int, rounds: int, auc: float = 0.9) -> list[Series]:
     return [Series(f"technique {k}", "gradients", tuple(range(rounds)), points, seeds) for k in range(techniques)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("techniques", "rounds", "across"), [(5, 5, 3), (25, 5, 4), (4, 21, 2), (25, 21, 3)])
 def test_many_techniques_have_small_panels_and_a_long_race_wide_ones(techniques, rounds, across):
     figure = timeline(series_of(techniques, rounds), margin=0.05)

@@ -29,6 +29,8 @@ from arena.mix.attributes import (
     tabulate_attributes,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class PixelGenerator:
     """A generator in which number k of the code of layer k is the grey level of pixel k."""

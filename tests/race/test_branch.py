@@ -18,6 +18,8 @@ from arena.records.schema import PhaseRecord
 from arena.records.store import read_records
 from tests.building import tiny_arena
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def branch(finished: Race, tmp_path_factory: pytest.TempPathFactory) -> Race:

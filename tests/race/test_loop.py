@@ -85,6 +85,7 @@ def test_the_answer_is_written_beside_the_records(finished: Race):
     assert {path.suffix for path in (finished.run / "figures").iterdir()} == {".png", ".pdf", ".csv", ".tex"}
 
 
+@pytest.mark.slow
 def test_a_finished_race_is_not_run_again(finished: Race):
     before = {path: path.stat().st_mtime_ns for path in sorted(finished.run.rglob("*")) if "checkpoints" in path.parts}
     records = (finished.run / "records.jsonl").read_bytes()

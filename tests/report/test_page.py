@@ -61,6 +61,7 @@ def html(hostile: Path) -> str:
     return (hostile / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_sentence_comes_first(hostile, html):
     words = ParsedPage(html).words
     assert words[0] in ("Passes all", "Caught", "Undecided", "Invalid")
@@ -125,6 +126,7 @@ def test_a_path_that_is_no_finished_run_is_one_line_and_exit_code_2(tmp_path, ca
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_mixed_styles_are_shown_with_the_images(tmp_path):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
     assert "Style mixing" not in write_report(read_answer(run)).read_text(encoding="utf-8")

@@ -15,6 +15,8 @@ from arena.race.loop import carry_out
 from arena.score.ensemble import DetectorEnsemble
 from tests.building import command, tiny_arena
 
+pytestmark = pytest.mark.slow
+
 BAD = {"empty.png": b"", "text.jpg": b"no image", "torn.png": None, "page.gif": b"GIF89a"}
 SMALL = ("~battery.members.cnn", "~battery.members.spectrum", "~battery.members.forest", "race.rounds=0", "access=none")
 """A race without loop, with one detector besides those that a test adds."""

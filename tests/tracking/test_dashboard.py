@@ -13,6 +13,8 @@ from arena.tracking.dashboard import COLUMNS, LAYOUT, DashboardPanel, workspace
 from tests.building import command
 from tests.offline import OfflineRun, offline_runs
 
+pytestmark = pytest.mark.slow
+
 main = command("dashboard")
 
 PANELS = [pytest.param(panel, id=f"{section.name}: {panel.title}") for section in LAYOUT for panel in section.panels]

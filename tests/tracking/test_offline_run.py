@@ -20,6 +20,8 @@ from arena.records.schema import PhaseRecord, QualityRecord, TrainingRecord
 from arena.records.store import read_records
 from tests.offline import OfflineRun, offline_runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def offline(tracked: Race) -> OfflineRun:

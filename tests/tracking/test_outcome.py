@@ -22,6 +22,7 @@ def test_a_verdict_is_flat_keys_that_sort_and_filter():
     }
 
 
+@pytest.mark.slow
 def test_tables_of_all_runs_have_the_same_columns_and_types(tmp_path):
     """A race without responses has no frozen AUC, and yet a numeric column for it."""
     tables = []

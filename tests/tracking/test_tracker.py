@@ -112,6 +112,7 @@ def test_a_bank_that_is_gone_costs_its_picture_only(tmp_path, caplog):
     assert caplog.records == [] or "failed" not in caplog.text
 
 
+@pytest.mark.slow
 def test_none_tracks_nothing_and_imports_no_wandb(tmp_path):
     code = (
         "import sys; from pathlib import Path; from arena.tracking.tracker import Tracker;"

@@ -70,6 +70,7 @@ def test_over_runs(tmp_path):
     assert len(found.bags.moments) == 3
 
 
+@pytest.mark.slow
 def test_no_torch():
     code = "import sys, arena.answer.limit.distance; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

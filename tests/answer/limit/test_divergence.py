@@ -13,6 +13,7 @@ from tests.metrics.scores import scores_of
 BOUNDS = {"total_variation": (total_variation, true_total_variation), "bits": (jensen_shannon, true_jensen_shannon)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("d", "n_real", "n_fake", "judges", "noise"),
     [

@@ -42,6 +42,7 @@ def found(groups):
     return limits(groups)
 
 
+@pytest.mark.slow
 def test_every_condition_has_the_limits_of_the_stack_and_of_the_strongest(found):
     assert {name: list(kinds) for name, kinds in found.items()} == {
         "access=white_box": ["stack", "strongest"],

@@ -87,6 +87,7 @@ def test_the_network_of_the_published_size_sees_six_matrices_of_256_by_256():
     assert seen[0].sum((2, 3)).flatten().tolist() == pytest.approx([256.0] * 6)
 
 
+@pytest.mark.slow
 def test_a_network_on_the_matrices_learns_a_checkerboard():
     learned, validation, test = digits("cooccurrence")
     torch.manual_seed(0)

@@ -43,6 +43,7 @@ def drawn(detector: Inversion, seed: int) -> Tensor:
     return detector.z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_to_reconstruct_the_generators_images(kind):
     detector = attached(kind)
