@@ -253,6 +253,7 @@ def test_an_interrupted_race_names_the_command_that_continues(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     ) as process:
         deadline = time.monotonic() + 600
         while not (run / "records.jsonl").exists():
