@@ -61,8 +61,8 @@ def equilibrium(auc: Matrix) -> Equilibrium:
 def _interior(auc: Matrix) -> tuple[float, Matrix, Matrix]:
     """An equilibrium in which every player has a part that has one in any equilibrium, by one linear programme.
 
-    Among all equilibria, x, y and v with auc y >= v and x auc <= v, it picks one of strict complementarity (Goldman &
-    Tucker 1956): it maximises the minimum over players of probability plus regret.
+    An equilibrium has x, y and v with auc y >= v and x auc <= v. Among all of them it picks one of strict
+    complementarity (Goldman & Tucker 1956). That one maximises the minimum over players of probability plus regret.
     """
     rows, columns = auc.shape
     down, across = np.ones((rows, 1)), np.ones((columns, 1))

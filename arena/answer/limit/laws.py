@@ -1,6 +1,6 @@
 """Fit saturating laws to a curve of detectability, and find its asymptote.
 
-A law is ``a + b * f(x)``, where x is counted from the first point and f falls from 1 to 0: exponentially, as
+A law is ``a + b * f(x)``, where x is counted from the first point and f falls from 1 to 0. It falls exponentially, as
 ``exp(-decay * x)``, or by a power, as ``(1 + x) ** -decay``. For each decay of a grid a and b follow from generalised
 least squares. The interval of the asymptote a is that of the profile likelihood over the grids of both families.
 """
