@@ -6,18 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from arena.answer.contrasts import Contrast, contrasts
+from arena.answer.conditions import Condition, Contrast, conditions, contrasts, matched
+from arena.answer.curve import STRONGEST
+from arena.answer.distance import Distance, DistanceSummary, distance
 from arena.answer.findings import Guards, TechniqueFinding, findings, fit_techniques, guards, strongest
-from arena.answer.game.game import Game, game
+from arena.answer.game import Game, game
 from arena.answer.humans import people, sort_answers
-from arena.answer.limit.curve import STRONGEST
-from arena.answer.limit.distance import Distance, DistanceSummary, distance
-from arena.answer.limit.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condition_curves, limits
-from arena.answer.runs import Condition, FinishedRun, conditions, find_runs, matched, read_run
-from arena.answer.sentences import sentence
-from arena.answer.series import Series, read_series
-from arena.answer.trajectory import Trajectory, trajectory
-from arena.answer.verdict import Strongest, Verdict, decide, strongest_finding, technique_verdict
+from arena.answer.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condition_curves, limits
+from arena.answer.runs import FinishedRun, find_runs, read_run
+from arena.answer.series import Series, Trajectory, read_series, trajectory
+from arena.answer.verdict import Strongest, Verdict, decide, sentence, strongest_finding, technique_verdict
 from arena.config.schema import BAG
 from arena.records.schema import Scores
 

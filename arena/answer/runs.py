@@ -3,16 +3,15 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.config.saved import canonical, condition_settings, flatten, members, read_config, section
+from arena.config.saved import members, read_config, section
 from arena.config.schema import BAG, STACK, AnswerConfig
 from arena.core.errors import ArenaError
 from arena.metrics.auc import Influence, influence
@@ -285,81 +284,3 @@ def oracle_floor(runs: Sequence[FinishedRun], technique: str) -> Interval | None
     if not tests:
         return None
     return Interval(*np.mean([(test.found, test.low, test.high) for test in tests], axis=0).tolist())
-
-
-def matched(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
-    """Return indices of runs that pair: their seeds and their origin are equal, and no generator was rolled back."""
-    return [
-        (i, j)
-        for i, run in enumerate(ours)
-        for j, other in enumerate(theirs)
-        if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
-        and run.origin_seed == other.origin_seed
-        and not (run.faults or other.faults)
-    ]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """The runs of one condition, whose configs are equal except for their seeds.
-
-    Args:
-        name: ``access=...``, and the settings in which it differs from the conditions beside it.
-        access: name of the generator's access to the detectors.
-        branch: canonical JSON of the config without seeds and access. A condition and its controls have it in common.
-        runs: in order of their seeds, no two with the same.
-    """
-
-    name: str
-    access: str
-    branch: str
-    runs: tuple[FinishedRun, ...]
-
-    @property
-    def control(self) -> bool:
-        """Whether its access is declared as a control."""
-        return bool(section(self.runs[0].config, "access").get("control"))
-
-    def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
-        """Return its matched controls by name of their access. Their config differs in the access alone."""
-        return {} if self.control else {it.access: it for it in among if it.control and it.branch == self.branch}
-
-
-def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
-    """Group runs into conditions, controls last.
-
-    Raises:
-        ArenaError: if two runs have the same config and the same seeds, since a run counts once.
-    """
-    groups: dict[str, list[FinishedRun]] = {}
-    for run in runs:
-        groups.setdefault(canonical(run.config), []).append(run)
-    settings = [dict(flatten(condition_settings(group[0].config))) for group in groups.values()]
-    grouped = []
-    for group, own in zip(groups.values(), settings, strict=True):
-        members = sorted(group, key=lambda run: (run.seed, run.declared.data_seed))
-        for one, after in pairwise(members):
-            if (one.seed, one.declared.data_seed) == (after.seed, after.declared.data_seed):
-                raise ArenaError(
-                    f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
-                )
-        access = members[0].access
-        name = ", ".join([f"access={access}", *_distinctive(own, settings)])
-        grouped.append(Condition(name, access, canonical(group[0].config, drop=("access",)), tuple(members)))
-    return sorted(grouped, key=lambda condition: (condition.control, condition.name))
-
-
-def _distinctive(own: Mapping[str, object], among: Sequence[Mapping[str, object]]) -> list[str]:
-    """``key=value`` of every setting that differs among conditions.
-
-    A setting of the access counts only where it differs under one name of the access.
-    """
-    return [
-        f"{key}={value}"
-        for key, value in own.items()
-        if any(
-            other.get(key) != value
-            for other in among
-            if not key.startswith("access.") or other["access.name"] == own["access.name"]
-        )
-    ]

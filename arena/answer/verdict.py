@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from arena.answer.distance import DistanceSummary
 from arena.answer.findings import Finding, Guards, TechniqueFinding, fit_techniques, strongest
-from arena.answer.limit.distance import DistanceSummary
-from arena.answer.runs import FinishedRun, oracle_floor
+from arena.answer.runs import Declared, FinishedRun, oracle_floor
 from arena.core.files import write_atomically
 from arena.metrics.interval import Interval
 from arena.records.schema import AccessLevel
@@ -135,3 +135,111 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
         else:
             plain[key] = None if isinstance(value, float) and not math.isfinite(value) else value
     return plain
+
+
+NAMED = 5
+"""The most techniques that the sentence of a caught generator names, the highest AUC first. The table has all."""
+
+
+def sentence(
+    answer: str,
+    findings: Sequence[TechniqueFinding],
+    guards: Guards,
+    terms: Declared,
+    runs: int,
+    one_origin: bool = False,
+) -> str:
+    """Return the verdict in a few sentences, of which the first names the answer.
+
+    Args:
+        answer: passes_all, caught, undecided or invalid.
+        findings: of every technique, and of people.
+        guards: of the images.
+        terms: the declaration.
+        runs: number of runs.
+        one_origin: whether they all branched from one run, whose own luck their errors leave out.
+    """
+    where = f"at round {terms.last_round}" + (f" of {runs} runs" if runs > 1 else "")
+    where += " that all branched from one" if runs > 1 and one_origin else ""
+    battery = [each for each in findings if not each.people]
+    people = [each for each in findings if each.people]
+    if answer == "invalid":
+        words = f"Invalid {where}: {_broken(guards)}."
+    else:
+        words = _of_battery(answer, battery, where, terms)
+    return " ".join([words, *map(_of_people, people)])
+
+
+def _of_battery(answer: str, findings: Sequence[TechniqueFinding], where: str, terms: Declared) -> str:
+    bound, count = 0.5 + terms.answer.margin, len(findings)
+    caught = sorted((each for each in findings if each.finding == "caught"), key=_auc, reverse=True)
+    if caught:
+        named = ", ".join(_with_interval(each) for each in caught[:NAMED])
+        named += f" and {len(caught) - NAMED} more" if len(caught) > NAMED else ""
+        return (
+            f"Caught {where}: fresh judges of {len(caught)} of {count} techniques in this battery, with this data and "
+            f"budget, detected the fakes: {named}."
+        )
+    highest = max(findings, key=_auc)
+    exceeded = "left an AUC on record" if highest.estimate is None else f"exceeded {_with_interval(highest)}"
+    no_more = f"no technique in this battery, with this data and budget, {exceeded}"
+    if answer == "passes_all":
+        return (
+            f"Passes all {where}: {no_more}. Fresh judges of all {count} are below AUC {bound:g} at one-sided "
+            f"{1 - terms.answer.alpha:.0%} confidence, and the guards of quality, variety, memorisation and provenance "
+            "hold."
+        )
+    if answer == "caught":
+        return f"Caught {where}, by people alone: {no_more}."
+    cleared = sum(each.finding == "passes" for each in findings)
+    if cleared == count:
+        return f"Undecided {where}: {no_more}. All {count} are shown to be below AUC {bound:g}, but people are not."
+    reasons: dict[str, list[str]] = {}
+    for each in findings:
+        if each.finding in ("undecided", "unfit"):
+            reasons.setdefault(each.reason, []).append(each.technique)
+    still_open = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return (
+        f"Undecided {where}: {no_more}, but only {cleared} of {count} are shown to be below AUC {bound:g}. Still open: "
+        f"{still_open}."
+    )
+
+
+def _of_people(finding: TechniqueFinding) -> str:
+    detected = "detected the fakes" if finding.finding == "caught" else "did not clearly detect the fakes"
+    return f"People {detected}: {_with_interval(finding)}; {finding.reason}."
+
+
+def _broken(guards: Guards) -> str:
+    reasons = []
+    if not guards.memorisation.holds:
+        reasons.append(
+            f"the generator memorised: {guards.memorisation.figure:.0%} of its fakes lie nearer to its training images "
+            f"than to as many other real images (chance 50%, limit {guards.memorisation.threshold:.0%})"
+        )
+    if not guards.quality.holds:
+        reasons.append(
+            f"the images lost quality: their kernel distance is {guards.quality.figure:.2f} times that of blurred real "
+            f"images (limit {guards.quality.threshold:g})"
+        )
+    if not guards.variety.holds:
+        reasons.append(
+            f"the images lost variety: {guards.variety.figure:.0%} of that of real images (limit "
+            f"{guards.variety.threshold:.0%})"
+        )
+    if not guards.provenance.holds:
+        count = round(guards.provenance.figure)
+        reasons.append(f"the files of real and fake images differ in {count} propert{'y' if count == 1 else 'ies'}")
+    return "; ".join(reasons)
+
+
+def _auc(finding: TechniqueFinding) -> float:
+    return -1.0 if finding.estimate is None else finding.estimate.value
+
+
+def _with_interval(finding: TechniqueFinding) -> str:
+    """Such as "AUC 0.515 (95% CI 0.494 to 0.536, cnn)": both bounds at 2.5%."""
+    if finding.estimate is None:
+        return finding.technique
+    auc = finding.estimate.interval().clipped()
+    return f"AUC {auc.value:.3f} (95% CI {auc.low:.3f} to {auc.high:.3f}, {finding.technique})"

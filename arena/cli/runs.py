@@ -31,7 +31,7 @@ def answer(arguments: Sequence[str]) -> None:
     options = parser.parse_intermixed_args(arguments)
 
     from arena.answer.answer import find_answers
-    from arena.answer.limit.axes import axes, axis_in_words
+    from arena.answer.axes import axes, axis_in_words
     from arena.report.console import print_answer
 
     answers, passed_over = find_answers(options.runs, options.human)

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from arena.answer.limit.bags import SURE, BagCurve, ImageCount
-from arena.answer.limit.distance import Distance
+from arena.answer.bags import SURE, BagCurve, ImageCount
+from arena.answer.distance import Distance
 from arena.figures.axes import COLUMN, FAINT, INK, PALE, bars, look
 from arena.figures.marks import Mark, in_full_and_grey, key, legend, others_key
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arena.answer.answer import Answer
-from arena.answer.limit.axes import axes
-from arena.answer.runs import Condition
+from arena.answer.axes import axes
+from arena.answer.conditions import Condition
 from arena.figures.axes import save
 from arena.figures.ladder import generator_of, ladder, ladder_entry
 from arena.figures.limit import limit_by_resource, limit_by_round

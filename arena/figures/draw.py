@@ -8,8 +8,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from arena.answer.answer import Answer, answer_of, answers
-from arena.answer.game.game import game
-from arena.answer.runs import conditions, declared, read_run
+from arena.answer.game import game
+from arena.answer.conditions import conditions
+from arena.answer.runs import declared, read_run
 from arena.answer.series import read_series
 from arena.config.saved import read_config
 from arena.figures.axes import save

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from arena.answer.answer import Answer
 from arena.answer.estimate import mean_interval
-from arena.answer.runs import Condition
+from arena.answer.conditions import Condition
 from arena.answer.series import MISSING
 from arena.config.saved import section
 from arena.config.schema import BAG, STACK

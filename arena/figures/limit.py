@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 
-from arena.answer.limit.axes import Axis
-from arena.answer.limit.curve import Curve
-from arena.answer.limit.laws import Family, Saturation
-from arena.answer.limit.limit import FittedCurve, TechniqueLimit
+from arena.answer.axes import Axis
+from arena.answer.curve import Curve
+from arena.answer.laws import Family, Saturation
+from arena.answer.limit import FittedCurve, TechniqueLimit
 from arena.figures.axes import COLUMN, FAINT, INK, chance_band, look
 from arena.figures.marks import HIGHLIGHTS, Mark, chance_key, key, legend, mark_of
 

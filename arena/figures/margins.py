@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from arena.answer.limit.distance import Distance
-from arena.answer.limit.margins import LevelTried, Margin, position
+from arena.answer.distance import Distance
+from arena.answer.distance import LevelTried, Margin, position
 from arena.core.degradations import THRESHOLD, Degradation
 from arena.figures.axes import COLUMN, FAINT, INK, PALE, bars, look, panel_grid
 from arena.figures.marks import Mark, in_full_and_grey, key, legend, others_key

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from arena.answer.limit.distance import Distance
+from arena.answer.distance import Distance
 from arena.answer.verdict import Verdict
 from arena.config.schema import STACK
 from arena.figures.axes import BAND, PALE

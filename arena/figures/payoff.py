@@ -28,7 +28,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from arena.answer.game.payoff import payoff, played
+from arena.answer.payoff import payoff, played
 from arena.answer.series import Series
 from arena.figures.axes import COLUMN, FAINT, INK, look, panel_grid
 from arena.records.schema import Record, ScoreRecord

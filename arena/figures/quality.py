@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from arena.answer.trajectory import GuardName, Trajectory, TrajectoryPoint
+from arena.answer.series import GuardName, Trajectory, TrajectoryPoint
 from arena.config.schema import AnswerConfig
 from arena.figures.axes import COLUMN, INK, PALE, chance_band, look, pinned, separation_axis
 from arena.figures.marks import Mark, chance_key, legend, mark_of

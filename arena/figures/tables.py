@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 
-from arena.answer.game.game import Game
+from arena.answer.game import Game
 from arena.answer.series import MISSING, Series
-from arena.answer.trajectory import Trajectory
+from arena.answer.series import Trajectory
 from arena.answer.verdict import Verdict
 from arena.core.files import write_atomically
 from arena.metrics.frechet import frechet_name

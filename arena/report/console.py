@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from arena.answer.answer import Answer
-from arena.answer.limit.axes import axes, axis_in_words
-from arena.answer.sentences import distance_in_words, limits_in_words
+from arena.answer.axes import axes, axis_in_words
+from arena.answer.distance import distance_in_words
+from arena.answer.limit import limits_in_words
 from arena.report.outcome import outcome
 
 STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}

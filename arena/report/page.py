@@ -11,7 +11,8 @@ from jinja2 import Environment, StrictUndefined
 
 from arena.answer.answer import Answer
 from arena.answer.findings import Guards
-from arena.answer.sentences import distance_in_words, limits_in_words
+from arena.answer.distance import distance_in_words
+from arena.answer.limit import limits_in_words
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
 from arena.figures.tables import game_table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from arena.answer.answer import Answer
-from arena.answer.sentences import limits_in_words
+from arena.answer.limit import limits_in_words
 from arena.figures.axes import NARROW, png
 from arena.figures.bags import bags
 from arena.figures.images import read_rounds, rounds_of_images

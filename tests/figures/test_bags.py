@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from arena.answer.limit.distance import distance
+from arena.answer.distance import distance
 from arena.answer.runs import read_run
 from arena.figures.axes import PALE
 from arena.figures.bags import TOP, bags

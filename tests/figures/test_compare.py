@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from arena.answer.answer import answer_of, answers
-from arena.answer.runs import conditions, read_run
+from arena.answer.conditions import conditions
+from arena.answer.runs import read_run
 from arena.figures.compare import compare, short_names
 from arena.figures.ladder import STRONGEST, YEARS, ladder, ladder_entry
 from arena.figures.marks import mark_of

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arena.answer.limit.axes import Axis
-from arena.answer.limit.curve import Curve
-from arena.answer.limit.limit import ControlLimit, FittedCurve, TechniqueLimit, fit_curve, less
+from arena.answer.axes import Axis
+from arena.answer.curve import Curve
+from arena.answer.limit import ControlLimit, FittedCurve, TechniqueLimit, fit_curve, less
 from arena.figures.limit import CONTROLS, limit_by_resource, limit_by_round
 from arena.figures.marks import HIGHLIGHTS, mark_of
 from arena.metrics.interval import Interval

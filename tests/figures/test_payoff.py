@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from arena.answer.game.payoff import payoff
+from arena.answer.payoff import payoff
 from arena.answer.series import Series, read_series
 from arena.figures.axes import NARROW
 from arena.figures.payoff import payoff_map

@@ -3,7 +3,7 @@ from matplotlib.patches import Rectangle
 
 from arena.answer.answer import answer_of
 from arena.answer.runs import read_run
-from arena.answer.trajectory import Trajectory
+from arena.answer.series import Trajectory
 from arena.figures.marks import mark_of
 from arena.figures.quality import quality
 from tests.figures.drawable import curves

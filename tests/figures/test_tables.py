@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from arena.answer.answer import read_answer
-from arena.answer.game.game import solve
+from arena.answer.game import solve
 from arena.answer.series import read_series
 from arena.figures.tables import game_table, number, quality_table, scores_table, to_csv, to_latex, verdict_table
 from arena.records.schema import QualityRecord
 from arena.records.store import read_records
-from tests.answer.game.games import hand_made
+from tests.answer.games import hand_made
 
 
 def test_scores_table_holds_every_round_and_technique(run):

@@ -7,7 +7,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from arena.answer.runs import conditions, read_run
+from arena.answer.conditions import conditions
+from arena.answer.runs import read_run
 from arena.core.errors import ArenaError
 from arena.generators.base import TrainableGenerator
 from arena.race.checkpoints import load_bank

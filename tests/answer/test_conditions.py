@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from arena.answer.answer import answers
+from arena.answer.conditions import conditions
 from arena.answer.estimate import estimate
-from arena.answer.runs import conditions, read_run
+from arena.answer.runs import read_run
 from arena.core.errors import ArenaError
 from arena.records.schema import TrainingRecord
 from tests.synthetic import synthetic_run

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from arena.answer.game.equilibrium import equilibrium
-from arena.answer.game.exploitability import duality_gap
+from arena.answer.equilibrium import duality_gap, equilibrium
 from arena.metrics.auc import auc
 
 PENNIES = np.array([[1.0, 0.0], [0.0, 1.0]])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arena.answer.game.payoff import Payoff
+from arena.answer.payoff import Payoff
 
 
 def hand_made(values, error=1e-3, technique="cnn", images=1000):

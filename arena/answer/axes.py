@@ -14,10 +14,9 @@ from typing import Literal
 import numpy as np
 
 from arena.answer.answer import Answer
-from arena.answer.limit.curve import Judged, by_round, curve, judged, point, run_curve
-from arena.answer.limit.limit import ASSUMPTION, FittedCurve, fit_curve
+from arena.answer.curve import Judged, by_round, curve, judged, point, run_curve
+from arena.answer.limit import ASSUMPTION, FittedCurve, fit_curve, interval_in_words
 from arena.answer.runs import FinishedRun
-from arena.answer.sentences import interval_in_words
 from arena.config.saved import canonical, flatten
 
 FEWEST_CONDITIONS = 3

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 
-from arena.answer.limit.divergence import calibrated_scores, jensen_shannon, platt, total_variation
+from arena.answer.divergence import calibrated_scores, jensen_shannon, platt, total_variation
 from arena.records.schema import Scores
-from tests.answer.limit.gaussians import gaussians, true_auc, true_jensen_shannon, true_total_variation
+from tests.answer.gaussians import gaussians, true_auc, true_jensen_shannon, true_total_variation
 from tests.metrics.scores import scores_of
 
 BOUNDS = {"total_variation": (total_variation, true_total_variation), "bits": (jensen_shannon, true_jensen_shannon)}

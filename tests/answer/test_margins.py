@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from arena.answer.limit.margins import LevelTried, margin, margins
+from arena.answer.distance import LevelTried, margin, margins
 from arena.answer.runs import read_run
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.metrics.interval import Interval

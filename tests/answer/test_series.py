@@ -3,7 +3,7 @@ import pytest
 
 from arena.answer.answer import Answer, answer_of
 from arena.answer.runs import read_run
-from arena.answer.trajectory import as_of
+from arena.answer.series import as_of
 from tests.synthetic import synthetic_run
 
 TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from arena.answer.limit.bags import FEWEST_BAGS, SURE, BagCurve, bag_curve, images_needed
-from arena.answer.limit.divergence import calibrated_scores
-from tests.answer.limit.gaussians import gaussians, true_auc
+from arena.answer.bags import FEWEST_BAGS, SURE, BagCurve, bag_curve, images_needed
+from arena.answer.divergence import calibrated_scores
+from tests.answer.gaussians import gaussians, true_auc
 
 MANY = 4000
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arena.answer.limit.curve import Curve, CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
-from arena.answer.limit.laws import Saturation, saturation
-from arena.answer.runs import FinishedRun, matched, oracle_floor
+from arena.answer.conditions import matched
+from arena.answer.curve import Curve, CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
+from arena.answer.laws import Saturation, saturation
+from arena.answer.runs import FinishedRun, oracle_floor
 from arena.metrics.interval import Interval
 
 ASSUMPTION = "if a third of the change has been seen"
@@ -167,3 +168,32 @@ def _difference(ours: ConditionCurve, theirs: ConditionCurve) -> FittedCurve | N
         unknown = "its own" if one is None else "the control’s"
         return FittedCurve(difference, None, f"{unknown} limit is not identifiable", None)
     return FittedCurve(difference, less(one, other), "", None)
+
+
+def limits_in_words(limits: Mapping[str, TechniqueLimit]) -> list[str]:
+    """Return one text for each curve, so one for both kinds where the stack is the strongest in every round."""
+    by_curve: dict[tuple[str, ...], TechniqueLimit] = {}
+    for limit in limits.values():
+        by_curve.setdefault(limit.fitted.curve.techniques, limit)
+    return [_limit(limit) for limit in by_curve.values()]
+
+
+def _limit(limit: TechniqueLimit) -> str:
+    """Such as "Limit (stack): AUC levels off at 0.912 [0.890, 0.931] if ... The oracle is at 0.500 [0.480, 0.520]."."""
+    if limit.fitted.limit is None:
+        return f"Limit ({limit.kind}): {interval_in_words(limit.fitted)}."
+    words = f"Limit ({limit.kind}): AUC levels off at {interval_in_words(limit.fitted)} {ASSUMPTION}."
+    for name, control in limit.controls.items():
+        if control.difference is not None:
+            words += f" Less that of the control {name}: {interval_in_words(control.difference, '+')}."
+    if limit.floor is not None:
+        words += f" The oracle is at {limit.floor.value:.3f} [{limit.floor.low:.3f}, {limit.floor.high:.3f}]."
+    return words
+
+
+def interval_in_words(fitted: FittedCurve, sign: str = "") -> str:
+    """Return a limit such as "0.912 [0.890, 0.931]", or why it is not identifiable."""
+    if fitted.limit is None:
+        return f"not identifiable ({fitted.reason})"
+    value, low, high = (f"{number:{sign}.3f}" for number in fitted.limit)
+    return f"{value} [{low}, {high}]"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from scipy.stats import norm
 
-from arena.answer.limit.divergence import CalibratedScores
+from arena.answer.divergence import CalibratedScores
 from arena.metrics.auc import floor_variance
 from arena.metrics.interval import Interval
 

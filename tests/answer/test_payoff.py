@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from arena.answer.game.payoff import from_influences, payoff, read_payoff
+from arena.answer.payoff import from_influences, payoff, read_payoff
 from arena.core.errors import ArenaError
 from arena.metrics.auc import auc, combine, influence
 from arena.records.schema import ScoreRecord, Scores

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.answer.game.payoff import Payoff
-from arena.answer.game.structure import circular_triads, hodge, memory, pairs, rank_reversals, transitivity, two_way
-from tests.answer.game.games import hand_made
+from arena.answer.game import circular_triads, hodge, memory, pairs, rank_reversals, transitivity, two_way
+from arena.answer.payoff import Payoff
+from tests.answer.games import hand_made
 
 ROCK_PAPER_SCISSORS = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]])
 

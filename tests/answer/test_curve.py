@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arena.answer.limit.curve import CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
+from arena.answer.curve import CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
 from arena.metrics.auc import combine, mean
 from arena.records.schema import ScoreRecord
-from tests.answer.limit.curved import curved_run
+from tests.answer.curved import curved_run
 
 BOTH = ("cnn", "stack")
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from arena.answer.game.equilibrium import equilibrium
-from arena.answer.game.game import game
-from arena.answer.game.payoff import payoff, read_payoff
+from arena.answer.equilibrium import equilibrium
+from arena.answer.game import game
+from arena.answer.payoff import payoff, read_payoff
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records
 from tests.synthetic import synthetic_run

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from arena.answer.answer import answers
-from arena.answer.limit.axes import axes
-from arena.answer.runs import conditions
-from tests.answer.limit.curved import curved_run
+from arena.answer.axes import axes
+from arena.answer.conditions import conditions
+from tests.answer.curved import curved_run
 
 
 def axes_of(runs):

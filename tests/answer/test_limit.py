@@ -5,15 +5,15 @@ import pytest
 from scipy.stats import norm
 
 from arena.answer.answer import answer_of, answers
-from arena.answer.limit.curve import Curve, CurvePoint, curve, run_curve
-from arena.answer.limit.laws import saturation
-from arena.answer.limit.limit import fit_curve, less
-from arena.answer.runs import conditions, matched
+from arena.answer.conditions import conditions, matched
+from arena.answer.curve import Curve, CurvePoint, curve, run_curve
+from arena.answer.laws import saturation
+from arena.answer.limit import fit_curve, less
 from arena.metrics.auc import influence, mean
 from arena.metrics.interval import Interval
 from arena.records.schema import Scores
-from tests.answer.limit.curved import curved_run
-from tests.answer.limit.planted import planted
+from tests.answer.curved import curved_run
+from tests.answer.planted import planted
 
 POINTS = 7
 

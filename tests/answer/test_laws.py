@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.answer.limit.laws import FEWEST, LEAST_SEEN, WIDEST, saturation, shape
-from tests.answer.limit.planted import KINDS, planted
+from arena.answer.laws import FEWEST, LEAST_SEEN, WIDEST, saturation, shape
+from tests.answer.planted import KINDS, planted
 
 CLEAN = 1e-6 * np.eye(9)
 ROUNDS = np.arange(9.0)

@@ -15,7 +15,8 @@ from scipy.linalg import null_space
 from scipy.optimize import linprog, minimize
 from scipy.special import entr
 
-Matrix = NDArray[np.float64]
+from arena.answer.payoff import ALPHA, Matrix, Payoff
+from arena.metrics.interval import Interval
 
 _SINGULAR = 1e-8
 """Relative size below which a singular value counts as 0. AUCs are multiples of about one in a million."""
@@ -115,3 +116,57 @@ def _most_even(cost: Matrix, mine: Matrix, theirs: Matrix) -> Matrix:
     even = mine.copy()
     even[support] = np.clip(start + free @ solution.x, 0.0, None)
     return even / even.sum()
+
+
+@dataclass(frozen=True)
+class Exploitability:
+    """A duality gap.
+
+    Args:
+        gap: as measured, with its 95% interval. Its lower end is 0 where best responses to noise could make all of it.
+        bias: the gap that noise alone is expected to show: at most by this is ``gap`` too large on average.
+    """
+
+    gap: Interval
+    bias: float
+
+
+def duality_gap(auc: Matrix, generators: Matrix, detectors: Matrix) -> NDArray[np.float64]:
+    """Return the gap of a pair of mixed strategies, at least 0.
+
+    Args:
+        auc: (..., G, D) payoffs of one game or of many.
+        generators: (G,) probabilities x of the generators played.
+        detectors: (D,) probabilities y of the detectors played.
+
+    Returns:
+        (...) gaps.
+
+    >>> float(duality_gap(np.eye(2), np.array([0.75, 0.25]), np.array([0.5, 0.5])))
+    0.25
+    """
+    return np.asarray((generators @ auc).max(axis=-1) - (auc @ detectors).min(axis=-1))
+
+
+def exploitability(payoff: Payoff, generators: Matrix, detectors: Matrix) -> Exploitability:
+    """Return the gap of a pair of strategies that were not chosen by this matrix, with its error.
+
+    Args:
+        payoff: the game.
+        generators: (R,) probabilities of the generators.
+        detectors: (R,) probabilities of the detectors.
+    """
+    by_chance = duality_gap(payoff.noise, generators, detectors)
+    value = duality_gap(payoff.values, generators, detectors)
+    low = value - np.quantile(by_chance, 1 - ALPHA / 2)
+    high = np.quantile(duality_gap(payoff.values + payoff.noise, generators, detectors), 1 - ALPHA / 2)
+    return Exploitability(Interval(float(value), float(low), float(high)).clipped(), float(by_chance.mean()))
+
+
+def last_pair(payoff: Payoff) -> Exploitability:
+    """Return the exploitability of the last round's pair: max_d P[R, d] - min_g P[g, R].
+
+    Its opponents are all players of its past.
+    """
+    last = np.eye(len(payoff.values))[-1]
+    return exploitability(payoff, last, last)

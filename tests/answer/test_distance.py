@@ -3,10 +3,10 @@ import sys
 
 import pytest
 
-from arena.answer.limit.distance import distance
+from arena.answer.distance import distance
 from arena.answer.runs import read_run
 from arena.core.errors import ArenaError
-from tests.answer.limit.gaussians import true_jensen_shannon, true_total_variation
+from tests.answer.gaussians import true_jensen_shannon, true_total_variation
 from tests.synthetic import synthetic_run
 
 SEPARATION = 1.8123876  # of an AUC of 0.9: sqrt(2) times its normal quantile
@@ -72,5 +72,5 @@ def test_over_runs(tmp_path):
 
 @pytest.mark.slow
 def test_no_torch():
-    code = "import sys, arena.answer.limit.distance; assert 'torch' not in sys.modules"
+    code = "import sys, arena.answer.distance; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

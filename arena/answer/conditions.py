@@ -1,0 +1,143 @@
+"""The effect of the generator's access: AUC in one condition less AUC in its matched control, paired run by run.
+
+A pair of runs has the seed, the data seed and so the test reals in common. Each has fakes of its own. The error that
+both owe to the reals largely cancels, and judges are paired by their seed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from arena.answer.curve import STRONGEST
+from arena.answer.estimate import Estimate, estimate
+from arena.answer.runs import FinishedRun
+from arena.config.saved import canonical, condition_settings, flatten, section
+from arena.core.errors import ArenaError
+from arena.metrics.auc import combine
+from arena.metrics.interval import Interval
+
+
+def matched(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
+    """Return indices of runs that pair: their seeds and their origin are equal, and no generator was rolled back."""
+    return [
+        (i, j)
+        for i, run in enumerate(ours)
+        for j, other in enumerate(theirs)
+        if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
+        and run.origin_seed == other.origin_seed
+        and not (run.faults or other.faults)
+    ]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The runs of one condition, whose configs are equal except for their seeds.
+
+    Args:
+        name: ``access=...``, and the settings in which it differs from the conditions beside it.
+        access: name of the generator's access to the detectors.
+        branch: canonical JSON of the config without seeds and access. A condition and its controls have it in common.
+        runs: in order of their seeds, no two with the same.
+    """
+
+    name: str
+    access: str
+    branch: str
+    runs: tuple[FinishedRun, ...]
+
+    @property
+    def control(self) -> bool:
+        """Whether its access is declared as a control."""
+        return bool(section(self.runs[0].config, "access").get("control"))
+
+    def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
+        """Return its matched controls by name of their access. Their config differs in the access alone."""
+        return {} if self.control else {it.access: it for it in among if it.control and it.branch == self.branch}
+
+
+def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
+    """Group runs into conditions, controls last.
+
+    Raises:
+        ArenaError: if two runs have the same config and the same seeds, since a run counts once.
+    """
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        groups.setdefault(canonical(run.config), []).append(run)
+    settings = [dict(flatten(condition_settings(group[0].config))) for group in groups.values()]
+    grouped = []
+    for group, own in zip(groups.values(), settings, strict=True):
+        members = sorted(group, key=lambda run: (run.seed, run.declared.data_seed))
+        for one, after in pairwise(members):
+            if (one.seed, one.declared.data_seed) == (after.seed, after.declared.data_seed):
+                raise ArenaError(
+                    f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
+                )
+        access = members[0].access
+        name = ", ".join([f"access={access}", *_distinctive(own, settings)])
+        grouped.append(Condition(name, access, canonical(group[0].config, drop=("access",)), tuple(members)))
+    return sorted(grouped, key=lambda condition: (condition.control, condition.name))
+
+
+def _distinctive(own: Mapping[str, object], among: Sequence[Mapping[str, object]]) -> list[str]:
+    """``key=value`` of every setting that differs among conditions.
+
+    A setting of the access counts only where it differs under one name of the access.
+    """
+    return [
+        f"{key}={value}"
+        for key, value in own.items()
+        if any(
+            other.get(key) != value
+            for other in among
+            if not key.startswith("access.") or other["access.name"] == own["access.name"]
+        )
+    ]
+
+
+Pair = tuple[FinishedRun, FinishedRun]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A paired difference of AUC.
+
+    Args:
+        technique: its name, or ``strongest`` for the technique that each condition's own validation chooses.
+        difference: AUC in the condition less AUC in the control, with its 95% interval. Negative where access helped
+            the generator to evade.
+        pairs: pairs of runs.
+    """
+
+    technique: str
+    difference: Interval
+    pairs: int
+
+
+def contrasts(pairs: Sequence[Pair], strongest: tuple[str, str] | None) -> list[Contrast]:
+    """Return the contrast of every technique, and of the strongest.
+
+    Args:
+        pairs: one run of the condition and one of the control each, one pair or more.
+        strongest: the strongest technique of the condition and that of the control, each by its own validation. None
+            where one of them has none.
+    """
+    names = {name: (name, name) for name in pairs[0][0].declared.techniques}
+    if strongest is not None:
+        names[STRONGEST] = strongest
+    differences = {name: _difference(pairs, ours, theirs) for name, (ours, theirs) in names.items()}
+    return [Contrast(name, each.interval(), each.runs) for name, each in differences.items() if each is not None]
+
+
+def _difference(pairs: Sequence[Pair], ours: str, theirs: str) -> Estimate | None:
+    """AUC of one technique here less AUC of one there. None where a pair has no judge seed in common."""
+    differences = []
+    for number, (run, other) in enumerate(pairs):
+        here, there = run.fresh(ours), other.fresh(theirs)
+        seeds = sorted(here.keys() & there.keys())
+        if not seeds:
+            return None
+        of_run = run.influences([here[seed] for seed in seeds], bank=2 * number)
+        of_other = other.influences([there[seed] for seed in seeds], bank=2 * number + 1)
+        differences.append([combine(pair, (1.0, -1.0)) for pair in zip(of_run, of_other, strict=True)])
+    return estimate(differences)

@@ -1,1 +1,0 @@
-"""The race as a game between generators and detectors: pure functions of the records."""

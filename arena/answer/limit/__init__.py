@@ -1,1 +1,0 @@
-"""The limit: the detectability that remains, and how far apart real and fake are."""
