@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from arena.data.portraits.portraits import Portraits
 from arena.detectors.base import Detector, FittedDetector, GanAwareDetector
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.heads.head import Sample
-from arena.generators.controls import Artefact, plant
+from arena.generators.controls import Artefact, Planted
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
-from arena.imaging.images import to_float, to_uint8
+from arena.imaging.images import ImageShape, to_float, to_uint8
 from arena.training.battery import train_battery
 from arena.training.machine import Machine
 
@@ -100,6 +100,13 @@ def portraits() -> Tensor:
     """Colour images uint8 (900, 3, 32, 32) of 256 levels."""
     data = Portraits(resolution=32, n=900, seed=0, render_seed=0, planted_amplitude=8, cache_dir=CACHE)
     return data.reals.images
+
+
+def plant(images: Tensor, kind: Artefact, amplitude: float, levels: int, **traits: Any) -> Tensor:
+    """Images (B, C, H, W) with a planted artefact; the traits are further arguments of ``Planted``."""
+    channels, resolution = images.shape[1:3]
+    shape = ImageShape(resolution=resolution, channels=channels, levels=levels)
+    return Planted(kind=kind, amplitude=amplitude, **traits, **shape).plant(images)
 
 
 def examples(images: Tensor, kind: Artefact, amplitude: int, swapped: bool = False, levels: int = 17) -> Examples:

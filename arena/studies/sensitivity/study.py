@@ -13,7 +13,7 @@ from arena.core.files import write_atomically
 from arena.figures.axes import png
 from arena.figures.tables import write_table
 from arena.generators.base import TrainableGenerator
-from arena.generators.controls import Artefact, Planted, check_artefact
+from arena.generators.controls import Artefact, Planted
 from arena.metrics.auc import summarise
 from arena.race.build import race_from
 from arena.race.checkpoints import Bank
@@ -70,7 +70,7 @@ def artefacts(race: Race) -> list[Artefact]:
     possible: list[Artefact] = []
     for kind in get_args(Artefact):
         try:
-            check_artefact(kind, 1, race.data.levels, race.data.resolution)
+            Planted(**race.shape, kind=kind, amplitude=1)
         except ArenaError:
             continue
         possible.append(kind)

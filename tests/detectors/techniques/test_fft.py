@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from arena.detectors.techniques.fft import log_spectrum
-from arena.generators.controls import Traits, plant
-from tests.detectors.planted import noise
+from tests.detectors.planted import noise, plant
 
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (32, 3), (33, 1)])
@@ -21,7 +20,7 @@ def test_it_is_numpys_log_spectrum_between_its_percentiles(side, channels):
 
 def test_a_planted_peak_is_where_it_was_planted():
     grey = noise(4, 1, 32, 32) / 8
-    peak = plant(grey, "spectral_peak", 16, 256, Traits(frequency=(0.25, 0.125)))
+    peak = plant(grey, "spectral_peak", 16, 256, frequency=(0.25, 0.125))
     change = (log_spectrum(peak, 2e-3) - log_spectrum(grey, 2e-3))[:, 0].mean(0)
     assert change[4, 8] == change.max()
     assert change[28, 24] == pytest.approx(float(change.max()), abs=1e-3)

@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from arena.detectors.techniques.fingerprint import Fingerprint
-from arena.generators.controls import pattern
+from arena.generators.controls import Planted
 from tests.detectors.planted import Examples, examples, fit, logits, noise, portraits
 
 
@@ -41,7 +41,8 @@ def test_it_learns_a_fixed_pattern_and_misses_one_that_moves():
     detector = fingerprint()
     fit(detector, parts[0], parts[1])
     computed = detector.head.get_buffer("fingerprints").diff(dim=1).flatten()
-    assert np.corrcoef(computed, pattern("noise_residual", 32, 32).flatten())[0, 1] > 0.5
+    planted = Planted(kind="noise_residual", amplitude=8, resolution=32, channels=3, levels=256)
+    assert np.corrcoef(computed, planted.pattern().flatten())[0, 1] > 0.5
     test = parts[2]
     assert roc_auc_score(test.labels, logits(detector, test)) > 0.95
     # Both classes: the simulated camera has left a pattern of its own in the reals, which would be missed.

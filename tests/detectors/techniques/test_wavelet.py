@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from arena.detectors.techniques.wavelet import HIGH_PASS, Wavelet, diagonal_band
-from arena.generators.controls import plant
-from tests.detectors.planted import build, noise
+from tests.detectors.planted import build, noise, plant
 
 # The spline wavelet 1.3 as Cohen, Daubechies & Feauveau (1992, table 6.2) have it: rational taps over sqrt(2).
 ANALYSIS_LOW = np.array([-1, 1, 8, 8, 1, -1]) / (8 * np.sqrt(2))
