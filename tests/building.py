@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
-
 from arena.cli.main import main
-from arena.config.compose import CONF, long_form
-from arena.config.schema import ArenaConfig, register
+from arena.config.compose import compose_config
+from arena.core.progress import Progress
 from arena.race.build import build_race
+from arena.race.loop import Step, run_phases
 from arena.race.race import Race
+from arena.records.store import RecordBook
 
 TINY = (
     "experiment=smoke",
@@ -26,20 +25,9 @@ TINY = (
 )
 
 
-def composed(*overrides: str) -> DictConfig:
-    """The config the command line would compose."""
-    register()
-    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        return compose("config", long_form(overrides))
-
-
 def arena_in(run: Path, *overrides: str) -> Race:
     """The arena of those overrides, its run directory ``run``, its cache beside it."""
-    paths = (f"run_dir={run}", f"cache_dir={run.parent / 'cache'}")
-    config = composed(*overrides, *paths)
-    typed = OmegaConf.to_object(config)
-    assert isinstance(typed, ArenaConfig)
-    return build_race(typed, config)
+    return build_race(compose_config([*overrides, f"run_dir={run}", f"cache_dir={run.parent / 'cache'}"]))
 
 
 def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Race:
@@ -51,3 +39,8 @@ def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Race:
 def command(name: str) -> Callable[[Sequence[str]], int]:
     """A subcommand of ``arena``, which returns its exit code."""
     return lambda arguments: main([name, *arguments])
+
+
+def carry_out_phases(race: Race, *steps: Step) -> None:
+    """Carry out some phases of a race, without a word."""
+    run_phases(race, RecordBook(race.run), steps, Progress())

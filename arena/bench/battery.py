@@ -1,14 +1,11 @@
 """Measure the cost of a battery on this machine: each technique alone, and all of them in one pass."""
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from arena.detectors.base import Detector
+from arena.bench.speed import table_of, timed
 from arena.detectors.gallery import Gallery, score_all
 from arena.generators.controls import Oracle
 from arena.race.checkpoints import Bank
@@ -51,15 +48,25 @@ class BatteryCosts:
     together: TechniqueCost
     left_out: dict[str, str]
 
-    @property
-    def training_saved(self) -> float:
-        """Share of the separate training time that one pass saves."""
-        return 1 - self.together.train_seconds / sum(cost.train_seconds for cost in self.alone.values())
+    def table(self) -> Table:
+        """Return the techniques, one row each, and the one pass of all in the last row."""
+        table = table_of("technique", "parameters", "train s", "scored images/s")
+        for name, cost in {**self.alone, "all in one pass": self.together}.items():
+            table.add_row(name, f"{cost.parameters:,}", f"{cost.train_seconds:.2f}", f"{cost.scored:,.0f}")
+        return table
 
-    @property
-    def scoring_saved(self) -> float:
-        """Share of the separate scoring time that one pass saves."""
-        return 1 - (1 / self.together.scored) / sum(1 / cost.scored for cost in self.alone.values())
+    def notes(self) -> list[str]:
+        """Return the shares of time that one pass saves, and the techniques left out, one line each."""
+        trained = sum(cost.train_seconds for cost in self.alone.values())
+        scored = 1 / sum(1 / cost.scored for cost in self.alone.values())
+        together = self.together
+        return [
+            f"trained apart {trained:.1f} s, in one pass {together.train_seconds:.1f} s: "
+            f"{1 - together.train_seconds / trained:.0%} saved",
+            f"scored apart {scored:,.0f} images/s, in one pass {together.scored:,.0f}: "
+            f"{1 - scored / together.scored:.0%} of the time saved",
+            *(f"left out: {name} {reason}" for name, reason in self.left_out.items()),
+        ]
 
 
 def battery_costs(race: Race) -> BatteryCosts:
@@ -78,55 +85,29 @@ def battery_costs(race: Race) -> BatteryCosts:
 
 
 def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
+    device = race.machine.device
     detectors = {technique: race.new_detector(technique, 0) for technique in techniques}
-    start = time.perf_counter()
-    case = Case.of(race, bank, 0, control=True)
-    fold = cut_fold(race, case, 0, share=1.0)
-    train_battery(
-        detectors,
-        case.gallery,
-        labelled(*fold.learn),
-        labelled(*fold.stop),
-        settings=race.battery,
-        images=race.judge.images,
-        fresh=True,
-        seed=0,
-        machine=race.machine,
-    )
-    seconds = time.perf_counter() - start
-    parameters = sum(p.numel() for detector in detectors.values() for p in detector.parameters() if p.requires_grad)
-    return TechniqueCost(parameters, seconds, _images_per_second(race, detectors))
-
-
-def _images_per_second(race: Race, detectors: Mapping[str, Detector]) -> float:
     images = torch.cat([race.judge_reals.images, race.generator_reals.images])[:SCORED]
-    rates = []
-    for _ in range(PASSES):
-        start = time.perf_counter()
-        score_all(detectors, Gallery(images, race.evidence, race.machine.device))
-        rates.append(len(images) / (time.perf_counter() - start))
-    return max(rates)
 
+    def train() -> None:
+        case = Case.of(race, bank, 0, control=True)
+        fold = cut_fold(race, case, 0, share=1.0)
+        train_battery(
+            detectors,
+            case.gallery,
+            labelled(*fold.learn),
+            labelled(*fold.stop),
+            settings=race.battery,
+            images=race.judge.images,
+            fresh=True,
+            seed=0,
+            machine=race.machine,
+        )
 
-def battery_table(costs: BatteryCosts) -> Table:
-    """Tabulate the techniques, one row each, and the one pass of all in the last row."""
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("technique")
-    for name in ("parameters", "train s", "scored images/s"):
-        table.add_column(name, justify="right")
-    for name, cost in {**costs.alone, "all in one pass": costs.together}.items():
-        table.add_row(name, f"{cost.parameters:,}", f"{cost.train_seconds:.2f}", f"{cost.scored:,.0f}")
-    return table
+    def score() -> None:
+        score_all(detectors, Gallery(images, race.evidence, device))
 
-
-def battery_notes(costs: BatteryCosts) -> list[str]:
-    """Return the savings of one pass and the techniques left out, one line each."""
-    alone = sum(cost.train_seconds for cost in costs.alone.values())
-    separate = 1 / sum(1 / cost.scored for cost in costs.alone.values())
-    return [
-        f"trained apart {alone:.1f} s, in one pass {costs.together.train_seconds:.1f} s: "
-        f"{costs.training_saved:.0%} saved",
-        f"scored apart {separate:,.0f} images/s, in one pass {costs.together.scored:,.0f}: "
-        f"{costs.scoring_saved:.0%} of the time saved",
-        *(f"left out: {name} {reason}" for name, reason in costs.left_out.items()),
-    ]
+    seconds = timed(train, 1, device).seconds
+    fastest = min(timed(score, len(images), device).seconds for _ in range(PASSES))
+    parameters = sum(p.numel() for detector in detectors.values() for p in detector.parameters() if p.requires_grad)
+    return TechniqueCost(parameters, seconds, 1 / fastest)

@@ -5,29 +5,32 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from torch import Tensor
 
-from arena.bench.steps import BareGanTraining, Pace, bare_pace, lightning_pace, timed
 from arena.core.errors import ArenaError
-from arena.core.machine import processor
-from arena.core.threads import as_many_as_pay
+from arena.core.machine import as_many_as_pay, processor
 from arena.generators.base import FORGE_BATCH, TrainableGenerator
 from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
 from arena.race.race import Race
 from arena.training.gan import GanTraining
 from arena.training.losses import Relativistic
-from arena.training.machine import Machine
+from arena.training.machine import Machine, step_loader
 
 BLOCK = 16
 """Steps timed together: one interval of a lazy R1 penalty, so that each block holds its share of penalties."""
 FEWEST = 3
 """Fewest repetitions of any measurement."""
+
+Gan = TypeVar("Gan", bound=GanTraining)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,32 @@ class Speed:
     training: Throughput
     sampling: Throughput
     lightning_milliseconds: float
+
+    def table(self) -> Table:
+        """Return the throughputs, one row each."""
+        table = table_of("work", "images/s", "±", "images/core-s")
+        for work, row in (("training", self.training), ("sampling", self.sampling)):
+            rates = f"{row.images_per_second:,.1f}", f"{row.spread:.0%}", f"{row.images_per_core_second:,.1f}"
+            table.add_row(work, *rates)
+        return table
+
+    def notes(self) -> list[str]:
+        """Return the networks, Lightning's cost and the machine, one line each."""
+        parameters = " + ".join(f"{n / 1e6:.2f}M" for n in self.parameters)
+        return [
+            f"{self.generator}, {parameters} parameters, trained in {self.precision}",
+            f"Lightning's Trainer adds {self.lightning_milliseconds:.2f} ms to a training step",
+            f"images/core-s: per second of processor time, which other processes disturb least. {self.machine}",
+        ]
+
+
+def table_of(name: str, *numbers: str) -> Table:
+    """Return an empty table with a column of names and columns of numbers."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column(name)
+    for number in numbers:
+        table.add_column(number, justify="right")
+    return table
 
 
 def measure_speed(race: Race, seconds: float) -> Speed:
@@ -124,9 +153,6 @@ def lightning_milliseconds(machine: Machine, seconds: float) -> float:
     return 1000 * float(np.median(differences[1:]))
 
 
-Gan = TypeVar("Gan", bound=GanTraining)
-
-
 def _tiny(kind: type[Gan]) -> Gan:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -147,6 +173,35 @@ def _count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+# --- paces ------------------------------------------------------------------------------------------------------------
+
+
+class Pace(NamedTuple):
+    """Seconds per unit of work: by the clock, and of processor time (all threads together)."""
+
+    seconds: float
+    processor: float
+
+
+def clock(device: torch.device) -> Pace:
+    """Return time and processor time, once the device has finished its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return Pace(time.perf_counter(), time.process_time())
+
+
+def since(start: Pace, units: int, device: torch.device) -> Pace:
+    """Return the pace of units of work that began at that reading of the clock."""
+    return Pace(*((b - a) / units for a, b in zip(start, clock(device), strict=True)))
+
+
+def timed(work: Callable[[], object], units: int, device: torch.device) -> Pace:
+    """Return the pace of work that consists of so many units."""
+    start = clock(device)
+    work()
+    return since(start, units, device)
+
+
 def _throughput(work: Callable[[], Pace], images: int, seconds: float) -> Throughput:
     """Repeat work on so many images. The first pass warms up and does not count."""
     paces = np.array([work() for _ in _repetitions(seconds)][1:]) / images
@@ -163,22 +218,63 @@ def _repetitions(seconds: float) -> Iterator[None]:
         done += 1
 
 
-def speed_table(speed: Speed) -> Table:
-    """Tabulate the throughputs, one row each."""
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("work")
-    for name in ("images/s", "±", "images/core-s"):
-        table.add_column(name, justify="right")
-    for work, row in (("training", speed.training), ("sampling", speed.sampling)):
-        table.add_row(work, f"{row.images_per_second:,.1f}", f"{row.spread:.0%}", f"{row.images_per_core_second:,.1f}")
-    return table
+class BareGanTraining(GanTraining):
+    """A training step without a Trainer: plain optimizers and a plain backward pass."""
+
+    def optimizers(self, use_pl_optimizer: bool = True) -> list[LightningOptimizer]:  # type: ignore[override]
+        """Return torch's optimizers, which have the methods that a step calls."""
+        if not hasattr(self, "_own"):
+            self._own = self.configure_optimizers()
+        return cast(list[LightningOptimizer], self._own)
+
+    def manual_backward(self, loss: Tensor, *args: object, **kwargs: object) -> None:
+        """Run the backward pass alone."""
+        loss.backward()
 
 
-def speed_notes(speed: Speed) -> list[str]:
-    """Return the networks, Lightning's cost and the machine, one line each."""
-    parameters = " + ".join(f"{n / 1e6:.2f}M" for n in speed.parameters)
-    return [
-        f"{speed.generator}, {parameters} parameters, trained in {speed.precision}",
-        f"Lightning's Trainer adds {speed.lightning_milliseconds:.2f} ms to a training step",
-        f"images/core-s: per second of processor time, which other processes disturb least. {speed.machine}",
-    ]
+def bare_pace(gan: GanTraining, machine: Machine, first: int, n: int) -> Pace:
+    """Take ``n`` steps of a ``BareGanTraining`` in a loop, and return the pace of a step.
+
+    Args:
+        gan: on its device.
+        machine: device and precision. bf16 runs under autocast.
+        first: number of the first step.
+        n: number of steps.
+    """
+
+    def steps() -> None:
+        for tick in range(n):
+            # One region per step, because autocast keeps cast weights until the end of a region.
+            with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.precision == "bf16"):
+                gan.training_step(tick)
+
+    gan.step = first
+    return timed(steps, n, machine.device)
+
+
+def lightning_pace(gan: GanTraining, machine: Machine, first: int, n: int) -> Pace:
+    """Take the same steps in one ``fit`` of a fresh Trainer, and return the pace of a step.
+
+    The Trainer takes one more step before them, which creates the state of Adam, and one after. Neither is timed.
+    """
+    gan.step = first - 1
+    timer = _BatchTimer(n, machine.device)
+    machine.fit(gan, step_loader(0, n + 2), callbacks=[timer])
+    return timer.pace
+
+
+class _BatchTimer(pl.Callback):
+    """Times the n batches after the first."""
+
+    pace: Pace
+
+    def __init__(self, n: int, device: torch.device) -> None:
+        self.n, self.device = n, device
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        if batch_idx == 1:
+            self.start = clock(self.device)
+        elif batch_idx == 1 + self.n:
+            self.pace = since(self.start, self.n, self.device)

@@ -2,23 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import yaml
 
-from arena.cli.bench import bench
-from arena.cli.networks import mix, score
-from arena.cli.runs import answer, dashboard, figures, report
-from arena.cli.studies import calibration, sensitivity
+from arena.cli.subcommands import COMMANDS
 from arena.config.compose import CONF
 from arena.core.errors import ArenaError
-from arena.core.threads import wait_shortly
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    command.__name__: command
-    for command in (answer, figures, report, score, mix, sensitivity, calibration, dashboard, bench)
-}
-"""Subcommands by name. None imports torch before its arguments are parsed."""
+INTERNAL = "detector/network"
+"""Group whose only option is a part of other options. The help does not list it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def wait_shortly() -> None:
+    """Let idle threads of OpenMP sleep soon. Call it before torch is imported; OMP_WAIT_POLICY takes precedence.
+
+    Threads that sleep after a short wait leave their core to the other races of a parallel sweep. Threads that sleep
+    at once (OMP_WAIT_POLICY=PASSIVE) make a single race take half as long again.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")
+
+
 def usage() -> str:
     """Return the help of the program: the template in conf/config.yaml, with the groups of conf/.
 
@@ -66,10 +69,6 @@ def usage() -> str:
     options: dict[str, list[str]] = {}
     for path in sorted(CONF.glob("*/**/*.yaml")):
         options.setdefault(path.parent.relative_to(CONF).as_posix(), []).append(path.stem)
-    groups = "".join(f"{group}: {', '.join(names)}\n" for group, names in sorted(options.items()))
+    groups = "".join(f"{group}: {', '.join(names)}\n" for group, names in sorted(options.items()) if group != INTERNAL)
     template = text["template"].replace("${hydra.help.header}", text["header"])
     return template.replace("$APP_CONFIG_GROUPS", groups).rstrip()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

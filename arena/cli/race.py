@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from arena.cli.command import resumable
-from arena.config.compose import CONF, long_form
-from arena.config.schema import ArenaConfig, register
+from arena.cli.subcommands import resumable
+from arena.config.compose import CONF, explanation, long_form
+from arena.config.schema import register
 from arena.core.errors import ArenaError
 
 if TYPE_CHECKING:
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 
 TAGS = ("access", "data", "generator", "battery", "objective", "pool")
 """Groups whose option is a tag of the W&B run."""
-_NOISE = re.compile(
-    r"^Error merging override |\.?\nTo append to your config use .*|\nSee https:.*|\n\s*Config search path:[\s\S]*"
-)
-"""Parts of Hydra's messages that do not help: links, search paths, and the advice to append a key."""
 
 
 def run_race_command(arguments: Sequence[str]) -> None:
@@ -40,9 +35,8 @@ def run_race_command(arguments: Sequence[str]) -> None:
         ArenaError: for flags or overrides that Hydra refuses.
         SystemExit: with code 2, after one line, for a race that cannot be built or trained.
     """
-    arguments = long_form(arguments)
-    _check_flags(arguments)
-    sys.argv[1:] = arguments  # Hydra reads them there
+    sys.argv[1:] = long_form(arguments)  # Hydra reads them there
+    _check_flags()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
     register()
     try:
@@ -55,12 +49,12 @@ def run_race_command(arguments: Sequence[str]) -> None:
         raise ArenaError(explanation(error, arguments)) from error  # of an override that cannot be parsed
 
 
-def _check_flags(arguments: Sequence[str]) -> None:
+def _check_flags() -> None:
     """Refuse flags that Hydra does not have, in one line."""
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        _, unknown = parser.parse_known_args(arguments)
+        _, unknown = parser.parse_known_args()
     except argparse.ArgumentError as error:
         raise ArenaError(str(error)) from error
     if unknown:
@@ -85,8 +79,7 @@ def _race(composed: DictConfig) -> None:
 
 
 def _run(composed: DictConfig) -> None:
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, ArenaConfig)
+    OmegaConf.to_object(composed)  # refuses impossible values before torch is imported
 
     from rich.console import Console
 
@@ -98,8 +91,8 @@ def _run(composed: DictConfig) -> None:
 
     console = Console()
     hydra_config = HydraConfig.get()
-    race = build_race(config, composed, list(hydra_config.overrides.task))
-    if is_finished(race) and (race.run / "verdict.json").is_file():
+    race = build_race(composed, list(hydra_config.overrides.task))
+    if (race.run / "verdict.json").is_file() and is_finished(race):
         answer = read_answer(race.run)
         console.print(f"{race.run} already holds this race. Nothing is run again.", highlight=False, soft_wrap=True)
     else:
@@ -134,23 +127,3 @@ def tracking_labels(chosen: "HydraConf", run: Path, access: str) -> "Labels":
         ]
         name, group = " ".join([name, *varied]), f"{group}/{run.parent.name}"
     return Labels(name, group, access, [f"{key}={choices[key]}" for key in TAGS if choices.get(key)])
-
-
-def explanation(error: BaseException, overrides: Sequence[str]) -> str:
-    """Return one line that names the key at fault and the expected value.
-
-    Args:
-        error: of this package, Hydra or OmegaConf.
-        overrides: of the command line.
-    """
-    causes = [error]
-    while (cause := causes[-1].__cause__) is not None and cause not in causes:
-        causes.append(cause)
-    for cause in causes:
-        if isinstance(cause, ArenaError):
-            return " ".join(str(cause).split())
-    # Hydra names the key or the options. Its cause, an error of OmegaConf, names the expected type.
-    message = ": ".join([_NOISE.sub("", str(error)), *(str(cause).partition("\n")[0] for cause in causes[1:])])
-    if not any(override.partition("=")[0].strip("+~") in message for override in overrides):
-        message = f"{getattr(error, 'override', ' '.join(overrides))}: {message}"
-    return " ".join(message.split())

@@ -1,18 +1,40 @@
-"""Compose a configuration with Hydra: the folder conf/, short forms of overrides, and the directory of a sweep."""
+"""Compose a configuration with Hydra: the folder conf/, short forms of overrides, and errors in one line."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
+from arena.config.schema import BAG, STACK, register
 from arena.core.errors import ArenaError
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 """The folder of configurations: in an installed package, or beside the package in a checkout."""
+ADD, MEMBER = "battery.add", "detector@battery.members."
+"""Short form of an override that adds detectors, and the long form of the key of one."""
+_NOISE = re.compile(
+    r"^Error merging override |\.?\nTo append to your config use .*|\nSee https:.*|\n\s*Config search path:[\s\S]*"
+)
+"""Parts of Hydra's messages that do not help: links, search paths, and the advice to append a key."""
+
+
+def compose_config(overrides: Sequence[str], **options: Any) -> DictConfig:
+    """Return the configuration of a race, as Hydra composes it from overrides.
+
+    Args:
+        overrides: as on the command line.
+        options: of Hydra's ``compose``.
+    """
+    register()
+    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
+        return compose("config", long_form(overrides), **options)
 
 
 def long_form(overrides: Sequence[str]) -> list[str]:
@@ -30,16 +52,52 @@ def long_form(overrides: Sequence[str]) -> list[str]:
 
 
 def _added(override: str) -> list[str]:
-    key, _, value = override.partition("=")
-    if key != "battery.add":
+    if override.partition("=")[0] != ADD:
         return [override]
     try:
         names = OverridesParser.create().parse_override(override).value()
     except HydraException:
         names = None
     if not isinstance(names, list):
-        raise ArenaError(f"battery.add={value}: expected a list of detector configs, such as [npr,fft]")
-    return [f"+detector@battery.members.{str(name).rpartition('/')[2]}={name}" for name in names]
+        raise ArenaError(f"{override}: expected a list of detector configs, such as [npr,fft]")
+    return [f"+{MEMBER}{str(name).rpartition('/')[2]}={name}" for name in names]
+
+
+def explanation(error: BaseException, overrides: Sequence[str]) -> str:
+    """Return one line that names the key at fault and the expected value.
+
+    Args:
+        error: of this package, Hydra or OmegaConf.
+        overrides: of the command line.
+    """
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and cause not in causes:
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, ArenaError):
+            return " ".join(str(cause).split())
+    for override in overrides:
+        if override.startswith(f"{ADD}=") and (expected := _expected_to_add(error, override)):
+            return f"{override}: expected {expected}"
+    # Hydra names the key or the options. Its cause, an error of OmegaConf, names the expected type.
+    message = ": ".join([_NOISE.sub("", str(error)), *(str(cause).partition("\n")[0] for cause in causes[1:])])
+    if not any(override.partition("=")[0].strip("+~") in message for override in overrides):
+        message = f"{getattr(error, 'override', ' '.join(overrides))}: {message}"
+    return " ".join(message.split())
+
+
+def _expected_to_add(error: BaseException, override: str) -> str | None:
+    """Return what ``battery.add`` expected, if one of its techniques is the cause of Hydra's error."""
+    added = [part.removeprefix(f"+{MEMBER}").split("=") for part in _added(override)]
+    for technique, name in added:
+        if getattr(error, "missing_cfg_file", None) == f"detector/{name}":
+            papers = sorted(f"paper/{path.stem}" for path in CONF.glob("detector/paper/*.yaml"))
+            known = [option for option in getattr(error, "options", None) or () if option not in (STACK, BAG)]
+            return f"detectors among {', '.join([*known, *papers])}, found {name}"
+        twice = "more than once" in str(error) or "Multiple values" in str(error)
+        if twice and re.search(rf"@battery\.members\.{re.escape(technique)}\b", str(error)):
+            return f"techniques that the battery does not have yet, found {name}"
+    return None
 
 
 class SweepDirectory(Callback):

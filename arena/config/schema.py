@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 from pydantic import Field
 
-from arena.config.values import check_value
+from arena.config.instantiate import check_value
 from arena.core.degradations import LADDERS
 from arena.core.errors import require
 from arena.data.split import FEWEST

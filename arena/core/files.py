@@ -2,8 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -12,6 +16,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_bytes(content)
     beside.replace(path)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
+    """Write named arrays as npz, atomically. Equal arrays make equal files."""
+    buffer = BytesIO()
+    np.savez(buffer, **{name: np.asarray(values) for name, values in arrays.items()})
+    write_atomically(path, buffer.getvalue())
 
 
 def file_hash(files: Sequence[Path]) -> str:

@@ -24,13 +24,14 @@ class Progress:
     """Show a bar of the race, counted in phases, above a bar of the phase, counted in images.
 
     Args:
-        console: the output. A terminal shows bars, any other output one line a phase.
+        console: the output. A terminal shows bars, any other output one line a phase. None shows nothing.
         kinds: kinds of all phases of the race in order, including phases that are already done.
         seconds: forecast of the whole race. It gives the time left for kinds without a finished phase.
     """
 
-    def __init__(self, console: Console, kinds: Sequence[Kind], seconds: float) -> None:
-        self.console, self.kinds, self.forecast = console, list(kinds), seconds
+    def __init__(self, console: Console | None = None, kinds: Sequence[Kind] = (), seconds: float = 0.0) -> None:
+        self.console = console = Console(quiet=True) if console is None else console
+        self.kinds, self.forecast = list(kinds), seconds
         self.taken: dict[Kind, list[float]] = defaultdict(list)
         """Seconds of each finished phase, also of those before the race was resumed."""
         self.finished = 0

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from arena.core.parallel import parallel_map
+from arena.core.machine import parallel_map
 from arena.detectors.base import Detector, FittedDetector
 from arena.detectors.shared import sharing
 from arena.imaging.evidence import Evidence

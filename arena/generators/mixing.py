@@ -1,14 +1,12 @@
 """Mix the styles of a style generator, and forge grids of mixed images."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from arena.core.files import write_atomically
+from arena.core.files import save_arrays
 from arena.core.seeding import derive_seed
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.imaging.images import on_levels, to_uint8
@@ -104,6 +102,4 @@ class MixingGrid(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Write an npz, whole or not at all. Equal grids make equal files."""
-        buffer = BytesIO()
-        np.savez(buffer, **{name: values.numpy() for name, values in self._asdict().items()})
-        write_atomically(path, buffer.getvalue())
+        save_arrays(path, self._asdict())

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
-from arena.config.compose import CONF, long_form
+from arena.config.compose import compose_config, explanation
 from arena.config.instantiate import SHAPE, check_keys, instantiate
 from arena.config.saved import flatten, read_config
-from arena.config.schema import ArenaConfig, register
-from arena.core.errors import ArenaError, DoesNotApply, first_line, require
+from arena.config.schema import ArenaConfig
+from arena.core.errors import ArenaError, DoesNotApply, require
 from arena.core.files import write_atomically
 from arena.core.machine import processor
 from arena.data.reals import RealData
@@ -40,25 +39,33 @@ NAMED = 3
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "wandb", "scikit-learn", "numpy", "scipy", "kornia", "pillow")
 
 
-def settings(composed: DictConfig) -> dict[str, Any]:
-    """Return the configuration as plain containers, with every interpolation resolved."""
-    resolved = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+def race_from(overrides: Sequence[str], run: Path) -> Race:
+    """Build the race of some overrides, with run directory ``run`` and without a logger.
+
+    Raises:
+        ArenaError: for overrides that no race can be built with.
+    """
+    try:
+        return build_race(compose_config([*overrides, f"run_dir={run}", "logger=none"]), overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ArenaError(explanation(error, overrides)) from error
 
 
-def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
+def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     """Build every part of a race, check them together, and claim the run directory.
 
     Args:
-        config: the typed schema, its values checked.
-        composed: the same as Hydra composed it, from which the parts are built and ``config.yaml`` is written.
+        composed: as Hydra composed it.
         overrides: of the command line, for ``config.yaml``.
 
     Raises:
         ArenaError: for an impossible value, or a run directory that holds another race.
     """
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, ArenaConfig)
     check_schema(config, composed)
+    settings = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(settings, dict)
     machine = Machine.choose(config.trainer.accelerator, config.trainer.precision)
     data: RealData = instantiate(composed.data, "data")
     data.prepare_data()
@@ -69,12 +76,10 @@ def build_race(config: ArenaConfig, composed: DictConfig, overrides: Sequence[st
     if generator(resolution=data.resolution, channels=data.channels, levels=data.levels).outside:
         data.split_for_judging()
     reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
-    warm_up_key = {"reals": reals, "evidence": repr(evidence)} | {
-        key: OmegaConf.to_container(composed[key], resolve=True)
-        for key in ("generator", "loss", "augmentation", "features")
-    }
+    warm_up_key = {"reals": reals, "evidence": repr(evidence)}
+    warm_up_key |= {key: settings[key] for key in ("generator", "loss", "augmentation", "features")}
     # The files belong to the settings of a run, since one photograph more is another split.
-    entry = settings(composed) | {"reals": reals}
+    entry = {str(key): value for key, value in settings.items()} | {"reals": reals}
     stack, bag = composed.battery.stack, composed.battery.bag
     race = Race(
         run=Path(config.run_dir),
@@ -193,7 +198,7 @@ def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
     """
     check_keys(map(str, composed), [field.name for field in fields(config)], "")
     for key, group in vars(config).items():
-        if is_dataclass(group) and key != "race":  # which checks its own
+        if is_dataclass(group):
             check_keys(map(str, composed[key]), [field.name for field in fields(group)], key)
 
 
@@ -219,11 +224,7 @@ def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> No
 
 
 def _make(folder: Path, key: str) -> None:
-    """Make a folder and check that it is writable.
-
-    Raises:
-        ArenaError: if it is not.
-    """
+    """Make a folder, or raise an ``ArenaError`` if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -241,17 +242,11 @@ def _compared(config: Mapping[str, object]) -> dict[str, object]:
 
 def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
     """Return command, commit, versions and machine, which a reader needs besides the settings."""
-    packages = {}
-    for package in PACKAGES:
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            packages[package] = "not installed as a package"
     return {
         "arena_version": __version__,
         "overrides": list(overrides),
         "git_commit": _commit(),
-        "packages": packages,
+        "packages": {package: _version(package) for package in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": processor(),
@@ -259,6 +254,13 @@ def _environment(machine: Machine, overrides: Sequence[str]) -> dict[str, Any]:
         "precision": machine.precision,
         "threads": torch.get_num_threads(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed as a package"
 
 
 def _commit() -> str | None:
@@ -271,20 +273,3 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, cwd=here).stdout.strip() or None
     except OSError:  # no git on this machine
         return None
-
-
-def race_from(overrides: Sequence[str], run: Path) -> Race:
-    """Build the race of some overrides, with run directory ``run``.
-
-    Raises:
-        ArenaError: for overrides that no race can be built with.
-    """
-    register()
-    try:
-        with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-            composed = compose("config", [*long_form(overrides), f"run_dir={run}", "logger=none"])
-        config = OmegaConf.to_object(composed)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ArenaError(f"{' '.join(overrides)}: {first_line(error)}") from error
-    assert isinstance(config, ArenaConfig)
-    return build_race(config, composed, list(overrides))

@@ -1,6 +1,5 @@
 """Save and load the fakes and the players of a race."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -10,7 +9,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from arena.config.schema import STACK
-from arena.core.files import write_atomically
+from arena.core.files import save_arrays, write_atomically
 from arena.detectors.base import Detector
 from arena.detectors.stack import Stack
 from arena.generators.base import Generator, TrainableGenerator
@@ -32,9 +31,7 @@ class Bank(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Write an npz of uint8, atomically."""
-        buffer = BytesIO()
-        np.savez(buffer, **{name: images.numpy() for name, images in self._asdict().items()})
-        write_atomically(path, buffer.getvalue())
+        save_arrays(path, self._asdict())
 
     @classmethod
     def load(cls, path: Path) -> Self:

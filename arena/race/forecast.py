@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,16 +23,12 @@ MEASURED = 192
 """Most images on which features and training are timed."""
 
 
-@dataclass(frozen=True)
-class CostEstimate:
-    """Upper bounds of the seconds and MiB of a whole race. Detectors that stop early take less."""
+def estimate_cost(race: Race) -> tuple[float, float]:
+    """Time a few steps of each player on this machine, and multiply.
 
-    seconds: float
-    disk_mib: float
-
-
-def estimate_cost(race: Race) -> CostEstimate:
-    """Time a few steps of each player on this machine, and multiply."""
+    Returns:
+        Upper bounds of the seconds and MiB of a whole race. Detectors that stop early take less.
+    """
     judges, rounds = race.judge.seeds, race.rounds + 1
     # Judgements of a technique: one a round and half of one more at the last, the oracle's, two of planted artefacts
     # (its own and the stack's), and one for each level that a degradation tries.
@@ -67,7 +62,7 @@ def estimate_cost(race: Race) -> CostEstimate:
         tensors += 6 * state  # average, generator and discriminator, and two moments of each
     pixels = race.data.channels * race.data.resolution**2
     scored = (reals + race.bank.test) * (judges * len(race.techniques))
-    return CostEstimate(seconds, rounds * (pixels * bank + tensors + 14 * scored) / 2**20)
+    return seconds, rounds * (pixels * bank + tensors + 14 * scored) / 2**20
 
 
 def _seconds_to_train(race: Race, gallery: Gallery, detectors: Mapping[str, Detector]) -> float:

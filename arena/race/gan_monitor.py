@@ -7,8 +7,8 @@ import torch
 
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
+from arena.core.machine import as_many_as_pay
 from arena.core.progress import Progress
-from arena.core.threads import as_many_as_pay
 from arena.generators.base import TrainableGenerator
 from arena.imaging.images import on_levels, to_uint8
 from arena.metrics.neighbours import precision_recall

@@ -1,7 +1,7 @@
-"""Judge fakes with fresh cross-fitted detectors."""
+"""Judge fakes with fresh cross-fitted detectors, and record the scores."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +16,11 @@ from arena.data.reals import Reals
 from arena.data.split import folds, partition
 from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.detectors.stack import Stack
-from arena.metrics.auc import auc
+from arena.metrics.auc import auc, summarise
 from arena.race.checkpoints import Bank
 from arena.race.race import Race
-from arena.records.schema import Scores
+from arena.records.schema import Regime, ScoreRecord, Scores
+from arena.records.store import write_scores
 from arena.training.battery import train_battery
 
 VALIDATION_SHARE = 0.2
@@ -76,19 +77,16 @@ class Case:
         return cls(gallery, reals, len(tested), bank, round_index, race.outside)
 
     @property
-    def starts(self) -> Places:
-        """Places of the first training, validation and test fake."""
-        return np.cumsum([len(self.reals), len(self.bank.train), len(self.bank.validation)])
-
-    @property
     def fakes(self) -> tuple[Places, Places, Places]:
         """Places of the fakes to train, to validate and to test."""
-        _, train, validation, test = np.split(np.arange(len(self.gallery)), self.starts)
+        starts = np.cumsum([len(self.reals), len(self.bank.train), len(self.bank.validation)])
+        _, train, validation, test = np.split(np.arange(len(self.gallery)), starts)
         return train, validation, test
 
     def ids_of(self, fakes: Places) -> NDArray[np.int64]:
         """Return the ids of fakes: their indices in the bank to which they belong."""
-        return fakes - self.starts[np.searchsorted(self.starts, fakes, side="right") - 1]
+        ids = np.concatenate([np.arange(len(part)) for part in self.bank])
+        return ids[fakes - len(self.reals)]
 
 
 class Fold(NamedTuple):
@@ -217,14 +215,7 @@ def judge_stack(race: Race, members: Mapping[str, Judgement]) -> Judgement:
 
 
 def scores_of(logits: Tensor, reals: Reals, fakes: NDArray[np.int64], fold: int = 0) -> Scores:
-    """Return logits as they are kept.
-
-    Args:
-        logits: (n,) of the reals, then of the fakes.
-        reals: the reals.
-        fakes: ids of the fakes.
-        fold: of the judge.
-    """
+    """Return logits (n,) of reals, and then of the fakes with these ids, as they are kept."""
     label = np.repeat(np.array([0, 1], dtype=np.uint8), [len(reals), len(fakes)])
     ids = np.concatenate([reals.ids, fakes])
     source = ids if reals.persons is None else np.concatenate([reals.persons, fakes])
@@ -253,3 +244,32 @@ def _joined(parts: list[Scores]) -> Scores:
 
 def _of_fold(scores: Scores, number: int) -> Scores:
     return scores.take(scores.fold == number)
+
+
+def score_record(
+    race: Race,
+    scores: Scores,
+    technique: str,
+    regime: Regime,
+    generator_round: int,
+    detector_round: int,
+    judge_seed: int | None = None,
+    validation_auc: float | None = None,
+) -> ScoreRecord:
+    """Write the scores of one test and return its record."""
+    judge = "" if judge_seed is None else f"_j{judge_seed}"
+    name = f"{technique}_{regime}_g{generator_round:02d}_d{detector_round:02d}{judge}"
+    return ScoreRecord(
+        round=max(generator_round, detector_round),
+        seed=race.seed,
+        technique=technique,
+        detector=f"{technique}@{detector_round}{judge}",
+        regime=regime,
+        access=race.access_to(technique),
+        judge_seed=judge_seed,
+        generator_round=generator_round,
+        detector_round=detector_round,
+        validation_auc=validation_auc,
+        scores=write_scores(race.run, name, scores),
+        **asdict(summarise(scores, race.margin)),
+    )

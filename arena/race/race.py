@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from arena.imaging.images import ImageShape
 from arena.metrics.features.space import FeatureSpace
 from arena.race.branch import Branch
 from arena.records.layout import RunLayout
-from arena.records.schema import AccessLevel
+from arena.records.schema import AccessLevel, Record
 from arena.tracking.tracker import Tracker
 from arena.training.ada import Augmentation
 from arena.training.attack import Access, Objective, Pool
@@ -191,3 +192,10 @@ class Race:
     def fingerprint(self) -> str:
         """Hash of the files that the generator was made from; empty if there are none."""
         return self.new_generator().fingerprint()
+
+
+class PhaseOutput(NamedTuple):
+    """Records of a phase, and the number of images that it trained on or scored."""
+
+    records: list[Record]
+    images: int

@@ -51,10 +51,6 @@ class RecordBook:
             write_atomically(self.path, "".join(finished).encode())
         self.records = parse_lines(self.path, finished)
 
-    def done(self, phase: str, round_index: int, player: str) -> bool:
-        """Return whether that phase has closed its records."""
-        return self.closed(phase, round_index, player) is not None
-
     def closed(self, phase: str, round_index: int, player: str) -> PhaseRecord | None:
         """Return the record with which that phase closed. None while it is open."""
         for record in self.records:

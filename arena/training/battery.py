@@ -12,7 +12,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from arena.config.schema import BatteryConfig
-from arena.core.parallel import parallel_map
+from arena.core.machine import parallel_map
 from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector

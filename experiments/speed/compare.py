@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from arena.cli.main import wait_shortly
 from arena.core.errors import ArenaError
-from arena.core.threads import wait_shortly
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import torch
 from cells import TEXTBOOK, Cell, Settings, new_generator
 from torch import Tensor, nn
 
-from arena.bench.steps import BareGanTraining, Pace, bare_pace, lightning_pace, timed
+from arena.bench.speed import BareGanTraining, Pace, bare_pace, lightning_pace, timed
 from arena.data.portraits.portraits import BLOCK, render_block
 from arena.data.reals import Reals
 from arena.generators.base import FORGE_BATCH, TrainableGenerator

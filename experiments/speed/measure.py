@@ -18,7 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
 from rich.table import Table
 
-from arena.bench.steps import Pace
+from arena.bench.speed import Pace
 from arena.core.machine import peak_memory_mib
 
 VISITS = 7

@@ -14,9 +14,8 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from arena.config.compose import CONF
-from arena.config.instantiate import instantiate, parameters
+from arena.config.instantiate import check_value, instantiate, parameters
 from arena.config.schema import ArenaConfig, Group
-from arena.config.values import check_value
 from arena.core.errors import ArenaError
 from arena.imaging.evidence import Evidence
 

@@ -6,15 +6,14 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from arena.cli.race import explanation
+from arena.config.compose import compose_config, explanation
 from arena.config.schema import ArenaConfig
 from arena.core.errors import ArenaError
-from tests import building
 
 
 @functools.cache
 def composed(*overrides: str) -> DictConfig:
-    return building.composed("run_dir=run", "cache_dir=cache", *overrides)
+    return compose_config(["run_dir=run", "cache_dir=cache", *overrides])
 
 
 def config(*values: str) -> ArenaConfig:

@@ -2,6 +2,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from arena.core.machine import as_many_as_pay, on_threads, parallel_map
 
 SCRIPT = """
 import numpy as np
@@ -22,3 +25,31 @@ def test_the_most_a_process_ever_held_and_none_of_its_parents():
     assert len(ballast) == 2**30 > before * 2**20
     assert 250 < during - before < 300
     assert after > during - 1
+
+
+@pytest.mark.parametrize(("resolution", "threads"), [(8, 1), (15, 1), (16, 2), (64, 2)])
+def test_tiny_images_get_one_thread_and_others_all(resolution, threads):
+    with on_threads(2):
+        with as_many_as_pay(resolution):
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 2
+
+
+def test_an_error_gives_the_threads_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), on_threads(before + 1):
+        _ = 1 / 0
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_are_in_order_and_computed_in_the_mode_of_the_caller(threads):
+    with on_threads(threads):
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            results = parallel_map(
+                lambda k: (k, torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.get_num_threads()),
+                range(6),
+                torch.device("cpu"),
+            )
+        assert results == [(k, False, True, 1) for k in range(6)]
+        assert torch.get_num_threads() == threads

@@ -5,20 +5,17 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load, save, save_file
 from torch import nn
 
 from arena.core.errors import ArenaError
-from arena.core.progress import Progress
 from arena.data.reals import Reals
 from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.module import ModuleGenerator, TrainableModuleGenerator, module_generator
-from arena.race.phases.forge import forge
-from arena.race.phases.warm_up import warm_up
-from arena.race.runner import PhaseRunner
-from tests.building import tiny_arena
+from arena.race.phases.fakes import forge
+from arena.race.phases.generator import warm_up
+from tests.building import carry_out_phases, tiny_arena
 from tests.generators.foreign import Z_DIM, Net, Noisy, Tied
 from tests.outside.test_programs import exported, scripted
 from tests.training.test_gan import build, differing, fit, weights
@@ -196,10 +193,7 @@ def test_other_weights_under_the_same_name_mean_another_warm_up_and_another_race
     for run, filling in (("one", 0.5), ("two", 0.5), ("three", 1.5)):
         save_file({name: torch.full_like(value, filling) for name, value in Net().state_dict().items()}, file)
         race = tiny_arena(tmp_path / run, *overrides, "schedule.warm_up_images=16", generator="module")
-        with Progress(Console(quiet=True), [], 0.0) as progress:
-            run_phase = PhaseRunner(race, progress)
-            run_phase(warm_up)
-            run_phase(forge)
+        carry_out_phases(race, (warm_up, 0, "generator"), (forge, 0, "generator"))
     assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 2
     assert "fingerprint: " in (tmp_path / "one" / "config.yaml").read_text()
     with pytest.raises(ArenaError, match=r"expected this race or none, found another, with fingerprint="):

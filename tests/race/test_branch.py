@@ -49,7 +49,7 @@ def test_its_detectors_start_from_those_of_its_origin(finished: Race, run: Path,
         begun.append((fresh, {name: dict(detector.state_dict()) for name, detector in detectors.items()}))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("arena.race.phases.retrain.train_battery", train_battery)
+    monkeypatch.setattr("arena.race.phases.detectors.train_battery", train_battery)
     race = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1")
     with pytest.raises(KeyboardInterrupt):
         run_race(race, Console(quiet=True))

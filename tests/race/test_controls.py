@@ -9,13 +9,10 @@ from rich.console import Console
 from arena.answer.answer import answer_of
 from arena.answer.findings import technique_estimate
 from arena.answer.runs import read_run
-from arena.core.progress import Progress
 from arena.race.loop import carry_out
-from arena.race.phases.forge import forge
-from arena.race.phases.judge import judge, judges
-from arena.race.phases.measure import measure
-from arena.race.runner import PhaseRunner
-from tests.building import arena_in
+from arena.race.phases.fakes import forge, measure
+from arena.race.phases.judges import judge, judges
+from tests.building import arena_in, carry_out_phases
 
 pytestmark = pytest.mark.slow
 
@@ -34,12 +31,8 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
         run = tmp_path / str(seed) / "run"
         overrides = ("generator=oracle", f"seed={seed}", f"data.seed={seed}")
         race = arena_in(run, *CONTROL, *BUDGET, *BANK, *overrides)
-        with Progress(Console(quiet=True), [], 0.0) as progress:
-            runner = PhaseRunner(race, progress)
-            runner(forge)
-            for judge_seed in judges(race):
-                runner(judge, 0, judge_seed)
-            runner(measure)
+        judged = [(judge, 0, player) for player in judges(race)]
+        carry_out_phases(race, (forge, 0, "generator"), *judged, (measure, 0, "generator"))
         found = read_run(run)
         assert found.records
         for technique in race.techniques:

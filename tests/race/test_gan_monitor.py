@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.core.errors import ArenaError
+from arena.core.machine import on_threads
 from arena.core.progress import Progress
-from arena.core.threads import on_threads
 from arena.race.gan_monitor import GanMonitor, train_gan
 from arena.race.race import Race
 from arena.records.schema import TrainingRecord
@@ -38,16 +37,14 @@ class Poison:
 def train(race: Race, intervals: int, detector_loss: Poison | None = None) -> tuple[list[TrainingRecord], Path]:
     race.run.mkdir(parents=True, exist_ok=True)
     target = race.run / "trained"
-    console = Console(quiet=True)
-    with Progress(console, [("warm_up", "generator")], 0.0) as progress:
-        curve = train_gan(
-            race,
-            intervals * INTERVAL,
-            partial=race.run / "partial",
-            target=target,
-            progress=progress,
-            detector_loss=detector_loss,
-        )
+    curve = train_gan(
+        race,
+        intervals * INTERVAL,
+        partial=race.run / "partial",
+        target=target,
+        progress=Progress(),
+        detector_loss=detector_loss,
+    )
     return curve, target
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 from arena.core.progress import Progress
 from arena.detectors.gallery import Gallery, Labelled, score
@@ -14,8 +13,8 @@ from arena.detectors.techniques.dct import Dct
 from arena.race.checkpoints import Bank, load_bank, load_detector, load_generator
 from arena.race.gan_monitor import train_gan
 from arena.race.judging import Case, judge_case
-from arena.race.phases.respond import detector_loss
-from arena.race.phases.retrain import LoopReals, begin, with_replay
+from arena.race.phases.detectors import LoopReals, begin, with_replay
+from arena.race.phases.generator import detector_loss
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
@@ -25,10 +24,6 @@ from tests.building import tiny_arena
 def keys(images: torch.Tensor) -> set[bytes]:
     """Images as hashable bytes."""
     return {image.numpy().tobytes() for image in images}
-
-
-def quiet() -> Progress:
-    return Progress(Console(quiet=True), [], 0.0)
 
 
 class Spy:
@@ -122,7 +117,7 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
 
     monkeypatch.setattr("arena.race.gan_monitor.GanTraining", gan)
     with pytest.raises(Taking):
-        train_gan(race, 64, partial=run / "partial", target=run / "target", progress=quiet())
+        train_gan(race, 64, partial=run / "partial", target=run / "target", progress=Progress())
     assert keys(taken[0]) == keys(race.generator_reals.images)
 
 
@@ -175,7 +170,7 @@ def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
         64,
         partial=tmp_path / "partial",
         target=tmp_path / "target",
-        progress=quiet(),
+        progress=Progress(),
         source=finished.layout.gan(1),
         round_index=1,
         detector_loss=loss,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arena.studies.calibration.outcome import Outcome
+from arena.studies.calibration.trials import Outcome
 
 A_LINE = Outcome("digits", "oracle", "", 0, 0, "dct", 540, 120, 0.5, 9e-4, 2e-4, 1e-4, 200.0, "passes", 0, "undecided")
 

@@ -10,8 +10,6 @@ from scipy.stats import norm
 from arena.core.errors import ArenaError
 from arena.figures.axes import png
 from arena.studies.calibration.figure import band, calibration
-from arena.studies.calibration.outcome import Outcome
-from arena.studies.calibration.plan import ARMS, Arm, in_order
 from arena.studies.calibration.study import run_trial, run_trials
 from arena.studies.calibration.summary import (
     Proportion,
@@ -20,6 +18,7 @@ from arena.studies.calibration.summary import (
     share_of_answers,
     share_of_findings,
 )
+from arena.studies.calibration.trials import ARMS, Arm, Outcome, in_order
 from arena.studies.resumable import ResumableCsv
 from tests.building import command
 from tests.studies.outcomes import A_LINE, control, oracle, simulated_study

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from arena.config.schema import BatteryConfig
-from arena.core.threads import on_threads
+from arena.core.machine import on_threads
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.heads.head import Head, Sample

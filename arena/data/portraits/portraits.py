@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from pydantic import PositiveInt
 
+from arena.core.machine import on_threads
 from arena.core.seeding import derive_seed
-from arena.core.threads import on_threads
 from arena.data.cache import CacheEntry, cached
 from arena.data.files import progress_bar
 from arena.data.portraits.attributes import FaceAttributes

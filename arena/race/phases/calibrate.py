@@ -1,7 +1,6 @@
 """Step 0, calibrate: judge controls of known outcome before the race (rules of evidence 4 and 7)."""
 
 from statistics import NormalDist, fmean
-from typing import Literal
 
 from arena.config.schema import STACK
 from arena.core.progress import Progress
@@ -10,11 +9,9 @@ from arena.generators.base import Generator
 from arena.generators.controls import Artefact, Oracle, Planted
 from arena.metrics.auc import summarise
 from arena.race.checkpoints import Bank
-from arena.race.evaluation import fitness_record
-from arena.race.judging import Case, Judgement, judge_case
-from arena.race.race import Race
-from arena.race.runner import PhaseOutput
-from arena.records.schema import ControlRecord, Record, TechniqueRecord
+from arena.race.judging import Case, judge_case
+from arena.race.race import PhaseOutput, Race
+from arena.records.schema import ControlRecord, FitnessRecord, Record, Summary, TechniqueRecord
 from arena.records.store import write_scores
 
 ORACLE = "oracle"
@@ -49,31 +46,41 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     """
     case, seed = _case(race, Oracle(**race.shape)), race.seed_of("calibrate", player=ORACLE)
     progress.expect(race.judge.seeds * race.judge.folds * race.judge.images)
-    judged: dict[str, list[Judgement]] = {technique: [] for technique in race.techniques}
+    summaries: dict[str, list[Summary]] = {technique: [] for technique in race.techniques}
     images = 0
     for judge_seed in range(race.judge.seeds):
         judgements, trained = judge_case(race, case, list(race.members), seed, judge_seed, progress=progress)
         images += trained
         for technique, judgement in judgements.items():
-            judged[technique].append(judgement)
+            summaries[technique].append(summarise(judgement.test, race.margin))
             write_scores(race.run, f"{technique}_oracle_j{judge_seed}", judgement.test)
     normal = NormalDist()
     joint = normal.inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(race.techniques))) / normal.inv_cdf(0.975)
     records: list[Record] = [*technique_records(race)]
-    for technique in race.techniques:
-        summaries = [summarise(judgement.test, race.margin) for judgement in judged[technique]]
-        auc = fmean(summary.auc for summary in summaries)
-        half = max(summary.auc_high - summary.auc_low for summary in summaries) / 2
-        holds = abs(auc - 0.5) <= half * joint
-        records.append(_control(race, "oracle", technique, "AUC 1/2", (auc, auc - half, auc + half), holds))
+    for technique, judged in summaries.items():
+        auc = fmean(summary.auc for summary in judged)
+        half = max(summary.auc_high - summary.auc_low for summary in judged) / 2
+        records.append(
+            ControlRecord(
+                round=0,
+                seed=race.seed,
+                control="oracle",
+                technique=technique,
+                expected="AUC 1/2",
+                found=auc,
+                low=auc - half,
+                high=auc + half,
+                holds=abs(auc - 0.5) <= half * joint,
+            )
+        )
     return PhaseOutput(records, images)
 
 
 def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     """Judge reals with an artefact by the techniques to which it belongs."""
     own = [technique for technique in race.techniques if own_artefact(race, technique) == artefact]
-    kind = own_artefact(race, own[0])
-    case = _case(race, Planted(**race.shape, kind=kind, amplitude=race.data.planted_amplitude))
+    kind, amplitude = own_artefact(race, own[0]), race.data.planted_amplitude
+    case = _case(race, Planted(**race.shape, kind=kind, amplitude=amplitude))
     needed = list(race.members) if STACK in own else own  # the stack needs every member
     progress.expect(race.judge.folds * race.judge.images)
     seed = race.seed_of("calibrate", player=f"planted_{kind}")
@@ -81,37 +88,38 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     records: list[Record] = []
     bound = 0.5 + race.margin
     for technique in own:
-        fitness = fitness_record(race, judgements[technique], technique, round_index=0, artefact=kind)
-        auc = fitness.auc, fitness.auc_low, fitness.auc_high
+        scores = judgements[technique].test
+        fitness = FitnessRecord(
+            round=0,
+            seed=race.seed,
+            technique=technique,
+            artefact=kind,
+            amplitude=amplitude,
+            share=1.0,
+            judge_seed=0,
+            scores=write_scores(race.run, f"{technique}_planted_{kind}_j0", scores),
+            **summarise(scores, race.margin).as_fields(),
+        )
         records.append(fitness)
-        records.append(_control(race, "planted", technique, f"AUC above {bound:g}", auc, fitness.auc_low > bound))
+        records.append(
+            ControlRecord(
+                round=0,
+                seed=race.seed,
+                control="planted",
+                technique=technique,
+                expected=f"AUC above {bound:g}",
+                found=fitness.auc,
+                low=fitness.auc_low,
+                high=fitness.auc_high,
+                holds=fitness.auc_low > bound,
+            )
+        )
     return PhaseOutput(records, images)
 
 
 def _case(race: Race, control: Generator) -> Case:
     forged = control.forge(race.bank.counts, race.seed_of("forge", player="control"), race.generator_reals)
     return Case.of(race, Bank.of(forged, race.data.levels), round_index=0, control=True)
-
-
-def _control(
-    race: Race,
-    control: Literal["oracle", "planted"],
-    technique: str,
-    expected: str,
-    auc: tuple[float, float, float],
-    holds: bool,
-) -> ControlRecord:
-    return ControlRecord(
-        round=0,
-        seed=race.seed,
-        control=control,
-        technique=technique,
-        expected=expected,
-        found=auc[0],
-        low=auc[1],
-        high=auc[2],
-        holds=holds,
-    )
 
 
 def technique_records(race: Race) -> list[TechniqueRecord]:

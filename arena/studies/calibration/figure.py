@@ -10,8 +10,6 @@ from scipy.stats import beta, norm
 
 from arena.figures.axes import BAND, COLUMN, FAINT, INK, look
 from arena.metrics.auc import FOLD_DEPENDENCE
-from arena.studies.calibration.outcome import Outcome
-from arena.studies.calibration.plan import POWER
 from arena.studies.calibration.summary import (
     CONFIDENCE,
     NullDistribution,
@@ -19,6 +17,7 @@ from arena.studies.calibration.summary import (
     share_of_answers,
     share_of_findings,
 )
+from arena.studies.calibration.trials import POWER, Outcome
 
 OTHER = "#e69f00"  # of Okabe & Ito (2008), far lighter than ink
 FEWEST = 20

@@ -18,16 +18,14 @@ from arena.figures.axes import png
 from arena.figures.tables import write_table
 from arena.metrics.auc import mean
 from arena.race.build import race_from
-from arena.race.loop import algorithm
+from arena.race.loop import algorithm, run_phases
 from arena.race.phases.calibrate import ORACLE
-from arena.race.phases.retrain import retrain
-from arena.race.phases.warm_up import warm_up
-from arena.race.race import Race
-from arena.race.runner import PhaseRunner, Step
+from arena.race.phases.detectors import retrain
+from arena.race.phases.generator import warm_up
+from arena.records.store import RecordBook
 from arena.studies.calibration.figure import calibration
-from arena.studies.calibration.outcome import Outcome
-from arena.studies.calibration.plan import ARMS, Arm, in_order
 from arena.studies.calibration.summary import expected_table, nulls_table, power_table
+from arena.studies.calibration.trials import ARMS, Arm, Outcome, in_order
 from arena.studies.resumable import ResumableCsv
 
 
@@ -47,47 +45,32 @@ def calibration_study(out: Path, overrides: Sequence[str], console: Console) -> 
 
 
 def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: Path) -> list[Outcome]:
-    """Build a race at round 0, carry out the phases that its verdict reads, and return one outcome a technique.
+    """Carry out the phases of a race at round 0 that its verdict reads, and return one outcome a technique.
 
     Args:
         arm: of the study.
-        trial: number of the trial.
+        trial: its number.
         overrides: of the user, after those of the arm.
         run: run directory of the trial.
         cache: folder for rendered faces.
     """
     race = race_from([*arm.of_trial(trial), *overrides, f"cache_dir={cache}"], run)
-    with Progress(Console(quiet=True), [], 0.0) as progress:
-        runner = PhaseRunner(race, progress)
-        for step in steps(race):
-            runner(*step)
-    return outcomes(arm, trial, race)
-
-
-def steps(race: Race) -> list[Step]:
-    """Return the phases of a race at round 0 that its verdict reads: all except warm-up, retraining and the oracle."""
-    return [step for step in algorithm(race) if step[0] not in (warm_up, retrain) and step[2] != ORACLE]
-
-
-def outcomes(arm: Arm, trial: int, race: Race) -> list[Outcome]:
-    """Return the verdict on a finished trial, technique by technique."""
-    answer = read_answer(race.run)
-    run, terms = answer.run, answer.run.declared.answer
+    # The verdict on round 0 reads neither the warm-up, nor the detectors in the loop, nor the oracle.
+    steps = [step for step in algorithm(race) if step[0] not in (warm_up, retrain) and step[2] != ORACLE]
+    run_phases(race, RecordBook(run), steps, Progress())
+    answer = read_answer(run)
+    terms = answer.run.declared.answer
     bound = 0.5 + terms.margin
-    lines = []
+    outcomes = []
     for finding in answer.findings:
         estimate = finding.estimate
         assert estimate is not None
-        records = list(run.fresh(finding.technique).values())
-        reals = mean(run.influences(records)).real
+        records = list(answer.run.fresh(finding.technique).values())
+        reals = mean(answer.run.influences(records)).real
         open_for_images = finding.finding == "undecided" and estimate.high(terms.alpha) >= bound
-        lines.append(
+        outcomes.append(
             Outcome(
-                arm=arm.name,
-                control=arm.control,
-                artefact=arm.artefact or "",
-                amplitude=arm.amplitude,
-                trial=trial,
+                *arm.key_of(trial),
                 technique=finding.technique,
                 n_real=records[0].n_real,
                 n_fake=records[0].n_fake,
@@ -101,7 +84,7 @@ def outcomes(arm: Arm, trial: int, race: Race) -> list[Outcome]:
                 answer=answer.verdict.answer,
             )
         )
-    return lines
+    return outcomes
 
 
 RunTrial = Callable[[Arm, int, Sequence[str], Path, Path], list[Outcome]]
@@ -125,11 +108,7 @@ def run_trials(
     claim(out, overrides)
     study = ResumableCsv(out / "outcomes.csv", Outcome, ".6g")
     done = {line.key for line in study.lines}
-    left = [
-        (arm, trial)
-        for arm, trial in in_order(arms)
-        if (arm.name, arm.control, arm.artefact or "", arm.amplitude, trial) not in done
-    ]
+    left = [(arm, trial) for arm, trial in in_order(arms) if arm.key_of(trial) not in done]
     console.print(f"{len(left)} trials to go, {len(done)} done", highlight=False)
     # Trials of the same faces follow each other, so that the faces are drawn once.
     for _, group in groupby(left, key=lambda pair: (pair[0].overrides[:2], pair[1])):
@@ -138,7 +117,7 @@ def run_trials(
                 with TemporaryDirectory() as run:
                     lines = run_one(arm, trial, overrides, Path(run) / "run", Path(cache))
                 study.add(lines)
-                title = f"{arm.name}: {arm.control} {arm.artefact or ''} {arm.amplitude or ''}".rstrip()
+                title = f"{arm.name}: {arm.control} {arm.artefact} {arm.amplitude or ''}".rstrip()
                 console.print(f"{title}, trial {trial}: {lines[0].answer}", highlight=False)
     return study.lines
 

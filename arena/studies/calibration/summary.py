@@ -9,8 +9,7 @@ from scipy.stats import binomtest, chi2, kstest
 
 from arena.figures.tables import Table, yes
 from arena.metrics.auc import FOLD_DEPENDENCE
-from arena.studies.calibration.outcome import Outcome
-from arena.studies.calibration.plan import POWER, STRONG
+from arena.studies.calibration.trials import POWER, STRONG, Outcome
 
 CONFIDENCE = 0.95
 """Level of the intervals under test."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from arena.core.threads import on_threads
+from arena.core.machine import on_threads
 from arena.data.portraits import portraits as module
 from arena.data.portraits.attributes import FaceAttributes
 from arena.data.portraits.portraits import Portraits, render_block

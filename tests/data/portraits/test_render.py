@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from arena.core.threads import on_threads
+from arena.core.machine import on_threads
 from arena.data.portraits.attributes import FaceAttributes
 from arena.data.portraits.camera import Camera
 from arena.data.portraits.render import paint_portraits

@@ -4,7 +4,7 @@ import pytest
 from arena.answer.humans import judged_by, read_quiz
 from arena.answer.runs import read_run
 from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
-from arena.race.phases.forge import forge
+from arena.race.phases.fakes import forge
 from tests.building import tiny_arena
 
 

@@ -3,18 +3,14 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from arena.answer.findings import strongest
 from arena.core.degradations import LADDERS, THRESHOLD
-from arena.core.progress import Progress
-from arena.race.phases.forge import forge
-from arena.race.phases.judge import judge
-from arena.race.phases.margin import margin, validation_aucs
-from arena.race.runner import PhaseRunner
+from arena.race.phases.fakes import forge
+from arena.race.phases.judges import judge, margin, validation_aucs
 from arena.records.schema import MarginRecord
 from arena.records.store import read_records, read_scores
-from tests.building import arena_in
+from tests.building import arena_in, carry_out_phases
 
 SMALL = ("experiment=smoke", "logger=none", "access=none", "race.rounds=0", "judge.reals=null", "battery=small")
 BUDGET = ("battery.images=512", "judge.images=512", "battery.batch=32", "battery.members.forest.trees=10")
@@ -22,11 +18,7 @@ BUDGET = ("battery.images=512", "judge.images=512", "battery.batch=32", "battery
 
 def measured(run: Path, *overrides: str) -> list[MarginRecord]:
     race = arena_in(run, *SMALL, *BUDGET, *overrides)
-    with Progress(Console(quiet=True), [], 0.0) as progress:
-        runner = PhaseRunner(race, progress)
-        runner(forge)
-        runner(judge, 0, "seed 0")
-        runner(margin, 0, "noise")
+    carry_out_phases(race, (forge, 0, "generator"), (judge, 0, "seed 0"), (margin, 0, "noise"))
     return [record for record in read_records(run) if isinstance(record, MarginRecord)]
 
 

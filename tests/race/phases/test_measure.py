@@ -6,7 +6,7 @@ from PIL import Image
 
 from arena.core.errors import ArenaError
 from arena.generators.controls import Oracle
-from arena.race.phases.measure import provenance
+from arena.race.phases.fakes import provenance
 from arena.race.race import Race
 from arena.records.schema import ProvenanceRecord, QualityRecord
 from arena.records.store import read_records

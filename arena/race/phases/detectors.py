@@ -1,5 +1,6 @@
-"""Step 3, retrain: train each detector further on reals and fakes, old fakes included. Regime "retrained"."""
+"""Steps 2 and 3: test a round's fakes with the detectors in the loop, as they were and as they learn from them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from arena.config.schema import STACK
+from arena.config.schema import BAG, STACK
 from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
@@ -15,16 +16,28 @@ from arena.detectors.base import Detector, GanAwareDetector
 from arena.detectors.gallery import Gallery, score_all
 from arena.detectors.heads.head import PlattScaling
 from arena.detectors.stack import Stack
-from arena.race.checkpoints import load_bank, load_detector, save_tensors
-from arena.race.evaluation import Evaluation
-from arena.race.judging import labelled
-from arena.race.race import Race
-from arena.race.runner import PhaseOutput
-from arena.records.schema import Record
+from arena.race.checkpoints import load_bank, load_battery, load_detector, save_tensors
+from arena.race.judging import labelled, score_record, scores_of, stacked
+from arena.race.race import PhaseOutput, Race
+from arena.records.schema import Record, Regime, ScoreRecord
 from arena.training.battery import train_battery
 
 LOOP_VALIDATION_SHARE = 0.25
 """Share of the detectors' reals that stop them."""
+
+
+def confront(race: Race, round_index: int) -> PhaseOutput:
+    """Score G_round's fakes with the detectors of each earlier round.
+
+    A frozen detector may be driven to AUC 0. That does not hide the fakes, since the opposite sign would catch all of
+    them (rule of evidence 3). The latest detectors test the whole bank, older ones a payoff cell.
+    """
+    records: list[Record] = []
+    whole, cell = (evaluation_set(race, round_index, cell=cell) for cell in (False, True))
+    for past in range(round_index):
+        tested = whole if past == round_index - 1 else cell
+        records += evaluate(race, *tested, *load_battery(race, past), generator_round=round_index, detector_round=past)
+    return PhaseOutput(records, len(whole[1]))
 
 
 def retrain(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
@@ -36,9 +49,52 @@ def retrain(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
     detectors, stack, images = train_in_loop(race, round_index, progress)
     records: list[Record] = []
     for generator_round in range(round_index, -1, -1):
-        evaluation = Evaluation.of(race, generator_round, cell=generator_round < round_index)
-        records += evaluation.records(race, detectors, stack, round_index)
+        tested = evaluation_set(race, generator_round, cell=generator_round < round_index)
+        records += evaluate(
+            race, *tested, detectors, stack, generator_round=generator_round, detector_round=round_index
+        )
     return PhaseOutput(records, images)
+
+
+def evaluation_set(race: Race, generator_round: int, cell: bool) -> tuple[Reals, Gallery]:
+    """Return the judge reals, and a gallery of them and of a round's test fakes.
+
+    Tests on the diagonal of the payoff matrix use all images. An off-diagonal ``cell`` has a fixed number of each
+    class, so that every round costs the same.
+    """
+    reals, fakes = race.judge_reals, load_bank(race, generator_round).test
+    if cell:
+        rng = np.random.default_rng(race.seed_of("cell"))
+        reals = reals[np.sort(rng.permutation(len(reals))[: race.bank.cell])]
+        fakes = fakes[: race.bank.cell]
+    return reals, Gallery(torch.cat([reals.images, fakes]), race.evidence, race.machine.device)
+
+
+def evaluate(
+    race: Race,
+    reals: Reals,
+    gallery: Gallery,
+    detectors: Mapping[str, Detector],
+    stack: Stack | None,
+    *,
+    generator_round: int,
+    detector_round: int,
+) -> list[ScoreRecord]:
+    """Test the whole battery on an evaluation set, write its scores, and return one record per technique.
+
+    ``detector_round`` is the round in which the detectors were last retrained.
+    """
+    fakes = np.arange(len(gallery) - len(reals))
+    scores = {name: scores_of(logits, reals, fakes) for name, logits in score_all(detectors, gallery).items()}
+    if stack is not None:
+        scores[STACK] = stacked(stack, list(scores.values()))
+        if race.bag is not None:
+            scores[BAG] = race.bag(scores[STACK])
+    regime: Regime = "frozen" if detector_round < generator_round else "retrained"
+    return [
+        score_record(race, kept, technique, regime, generator_round, detector_round)
+        for technique, kept in scores.items()
+    ]
 
 
 @dataclass(frozen=True)

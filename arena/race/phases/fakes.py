@@ -1,4 +1,4 @@
-"""Step 5, measure: quality, variety and memorisation of the fakes (rule of evidence 5)."""
+"""Steps 1 and 5: forge the banks of fakes of a round, and measure their quality, variety and memorisation."""
 
 import functools
 import logging
@@ -6,15 +6,56 @@ from dataclasses import asdict
 
 import numpy as np
 
+from arena.core.files import save_arrays
+from arena.core.seeding import derive_seed
 from arena.data.provenance import compare_provenance
 from arena.data.reals import Reals
+from arena.generators.mixing import MixingGrid
+from arena.generators.style import StyleGenerator
 from arena.metrics.quality import QualityMeter, at_half_resolution
-from arena.race.checkpoints import load_bank
-from arena.race.race import Race
-from arena.race.runner import PhaseOutput
+from arena.race.checkpoints import Bank, load_bank, load_generator
+from arena.race.race import PhaseOutput, Race
 from arena.records.schema import ProvenanceRecord, QualityRecord, kept_in
 
+SHOWN = 64
+"""Reference reals kept for figures, and images of each class kept for the quiz."""
 _log = logging.getLogger(__name__)
+
+
+def forge(race: Race, round_index: int) -> PhaseOutput:
+    """Sample train, validation and test banks from G_round (its EMA weights), each by a stream of its own.
+
+    The streams do not depend on the round. Image i of every round's test bank comes from the same z, so rounds compare
+    column by column. The banks of a style generator have a grid of mixed styles beside them. The last round also keeps
+    some of the images that its judges will test.
+    """
+    generator = load_generator(race, round_index)
+    forged = generator.forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)
+    bank = Bank.of(forged, race.data.levels)
+    bank.save(race.layout.bank(round_index))
+    if isinstance(generator, StyleGenerator):
+        grid = MixingGrid.of(generator, race.seed_of("mixing"), race.data.levels)
+        grid.save(race.layout.mixing(round_index))
+    if round_index == 0:
+        save_arrays(race.layout.reals, {"sample": race.data.part("reference").images[:SHOWN]})
+    if round_index == race.rounds:
+        keep_judged(race, bank)
+    return PhaseOutput([], sum(map(len, bank)))
+
+
+def keep_judged(race: Race, bank: Bank) -> None:
+    """Keep, for the quiz, images of both classes that the last round's judges test.
+
+    ``banks/judged.npz`` holds uint8 ``reals`` and ``fakes`` after the evidence path (rule of evidence 1), and their ids
+    in score files, ``real_ids`` and ``fake_ids``. The data seed alone draws the reals.
+    """
+    reals = race.judge_reals
+    drawn = np.random.default_rng(derive_seed(race.data.seed, "judged")).permutation(len(reals))[:SHOWN]
+    forged = np.random.default_rng(race.seed_of("judged")).permutation(len(bank.test))[:SHOWN]
+    kept = reals[drawn]
+    arrays = {"reals": race.evidence.seen(kept.images), "real_ids": kept.ids}
+    arrays |= {"fakes": race.evidence.seen(bank.test[forged]), "fake_ids": forged}
+    save_arrays(race.layout.judged, arrays)
 
 
 def measure(race: Race, round_index: int) -> PhaseOutput:

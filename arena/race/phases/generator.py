@@ -1,4 +1,4 @@
-"""Warm-up: train the generator as an ordinary GAN, before any detector. All conditions of a sweep share it."""
+"""Train the generator: the warm-up before any detector, and step 7, its response to the detectors."""
 
 import hashlib
 import shutil
@@ -9,10 +9,13 @@ import torch
 from filelock import FileLock
 
 from arena.core.progress import Progress
+from arena.detectors.gallery import score
 from arena.generators.base import TrainableGenerator
+from arena.race.checkpoints import load_detector
 from arena.race.gan_monitor import read_curve, train_gan
-from arena.race.race import Race
-from arena.race.runner import PhaseOutput
+from arena.race.phases.detectors import LoopReals
+from arena.race.race import PhaseOutput, Race
+from arena.training.attack import PoolLoss
 
 SOURCES = (
     "generators/*.py",
@@ -30,7 +33,7 @@ SOURCES = (
 
 
 def warm_up(race: Race, progress: Progress) -> PhaseOutput:
-    """Train G_0, or take it from the cache.
+    """Train G_0 as an ordinary GAN, or take it from the cache.
 
     The key of the cache is all that determines G_0: data and split, evidence, generator and its files, loss, budget,
     seed, the code that trains, torch, device and precision. It holds nothing of the condition, so every condition
@@ -69,3 +72,35 @@ def code_hash() -> str:
     package = Path(__file__).parents[2]
     files = [file for pattern in SOURCES for file in sorted(package.glob(pattern))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
+    """Train G_round by its GAN loss and the detector loss of the pool, with the budget of every condition.
+
+    Generator, discriminator, EMA and optimizer state carry over from round to round.
+    """
+    images, layout = race.schedule.response_images, race.layout
+    curve = train_gan(
+        race,
+        images,
+        source=layout.gan(round_index),
+        partial=layout.partial_gan,
+        target=layout.gan(round_index + 1),
+        round_index=round_index,
+        detector_loss=detector_loss(race, round_index),
+        progress=progress,
+    )
+    return PhaseOutput([*curve], images)
+
+
+def detector_loss(race: Race, round_index: int) -> PoolLoss | None:
+    """Return the loss of the detectors that a response to this round attacks. None without any."""
+    members = race.pool.members(race.attacked, round_index)
+    if not members:
+        return None
+    detectors = {member: load_detector(race, member.technique, member.round) for member in members}
+    reals = LoopReals.of(race).validation  # they stopped the detectors, and trained none
+    real_logits = {
+        member: score(detector, reals, race.evidence).to(race.machine.device) for member, detector in detectors.items()
+    }
+    return PoolLoss(detectors, real_logits, race.pool, race.objective)
