@@ -23,7 +23,7 @@ from arena.imaging.evidence import Evidence
 from arena.race.race import Race
 from arena.training.gan import GanTraining
 from arena.training.losses import Relativistic
-from arena.training.machine import Machine, step_loader
+from arena.training.machine import Machine
 
 BLOCK = 16
 """Steps timed together: one interval of a lazy R1 penalty, so that each block holds its share of penalties."""
@@ -259,7 +259,7 @@ def lightning_pace(gan: GanTraining, machine: Machine, first: int, n: int) -> Pa
     """
     gan.step = first - 1
     timer = _BatchTimer(n, machine.device)
-    machine.fit(gan, step_loader(0, n + 2), callbacks=[timer])
+    machine.fit(gan, range(n + 2), callbacks=[timer])
     return timer.pace
 
 

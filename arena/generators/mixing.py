@@ -15,17 +15,8 @@ SOURCES, DESTINATIONS = 5, 6
 PSI = 0.7
 
 
-def wide(code: Tensor, n_styles: int) -> Tensor:
-    """Repeat w (B, z_dim) for every layer: W+ (B, n_styles, z_dim). A W+ code is returned unchanged.
-
-    >>> wide(torch.tensor([[1.0, 2.0]]), n_styles=3).tolist()
-    [[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
-    """
-    return code if code.ndim == 3 else code[:, None].expand(-1, n_styles, -1)
-
-
 def mix(source: Tensor, destination: Tensor, layers: slice) -> Tensor:
-    """Copy the styles of ``layers`` from the source; keep all others of the destination.
+    """Return W+ codes with the styles of ``layers`` from the source and all others from the destination.
 
     Coarse styles carry pose, hair and face shape, fine ones the colours (StyleGAN, section 3.1).
 
@@ -36,10 +27,7 @@ def mix(source: Tensor, destination: Tensor, layers: slice) -> Tensor:
     Args:
         source: W+ codes (..., n_styles, z_dim).
         destination: the same; the leading dimensions of both are broadcast.
-        layers: to copy, such as ``generator.style_levels["coarse"]``.
-
-    Returns:
-        New codes, (..., n_styles, z_dim).
+        layers: one of ``generator.style_levels``.
     """
     source, destination = torch.broadcast_tensors(source, destination)
     mixed = destination.clone()
@@ -71,19 +59,15 @@ class MixingGrid(NamedTuple):
     @classmethod
     @torch.inference_mode()
     def of(cls, generator: StyleGenerator, seed: int, levels: int, psi: float = PSI) -> Self:
-        """Forge a grid with frozen noise inputs; sources and destinations have separate random streams.
+        """Forge a grid with frozen noise inputs. Sources and destinations have separate random streams of the seed.
 
-        Args:
-            generator: in eval mode.
-            seed: of the streams. The same seed in every round shows how the same mixtures develop.
-            levels: grey levels of the data.
-            psi: 1 for no truncation.
+        The generator is in eval mode. The same seed in every round shows how the same mixtures develop.
         """
         codes, device = [], generator.w_average.device
         for name, count in (("sources", SOURCES), ("destinations", DESTINATIONS)):
             rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=f"mixing/{name}"))
             z = torch.randn(count, generator.z_dim, generator=rng).to(device)
-            codes.append(wide(generator.truncated(z, psi), generator.n_styles))
+            codes.append(generator.w_plus(generator.truncated(z, psi)))
         sources, destinations = codes
 
         def images(code: Tensor) -> Tensor:

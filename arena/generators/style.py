@@ -23,7 +23,7 @@ from arena.generators.layers import (
     upsample,
 )
 from arena.imaging.images import ImageShape
-from arena.outside.weights import load_weights
+from arena.outside.programs import load_weights
 
 W_AVERAGE_BETA = 0.995
 FROZEN_SEED = 2019
@@ -113,10 +113,9 @@ class StyleGenerator(TrainableGenerator):
         layer_of = torch.tensor(self.owners).repeat_interleave(torch.tensor(self.style_sizes))
         self.register_buffer("layer_of", layer_of, persistent=False)
         self.register_buffer("w_average", torch.zeros(z_dim))
-        frozen = torch.randn(
-            1, sum(side**2 for side in self.sides), generator=torch.Generator().manual_seed(FROZEN_SEED)
-        )
-        self.register_buffer("frozen_noise", frozen, persistent=False)
+        rng = torch.Generator().manual_seed(FROZEN_SEED)
+        frozen_noise = torch.randn(1, sum(side**2 for side in self.sides), generator=rng)
+        self.register_buffer("frozen_noise", frozen_noise, persistent=False)
         self.weights = weights
         if weights is not None:
             load_weights(self, weights, "generator.weights")
@@ -127,12 +126,8 @@ class StyleGenerator(TrainableGenerator):
 
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
         """Return a residual discriminator."""
-        return ResidualDiscriminator(
-            resolution=resolution,
-            channels=self.channels,
-            width=self.discriminator_width,
-            group=self.minibatch_group,
-        )
+        shape = {"resolution": resolution, "channels": self.channels}
+        return ResidualDiscriminator(**shape, width=self.discriminator_width, group=self.minibatch_group)
 
     @property
     def style_levels(self) -> dict[Level, slice]:
@@ -155,6 +150,10 @@ class StyleGenerator(TrainableGenerator):
     def images_of(self, code: Tensor, noise: Noise = None) -> Tensor:
         """Return images of a code, w (B, z_dim) or W+ (B, n_styles, z_dim)."""
         return self.synthesise(self.styles_of(code), noise)
+
+    def w_plus(self, code: Tensor) -> Tensor:
+        """Return a code as W+ (B, n_styles, z_dim): w (B, z_dim) repeated for every layer, W+ unchanged."""
+        return code if code.ndim == 3 else code[:, None].expand(-1, self.n_styles, -1)
 
     def truncated(self, z: Tensor, psi: float) -> Tensor:
         """Return codes w truncated towards their mean by ``psi`` (StyleGAN, appendix B), for display only."""

@@ -1,17 +1,24 @@
-"""Define the evidence path, which every image takes to a detector or to the GAN's discriminator."""
+"""Process images: the evidence path to detectors and to the GAN's discriminator, and degradations in front of it."""
 
 from dataclasses import dataclass
 from io import BytesIO
+from math import ceil
 from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from kornia.enhance import jpeg_codec_differentiable
+from kornia.filters import gaussian_blur2d
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from arena.core.degradations import LADDERS, Degradation
 from arena.imaging.images import on_levels, straight_through, to_float, to_uint8
+
+CHUNK = 1024
+"""Images degraded at once."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Evidence:
 
     Args:
         levels: grey levels of the data.
-        jpeg: quality of the codec, None for no codec.
+        jpeg: quality, None for no codec.
         resize: side in pixels, None to keep the size.
     """
 
@@ -61,8 +68,6 @@ def _jpeg(images: Tensor, quality: int) -> Tensor:
     coded = codec(images.detach(), quality)
     if not images.requires_grad:
         return coded
-    from kornia.enhance import jpeg_codec_differentiable  # slow to import, and needed only by an attack through JPEG
-
     channels = images.shape[1]
     colour = images.expand(-1, 3, -1, -1) if channels == 1 else images
     factor = torch.full((len(images),), float(quality), device=images.device)
@@ -71,7 +76,7 @@ def _jpeg(images: Tensor, quality: int) -> Tensor:
 
 
 def codec(images: Tensor, quality: int) -> Tensor:
-    """Return images coded and decoded by libjpeg, one by one, since it has no batch mode."""
+    """Return images coded and decoded by Pillow's libjpeg."""
     decoded = []
     for pixels in to_uint8(images).permute(0, 2, 3, 1).cpu().numpy():
         buffer = BytesIO()
@@ -79,3 +84,37 @@ def codec(images: Tensor, quality: int) -> Tensor:
         decoded.append(np.asarray(Image.open(buffer)).reshape(pixels.shape))
     stacked = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
     return to_float(stacked).to(images.device, images.dtype)
+
+
+def degraded(images: Tensor, kind: Degradation, level: float, levels: int, seed: int) -> Tensor:
+    """Return degraded images, before the evidence path, to measure the margin of detection.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        kind: white Gaussian noise, Gaussian blur, JPEG, or antialiased down-scaling and scaling up again.
+        level: in the unit that ``LADDERS`` names.
+        levels: grey levels of the data, which the result is rounded to.
+        seed: seed of the noise. At every level, image i has the same noise at another strength.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    if level == LADDERS[kind].none:
+        return images
+    draws = torch.Generator().manual_seed(seed)
+    parts = [_degrade(to_float(part), kind, level, draws) for part in images.split(CHUNK)]
+    return torch.cat([to_uint8(on_levels(part, levels)) for part in parts])
+
+
+def _degrade(images: Tensor, kind: Degradation, level: float, draws: torch.Generator) -> Tensor:
+    if kind == "noise":
+        return images + torch.randn(images.shape, generator=draws) * (level / 127.5)
+    if kind == "blur":
+        kernel = 2 * ceil(3 * level) + 1
+        return gaussian_blur2d(images, kernel, (level, level), border_type="replicate")
+    if kind == "jpeg":
+        return codec(images, round(level))
+    height, width = images.shape[-2:]
+    small = (max(1, round(height / level)), max(1, round(width / level)))
+    shrunk = F.interpolate(images, size=small, mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(shrunk, size=(height, width), mode="bilinear", align_corners=False)

@@ -11,13 +11,7 @@ from torch import Tensor
 
 
 class ImageShape(TypedDict):
-    """Shape of the images, as keywords of every generator and detector.
-
-    Args:
-        resolution: side in pixels.
-        channels: 1 or 3.
-        levels: grey levels of the data.
-    """
+    """Side in pixels, channels (1 or 3) and grey levels of the data, as keywords of every generator and detector."""
 
     resolution: int
     channels: int
@@ -54,4 +48,4 @@ class _StraightThrough(torch.autograd.Function):
 
 def straight_through(images: Tensor, value: Tensor) -> Tensor:
     """Return ``value`` with the gradient of ``images`` (Bengio, Leonard & Courville 2013)."""
-    return _StraightThrough.apply(images, value)  # type: ignore[no-any-return]
+    return _StraightThrough.apply(images, value)

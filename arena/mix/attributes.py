@@ -22,7 +22,7 @@ from arena.data.portraits.portraits import Portraits
 from arena.data.reals import Reals
 from arena.figures.tables import Table, write_table
 from arena.generators.base import FORGE_BATCH
-from arena.generators.mixing import mix, wide
+from arena.generators.mixing import mix
 from arena.generators.style import LEVELS, Level, StyleGenerator
 from arena.imaging.images import on_levels, to_float, to_uint8
 from arena.mix.generator import config_node, load_style_generator
@@ -267,7 +267,7 @@ def measure_transfer(generator: StyleGenerator, regressor: Regressor, pairs: int
     """
     rng = torch.Generator().manual_seed(derive_seed(seed, "mixing", player="attributes"))
     z = torch.randn(2 * pairs, generator.z_dim, generator=rng)
-    source, destination = wide(generator.mapping(z), generator.n_styles).chunk(2)
+    source, destination = generator.w_plus(generator.mapping(z)).chunk(2)
     layers = generator.style_levels
 
     def read(codes: Tensor) -> Mapping[str, NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from arena.core.seeding import derive_seed
 from arena.data.files import decode_images
 from arena.figures.axes import save
 from arena.figures.mixing import mixed_photographs
-from arena.generators.mixing import mix, wide
+from arena.generators.mixing import mix
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.imaging.images import to_float, to_uint8
 from arena.mix.generator import load_style_generator
@@ -72,7 +72,7 @@ def mix_photographs(
     projector = Projector(generator, steps, seed)
     in_w = projector.project_to_w(targets)
     in_w_plus = projector.project_to_w_plus(targets, in_w)
-    codes = wide((in_w if space == "w" else in_w_plus).code, generator.n_styles)
+    codes = generator.w_plus((in_w if space == "w" else in_w_plus).code)
     with torch.no_grad():
         others, layers = codes.flip(0), generator.style_levels
         mixed = [generator.images_of(mix(others, codes, layers[level]), "frozen") for level in LEVELS]
@@ -148,7 +148,7 @@ class Projector:
 
     def project_to_w_plus(self, targets: Tensor, in_w: Projection) -> Projection:
         """Search near the codes found in W for codes (B, n_styles, z_dim), at no larger distance."""
-        return self._descend(wide(in_w.code, self.generator.n_styles), targets, noise=0.0)
+        return self._descend(self.generator.w_plus(in_w.code), targets, noise=0.0)
 
     def distance(self, code: Tensor, targets: Tensor) -> Tensor:
         """Return the (B,) distances of the codes' images to the targets."""

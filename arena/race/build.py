@@ -31,7 +31,6 @@ from arena.generators.style import StyleGenerator
 from arena.race.branch import Branch
 from arena.race.judging import VALIDATION_SHARE
 from arena.race.race import Race
-from arena.training.losses import check_paths
 from arena.training.machine import Machine
 
 NAMED = 3
@@ -156,7 +155,8 @@ def check(race: Race) -> None:
     generator = race.new_generator()
     if isinstance(generator, TrainableGenerator):
         _check_discriminator(race, generator)
-        check_paths(race.loss.path_length, generator)
+        weight, possible = race.loss.path_length, isinstance(generator, StyleGenerator)
+        require(weight == 0 or possible, "loss.path_length", weight, "0, since only generator=style has paths")
         if isinstance(generator, StyleGenerator) and generator.minibatch_group:
             group, batch = generator.minibatch_group, race.schedule.batch
             require(batch % group == 0, "generator.minibatch_group", group, f"a divisor of schedule.batch={batch}")

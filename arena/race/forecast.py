@@ -15,7 +15,6 @@ from arena.race.judging import labelled
 from arena.race.phases.calibrate import controls
 from arena.race.race import Race
 from arena.training.battery import train_battery
-from arena.training.machine import step_loader
 
 STEPS = 6
 """Timed steps of each player."""
@@ -87,7 +86,7 @@ def _seconds_to_train(race: Race, gallery: Gallery, detectors: Mapping[str, Dete
 def _seconds_per_gan_image(race: Race, generator: TrainableGenerator) -> float:
     """Return the time per real image, after a warm step."""
     gan = new_gan(race, generator, seed=0)
-    race.machine.fit(gan, step_loader(0, 1))
+    race.machine.fit(gan, range(1))
     start = time.perf_counter()
-    race.machine.fit(gan, step_loader(0, STEPS))
+    race.machine.fit(gan, range(STEPS))
     return (time.perf_counter() - start) / (STEPS * race.schedule.batch)

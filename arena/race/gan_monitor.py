@@ -17,7 +17,6 @@ from arena.race.race import Race
 from arena.records.schema import Quality, TrainingRecord, kept_in, to_json
 from arena.records.store import parse_lines
 from arena.training.gan import DetectorLoss, DivergedError, GanTraining
-from arena.training.machine import step_loader
 
 WATCHED = 512
 """Fakes measured after each interval, or as many as there are reference reals."""
@@ -88,7 +87,7 @@ def train_gan(
         stop = min(gan.step + every, steps)
         try:
             with as_many_as_pay(race.data.resolution):
-                race.machine.fit(gan, step_loader(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
+                race.machine.fit(gan, range(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
             record = monitor(gan, [*before, *curve])
         except DivergedError as diverged:
             record = monitor.diverged(gan, diverged)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -39,18 +39,9 @@ class Augmentation:
     images: PositiveFloat = 500_000
     interval: PositiveInt = 4
 
-    @property
-    def off(self) -> bool:
-        """True if no image is ever augmented."""
-        return self.target is None and self.probability == 0
-
 
 class Augmenter(nn.Module):
-    """State of an augmentation over the life of a GAN: its probability, and the overfitting since the last adjustment.
-
-    Args:
-        policy: how the probability is adjusted.
-    """
+    """Augmentation over the life of a GAN: its probability, and the overfitting since the last adjustment."""
 
     probability: Tensor
     overfitting: Tensor
@@ -63,7 +54,7 @@ class Augmenter(nn.Module):
 
     def before(self, critic: Critic, rng: torch.Generator) -> Critic:
         """Return the critic with its images augmented, independently at each call."""
-        if self.policy.off:
+        if self.policy.target is None and self.policy.probability == 0:
             return critic
         return lambda images: critic(augment(images, self.probability, rng))
 
@@ -87,12 +78,9 @@ class Augmenter(nn.Module):
 
 
 def augment(images: Tensor, p: Tensor, rng: torch.Generator) -> Tensor:
-    """Apply each transformation to each image with probability ``p``.
+    """Apply each transformation to each image (B, C, H, W) with probability ``p``; twice differentiable.
 
-    Args:
-        images: float (B, C, H, W), C 1 or 3. The result is twice differentiable.
-        p: scalar tensor in [0, 1]. Its value is never copied to the host.
-        rng: random stream on the device of the images.
+    ``p`` is a scalar tensor, never copied to the host. ``rng`` is a stream on the device of the images.
     """
     chance = Chance(len(images), p, rng)
     with torch.autocast(images.device.type, enabled=False):  # bf16 is too coarse for matrices and half grey levels
@@ -151,7 +139,7 @@ def _rotation(angle: Tensor) -> Tensor:
 def warp(images: Tensor, matrix: Tensor) -> Tensor:
     """Sample images (B, C, H, W) bilinearly at the places of affine maps (B, 2, 3), mirrored beyond the edge."""
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return _Warp.apply(images, grid)  # type: ignore[no-any-return]
+    return _Warp.apply(images, grid)
 
 
 class _Warp(torch.autograd.Function):
@@ -161,32 +149,28 @@ class _Warp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, images: Tensor, grid: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
         return F.grid_sample(images, grid, "bilinear", "reflection", align_corners=False)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradient: Tensor) -> tuple[Tensor, None]:
-        (grid,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return _Adjoint.apply(gradient[0], grid), None  # type: ignore[return-value]
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
+        return _Adjoint.apply(*gradient, *ctx.saved_tensors), None
 
 
 class _Adjoint(torch.autograd.Function):
     """Adjoint of the warp: adds each pixel to the places it was sampled from."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor, grid: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, grid: Tensor) -> Tensor:
         ctx.save_for_backward(grid)
         bilinear, reflection = 0, 2
-        onto = torch.ops.aten.grid_sampler_2d_backward(
-            gradient, gradient, grid, bilinear, reflection, False, (True, False)
-        )
-        return onto[0]
+        options = (bilinear, reflection, False, (True, False))  # corners are not aligned; of the images alone
+        return torch.ops.aten.grid_sampler_2d_backward(gradient, gradient, grid, *options)[0]
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *gradient: Tensor) -> tuple[Tensor, None]:
-        (grid,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return _Warp.apply(gradient[0], grid), None  # type: ignore[return-value]
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
+        return _Warp.apply(*gradient, *ctx.saved_tensors), None
 
 
 def recolour(images: Tensor, chance: Chance) -> Tensor:
@@ -204,10 +188,7 @@ def recolour(images: Tensor, chance: Chance) -> Tensor:
     cross = LUMA * (unit.roll(1, 0) - unit.roll(-1, 0))
     cosine, sine = hue.cos()[:, None, None], hue.sin()[:, None, None]
     turned = cosine * (unit - grey) + sine * cross
-    matrix = (1 - 2 * flip)[:, None, None] * grey + saturation[:, None, None] * turned
-    matrix = gain[:, None, None] * matrix
+    matrix = gain[:, None, None] * ((1 - 2 * flip)[:, None, None] * grey + saturation[:, None, None] * turned)
     moved = images + shift[:, None, None, None]
-    return sum(
-        (matrix[:, :, c, None, None] * moved[:, c : c + 1] for c in range(1, 3)),
-        matrix[:, :, 0, None, None] * moved[:, :1],
-    )
+    red, green, blue = (matrix[:, :, c, None, None] * moved[:, c : c + 1] for c in range(3))
+    return red + green + blue

@@ -15,7 +15,7 @@ from arena.detectors.base import Detector
 
 @dataclass(frozen=True)
 class Access:
-    """The level of knowledge that the generator has of the detectors.
+    """Knowledge that the generator has of the detectors.
 
     - ``white_box``: gradients of every differentiable technique.
     - ``none``: no gradients, with the same budget of images, since a GAN improves with longer training anyway.
@@ -48,22 +48,13 @@ class Access:
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """Loss of the detectors' logits.
-
-    Args:
-        weight: relative to the GAN's own loss. For no attack use ``access=none``.
-    """
+    """Loss of the detectors' logits, with its weight relative to the GAN's own. For no attack use ``access=none``."""
 
     weight: PositiveFloat
 
     @abstractmethod
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return a scalar loss.
-
-        Args:
-            fakes: (K, B) logits of K detectors.
-            reals: (K, M) their logits of reals that the detectors did not train on.
-        """
+        """Return a scalar of logits of K detectors: of fakes (K, B), and of reals (K, M) they did not train on."""
 
 
 class Fool(Objective):
@@ -78,7 +69,7 @@ class Fool(Objective):
     """
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return the weighted mean over all logits of fakes. The reals do not matter."""
+        """Return the mean over all logits of fakes. The reals do not matter."""
         return self.weight * F.softplus(fakes).mean()
 
 
@@ -90,7 +81,7 @@ class Match(Objective):
     """
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return the weighted mean over the detectors."""
+        """Return the mean over the detectors."""
         scale = reals.std(1).clamp_min(1e-3)
         means = (fakes.mean(1) - reals.mean(1)) / scale
         deviations = fakes.std(1) / scale

@@ -20,7 +20,7 @@ from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.detectors.heads.head import Sample
 from arena.detectors.shared import GRID, sharing
 from arena.metrics.auc import auc
-from arena.training.machine import Machine, step_loader
+from arena.training.machine import Machine
 
 VALIDATIONS, SPACING = 20, 4
 """Validations in a whole budget. A small budget has fewer, at least ``SPACING`` steps apart."""
@@ -48,7 +48,7 @@ def train_battery(
 
     Args:
         detectors: by technique; new if ``fresh``, otherwise as left by an earlier round.
-        gallery: the images.
+        gallery: all images.
         train: images to learn from. A fitted technique without need of fakes gets the reals alone, here and below.
         validation: images for early stopping.
         settings: batch, learning rate, patience.
@@ -89,11 +89,10 @@ def train_battery(
     most = min(VALIDATIONS, steps // SPACING, int(images * LEARNING_COST / validation_cost))
     taken = machine.fit(
         BatteryTraining(learned, gallery, train, validation, settings, seed),
-        step_loader(0, steps),
-        step_loader(0, 1),
+        range(steps),
+        validate_every=max(1, steps // max(1, most)),
         callbacks=[] if progress is None else [progress.callback(settings.batch)],
         logger=logger,
-        validate_every=max(1, steps // max(1, most)),
     )
     for detector in learned.values():  # the layout of a loaded detector, so that both give the same scores to the bit
         detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -124,15 +123,7 @@ class BatteryTraining(pl.LightningModule):
 
     Their parameters are disjoint, so minimising each loss minimises the sum. Each detector runs backward right after
     its forward pass, which frees its activations. The result of a detector does not depend on the others, up to the
-    floating-point order described in ``parallel_map``.
-
-    Args:
-        detectors: by technique, trained in place; each ends in the state of its highest validation AUC.
-        gallery: the images.
-        train: images to learn from.
-        validation: images for early stopping.
-        settings: batch, learning rate, patience.
-        seed: of the batches.
+    floating-point order described in ``parallel_map``. Each ends in the state of its highest validation AUC.
     """
 
     def __init__(
@@ -167,13 +158,13 @@ class BatteryTraining(pl.LightningModule):
 
         At a constant rate the validation loss of a young network is so noisy that it stops too early for a judge.
         """
-        rates = [detector.learning_rate or self.settings.learning_rate for detector in self.learning.values()]
-        groups = [
-            {"params": [parameter for parameter in detector.parameters() if parameter.requires_grad], "lr": rate}
-            for detector, rate in zip(self.learning.values(), rates, strict=True)
-        ]
+        groups = []
+        for detector in self.learning.values():
+            trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
+            groups.append({"params": trained, "lr": detector.learning_rate or self.settings.learning_rate})
         optimizer = torch.optim.AdamW(groups, weight_decay=1e-2, fused=True)
         steps = max(int(self.trainer.estimated_stepping_batches), 2)
+        rates = [group["lr"] for group in groups]
         return [optimizer], [torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)]
 
     def training_step(self, step: int) -> None:
@@ -197,20 +188,18 @@ class BatteryTraining(pl.LightningModule):
             detector = learning[name]
             stream = derive_seed(self.seed, "augment", step, name)
             images = detector.augmented(crops[detector.side], torch.Generator().manual_seed(stream))
-            if detector.draws:
-                with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else [], enabled=detector.draws):
+                if detector.draws:
                     torch.manual_seed(stream)
-                    loss = detector.loss(images, labels)
-                    loss.backward()
-            else:
                 loss = detector.loss(images, labels)
                 loss.backward()
             self.states[name].loss = loss.detach()
 
         with sharing(*crops.values()):
             parallel_map(learn, [name for name, detector in learning.items() if not detector.draws], self.device)
-            for name in (name for name, detector in learning.items() if detector.draws):
-                learn(name)
+            for name, detector in learning.items():
+                if detector.draws:
+                    learn(name)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step()

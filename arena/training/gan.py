@@ -1,9 +1,11 @@
 """Train a generator and its discriminator, with an exponential moving average of the generator."""
 
 import copy
+from collections.abc import Callable
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
-from typing import Protocol, TypedDict, TypeVar, cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import safetensors.torch
@@ -20,44 +22,25 @@ from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
 from arena.training.ada import Augmentation, Augmenter
-from arena.training.losses import DiscriminatorLoss, GanLoss, PathLength, check_paths
+from arena.training.losses import DiscriminatorLoss, GanLoss, PathLength
 
-Module = TypeVar("Module", bound=nn.Module)
-OptimizerState = dict[str, object]
-
-_PARTS = ("generator", "discriminator", "augmenter", "path_length")
+DetectorLoss = Callable[[Tensor, torch.Generator], Tensor]
+"""Loss that attacked detectors add to the generator's: fakes (B, C, H, W) from the evidence path and the random stream
+of the step to a scalar, lower for fakes that evade better."""
+PARTS = ("generator", "discriminator", "augmenter", "path_length")
 """Modules that are saved besides the average."""
-
-
-class Counts(TypedDict):
-    """State of training besides weights and moments."""
-
-    step: int
-    images_seen: int
-    learning_rate: float
 
 
 class DivergedError(Exception):
     """A loss or a weight of the GAN is no longer finite."""
 
 
-class DetectorLoss(Protocol):
-    """Loss that attacked detectors add to the generator's."""
-
-    def __call__(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
-        """Return a scalar, lower for fakes (B, C, H, W) that evade better. Randomness is drawn from ``rng``.
-
-        The fakes come from the evidence path.
-        """
-        ...
-
-
 class GanTraining(pl.LightningModule):
     """Train a generator against its own discriminator and against the detectors it attacks.
 
-    The training step ignores the batch of the loader; a loader of n items means n steps. Each step draws all random
-    numbers from one stream, seeded by the phase and the step number. A phase that was killed and resumed from a
-    snapshot is therefore identical to the bit. Lightning's ``global_step`` counts the steps of both optimizers.
+    Each step draws all random numbers from one stream, seeded by the phase and the step number. A phase that was killed
+    and resumed from a snapshot is therefore identical to the bit. Lightning's ``global_step`` counts the steps of both
+    optimizers.
 
     Args:
         generator: trained in place.
@@ -67,7 +50,7 @@ class GanTraining(pl.LightningModule):
         reals: uint8 (N, C, H, W), generator-train.
         batch: images of a step.
         seed: of the phase.
-        detector_loss: of the attacked detectors, added to the generator's loss; None for none.
+        detector_loss: None for none.
         augmentation: of the discriminator's images; None for none.
         log_every: steps between logged losses. Only these steps wait for the device.
     """
@@ -89,11 +72,12 @@ class GanTraining(pl.LightningModule):
         log_every: int = 50,
     ) -> None:
         super().__init__()
-        check_paths(loss.path_length, generator)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator.train(), discriminator.train()
-        _store_channels_last(generator, discriminator)
-        self.ema = average_of(self.generator)
+        for parameter in chain(generator.parameters(), discriminator.parameters()):
+            if parameter.ndim == 4:  # kernels in the fastest layout for oneDNN and cuDNN, which activations follow
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.loss, self.evidence, self.detector_loss = loss, evidence, detector_loss
         self.augmenter = Augmenter(augmentation or Augmentation())
         self.path_length = PathLength(loss.path_length, loss.path_length_interval)
@@ -105,7 +89,7 @@ class GanTraining(pl.LightningModule):
         """Real images shown over the life of the generator."""
         self.learning_rate = generator.learning_rate
         """Of both players. It is lowered after a fault of training."""
-        self._optimizer_states: list[OptimizerState] = []
+        self._optimizer_states: list[dict[str, Any]] = []
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return Adam for the generator and for the discriminator, in the state of the last snapshot."""
@@ -132,11 +116,11 @@ class GanTraining(pl.LightningModule):
         z = torch.randn(self.batch, self.generator.z_dim, generator=rng, device=self.device)
         fakes = self.evidence(self.generator.draw(z, rng).float())
 
-        # 2. The discriminator learns to tell them apart, through its augmentations.
+        # 2. The discriminator learns to classify them, through its augmentations.
         critic = self.augmenter.before(self.discriminator, rng)
-        told_apart = self.loss.of_discriminator(critic, reals, fakes.detach(), self.step)
-        self._descend(of_discriminator, told_apart.adversarial + told_apart.penalty)
-        self.augmenter.observe(told_apart.overfitting, self.step, self.batch)
+        discriminator_loss = self.loss.of_discriminator(critic, reals, fakes.detach(), self.step)
+        self._descend(of_discriminator, discriminator_loss.adversarial + discriminator_loss.penalty)
+        self.augmenter.observe(discriminator_loss.overfitting, self.step, self.batch)
 
         # 3. The generator learns from the discriminator, and from the detectors it attacks.
         self.discriminator.requires_grad_(False)  # gradients of its weights are not needed here
@@ -154,20 +138,16 @@ class GanTraining(pl.LightningModule):
         kept = decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp)
         update_average(self.ema, self.generator, kept)
         if self.step % self.log_every == 0:
-            self._log(told_apart, adversarial.detach(), detector_loss.detach())
+            self._log(discriminator_loss, adversarial.detach(), detector_loss.detach())
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
 
-    def _log(self, told_apart: DiscriminatorLoss, adversarial: Tensor, detector_loss: Tensor) -> None:
-        """Log the losses of a step.
-
-        Raises:
-            DivergedError: if one of them is not finite.
-        """
-        losses = {f"gan/discriminator_{name}": value.detach() for name, value in told_apart._asdict().items()}
+    def _log(self, discriminator_loss: DiscriminatorLoss, adversarial: Tensor, detector_loss: Tensor) -> None:
+        """Log the losses of a step. Raises ``DivergedError`` if one of them is not finite."""
+        losses = {f"gan/discriminator_{name}": value.detach() for name, value in discriminator_loss._asdict().items()}
         losses |= {"gan/generator_adversarial": adversarial, "gan/generator_detector_loss": detector_loss}
         losses |= {"gan/augmentation": self.augmenter.probability.clone()}
         if not torch.stack(list(losses.values())).isfinite().all():
@@ -176,18 +156,16 @@ class GanTraining(pl.LightningModule):
         self.log_dict(losses, batch_size=self.batch)
 
     def save(self, folder: Path) -> None:
-        """Write the state of training; each file whole or not at all.
+        """Write the state of training, each file atomically.
 
         ``generator.safetensors`` holds the average, which forges. ``gan.safetensors`` holds generator, discriminator,
         augmentation and path length. ``optimizers.pt`` holds Adam's moments and the counts.
         """
-        states = {part: getattr(self, part).state_dict() for part in _PARTS}
+        states = {part: getattr(self, part).state_dict() for part in PARTS}
         flat = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
         if self._trainer is not None:
-            self._optimizer_states = [
-                cast(OptimizerState, optimizer.state_dict()) for optimizer in self.trainer.optimizers
-            ]
-        counts = Counts(step=self.step, images_seen=self.images_seen, learning_rate=self.learning_rate)
+            self._optimizer_states = [optimizer.state_dict() for optimizer in self.trainer.optimizers]
+        counts = {"step": self.step, "images_seen": self.images_seen, "learning_rate": self.learning_rate}
         buffer = BytesIO()
         torch.save({"optimizers": self._optimizer_states, "counts": counts}, buffer)
         write_atomically(folder / "generator.safetensors", _serialised(self.ema.state_dict()))
@@ -201,19 +179,18 @@ class GanTraining(pl.LightningModule):
             ArenaError: if the folder holds weights of another network, or none.
         """
         try:
-            for part in _PARTS:
+            for part in PARTS:
                 getattr(self, part).load_state_dict(saved_part(folder, part))
             self.augmenter.restore_fixed()
             self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
             training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            reason = first_line(error)
-            raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({reason})") from error
+            raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({first_line(error)})") from error
         self.trainer = None  # its optimizers hold the earlier moments
-        self._optimizer_states = training["optimizers"]
-        counts: Counts = training["counts"]
-        self.step, self.images_seen = counts["step"], counts["images_seen"]
-        self.learning_rate = counts["learning_rate"]
+        self._optimizer_states, counts = training["optimizers"], training["counts"]
+        self.step, self.images_seen, self.learning_rate = (
+            counts[name] for name in ("step", "images_seen", "learning_rate")
+        )
 
 
 def saved_part(folder: Path, part: str) -> dict[str, Tensor]:
@@ -226,24 +203,9 @@ def _serialised(state: dict[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: value.contiguous() for name, value in state.items()})
 
 
-def _store_channels_last(*networks: nn.Module) -> None:
-    """Store kernels channels last, the fastest layout for oneDNN and cuDNN. Activations follow them."""
-    for network in networks:
-        for parameter in network.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def average_of(module: Module) -> Module:
-    """Return a copy for averaging, in eval mode and without gradients."""
-    return copy.deepcopy(module).eval().requires_grad_(False)
-
-
 def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
     """Return the weight of the old average in one step: 0.5^(batch / min(half_life, ramp * images_seen)).
 
-    >>> decay(batch=64, images_seen=10**9, half_life=64, ramp=0.05)
-    0.5
     >>> decay(batch=64, images_seen=2560, half_life=10_000, ramp=0.05)  # half-life 128
     0.7071067811865476
 

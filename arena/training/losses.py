@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from arena.core.errors import require
 from arena.generators.layers import image_gradients
 from arena.generators.style import StyleGenerator
 from arena.training.ada import Critic
@@ -186,18 +185,11 @@ class PathLength(nn.Module):
 
     def forward(self, generator: StyleGenerator, z: Tensor, rng: torch.Generator) -> Tensor:
         """Return the weighted penalty, differentiable to the weights. It uses half of z (B, z_dim)."""
-        w = generator.mapping(z[: max(1, len(z) // SHRINK)])
-        code = w[:, None].expand(-1, generator.n_styles, -1)
+        code = generator.w_plus(generator.mapping(z[: max(1, len(z) // SHRINK)]))
         lengths = path_lengths(code, generator.images_of(code, rng).float(), rng)
         with torch.no_grad():
             self.mean.lerp_(lengths.mean(), DECAY)
         return self.interval * self.weight * (lengths - self.mean).square().mean()
-
-
-def check_paths(weight: float, generator: nn.Module) -> None:
-    """Raise ``ArenaError`` if a path length is needed of a generator without w."""
-    possible = weight == 0 or isinstance(generator, StyleGenerator)
-    require(possible, "loss.path_length", weight, "0, since only generator=style has paths")
 
 
 def path_lengths(code: Tensor, images: Tensor, rng: torch.Generator) -> Tensor:

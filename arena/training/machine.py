@@ -10,12 +10,10 @@ from typing import Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
-from torch.utils.data import DataLoader
 
 from arena.core.errors import require
 
 Precision = Literal["bf16", "fp32"]
-StepLoader = DataLoader[int]
 
 # Lightning logs the hardware for every Trainer, and a race creates hundreds.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -52,22 +50,20 @@ class Machine:
     def fit(
         self,
         module: pl.LightningModule,
-        train: StepLoader,
-        validation: StepLoader | None = None,
+        steps: range,
         *,
+        validate_every: int | None = None,
         callbacks: Sequence[pl.Callback] = (),
         logger: Logger | Literal[False] = False,
-        validate_every: int = 1,
     ) -> int:
         """Fit for one epoch of steps with a new Trainer. A Trainer that fits twice trains nothing the second time.
 
         Args:
-            module: trained in place.
-            train: steps to train, from ``step_loader``.
-            validation: steps of a validation, or None.
+            module: trained in place. Its images are in memory, so that a step gets its number as its batch.
+            steps: numbers of the steps.
+            validate_every: training steps from one validation step to the next, None for no validation.
             callbacks: of the Trainer.
-            logger: of the phase, or False.
-            validate_every: training steps from one validation to the next.
+            logger: of the phase.
 
         Returns:
             The number of optimizer steps.
@@ -88,17 +84,16 @@ class Machine:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
-            val_check_interval=validate_every,
+            val_check_interval=validate_every or 1,
         )
         with warnings.catch_warnings():
             for noise in (
-                ".*does not have many workers.*",  # images are in memory
                 ".*LeafSpec.*",  # Lightning uses a deprecated name of torch
                 ".*in eval mode at the start of training.*",  # as the average and attacked detectors should be
             ):
                 warnings.filterwarnings("ignore", message=noise)
             try:
-                trainer.fit(module, train, validation)
+                trainer.fit(module, steps, range(1) if validate_every else None)
             except SystemExit as ended:
                 if not isinstance(ended.__context__, KeyboardInterrupt):
                     raise
@@ -106,8 +101,3 @@ class Machine:
                 signal.signal(signal.SIGINT, handler)
                 raise KeyboardInterrupt from ended
         return trainer.global_step
-
-
-def step_loader(start: int, stop: int) -> StepLoader:
-    """Return a loader of step numbers. Images are in memory, and each step draws its own batch."""
-    return DataLoader(range(start, stop), batch_size=None)  # type: ignore[arg-type]

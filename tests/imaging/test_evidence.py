@@ -1,12 +1,14 @@
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from arena.core.degradations import LADDERS
 from arena.data.digits import Digits
-from arena.imaging.evidence import Evidence
+from arena.imaging.evidence import Evidence, codec, degraded
 from arena.imaging.images import on_levels, to_float, to_uint8
 
 PATHS = [
@@ -46,19 +48,11 @@ def test_bytes_of_a_photograph_pass_unchanged():
 
 @pytest.mark.parametrize("evidence", PATHS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_reals_and_fakes_are_treated_alike(evidence, channels):
-    fakes = noise(4, channels, 16).requires_grad_()
-    reals = fakes.detach().clone()
-    assert torch.equal(evidence(fakes).detach(), evidence(reals))
-
-
-@pytest.mark.parametrize("evidence", PATHS)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_an_image_does_not_depend_on_its_batch(evidence, channels):
+def test_reals_and_fakes_are_treated_alike_and_an_image_does_not_depend_on_its_batch(evidence, channels):
     images = noise(6, channels, 16)
-    together = evidence(images)
-    side = evidence.resolution(16)
+    together, side = evidence(images), evidence.resolution(16)
     assert together.shape == (6, channels, side, side)
+    assert torch.equal(together, evidence(images.clone().requires_grad_()).detach())
     assert torch.equal(together, torch.cat([evidence(image[None]) for image in images]))
 
 
@@ -96,3 +90,52 @@ def test_jpeg_has_the_value_of_the_codec_and_a_gradient(channels, quality):
     assert gradient.isfinite().all()
     # Shorter than the identity's (rounding a coefficient passes a quarter on average), but it points that way.
     assert torch.cosine_similarity(gradient.flatten(), weight.flatten(), 0) > 0.4
+
+
+# Degradations.
+
+
+def pictures(n: int = 32, channels: int = 3, side: int = 16, levels: int = 256) -> torch.Tensor:
+    """White noise halfway between black and white, where nothing is clipped."""
+    draws = torch.Generator().manual_seed(0)
+    return to_uint8(on_levels(0.3 * torch.rand((n, channels, side, side), generator=draws) - 0.15, levels))
+
+
+@pytest.mark.parametrize("kind", LADDERS)
+@pytest.mark.parametrize(("channels", "side", "levels"), [(1, 8, 17), (3, 16, 256)])
+def test_each_rung_takes_more_away_than_the_one_before(kind, channels, side, levels):
+    images = pictures(channels=channels, side=side, levels=levels)
+    ladder = LADDERS[kind]
+    assert torch.equal(degraded(images, kind, ladder.none, levels, seed=0), images)
+    lost = []
+    for level in ladder.levels:
+        found = degraded(images, kind, level, levels, seed=0)
+        assert found.dtype == torch.uint8
+        assert found.shape == images.shape
+        assert torch.equal(to_uint8(on_levels(to_float(found), levels)), found)  # on the data's grey levels
+        lost.append(float((to_float(found) - to_float(images)).square().mean()))
+    assert all(before <= after * 1.05 for before, after in pairwise(lost))
+    assert lost[-1] > 1.1 * lost[0]
+
+
+def test_noise_has_the_deviation_it_is_named_by_and_is_its_own_on_every_image():
+    images = torch.full((200, 1, 16, 16), 128, dtype=torch.uint8)
+    found = degraded(images, "noise", 8, 256, seed=1).float() - 128
+    assert found.std() == pytest.approx(8, rel=0.01)
+    assert abs(torch.corrcoef(found.flatten(1))[0, 1]) < 0.2
+    twice = degraded(images, "noise", 16, 256, seed=1).float() - 128
+    assert torch.corrcoef(torch.stack([found.flatten(), twice.flatten()]))[0, 1] > 0.99
+    assert not torch.equal(degraded(images, "noise", 8, 256, seed=2).float() - 128, found)
+
+
+def test_a_checkerboard_is_gone_once_the_side_is_halved_or_blurred():
+    board = (torch.arange(16)[:, None] + torch.arange(16)) % 2
+    images = (96 + 64 * board).to(torch.uint8).expand(4, 3, 16, 16)
+    assert degraded(images, "downscale", 2, 256, seed=0).float()[..., 2:-2, 2:-2].std() < 2
+    assert degraded(images, "blur", 1.4, 256, seed=0).float()[..., 4:-4, 4:-4].std() < 2
+    assert images.float().std() > 30
+
+
+def test_degrading_by_jpeg_is_the_codec():
+    images = pictures()
+    assert torch.equal(degraded(images, "jpeg", 50, 256, seed=0), to_uint8(codec(to_float(images), 50)))

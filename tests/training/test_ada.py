@@ -122,7 +122,7 @@ def test_without_augmentation_the_critic_is_returned_unchanged() -> None:
 
     assert Augmenter(Augmentation()).before(critic, torch.Generator()) is critic
     assert Augmenter(Augmentation(probability=0.1)).before(critic, torch.Generator()) is not critic
-    assert not Augmentation(target=0.6).off
+    assert Augmenter(Augmentation(target=0.6)).before(critic, torch.Generator()) is not critic
 
 
 def test_every_pass_is_augmented_independently() -> None:

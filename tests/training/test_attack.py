@@ -17,7 +17,6 @@ from arena.imaging.evidence import Evidence
 from arena.training.attack import Access, Fool, Match, Member, Pool, PoolLoss
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic
-from arena.training.machine import step_loader
 from tests.detectors.planted import CONF, CPU, build
 
 TECHNIQUES = ["cnn", "dct", "spectrum"]
@@ -212,7 +211,7 @@ def test_a_whole_response_moves_the_generator_and_not_the_attacked_detectors():
             detector_loss=detector_loss,
         )
         pl.LightningModule.train(gan)
-        CPU.fit(gan, step_loader(0, 6))
+        CPU.fit(gan, range(6))
         assert gan.step == 6
         return torch.cat([parameter.detach().flatten() for parameter in generator.parameters()])
 

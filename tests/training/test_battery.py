@@ -12,7 +12,6 @@ from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.heads.head import Head, Sample
 from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining
-from arena.training.machine import step_loader
 from tests.detectors.planted import CPU, EVIDENCE, Examples, build, digits, train, train_all
 
 BATCH = 64
@@ -207,7 +206,7 @@ def test_early_stopping_uses_the_auc_of_all_validation_images():
     detector = Scripted([0.5, 0.5])
     gallery, labelled = Gallery(validation.images, EVIDENCE), Labelled(torch.arange(40), validation.labels)
     training = BatteryTraining({"it": detector}, gallery, labelled, labelled, BatteryConfig(images=8, batch=8), 0)
-    CPU.fit(training, step_loader(0, 1), step_loader(0, 1))
+    CPU.fit(training, range(1), validate_every=1)
     assert training.states["it"].best_auc == pytest.approx(validation_auc(detector, validation), abs=1e-9)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.core.errors import ArenaError
-from arena.training.machine import Machine, step_loader
+from arena.training.machine import Machine
 from tests.detectors.planted import CPU
 
 
@@ -25,8 +25,8 @@ class Count(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
     def training_step(self, step: int) -> Tensor:
-        self.before_step(int(step))
-        self.steps.append(int(step))
+        self.before_step(step)
+        self.steps.append(step)
         return self.weight * 1.0
 
     def validation_step(self, step: int) -> None:
@@ -64,15 +64,15 @@ def test_a_missing_gpu_is_named(monkeypatch):
 
 def test_two_fits_in_a_row_both_train():
     module = Count()
-    assert CPU.fit(module, step_loader(0, 5), step_loader(0, 1)) == 5
-    assert CPU.fit(module, step_loader(5, 8), step_loader(0, 1)) == 3
+    assert CPU.fit(module, range(5), validate_every=1) == 5
+    assert CPU.fit(module, range(5, 8), validate_every=1) == 3
     assert module.steps == list(range(8))
     assert float(module.weight.detach()) == -8
 
 
 def test_validation_runs_at_its_interval():
     module = Count()
-    CPU.fit(module, step_loader(0, 10), step_loader(0, 1), validate_every=3)
+    CPU.fit(module, range(10), validate_every=3)
     assert module.validations == 3
 
 
@@ -81,7 +81,7 @@ def test_a_step_computes_in_the_chosen_precision(precision, dtype):
     dtypes = []
     one = torch.ones(2, 2)
     module = Count(lambda step: dtypes.append((one @ one).dtype))
-    Machine(torch.device("cpu"), precision).fit(module, step_loader(0, 1), step_loader(0, 1))
+    Machine(torch.device("cpu"), precision).fit(module, range(1), validate_every=1)
     assert dtypes == [dtype]
     assert module.weight.dtype == torch.float32
 
@@ -94,7 +94,7 @@ def test_ctrl_c_raises_an_interruption_and_keeps_the_signal_handler():
     before = signal.getsignal(signal.SIGINT)
     module = Count(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        CPU.fit(module, step_loader(0, 5), step_loader(0, 1))
+        CPU.fit(module, range(5), validate_every=1)
     assert module.steps == [0, 1]
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -104,4 +104,4 @@ def test_an_error_inside_a_fit_is_raised_unchanged():
         raise ArenaError("generator.learning_rate=9: diverged")
 
     with pytest.raises(ArenaError, match="diverged"):
-        CPU.fit(Count(fail), step_loader(0, 5), step_loader(0, 1))
+        CPU.fit(Count(fail), range(5), validate_every=1)

@@ -9,7 +9,7 @@ from arena.answer.findings import strongest
 from arena.config.schema import BAG
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.core.progress import Progress
-from arena.imaging.degrade import degraded
+from arena.imaging.evidence import degraded
 from arena.metrics.auc import summarise
 from arena.race.checkpoints import load_bank
 from arena.race.judging import Case, judge_case, score_record
