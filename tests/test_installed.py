@@ -109,7 +109,7 @@ def test_a_network_of_a_package_outside_the_checkout_races(installed, tmp_path, 
     (theirs / "__init__.py").touch()
     (theirs / "net.py").write_text(THEIRS)
     net = ["generator=module", "generator.name=theirs.net.Net", "generator.kwargs={width:12}", "generator.z_dim=5"]
-    how = [f"generator.trainable={trainable}", f"race.rounds={int(trainable)}", "generator.range=[0,1]"]
+    how = [f"generator.trainable={trainable}", f"race.rounds={int(trainable)}", "generator.value_range=[0,1]"]
     done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *net, *how, "run_dir=race", str(CHECKOUT))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout

@@ -185,7 +185,7 @@ def image_gradients() -> Iterator[None]:
 class Convolution(nn.Conv2d):
     """``torch.nn.Conv2d`` by means of ``conv2d`` below: square kernels, zero padding, no dilation."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in torch
         """Map (B, inputs, H, W) to (B, outputs, H', W')."""
         (stride, _), padding = self.stride, int(self.padding[0])
         return conv2d(input, self.weight, self.bias, stride=stride, padding=padding, groups=self.groups)

@@ -16,10 +16,15 @@ from arena.data.reals import Reals
 from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.discriminator import ResidualDiscriminator
 from arena.imaging.images import ImageShape
-from arena.outside.programs import import_network, load_program, set_mode, source_files, untie_weights
-from arena.outside.weights import load_weights
-
-Range = tuple[float, float]
+from arena.outside.programs import (
+    check_source,
+    last_line,
+    load_network,
+    require_parameters,
+    set_mode,
+    source_files,
+    untie_weights,
+)
 
 
 class TrainableModuleGenerator(TrainableGenerator):
@@ -31,7 +36,7 @@ class TrainableModuleGenerator(TrainableGenerator):
     Args:
         network: z (B, z_dim) -> images (B, C, H, W).
         z_dim: size of z.
-        range: values of black and white in its images.
+        value_range: values of black and white in its images.
         learning_rate: of Adam.
         discriminator_width: channels of the discriminator up to 16 pixels.
         made_of: files of its code and weights.
@@ -43,14 +48,14 @@ class TrainableModuleGenerator(TrainableGenerator):
         *,
         network: nn.Module,
         z_dim: int,
-        range: Range,
+        value_range: tuple[float, float],
         learning_rate: float,
         discriminator_width: int,
         made_of: Sequence[Path],
         **shape: Unpack[ImageShape],
     ) -> None:
         super().__init__(**shape)
-        self.network, self.z_dim, self.range, self.learning_rate = network, z_dim, range, learning_rate
+        self.network, self.z_dim, self.value_range, self.learning_rate = network, z_dim, value_range, learning_rate
         self.discriminator_width, self.made_of = discriminator_width, made_of
         self.register_state_dict_post_hook(untie_weights)
 
@@ -65,8 +70,8 @@ class TrainableModuleGenerator(TrainableGenerator):
         # TorchScript's optimiser rounds its first calls differently from later ones, which a resumed race would show.
         with _global_random_numbers_from(rng), torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage]
             images = self.network(z)
-        black, white = self.range
-        return images if self.range == (-1, 1) else (images - black) * (2 / (white - black)) - 1
+        black, white = self.value_range
+        return images if self.value_range == (-1, 1) else (images - black) * (2 / (white - black)) - 1
 
     def __deepcopy__(self, memo: dict[int, object]) -> "TrainableModuleGenerator":
         """Copy with parameters as leaves. TorchScript copies weights by an operation that autograd would record."""
@@ -110,7 +115,7 @@ def module_generator(
     kwargs: Mapping[str, object] | None = None,
     weights: str | None = None,
     z_dim: PositiveInt | None = None,
-    range: Sequence[float] = (-1, 1),
+    value_range: Sequence[float] = (-1, 1),
     trainable: bool = False,
     learning_rate: PositiveFloat = 1e-3,
     discriminator_width: PositiveInt = 32,
@@ -127,7 +132,7 @@ def module_generator(
         kwargs: keyword arguments of ``name``.
         weights: safetensors file to load, or None for the network's own.
         z_dim: size of z.
-        range: values of black and white in its images.
+        value_range: values of black and white in its images.
         trainable: whether to train it. Otherwise it is only examined (``race.rounds=0``).
         learning_rate: of Adam, if trained.
         discriminator_width: channels of the residual discriminator up to 16 pixels, if trained.
@@ -136,20 +141,17 @@ def module_generator(
     Raises:
         ArenaError: if there is no such network, or its images do not have the shape and range of the data.
     """
-    expected = f"a program file, or null and a class in generator.name{', not both' if name else ''}"
-    require(bool(path) != bool(name), "generator.path", path or "null", expected)
-    require(len(range) == 2 and range[0] < range[-1], "generator.range", list(range), "black and white, as in [-1,1]")
+    limits = check_source(path=path, name=name, value_range=value_range, prefix="generator.", files="a program file")
     if z_dim is None:
         raise ArenaError("generator.z_dim=null: expected the size of the network's input z")
-    network = load_program(path, "generator.") if path else import_network(str(name), kwargs or {}, "generator.")
+    network = load_network(path=path, name=name, kwargs=kwargs, weights=weights, prefix="generator.")
     made_of = [Path(path).expanduser()] if path else source_files(str(name), network)
     if weights is not None:
-        load_weights(network, weights, "generator.weights")
         made_of.append(Path(weights).expanduser())
     generator = TrainableModuleGenerator(
         network=network,
         z_dim=z_dim,
-        range=(range[0], range[1]),
+        value_range=limits,
         learning_rate=learning_rate,
         discriminator_width=discriminator_width,
         made_of=made_of,
@@ -157,12 +159,13 @@ def module_generator(
     )
     images = _check_images(generator, f"generator.path={path}" if path else f"generator.name={name}")
     if trainable:
-        learns = any(parameter.requires_grad for parameter in network.parameters())
-        require(learns, "generator.trainable", True, "a network with parameters to train")
+        require_parameters(network, "generator.")
         return generator
     # Far out of range, images would be clipped to black and white, and any technique would detect them.
     inside = (images.abs() < 1.5).float().mean() > 0.5
-    require(bool(inside), "generator.range", list(range), "the range of its images: most pixels lie outside")
+    require(
+        bool(inside), "generator.value_range", list(value_range), "the range of its images: most pixels lie outside"
+    )
     return ModuleGenerator(generator)
 
 
@@ -181,10 +184,9 @@ def _check_images(generator: TrainableModuleGenerator, source: str) -> Tensor:
             with torch.no_grad():
                 images = generator(z, rng)
         except Exception as error:  # a network may raise anything
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
             raise ArenaError(
                 f"{source}: expected images of any number of z of generator.z_dim={generator.z_dim}, got none of {n} "
-                f"({reason})"
+                f"({last_line(error)})"
             ) from error
         expected = (n, generator.channels, generator.resolution, generator.resolution)
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__

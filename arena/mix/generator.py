@@ -10,7 +10,7 @@ from arena.config.instantiate import SHAPE, instantiate
 from arena.config.saved import read_config
 from arena.core.errors import ArenaError
 from arena.generators.style import StyleGenerator
-from arena.outside.weights import load_weights
+from arena.outside.programs import load_weights
 from arena.records.layout import RunLayout
 
 

@@ -14,18 +14,17 @@ class OnnxNetwork(nn.Module):
 
     Args:
         path: the file. Weights in a separate file lie beside it.
-        key: key of the configuration that names the file.
 
     Raises:
         ArenaError: if ONNX Runtime is not installed, or cannot run the file.
     """
 
-    def __init__(self, path: str, key: str) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__()
         try:
             import onnxruntime  # pyright: ignore[reportMissingImports]
         except ImportError as error:
-            raise ArenaError(f"{key}={path}: expected the extra `onnx` to be installed") from error
+            raise ArenaError(f"path={path}: expected the extra `onnx` to be installed") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # like every detector that runs beside others
         options.log_severity_level = 3  # errors are raised
@@ -34,12 +33,10 @@ class OnnxNetwork(nn.Module):
                 str(Path(path).expanduser()), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
-            raise ArenaError(
-                f"{key}={path}: expected a file that ONNX Runtime can run ({first_line(error)})"
-            ) from error
+            raise ArenaError(f"path={path}: expected a file that ONNX Runtime can run ({first_line(error)})") from error
         inputs = self.session.get_inputs()
         if len(inputs) != 1:
-            raise ArenaError(f"{key}={path}: expected one input, images, found {len(inputs)}")
+            raise ArenaError(f"path={path}: expected one input, images, found {len(inputs)}")
         self.input = inputs[0].name
 
     @torch.no_grad()

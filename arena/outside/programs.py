@@ -16,14 +16,16 @@ import pkgutil
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import safetensors
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from arena.core.errors import ArenaError
+from arena.core.errors import ArenaError, require
 
 TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Environment variable that makes every ``torch.load`` refuse anything except tensors."""
@@ -31,59 +33,71 @@ FOREIGN = ("opaque_obj", "custom_obj", "aotinductor")
 """Parts of the names of entries of a ``torch.export`` archive that hold pickles, C++ objects or compiled code."""
 
 
-def load_program(path: str | Path, prefix: str) -> nn.Module:
-    """Return the network of a file, on the CPU: TorchScript or an exported program.
+def check_source(
+    *, path: str | None, name: str | None, value_range: Sequence[float], prefix: str, files: str
+) -> tuple[float, float]:
+    """Check the keys that name a network, and return the values of black and white of its images.
 
     Args:
-        path: the file.
-        prefix: prefix of its keys in the configuration, such as ``generator.``.
+        path: file of the network.
+        name: alternative to ``path``: dotted name of a class or function.
+        value_range: values of black and white.
+        prefix: prefix of these keys in the configuration, such as ``generator.``.
+        files: description of a valid path, for errors.
 
     Raises:
-        ArenaError: if there is no such file, or it would have to be unpickled.
+        ArenaError: unless there is either a path or a name, and black is less than white.
     """
-    try:
-        content = Path(path).expanduser().read_bytes()
-        entries = _entries(content)
-        if "constants.pkl" in entries:  # torch recognises TorchScript by it too; only TorchScript's parser reads it
-            return torch.jit.load(io.BytesIO(content), map_location="cpu")
-        if any(name.startswith("models/") or name == "serialized_exported_program.json" for name in entries):
-            return _exported(content, entries)
-    except ArenaError as error:
-        raise ArenaError(f"{prefix}path={path}: {error}") from error
-    except Exception as error:  # the errors of these parsers are not documented
-        raise ArenaError(f"{prefix}path={path}: expected a program that torch can load ({_line(error)})") from error
-    raise ArenaError(
-        f"{prefix}path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
-        f"save the weights as safetensors, and name their class in {prefix}name"
-    )
+    expected = f"{files}, or null and a class in {prefix}name{', not both' if name else ''}"
+    require(bool(path) != bool(name), f"{prefix}path", path or "null", expected)
+    ascending = len(value_range) == 2 and value_range[0] < value_range[-1]
+    require(ascending, f"{prefix}value_range", list(value_range), "black and white, as in [-1,1]")
+    return float(value_range[0]), float(value_range[1])
 
 
-def import_network(name: str, kwargs: Mapping[str, object], prefix: str) -> nn.Module:
-    """Return the network that the class or function of a dotted name builds. This runs code of the user.
+def load_network(
+    *,
+    path: str | None = None,
+    name: str | None = None,
+    kwargs: Mapping[str, object] | None = None,
+    weights: str | None = None,
+    prefix: str,
+) -> nn.Module:
+    """Return the network of a program's file, or that which a class or function builds. This runs code of the user.
 
     Args:
-        name: package.module.Class, which can be imported.
-        kwargs: its keyword arguments.
-        prefix: prefix of its keys in the configuration, such as ``generator.``.
+        path: TorchScript file or exported program, loaded on the CPU.
+        name: alternative to ``path``: package.module.Class, which can be imported.
+        kwargs: keyword arguments of ``name``.
+        weights: safetensors file to load, or None for the network's own.
+        prefix: prefix of these keys in the configuration, such as ``generator.``.
 
     Raises:
-        ArenaError: if it cannot be imported, fails, or does not return a network.
+        ArenaError: if a file is missing or would have to be unpickled, or the class builds no network.
     """
-    try:
-        factory = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ArenaError(
-            f"{prefix}name={name}: expected package.module.Class of something that can be imported ({_line(error)})"
-        ) from error
-    if isinstance(factory, nn.Module) or not callable(factory):
-        raise ArenaError(f"{prefix}name={name}: expected a class or a function, found {type(factory).__name__}")
-    try:
-        network = factory(**kwargs)
-    except Exception as error:
-        raise ArenaError(f"{prefix}kwargs={dict(kwargs)}: {name} cannot be built ({_line(error)})") from error
-    if not isinstance(network, nn.Module):
-        raise ArenaError(f"{prefix}name={name}: expected it to make an nn.Module, found {type(network).__name__}")
+    network = _program(path, prefix) if path else _imported(str(name), kwargs or {}, prefix)
+    if weights is not None:
+        load_weights(network, weights, f"{prefix}weights")
     return network
+
+
+def load_weights(network: nn.Module, path: str | Path, key: str) -> None:
+    """Load a safetensors file into a network, in place.
+
+    Raises:
+        ArenaError: naming ``key``, if the file is missing or holds another network.
+    """
+    try:
+        network.load_state_dict(load_file(Path(path).expanduser()))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ArenaError(f"{key}={path}: expected safetensors of this network ({reason:.300})") from error
+
+
+def require_parameters(network: nn.Module, prefix: str) -> None:
+    """Raise an ``ArenaError`` if a network that is to be trained has no parameters to train."""
+    learns = any(parameter.requires_grad for parameter in network.parameters())
+    require(learns, f"{prefix}trainable", True, "a network with parameters to train")
 
 
 def set_mode(network: nn.Module, training: bool) -> None:
@@ -109,6 +123,44 @@ def untie_weights(network: nn.Module, state: dict[str, Tensor], prefix: str, met
         if (place := value.untyped_storage().data_ptr()) in seen:
             state[name] = value.clone()
         seen.add(place)
+
+
+def _program(path: str, prefix: str) -> nn.Module:
+    """Return the network of a file, by its kind."""
+    try:
+        content = Path(path).expanduser().read_bytes()
+        entries = _entries(content)
+        if "constants.pkl" in entries:  # torch recognises TorchScript by it too; only TorchScript's parser reads it
+            return torch.jit.load(io.BytesIO(content), map_location="cpu")
+        if any(name.startswith("models/") or name == "serialized_exported_program.json" for name in entries):
+            return _exported(content, entries)
+    except ArenaError as error:
+        raise ArenaError(f"{prefix}path={path}: {error}") from error
+    except Exception as error:  # the errors of these parsers are not documented
+        raise ArenaError(f"{prefix}path={path}: expected a program that torch can load ({_line(error)})") from error
+    raise ArenaError(
+        f"{prefix}path={path}: expected TorchScript or a program saved by torch.export.save; pickles are not read: "
+        f"save the weights as safetensors, and name their class in {prefix}name"
+    )
+
+
+def _imported(name: str, kwargs: Mapping[str, object], prefix: str) -> nn.Module:
+    """Return the network that the class or function of that name builds."""
+    try:
+        factory = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ArenaError(
+            f"{prefix}name={name}: expected package.module.Class of something that can be imported ({_line(error)})"
+        ) from error
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise ArenaError(f"{prefix}name={name}: expected a class or a function, found {type(factory).__name__}")
+    try:
+        network = factory(**kwargs)
+    except Exception as error:
+        raise ArenaError(f"{prefix}kwargs={dict(kwargs)}: {name} cannot be built ({_line(error)})") from error
+    if not isinstance(network, nn.Module):
+        raise ArenaError(f"{prefix}name={name}: expected it to make an nn.Module, found {type(network).__name__}")
+    return network
 
 
 def _entries(content: bytes) -> set[str]:
@@ -148,6 +200,11 @@ def _tensors_only() -> Iterator[None]:
             del os.environ[TENSORS_ONLY]
         else:
             os.environ[TENSORS_ONLY] = before
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of an error's message, where torch gives the reason. Without a message, its class."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
 
 
 def _line(error: Exception) -> str:

@@ -14,9 +14,9 @@ from arena.core.errors import ArenaError
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import score
 from arena.detectors.module import FrozenModuleDetector, TrainableModuleDetector, module_detector
-from arena.detectors.networks.checkpoint import Preparation
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc
+from arena.outside.transformers_files import Preparation
 from tests.detectors.foreign import Alternation, Net, Tied, alternation_as_onnx
 from tests.detectors.planted import CONF, Examples, digits, drops, train_all
 
@@ -100,7 +100,7 @@ def test_of_two_classes_the_log_odds_of_the_fakes():
 
 
 def test_images_come_in_the_range_asked_for():
-    detector = made(name="tests.detectors.foreign.Alternation", range=[0, 1], trainable=False)
+    detector = made(name="tests.detectors.foreign.Alternation", value_range=[0, 1], trainable=False)
     torch.testing.assert_close(detector(images()), Alternation()((images() + 1) / 2))
 
 
@@ -117,7 +117,7 @@ def test_weights_are_those_of_the_file(tmp_path):
 
 def test_an_onnx_file_gives_the_same_logit_and_has_no_gradient(tmp_path):
     pytest.importorskip("onnxruntime")
-    detector = made(path=str(alternation_as_onnx(tmp_path / "net.onnx")), range=[0, 1], trainable=False)
+    detector = made(path=str(alternation_as_onnx(tmp_path / "net.onnx")), value_range=[0, 1], trainable=False)
     torch.testing.assert_close(detector(images()), Alternation()((images() + 1) / 2), atol=1e-5, rtol=1e-5)
     assert not detector.differentiable
 
@@ -165,7 +165,7 @@ def test_a_checkpoint_preprocesses_as_its_folder_says(tmp_path, channels):
 def test_a_checkpoint_without_a_processor_gets_the_range_and_its_own_size(tmp_path):
     transformers = pytest.importorskip("transformers")
     folder = checkpoint(tmp_path)
-    detector = made(path=str(folder), channels=3, range=[0, 1]).eval()
+    detector = made(path=str(folder), channels=3, value_range=[0, 1]).eval()
     network = transformers.ConvNextForImageClassification.from_pretrained(folder).eval()
     x = images().expand(-1, 3, -1, -1)
     with torch.no_grad():
@@ -252,7 +252,7 @@ def test_a_network_from_another_package_learns_and_its_gradient_lowers_the_score
 
 def test_a_frozen_network_keeps_its_order_and_gets_a_scale(files):
     learned, validation, test = digits("cnn")
-    detector = made(path=str(files / "Alternation.pt"), range=[0, 1], trainable=False)
+    detector = made(path=str(files / "Alternation.pt"), value_range=[0, 1], trainable=False)
     with torch.no_grad():
         before = detector(EVIDENCE.as_seen(EVIDENCE.seen(test.images)))
     assert judged(detector, learned, validation, test) == pytest.approx(auc(before.numpy(), test.labels.numpy()))
@@ -284,7 +284,7 @@ def test_a_frozen_network_keeps_its_order_and_gets_a_scale(files):
         ({"name": "tests.detectors.foreign.Drawn"}, "Drawn: expected a logit that is the image's own, found"),
         ({"name": "tests.detectors.foreign.Alternation"}, "trainable=True: expected a network with param"),
         ({"kwargs": {"classes": 2}, "fake": 2}, "fake=2: expected one of 2 classes"),
-        ({"range": [1, 0]}, r"range=\[1, 0\]: expected black and white"),
+        ({"value_range": [1, 0]}, r"value_range=\[1, 0\]: expected black and white"),
         ({"path": "nothing.pt2"}, "path=nothing.pt2: expected a program that torch can load"),
     ],
     ids=str,

@@ -99,9 +99,9 @@ def test_noise_differs_between_batches_and_the_global_stream_is_kept(monkeypatch
 
 
 def test_the_range_of_the_images_is_mapped_to_black_and_white():
-    with pytest.raises(ArenaError, match=r"generator.range=\[-1, 1\]: expected the range of its images"):
+    with pytest.raises(ArenaError, match=r"generator.value_range=\[-1, 1\]: expected the range of its images"):
         made(name="tests.generators.foreign.Bright")
-    bright = made(name="tests.generators.foreign.Bright", range=[0, 255])
+    bright = made(name="tests.generators.foreign.Bright", value_range=[0, 255])
     z = torch.tensor([[-20.0], [0.0], [20.0]]).expand(-1, Z_DIM)
     assert isinstance(bright, ModuleGenerator)
     torch.testing.assert_close(bright.network(z)[:, 0, 0, 0], torch.tensor([-1.0, 0.0, 1.0]))
@@ -231,8 +231,8 @@ def fixed(folder: Path) -> Path:
         ({"resolution": 16}, r"Net: expected images \(1, 1, 16, 16\) like the data's, found \(1, 1, 8, 8\)"),
         ({"name": "torch.nn.LSTM", "kwargs": {"input_size": Z_DIM, "hidden_size": 3}}, "LSTM: .* found tuple"),
         ({"name": "tests.generators.foreign.Broken"}, "Broken: expected images, found values that are not finite"),
-        ({"range": [1, 0]}, r"generator.range=\[1, 0\]: expected black and white"),
-        ({"range": [1]}, r"generator.range=\[1\]: expected black and white"),
+        ({"value_range": [1, 0]}, r"generator.value_range=\[1, 0\]: expected black and white"),
+        ({"value_range": [1]}, r"generator.value_range=\[1\]: expected black and white"),
         (
             {"name": "tests.generators.foreign.Bright", "trainable": True},
             "generator.trainable=True: expected a network",

@@ -1,4 +1,3 @@
-import functools
 import os
 import pickle
 import zipfile
@@ -11,12 +10,16 @@ from torch import nn
 from torch.export import Dim
 
 from arena.core.errors import ArenaError
-from arena.outside import programs as program
-from arena.outside.programs import TENSORS_ONLY
+from arena.outside.programs import TENSORS_ONLY, load_network
 from tests.generators.foreign import Z_DIM, Net
 
-load_program = functools.partial(program.load_program, prefix="generator.")
-import_network = functools.partial(program.import_network, prefix="generator.")
+
+def load_program(path: Path) -> nn.Module:
+    return load_network(path=str(path), prefix="generator.")
+
+
+def import_network(name: str, kwargs: dict[str, object]) -> nn.Module:
+    return load_network(name=name, kwargs=kwargs, prefix="generator.")
 
 
 @pytest.fixture

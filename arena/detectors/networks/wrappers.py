@@ -1,10 +1,12 @@
-"""Types of the networks under a technique, and a network on standardised features."""
+"""Networks under a technique: their types, on standardised features, frozen, or not saved."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+
+from arena.core.errors import ArenaError
 
 
 class Network(Protocol):
@@ -68,3 +70,54 @@ class Standardised(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B,) of features (B, C, H, W)."""
         return self.network((features - self.mean) / self.deviation)
+
+
+class FrozenNetwork(nn.Module):
+    """A network with frozen weights that stays in eval mode, even when its detector is in training mode.
+
+    In eval mode batch normalisation uses its running statistics, so that an image does not depend on its batch.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Output of the network on images (B, C, H, W); gradients reach them."""
+        return self.network(images)
+
+
+class UnsavedNetwork(nn.Module):
+    """A network whose weights are not saved with the detector: the hash of its files stands for them.
+
+    A race saves every detector of every round, and a large network would be saved again with each. The run's
+    configuration names the files, and the hash tells whether they are still the same.
+
+    Args:
+        network: frozen, in eval mode. Many detectors may hold the same one.
+        fingerprint: SHA-256 (hex) of its files, which the key ``path`` names.
+    """
+
+    fingerprint: Tensor
+
+    def __init__(self, network: nn.Module, fingerprint: str) -> None:
+        super().__init__()
+        self.held = (network,)  # a module does not look for modules in a tuple
+        self.register_buffer("fingerprint", torch.tensor(list(bytes.fromhex(fingerprint)), dtype=torch.uint8))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Output of the network in fp32, on the device of the images; gradients reach them."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.held[0].to(images.device)(images.float())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Refuse tensors that were saved with other files."""
+        saved = state_dict.get(f"{prefix}fingerprint")
+        if saved is not None and not torch.equal(saved.cpu(), self.fingerprint.cpu()):
+            raise ArenaError("path: expected the files this detector was trained with, found others")
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

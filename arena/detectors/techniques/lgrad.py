@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from arena.detectors.base import CropSide, GanAwareDetector, ImageShape, LearnedDetector
-from arena.detectors.networks.adapters import FrozenNetwork
-from arena.detectors.networks.wrappers import Network
+from arena.detectors.networks.wrappers import FrozenNetwork, Network
 from arena.detectors.shared import crops
 from arena.generators.base import TrainableGenerator
 from arena.generators.discriminator import MinibatchDeviation

@@ -11,7 +11,7 @@ from arena.core.errors import requires
 from arena.core.files import file_hash
 from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads.head import Head
-from arena.detectors.networks.adapters import KEY, UnsavedNetwork
+from arena.detectors.networks.wrappers import UnsavedNetwork
 from arena.outside.encoders import VisionEncoder, load_encoder
 from arena.outside.transformers_files import files_of
 
@@ -40,8 +40,8 @@ class Probe(FittedDetector):
 
     def __init__(self, *, path: str | None, head: Callable[[], Head], **shape: Unpack[ImageShape]) -> None:
         super().__init__(**shape)
-        requires(path is not None, f"CLIP or DINOv2 weights from a local folder ({KEY})")
-        self.encoder = UnsavedNetwork(*_encoder(str(path)), KEY)
+        requires(path is not None, "CLIP or DINOv2 weights from a local folder (path)")
+        self.encoder = UnsavedNetwork(*_encoder(str(path)))
         self.head = head()
 
     def features(self, images: Tensor) -> Tensor:
@@ -52,4 +52,4 @@ class Probe(FittedDetector):
 @functools.lru_cache(maxsize=4)
 def _encoder(path: str) -> tuple[VisionEncoder, str]:
     """Load an encoder and the hash of its files, once for all detectors that use it."""
-    return load_encoder(path, KEY), file_hash(files_of(path))
+    return load_encoder(path, "path"), file_hash(files_of(path))
