@@ -7,15 +7,23 @@ from functools import cached_property
 from pathlib import Path
 
 from arena.answer.conditions import Condition, Contrast, conditions, contrasts, matched
-from arena.answer.curve import STRONGEST
-from arena.answer.distance import Distance, DistanceSummary, distance
-from arena.answer.findings import Guards, TechniqueFinding, findings, fit_techniques, guards, strongest
+from arena.answer.distance import Distance, distance
+from arena.answer.findings import STRONGEST, TechniqueFinding, findings, fit_techniques, strongest_on_validation
 from arena.answer.game import Game, game
 from arena.answer.humans import people, sort_answers
 from arena.answer.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condition_curves, limits
 from arena.answer.runs import FinishedRun, find_runs, read_run
 from arena.answer.series import Series, Trajectory, read_series, trajectory
-from arena.answer.verdict import Strongest, Verdict, decide, sentence, strongest_finding, technique_verdict
+from arena.answer.verdict import (
+    Guards,
+    Strongest,
+    Verdict,
+    decide,
+    guards,
+    sentence,
+    strongest_finding,
+    technique_verdict,
+)
 from arena.config.schema import BAG
 from arena.records.schema import Scores
 
@@ -45,14 +53,14 @@ class Answer:
         (run,) = self.runs
         return run
 
-    def fit(self, runs: Sequence[FinishedRun]) -> list[str]:
-        """Return the techniques of single images whose judges are fit in these of its runs."""
-        return fit_techniques(self.findings if tuple(runs) == self.runs else findings(runs))
+    def of(self, runs: Sequence[FinishedRun]) -> Sequence[TechniqueFinding]:
+        """Return the findings over some of its runs."""
+        return self.findings if tuple(runs) == self.runs else findings(runs)
 
     @cached_property
     def guards(self) -> Guards:
-        """The guards of the images. People do not count among the judges that must be fit."""
-        return guards(self.runs, [finding for finding in self.findings if not finding.people])
+        """The guards of the images."""
+        return guards(self.runs, self.findings)
 
     @cached_property
     def strongest(self) -> Strongest | None:
@@ -62,7 +70,7 @@ class Answer:
     @cached_property
     def curves(self) -> dict[str, ConditionCurve]:
         """AUC by round of the stack, and of each round's strongest technique."""
-        return condition_curves(self.runs, self.fit(self.runs))
+        return condition_curves(self.runs, fit_techniques(self.findings))
 
     @cached_property
     def limits(self) -> dict[str, TechniqueLimit]:
@@ -79,7 +87,7 @@ class Answer:
         if not pairs:
             return []
         ours, theirs = (
-            strongest({name: [run.validation_auc(name) for run in side] for name in answer.fit(side)})
+            strongest_on_validation(side, answer.of(side))
             for answer, side in zip((self, control), zip(*pairs, strict=True), strict=True)
         )
         return contrasts(pairs, (ours[0], theirs[0]) if ours and theirs else None)
@@ -108,7 +116,6 @@ class Answer:
             name: next((each.difference for each in listed if each.technique == STRONGEST), None)
             for name, listed in self.contrasts.items()
         }
-        one_origin = len({run.origin_seed for run in self.runs} - {None}) == 1
         return Verdict(
             answer=outcome,
             margin=terms.answer.margin,
@@ -120,11 +127,11 @@ class Answer:
             limit_reason=(limit.fitted.reason or ASSUMPTION)
             if limit
             else "no fit technique was judged at the last round",
-            distance=self.distance and DistanceSummary.of(self.distance),
+            distance=self.distance,
             control=differences if any(differences.values()) else None,
             guards=self.guards,
             faults=tuple(fault for run in self.runs for fault in run.faults),
-            sentence=sentence(outcome, self.findings, self.guards, terms, len(self.runs), one_origin),
+            sentence=sentence(outcome, self.findings, self.guards, self.runs),
         )
 
     @cached_property
@@ -155,16 +162,12 @@ class Answer:
                 ]
                 for control, listed in self.contrasts.items()
             },
-            "limits": {kind: _limit_as_json(limit) for kind, limit in self.limits.items()},
+            "limits": {kind: limit.as_json() for kind, limit in self.limits.items()},
         }
 
 
 def read_answer(run: Path) -> Answer:
-    """Read the answer of one finished run from its records.
-
-    Raises:
-        ArenaError: one line, if it is no run, was altered, or is not finished.
-    """
+    """Read the answer of one finished run from its records."""
     return answer_of([read_run(run)])
 
 
@@ -180,9 +183,6 @@ def answers(groups: Sequence[Condition], answered: Mapping[Path, Sequence[Scores
     Args:
         groups: conditions.
         answered: run directory -> answers of people to the quiz of that run, as one more technique.
-
-    Raises:
-        ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
     """
     alone = {
         group.name: Answer(group, tuple(findings(group.runs, people(group.runs, answered or {})))) for group in groups
@@ -203,19 +203,6 @@ def find_answers(places: Sequence[Path], human: Sequence[Path] = ()) -> tuple[li
 
     Returns:
         One answer per condition, and a line for each run that could not be read.
-
-    Raises:
-        ArenaError: one line, if there is no finished run, one of them is altered, or a file of answers is not of them.
     """
     runs, passed_over = find_runs(places)
     return answers(conditions(runs), sort_answers(human, runs) if human else None), passed_over
-
-
-def _limit_as_json(limit: TechniqueLimit) -> dict[str, object]:
-    differences = {name: each.difference and each.difference.limit for name, each in limit.controls.items()}
-    return {
-        "limit": limit.fitted.limit and limit.fitted.limit.as_json("asymptote"),
-        "reason": limit.fitted.reason,
-        "less": {name: each and each.as_json("asymptote") for name, each in differences.items()},
-        "floor": limit.floor and limit.floor.as_json("auc"),
-    }

@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 
 from arena.answer.answer import Answer
-from arena.answer.curve import Judged, by_round, curve, judged, point, run_curve
+from arena.answer.curve import by_round, curve, judged, run_curve
+from arena.answer.findings import fit_techniques
 from arena.answer.limit import ASSUMPTION, FittedCurve, fit_curve, interval_in_words
 from arena.answer.runs import FinishedRun
 from arena.config.saved import canonical, flatten
-
-FEWEST_CONDITIONS = 3
+from arena.metrics.auc import Influence
 
 Owner = Literal["generator", "judge"]
 _RESOURCES = {
@@ -43,8 +43,7 @@ class Axis:
 
     Args:
         key: of the config, such as ``judge.reals``.
-        owner: of the resource, the generator or the judges.
-        among: names of the conditions, in the order of the points.
+        owner: of the resource.
         resource: (K,) its amounts, increasing.
         kind: ``stack`` or ``strongest``.
         fitted: the curve over doublings of the least amount, and its limit.
@@ -52,18 +51,13 @@ class Axis:
 
     key: str
     owner: Owner
-    among: tuple[str, ...]
     resource: tuple[float, ...]
     kind: str
     fitted: FittedCurve
 
 
 def axes(answers: Sequence[Answer]) -> list[Axis]:
-    """Return every axis along which three conditions or more differ that are otherwise equal and have seeds in common.
-
-    Raises:
-        ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
-    """
+    """Return every axis along which three conditions or more differ that are otherwise equal and have seeds in common."""
     settings = [dict(flatten(json.loads(canonical(answer.runs[0].config)))) for answer in answers]
     axes = []
     for key in sorted(set().union(*settings)):
@@ -77,7 +71,7 @@ def axes(answers: Sequence[Answer]) -> list[Axis]:
                 rest = json.dumps({name: value for name, value in own.items() if name != key}, sort_keys=True)
                 lines.setdefault(rest, {})[amount] = answer
         for line in lines.values():
-            if len(line) >= FEWEST_CONDITIONS:
+            if len(line) >= 3:
                 axes += _along(key, owner, dict(sorted(line.items())))
     return axes
 
@@ -85,7 +79,7 @@ def axes(answers: Sequence[Answer]) -> list[Axis]:
 def _amount(key: str, value: object, run: FinishedRun) -> float | None:
     """The number set. For ``judge.reals=null``, which takes all reals, the number that judged."""
     if key == "judge.reals" and value is None:
-        tested = [judge.n_real for judges in judged(run).values() for judge in judges.values()]
+        tested = [judge.n_real for judges in judged(run).values() for judge in judges]
         return float(max(tested)) if tested else None
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return None
@@ -104,24 +98,23 @@ def _along(key: str, owner: Owner, line: Mapping[float, Answer]) -> list[Axis]:
     columns = [
         _last(answer, [runs[seed] for seed in seeds]) for answer, runs in zip(line.values(), by_seed, strict=True)
     ]
-    x, among = np.log2(np.array(list(line)) / min(line)), tuple(answer.condition.name for answer in line.values())
+    x = np.log2(np.array(list(line)) / min(line))
     axes = []
     for kind in columns[0]:
         if not all(kind in column for column in columns):
             continue
-        runs = [run_curve([point(*column[kind][1][number]) for column in columns]) for number in range(len(seeds))]
+        runs = [run_curve([column[kind][1][number] for column in columns]) for number in range(len(seeds))]
         fitted = fit_curve(curve(list(x), runs, [column[kind][0] for column in columns]))
-        axes.append(Axis(key, owner, among, tuple(line), kind, fitted))
+        axes.append(Axis(key, owner, tuple(line), kind, fitted))
     return axes
 
 
-def _last(answer: Answer, runs: Sequence[FinishedRun]) -> dict[str, tuple[str, list[tuple[FinishedRun, Judged]]]]:
-    """Kind -> the technique at the last round, and each run with its judges there."""
+def _last(answer: Answer, runs: Sequence[FinishedRun]) -> dict[str, tuple[str, list[list[Influence]]]]:
+    """Kind -> the technique at the last round, and its judges there in each run."""
     last = runs[0].declared.last_round
     return {
-        kind: (points[last], [(run, judged(run)[points[last], last]) for run in runs])
-        for kind, points in by_round(runs, answer.fit(runs)).items()
-        if last in points
+        kind: (points[last], [run.influences(judged(run)[points[last], last]) for run in runs])
+        for kind, points in by_round(runs, fit_techniques(answer.of(runs))).items()
     }
 
 

@@ -1,4 +1,4 @@
-"""The effect of the generator's access: AUC in one condition less AUC in its matched control, paired run by run.
+"""Conditions of finished runs, and the effect of the generator's access: AUC in one less AUC in its matched control.
 
 A pair of runs has the seed, the data seed and so the test reals in common. Each has fakes of its own. The error that
 both owe to the reals largely cancels, and judges are paired by their seed.
@@ -8,25 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from arena.answer.curve import STRONGEST
-from arena.answer.estimate import Estimate, estimate
+from arena.answer.estimate import estimate
+from arena.answer.findings import STRONGEST, differences_by_seed
 from arena.answer.runs import FinishedRun
 from arena.config.saved import canonical, condition_settings, flatten, section
 from arena.core.errors import ArenaError
-from arena.metrics.auc import combine
 from arena.metrics.interval import Interval
-
-
-def matched(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
-    """Return indices of runs that pair: their seeds and their origin are equal, and no generator was rolled back."""
-    return [
-        (i, j)
-        for i, run in enumerate(ours)
-        for j, other in enumerate(theirs)
-        if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
-        and run.origin_seed == other.origin_seed
-        and not (run.faults or other.faults)
-    ]
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,16 @@ def _distinctive(own: Mapping[str, object], among: Sequence[Mapping[str, object]
     ]
 
 
-Pair = tuple[FinishedRun, FinishedRun]
+def matched(ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun]) -> list[tuple[int, int]]:
+    """Return indices of runs that pair: their seeds and their origin are equal, and no generator was rolled back."""
+    return [
+        (i, j)
+        for i, run in enumerate(ours)
+        for j, other in enumerate(theirs)
+        if (run.seed, run.declared.data_seed) == (other.seed, other.declared.data_seed)
+        and run.origin_seed == other.origin_seed
+        and not (run.faults or other.faults)
+    ]
 
 
 @dataclass(frozen=True)
@@ -114,8 +110,10 @@ class Contrast:
     pairs: int
 
 
-def contrasts(pairs: Sequence[Pair], strongest: tuple[str, str] | None) -> list[Contrast]:
+def contrasts(pairs: Sequence[tuple[FinishedRun, FinishedRun]], strongest: tuple[str, str] | None) -> list[Contrast]:
     """Return the contrast of every technique, and of the strongest.
+
+    A technique is left out where a pair of runs has no judge seed in common.
 
     Args:
         pairs: one run of the condition and one of the control each, one pair or more.
@@ -125,19 +123,12 @@ def contrasts(pairs: Sequence[Pair], strongest: tuple[str, str] | None) -> list[
     names = {name: (name, name) for name in pairs[0][0].declared.techniques}
     if strongest is not None:
         names[STRONGEST] = strongest
-    differences = {name: _difference(pairs, ours, theirs) for name, (ours, theirs) in names.items()}
-    return [Contrast(name, each.interval(), each.runs) for name, each in differences.items() if each is not None]
-
-
-def _difference(pairs: Sequence[Pair], ours: str, theirs: str) -> Estimate | None:
-    """AUC of one technique here less AUC of one there. None where a pair has no judge seed in common."""
-    differences = []
-    for number, (run, other) in enumerate(pairs):
-        here, there = run.fresh(ours), other.fresh(theirs)
-        seeds = sorted(here.keys() & there.keys())
-        if not seeds:
-            return None
-        of_run = run.influences([here[seed] for seed in seeds], bank=2 * number)
-        of_other = other.influences([there[seed] for seed in seeds], bank=2 * number + 1)
-        differences.append([combine(pair, (1.0, -1.0)) for pair in zip(of_run, of_other, strict=True)])
-    return estimate(differences)
+    listed = []
+    for name, (ours, theirs) in names.items():
+        differences = [
+            differences_by_seed((run, run.fresh(ours), 2 * number), (other, other.fresh(theirs), 2 * number + 1))
+            for number, (run, other) in enumerate(pairs)
+        ]
+        if all(differences):
+            listed.append(Contrast(name, estimate(differences).interval(), len(pairs)))
+    return listed

@@ -4,41 +4,17 @@ The same reals judge every round, so a lucky draw of them raises or lowers the w
 own, and judges are drawn anew for every point.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.answer.findings import strongest
+from arena.answer.findings import STRONGEST, strongest
 from arena.answer.runs import FinishedRun
 from arena.config.schema import STACK
-from arena.metrics.auc import mean
+from arena.metrics.auc import Influence, mean
 from arena.records.schema import ScoreRecord
-
-STRONGEST = "strongest"
-KINDS = (STACK, STRONGEST)
-"""Curves: of the stack, and of the technique that is strongest on validation at each round."""
-
-Judged = Mapping[int, ScoreRecord]
-"""Judge seed -> record of a technique's judge at one round."""
-
-
-class CurvePoint(NamedTuple):
-    """A technique's test at one point.
-
-    Args:
-        judges: (J,) AUC of each judge.
-        real_id: (n,) sources of the reals.
-        real: (n,) influence of each real on the mean of the judges.
-        fake: variance owed to the fakes, and to errors that no image shows.
-    """
-
-    judges: NDArray[np.float64]
-    real_id: NDArray[np.int64]
-    real: NDArray[np.float64]
-    fake: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +47,12 @@ class RunCurve:
         """Return this less another curve at the same points, paired by real and by judge. Their fakes differ."""
         ids = np.union1d(self.real_id, other.real_id)
         judges = min(len(self.judges), len(other.judges))
-        return RunCurve(
-            self.judges[:judges] - other.judges[:judges],
-            ids,
-            self.on(ids) - other.on(ids),
-            self.fake + other.fake,
-        )
+        difference = self.judges[:judges] - other.judges[:judges]
+        return RunCurve(difference, ids, self.on(ids) - other.on(ids), self.fake + other.fake)
 
-    def take(self, points: Sequence[int]) -> "RunCurve":
+    def take(self, points: list[int]) -> "RunCurve":
         """Return the curve of some of its points."""
-        which = list(points)
-        return RunCurve(self.judges[:, which], self.real_id, self.real[which], self.fake[which])
+        return RunCurve(self.judges[:, points], self.real_id, self.real[points], self.fake[points])
 
     def on(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the influences (R, N) of these reals, which include all of the curve's own."""
@@ -114,30 +85,24 @@ class Curve:
         return np.sqrt(np.diag(self.covariance))
 
 
-def judged(run: FinishedRun) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
-    """Return (technique, round) -> its fresh judges, where all that were declared left a record."""
-    judges: dict[tuple[str, int], dict[int, ScoreRecord]] = {}
-    for record in run.records:
-        if isinstance(record, ScoreRecord) and record.regime == "fresh" and record.judge_seed is not None:
-            judges.setdefault((record.technique, record.generator_round), {})[record.judge_seed] = record
-    return {key: by_seed for key, by_seed in judges.items() if len(by_seed) >= run.declared.judge_seeds}
+def judged(run: FinishedRun) -> dict[tuple[str, int], list[ScoreRecord]]:
+    """Return (technique, round) -> its fresh judges in order of seed, where all that were declared left a record."""
+    complete = {key: judges for key, judges in run.judges.items() if len(judges) >= run.declared.judge_seeds}
+    return {key: [judges[seed] for seed in sorted(judges)] for key, judges in complete.items()}
 
 
 def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dict[int, str]]:
     """Return kind of curve -> round -> the technique at that point, judged in every run.
 
-    The strongest is chosen for each round anew, by its validation AUC averaged over judges and runs.
-
-    Args:
-        runs: one run, or the runs of one condition.
-        fit: techniques of single images whose judges are fit, of which the strongest is one.
+    One kind is the stack, the other the strongest of the ``fit`` techniques. That one is chosen for each round anew, by
+    its validation AUC averaged over judges and runs.
     """
     every = [judged(run) for run in runs]
     shared = set.intersection(*(set(of_run) for of_run in every))
-    chosen: dict[str, dict[int, str]] = {kind: {} for kind in KINDS}
+    chosen: dict[str, dict[int, str]] = {STACK: {}, STRONGEST: {}}
     for round_index in sorted({round_index for _, round_index in shared}):
         validation = {
-            technique: [record.validation_auc for of_run in every for record in of_run[technique, round_index].values()]
+            technique: [record.validation_auc for of_run in every for record in of_run[technique, round_index]]
             for technique in fit
             if (technique, round_index) in shared
         }
@@ -149,28 +114,16 @@ def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dic
     return {kind: points for kind, points in chosen.items() if last in points}
 
 
-def point(run: FinishedRun, judges: Judged) -> CurvePoint:
-    """Return the test of one technique's judges at one round.
-
-    Raises:
-        ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
-    """
-    influences = run.influences([judges[seed] for seed in sorted(judges)])
-    together = mean(influences)
-    fake = float(together.fake @ together.fake) + together.floor
-    return CurvePoint(np.array([influence.value for influence in influences]), together.real_id, together.real, fake)
-
-
-def run_curve(points: Sequence[CurvePoint]) -> RunCurve:
-    """Join the points of one run, or of the runs of one seed along a sweep."""
-    ids = np.unique(np.concatenate([point.real_id for point in points]))
+def run_curve(points: Sequence[Sequence[Influence]]) -> RunCurve:
+    """Join the points of one run, or of the runs of one seed along a sweep, given the judges of each point."""
+    together = [mean(judges) for judges in points]
+    ids = np.unique(np.concatenate([point.real_id for point in together]))
     real = np.zeros((len(points), len(ids)))
-    for row, point in zip(real, points, strict=True):
+    for row, point in zip(real, together, strict=True):
         row[np.searchsorted(ids, point.real_id)] = point.real
-    judges = min(len(point.judges) for point in points)
-    return RunCurve(
-        np.array([point.judges[:judges] for point in points]).T, ids, real, np.array([point.fake for point in points])
-    )
+    fewest = min(len(judges) for judges in points)
+    values = np.array([[judge.value for judge in judges[:fewest]] for judges in points]).T
+    return RunCurve(values, ids, real, np.array([float(point.fake @ point.fake) + point.floor for point in together]))
 
 
 def curve(x: Sequence[float], runs: Sequence[RunCurve], techniques: Sequence[str]) -> Curve:

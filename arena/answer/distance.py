@@ -1,8 +1,14 @@
-"""Bound the distance between real and fake images from the held-out scores of a technique."""
+"""The distance between real and fake images from the held-out scores of a technique: bounds, bags and margins.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Self, get_args
+A margin is the noise, blur, JPEG or shrinking of reals and fakes alike that a detection withstands. An AUC pinned at 1
+does not tell how far real and fake are from being confused. The level of a degradation at which the AUC of fresh judges
+of degraded images falls to ``THRESHOLD`` does.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -10,11 +16,10 @@ from arena.answer.bags import BagCurve, ImageCount, ImagesNeeded, bag_curve, ima
 from arena.answer.divergence import LowerBound, calibrated_scores, jensen_shannon, total_variation
 from arena.answer.estimate import estimate
 from arena.answer.findings import technique_estimate
-from arena.answer.runs import FinishedRun
+from arena.answer.runs import FinishedRun, read_influence
 from arena.config.schema import BAG
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.core.errors import ArenaError
-from arena.metrics.auc import influence
 from arena.metrics.interval import Interval
 from arena.records.schema import MarginRecord
 from arena.records.store import read_scores
@@ -55,52 +60,15 @@ class Margin:
     @property
     def reason(self) -> str:
         """Why there is no level, in words. Empty where there is one."""
-        undegraded, first, last = self.tried[0], self.tried[1], self.tried[-1]
         match self.fall:
             case "undegraded":
-                return f"AUC is {undegraded.auc.value:.2f} without any, no more than {THRESHOLD:g} already"
+                return f"AUC is {self.tried[0].auc.value:.2f} without any, no more than {THRESHOLD:g} already"
             case "below the mildest tried":
-                return f"below the mildest tried, {first.level:g}"
+                return f"{self.fall}, {self.tried[1].level:g}"
             case "beyond the worst tried":
-                return f"beyond the worst tried, {last.level:g}"
+                return f"{self.fall}, {self.tried[-1].level:g}"
             case "between":
                 return ""
-
-    @property
-    def severity(self) -> tuple[int, float]:
-        """Key that orders margins of one degradation, the smallest first."""
-        crossing = get_args(ThresholdCrossing).index(self.fall)
-        return crossing, 0.0 if self.level is None else position(self.degradation, self.level)
-
-
-def margins(runs: Sequence[FinishedRun], technique: str) -> dict[Degradation, Margin]:
-    """Return the margin of a technique against each degradation that it was tried with on every run.
-
-    For several runs it is the median one, with an interval from the mildest end of any to the harshest. A bisection
-    tries other levels in other runs, so their AUCs cannot be averaged level by level.
-
-    Args:
-        runs: one run, or the runs of one condition over its seeds.
-        technique: its name.
-
-    Raises:
-        ArenaError: if a score file is missing or altered.
-    """
-    tried = [_tried(run, technique) for run in runs]
-    undegraded = [
-        technique_estimate([run], technique) if levels else None for run, levels in zip(runs, tried, strict=True)
-    ]
-    by_degradation: dict[Degradation, Margin] = {}
-    for degradation in get_args(Degradation):
-        none = LADDERS[degradation].none
-        of_runs = [
-            margin(degradation, [LevelTried(none, fresh.interval().clipped()), *levels[degradation]])
-            for levels, fresh in zip(tried, undegraded, strict=True)
-            if fresh is not None and degradation in levels
-        ]
-        if of_runs and len(of_runs) == len(runs):
-            by_degradation[degradation] = _median(of_runs)
-    return by_degradation
 
 
 def margin(degradation: Degradation, tried: Sequence[LevelTried]) -> Margin:
@@ -119,15 +87,7 @@ def margin(degradation: Degradation, tried: Sequence[LevelTried]) -> Margin:
         _first_fall([getattr(each.auc, end) for each in ordered], degradation, ordered) for end in Interval._fields
     )
     worst = len(ordered)
-    fall: ThresholdCrossing = (
-        "undegraded"
-        if at[0] == 0
-        else "below the mildest tried"
-        if at[0] == 1
-        else "between"
-        if at[0] < worst
-        else "beyond the worst tried"
-    )
+    fall: ThresholdCrossing = get_args(ThresholdCrossing)[3 if at[0] == worst else min(at[0], 2)]
     mild = ordered[-1].level if low[0] == worst else low[1]
     harsh = ordered[1].level if high[0] <= 1 else high[1]
     return Margin(degradation, ordered, fall, at[1], mild, harsh)
@@ -155,41 +115,55 @@ def _first_fall(
     return place, -at if degradation == "jpeg" else float(np.exp(at))
 
 
-def _tried(run: FinishedRun, technique: str) -> dict[Degradation, list[LevelTried]]:
-    """AUC of fresh judges at each level tried at the last round."""
+def margins(runs: Sequence[FinishedRun], technique: str) -> dict[Degradation, Margin]:
+    """Return the margin of a technique against each degradation that it was tried with on every run.
+
+    For several runs it is the median one, with an interval from the mildest end of any to the harshest. A bisection
+    tries other levels in other runs, so their AUCs cannot be averaged level by level.
+    """
+    of_runs = [_of_run(run, technique) for run in runs]
+    shared = [kind for kind in get_args(Degradation) if all(kind in of_run for of_run in of_runs)]
+    return {kind: _median(kind, [of_run[kind] for of_run in of_runs]) for kind in shared}
+
+
+def _of_run(run: FinishedRun, technique: str) -> dict[Degradation, Margin]:
+    """The margins of one run, from the AUC of fresh judges at each level tried at the last round."""
     at: dict[tuple[Degradation, float], list[MarginRecord]] = {}
-    for record in run.records:
-        if isinstance(record, MarginRecord) and (record.technique, record.round) == (
-            technique,
-            run.declared.last_round,
-        ):
+    for record in run.of_kind(MarginRecord):
+        if (record.technique, record.round) == (technique, run.declared.last_round):
             if record.degradation not in LADDERS or record.level not in LADDERS[record.degradation].levels:
                 rung = f"{record.degradation} {record.level:g}"
                 raise ArenaError(f"{run.path / 'records.jsonl'}: margin at {rung}: expected a rung of a ladder")
             at.setdefault((record.degradation, record.level), []).append(record)
+    undegraded = technique_estimate([run], technique) if at else None
+    if undegraded is None:
+        return {}
     tried: dict[Degradation, list[LevelTried]] = {}
     for (degradation, level), judges in at.items():
-        try:
-            auc = estimate([[influence(read_scores(run.path, judge.scores)) for judge in judges]])
-        except ValueError as error:
-            raise ArenaError(f"{run.path / judges[0].scores.file}: {error}") from error
-        tried.setdefault(degradation, []).append(LevelTried(level, auc.interval().clipped()))
-    return tried
+        none = LevelTried(LADDERS[degradation].none, undegraded.interval().clipped())
+        auc = estimate([[read_influence(run.path, judge.scores) for judge in judges]])
+        tried.setdefault(degradation, [none]).append(LevelTried(level, auc.interval().clipped()))
+    return {degradation: margin(degradation, levels) for degradation, levels in tried.items()}
 
 
-def _median(of_runs: Sequence[Margin]) -> Margin:
+def _median(degradation: Degradation, of_runs: Sequence[Margin]) -> Margin:
     """The median margin (of an even number the milder of the middle two), with the widest interval of all."""
-    ordered = sorted(of_runs, key=lambda margin: margin.severity)
-    degradation = ordered[0].degradation
-    mild, harsh = [margin.mild for margin in ordered], [margin.harsh for margin in ordered]
-    return replace(
-        ordered[(len(ordered) - 1) // 2],
-        mild=min((x for x in mild if x is not None), key=lambda x: position(degradation, x))
-        if None not in mild
-        else None,
-        harsh=max((x for x in harsh if x is not None), key=lambda x: position(degradation, x))
-        if None not in harsh
-        else None,
+
+    def place(level: float) -> float:
+        return position(degradation, level)
+
+    def severity(margin: Margin) -> tuple[int, float]:
+        crossing = get_args(ThresholdCrossing).index(margin.fall)
+        return crossing, 0.0 if margin.level is None else place(margin.level)
+
+    def widest(choose: Callable[..., float], ends: Sequence[float | None]) -> float | None:
+        known = [end for end in ends if end is not None]
+        return choose(known, key=place) if len(known) == len(ends) else None
+
+    return dataclasses.replace(
+        sorted(of_runs, key=severity)[(len(of_runs) - 1) // 2],
+        mild=widest(min, [margin.mild for margin in of_runs]),
+        harsh=widest(max, [margin.harsh for margin in of_runs]),
     )
 
 
@@ -216,19 +190,24 @@ class Distance:
     margins: Mapping[Degradation, Margin]
     reasons: tuple[str, ...]
 
+    def as_json(self) -> dict[str, object]:
+        """Return the figures that a verdict states, each None where unknown. Of a divergence it is the lower bound."""
+        return {
+            "technique": self.technique,
+            "total_variation": self.total_variation and self.total_variation.low,
+            "jensen_shannon_bits": self.jensen_shannon_bits and self.jensen_shannon_bits.low,
+            "images": self.images and dataclasses.asdict(self.images.measured),
+            "images_chernoff": self.images and dataclasses.asdict(self.images.chernoff),
+            "margins": {degradation: margin.level for degradation, margin in self.margins.items()},
+            "reasons": self.reasons,
+        }
+
 
 def distance(runs: Sequence[FinishedRun], technique: str) -> Distance:
     """Return the distance that a technique's held-out scores show.
 
     Every figure is of images after the evidence path, as judges see them. No figure corrects for the choice of the
-    technique, so it must be chosen on validation.
-
-    Args:
-        runs: one run, or the runs of one condition over its seeds. Divergences are then of the mean over such runs.
-        technique: its name.
-
-    Raises:
-        ArenaError: if a score file is missing, altered or cannot be scored.
+    technique, so it must be chosen on validation. Over several runs, divergences are of the mean over such runs.
     """
     by_degradation = margins(runs, technique)
     reasons = [f"{name}: {margin.reason}" for name, margin in by_degradation.items() if margin.reason]
@@ -242,12 +221,9 @@ def distance(runs: Sequence[FinishedRun], technique: str) -> Distance:
         unknown = f"{technique}: fewer than {runs[0].declared.judge_seeds} fresh judges on record"
     else:
         try:
-            scores = [
-                calibrated_scores(
-                    [read_scores(run.path, record.scores) for _, record in sorted(run.fresh(technique).items())]
-                )
-                for run in runs
-            ]
+            for run in runs:
+                judges = [record for _, record in sorted(run.fresh(technique).items())]
+                scores.append(calibrated_scores([read_scores(run.path, judge.scores) for judge in judges]))
         except ValueError as error:
             unknown = f"{technique}: {error}"
     if unknown:
@@ -261,71 +237,32 @@ def distance(runs: Sequence[FinishedRun], technique: str) -> Distance:
     )
 
 
-@dataclass(frozen=True)
-class DistanceSummary:
-    """The figures of a distance that a verdict states, None where unknown.
-
-    Args:
-        technique: whose fresh judges they are from.
-        total_variation: lower 95% bound.
-        jensen_shannon_bits: lower 95% bound.
-        images: images from one source that make a decision right 99 times in 100, measured on bags of held-out images.
-        images_chernoff: number that suffices by Chernoff's bound.
-        margins: degradation -> level at which AUC falls to 3/4, in the unit of ``arena.core.degradations``.
-        reasons: why a figure is missing, in words.
-    """
-
-    technique: str
-    total_variation: float | None
-    jensen_shannon_bits: float | None
-    images: ImageCount | None
-    images_chernoff: ImageCount | None
-    margins: Mapping[Degradation, float | None]
-    reasons: tuple[str, ...]
-
-    @classmethod
-    def of(cls, distance: Distance) -> Self:
-        """Return the figures of a distance without its curves."""
-        variation, bits, images = distance.total_variation, distance.jensen_shannon_bits, distance.images
-        return cls(
-            distance.technique,
-            None if variation is None else variation.low,
-            None if bits is None else bits.low,
-            images and images.measured,
-            images and images.chernoff,
-            {degradation: margin.level for degradation, margin in distance.margins.items()},
-            distance.reasons,
-        )
-
-
-def distance_in_words(distance: DistanceSummary) -> str:
+def distance_in_words(distance: Distance) -> str:
     """Return the bounds on the distance, the images that a 99% accurate decision needs, and the margins."""
-    if distance.total_variation is None or distance.jensen_shannon_bits is None:
+    variation, bits, images = distance.total_variation, distance.jensen_shannon_bits, distance.images
+    if variation is None or bits is None or images is None:
         return (
             f"The distance between real and fake is unknown: the judges of {distance.technique} left no usable scores."
         )
     words = (
-        f"Real and fake differ by a total variation of at least {distance.total_variation:.3f}, and by at least "
-        f"{distance.jensen_shannon_bits:.3f} bits per image ({distance.technique}, 95% confidence). "
+        f"Real and fake differ by a total variation of at least {variation.low:.3f}, and by at least {bits.low:.3f} "
+        f"bits per image ({distance.technique}, 95% confidence). "
     )
-    measured, chernoff = distance.images, distance.images_chernoff
-    if measured is not None and measured.n is not None:
-        words += f"{_images(measured)} from one source make a decision right 99 times in 100"
-        words += (
-            f", {_count(chernoff)} by Chernoff's bound." if chernoff is not None and chernoff.n is not None else "."
-        )
-    elif chernoff is not None and chernoff.n is not None:
-        words += f"{_images(chernoff)} from one source make a decision right 99 times in 100, by Chernoff's bound."
+    right = "from one source make a decision right 99 times in 100"
+    measured, chernoff = images.measured, images.chernoff
+    if measured.n is not None:
+        bound = f", {_count(chernoff)} by Chernoff's bound" if chernoff.n is not None else ""
+        words += f"{_count(measured)} image{'' if measured.n == 1 else 's'} {right}{bound}."
+    elif chernoff.n is not None:
+        words += f"{_count(chernoff)} image{'' if chernoff.n == 1 else 's'} {right}, by Chernoff's bound."
     else:
         words += "The scores are too weak to estimate how many images per source a 99% accurate decision needs."
     levels = [
-        f"{kind} {level:.3g} ({LADDERS[kind].unit})" for kind, level in distance.margins.items() if level is not None
+        f"{kind} {margin.level:.3g} ({LADDERS[kind].unit})"
+        for kind, margin in distance.margins.items()
+        if margin.level is not None
     ]
     return words + (f" AUC falls to 0.75 at {', '.join(levels)}." if levels else "")
-
-
-def _images(count: ImageCount) -> str:
-    return f"{_count(count)} image{'' if count.n == 1 else 's'}"
 
 
 def _count(count: ImageCount) -> str:

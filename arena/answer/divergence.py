@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from arena.records.schema import Scores
 FEWEST_IMAGES = 4
 """Fewest images of a class in half a fold that calibrate the other half."""
 ALPHA = 0.05
+"""One-sided level of the bounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +83,7 @@ def calibrated_scores(judges: Sequence[Scores]) -> CalibratedScores:
 def _in_order(scores: Scores) -> Scores:
     """Reals, then fakes, by id."""
     order = np.lexsort((scores.image, scores.label))
-    score, label, image, fold, source = scores
-    return Scores(score[order], label[order], image[order], fold[order], source[order])
+    return Scores._make(part[order] for part in scores)
 
 
 def _halves(images: Scores) -> NDArray[np.intp]:
@@ -98,15 +99,11 @@ def _halves(images: Scores) -> NDArray[np.intp]:
 
 
 def platt(score: NDArray[np.floating], label: NDArray[np.integer]) -> tuple[float, float]:
-    """Return slope and offset from a score to the log-likelihood ratio of fake to real (Platt 1999).
+    """Return slope and offset from a score (N,) to the log-likelihood ratio of fake to real (Platt 1999).
 
     Both classes have the same weight. Platt's targets, (n + 1) / (n + 2) rather than 1, keep the slope finite where the
     score separates the classes without error. A score that the labels contradict gets slope and offset 0. It is not
     turned round. Unlike the calibration of detectors, this one has no penalty on the slope.
-
-    Args:
-        score: (N,) higher means more fake.
-        label: (N,) 0 for real, 1 for fake.
     """
     x = score.astype(np.float64)
     centre, spread = float(x.mean()), float(x.std())
@@ -152,45 +149,35 @@ class LowerBound:
     low: float
 
 
-def total_variation(runs: Sequence[CalibratedScores], alpha: float = ALPHA) -> LowerBound:
+def total_variation(runs: Sequence[CalibratedScores]) -> LowerBound:
     """Return a lower bound on TV = sup_A |P(A) - Q(A)|: (1 + TV) / 2 is the largest accuracy at equal priors.
 
     It is the larger of two bounds that share the error: TPR - FPR of decisions at recalibrated logit 0 (Le Cam), and
     1 - sqrt(2 (1 - AUC)), since no AUC exceeds 1 - (1 - TV)^2 / 2 (Sadasivan et al. 2023). Each judge of each fold has
     a bound of its own, which holds for their mean too. An image counts once, with the mean of its judges, and the
-    differences of judges add no error.
-
-    Args:
-        runs: the scores of one run, or of several runs for the mean over runs like them.
-        alpha: one-sided.
+    differences of judges add no error. Of several runs it is a bound for the mean over runs like them.
     """
     wrong = [_risk(run, 0.5 - 0.5 * np.sign(run.evidence) * _sign(run), 1.0, bank) for bank, run in enumerate(runs)]
     area = estimate([[mean([influence(judge, bank) for judge in run.judges])] for bank, run in enumerate(runs)])
-    by_decision = 1.0 - 2.0 * _high(wrong, alpha / 2)
-    by_area = 1.0 - float(np.sqrt(2.0 * (1.0 - np.clip(area.low(alpha / 2), 0.5, 1.0))))
-    return _within(1.0 - 2.0 * _estimate(wrong, alpha).value, max(by_decision, by_area))
+    by_decision = 1.0 - 2.0 * _high(wrong, ALPHA / 2)
+    by_area = 1.0 - float(np.sqrt(2.0 * (1.0 - np.clip(area.low(ALPHA / 2), 0.5, 1.0))))
+    return _within(1.0 - 2.0 * _estimate(wrong, ALPHA).value, max(by_decision, by_area))
 
 
-def jensen_shannon(runs: Sequence[CalibratedScores], alpha: float = ALPHA) -> LowerBound:
+def jensen_shannon(runs: Sequence[CalibratedScores]) -> LowerBound:
     """Return a lower bound on the Jensen-Shannon divergence in bits: 1 less the balanced log loss (Goodfellow 2014).
 
     It is the mean information of an image about its label. Logits are recalibrated first, since an overconfident judge
     would hide some of it. Judges, folds and runs are treated as in ``total_variation``.
     """
-    loss = [
-        _risk(
-            run,
-            np.logaddexp(0.0, -_sign(run) * run.evidence) / np.log(2.0),
-            float(np.logaddexp(0.0, run.most.max()) / np.log(2.0)),
-            bank,
-        )
-        for bank, run in enumerate(runs)
-    ]
-    return _within(1.0 - _estimate(loss, alpha).value, 1.0 - _high(loss, alpha))
+    loss = []
+    for bank, run in enumerate(runs):
+        largest = float(np.logaddexp(0.0, run.most.max()) / np.log(2.0))
+        loss.append(_risk(run, np.logaddexp(0.0, -_sign(run) * run.evidence) / np.log(2.0), largest, bank))
+    return _within(1.0 - _estimate(loss, ALPHA).value, 1.0 - _high(loss, ALPHA))
 
 
-@dataclass(frozen=True, eq=False)
-class _Risk:
+class _Risk(NamedTuple):
     """A mean loss of held-out images, and the most that one image more could have added to it."""
 
     loss: Influence
@@ -200,11 +187,7 @@ class _Risk:
 def _risk(run: CalibratedScores, losses: NDArray[np.float64], largest: float, bank: int) -> _Risk:
     """Mean loss of held-out images with equal weight of classes and folds, and each source's part of its error.
 
-    Args:
-        run: of J judges on N images.
-        losses: (J, N) in [0, ``largest``].
-        largest: loss of a wholly wrong image.
-        bank: number of the bank of fakes.
+    ``losses`` (J, N) are in [0, ``largest``], the loss of a wholly wrong image.
     """
     images, loss = run.images, losses.mean(axis=0)
     folds = np.unique(images.fold)

@@ -1,10 +1,22 @@
-"""The equilibrium: probabilities of each archived generator and detector that no opponent can exploit.
+"""The equilibrium of a game, and how far a pair of players is from it.
 
-The mixture of generators draws each fake from one of them at random. AUC is exactly linear in it: P(a fake scores above
-a real) is the mean over the generators of the fake. AUC is also linear in the mixture of detectors, of which one judges
+At equilibrium the probabilities of each archived generator and detector are such that no opponent can exploit them. The
+mixture of generators draws each fake from one of them at random. AUC is exactly linear in it: P(a fake scores above a
+real) is the mean over the generators of the fake. AUC is also linear in the mixture of detectors, of which one judges
 at random. It is not linear in an ensemble, which averages scores before it ranks and may catch fakes that no mixture
 catches. So the value of the game is a lower bound on an ensemble of these detectors. It says nothing about players
 outside the archive, which is the task of fresh judges.
+
+Exploitability is the gain of the best responses out of the archive against a pair of players (the duality gap).
+DG(x, y) = max_d (x P)_d - min_g (P y)_g is at least 0, and 0 exactly where neither side gains by changing (Nash). The
+measure is that of Grnarova et al. (2019) for GANs. They train the best responses. Here they are taken from the archive,
+so the gap is a lower bound of theirs.
+
+The greatest of noisy cells exceeds the greatest of the true ones, so the measured gap is too large. The excess is at
+most N = max_d (x E)_d - min_g (E y)_g, where E are the errors of the cells. The mean of N bounds the bias. The gap less
+the 97.5% quantile of N is a lower bound, whichever responses are the true best ones. The upper bound is that of the
+bootstrap in which every draw chooses its own best responses. It is too large itself, so the interval holds the true gap
+at its nominal rate or more often.
 """
 
 from dataclasses import dataclass
@@ -44,7 +56,7 @@ def equilibrium(auc: Matrix) -> Equilibrium:
     greatest entropy is returned. It is unique and treats equal players alike (Nash averaging, Balduzzi et al. 2018).
 
     Args:
-        auc: (G, D) finite payoffs.
+        auc: (G, D) payoffs.
 
     Raises:
         ValueError: if a payoff is not finite.
@@ -149,13 +161,7 @@ def duality_gap(auc: Matrix, generators: Matrix, detectors: Matrix) -> NDArray[n
 
 
 def exploitability(payoff: Payoff, generators: Matrix, detectors: Matrix) -> Exploitability:
-    """Return the gap of a pair of strategies that were not chosen by this matrix, with its error.
-
-    Args:
-        payoff: the game.
-        generators: (R,) probabilities of the generators.
-        detectors: (R,) probabilities of the detectors.
-    """
+    """Return the gap of a pair of strategies (R,) that were not chosen by this matrix, with its error."""
     by_chance = duality_gap(payoff.noise, generators, detectors)
     value = duality_gap(payoff.values, generators, detectors)
     low = value - np.quantile(by_chance, 1 - ALPHA / 2)

@@ -1,6 +1,5 @@
 """Test each technique for equivalence to chance, and check the guards of the images."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,12 +9,21 @@ import numpy as np
 from arena.answer.estimate import Estimate, estimate, in_words, needed
 from arena.answer.humans import HUMAN, People
 from arena.answer.runs import FinishedRun
-from arena.config.schema import BAG, AnswerConfig
+from arena.config.schema import BAG
 from arena.core.errors import ArenaError
 from arena.metrics.auc import FOLD_DEPENDENCE, Influence, combine
-from arena.records.schema import AccessLevel, QualityRecord, highest_access
+from arena.records.schema import (
+    AccessLevel,
+    FitnessRecord,
+    ScoreRecord,
+    highest_access,
+)
+
+STRONGEST = "strongest"
+"""Name of the technique with the highest validation AUC, whichever it is."""
 
 Finding = Literal["passes", "caught", "undecided", "unfit"]
+JudgesOfRun = tuple[FinishedRun, Mapping[int, ScoreRecord] | Mapping[int, FitnessRecord], int]
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,7 @@ def findings(runs: Sequence[FinishedRun], people: People | None = None) -> list[
 
     Args:
         runs: one run, or the runs of one condition over its seeds.
-        people: answers of people to the quiz.
-
-    Raises:
-        ArenaError: if people answered and the battery has a technique called human.
+        people: answers to the quiz. The battery may then have no technique called human.
     """
     terms = runs[0].declared
     bound, alpha = 0.5 + terms.answer.margin, terms.answer.alpha
@@ -104,6 +109,13 @@ def strongest(validation: Mapping[str, Sequence[float | None]]) -> tuple[str, fl
     return max(means.items(), key=lambda item: item[1], default=None)
 
 
+def strongest_on_validation(
+    runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]
+) -> tuple[str, float] | None:
+    """Return the strongest of the fit techniques over some runs, and its validation AUC."""
+    return strongest({name: [run.validation_auc(name) for run in runs] for name in fit_techniques(findings)})
+
+
 def technique_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
     """Return the AUC of a technique's fresh judges at the last round, or None if a run lacks a declared judge."""
     judges = [list(run.fresh(technique).values()) for run in runs]
@@ -116,18 +128,29 @@ def technique_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate 
 def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
     """Return the AUC of judges with all of their data and images less that with half of them.
 
-    Judges are paired by seed and by image. None where a run recorded no such pair.
+    None where a run has no judge with both.
     """
-    pairs: list[list[Influence]] = []
+    pairs = []
     for bank, run in enumerate(runs):
-        whole, half = run.fresh(technique), run.halved(technique)
-        seeds = sorted(whole.keys() & half.keys())
-        if not seeds:
-            return None
-        with_all = run.influences([whole[seed] for seed in seeds], bank)
-        with_half = run.influences([half[seed] for seed in seeds], bank)
-        pairs.append([combine(pair, (1.0, -1.0)) for pair in zip(with_all, with_half, strict=True)])
-    return estimate(pairs)
+        half = {
+            record.judge_seed: record
+            for record in _fitness(run, technique)
+            if record.artefact is None and record.round == run.declared.last_round and record.share == 0.5
+        }
+        pairs.append(differences_by_seed((run, run.fresh(technique), bank), (run, half, bank)))
+    return estimate(pairs) if all(pairs) else None
+
+
+def differences_by_seed(ours: JudgesOfRun, theirs: JudgesOfRun) -> list[Influence]:
+    """Return the AUCs of judges less those of others, paired by seed and by image. Seeds of one side alone have none.
+
+    Args:
+        ours: a run, the record of each judge by its seed, and the number of the run's bank of fakes.
+        theirs: likewise, of the judges subtracted.
+    """
+    seeds = sorted(ours[1].keys() & theirs[1].keys())
+    here, there = (run.influences([judges[seed] for seed in seeds], bank) for run, judges, bank in (ours, theirs))
+    return [combine(pair, (1.0, -1.0)) for pair in zip(here, there, strict=True)]
 
 
 def lag_behind_the_loop(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
@@ -138,11 +161,18 @@ def lag_behind_the_loop(runs: Sequence[FinishedRun], technique: str) -> Estimate
     """
     pairs: list[list[Influence]] = []
     for bank, run in enumerate(runs):
-        fresh, record = run.fresh(technique), run.in_loop(technique)
-        if not fresh or record is None:
+        last = run.declared.last_round
+        wanted = (technique, "retrained", last, last)
+        loops = [
+            record
+            for record in run.of_kind(ScoreRecord)
+            if (record.technique, record.regime, record.generator_round, record.detector_round) == wanted
+        ]
+        judges = list(run.fresh(technique).values())
+        if not judges or not loops:
             return None
-        (loop,) = run.influences([record], bank)
-        pairs.append([_less(loop, judge) for judge in run.influences([*fresh.values()], bank)])
+        loop, *fresh = run.influences([loops[0], *judges], bank)
+        pairs.append([_less(loop, judge) for judge in fresh])
     return estimate(pairs)
 
 
@@ -187,7 +217,7 @@ def _unfit(runs: Sequence[FinishedRun], technique: str, auc: Estimate | None) ->
     if auc is None:
         return f"unfit, fewer than {terms.judge_seeds} fresh judges on record at round {terms.last_round}"
     for run in runs:
-        planted = run.planted(technique)
+        planted = [record for record in _fitness(run, technique) if record.artefact and record.share == 1.0]
         if not planted:
             return "unfit, not tested on a planted artefact"
         for artefact in sorted({record.artefact or "" for record in planted}):
@@ -197,6 +227,10 @@ def _unfit(runs: Sequence[FinishedRun], technique: str, auc: Estimate | None) ->
     if auc.p_below(0.5 - margin) < alpha:
         return f"unfit, fresh judges at AUC {auc.value:.3f}, below 1/2 - {margin:g} (a shifted bank or a bug)"
     return ""
+
+
+def _fitness(run: FinishedRun, technique: str) -> list[FitnessRecord]:
+    return [record for record in run.of_kind(FitnessRecord) if record.technique == technique]
 
 
 def _undecided(
@@ -226,71 +260,3 @@ def _of_people(people: People, caught: bool, bound: float, alpha: float) -> Tech
             reason += f", needs {in_words(needed(auc, bound, alpha), auc.runs, judges='people')}"
         reason += ". They were not tested on a planted artefact, so a miss of theirs clears nothing"
     return TechniqueFinding(HUMAN, "none", auc, "caught" if caught else "undecided", reason, people=True)
-
-
-@dataclass(frozen=True)
-class Guard:
-    """A figure, the threshold declared for it, and whether it holds."""
-
-    figure: float
-    threshold: float
-    holds: bool
-
-
-@dataclass(frozen=True)
-class Guards:
-    """The guards, all of them reported in every case. Over several runs each is that of its worst run.
-
-    Args:
-        quality: kernel distance to reals, in units of the distance of reals at half their resolution. At most the
-            limit.
-        variety: recall or coverage, whichever is the smaller share of the same figure of reals. At least the limit.
-        memorisation: share of fakes nearer to the generator's training images than to as many reference reals. Broken
-            where the lower end of its 95% interval is above the limit.
-        judges: share of the techniques whose judges are fit. Must be 1.
-        provenance: differences between the files of reals and of fakes. Must be 0.
-    """
-
-    quality: Guard
-    variety: Guard
-    memorisation: Guard
-    judges: Guard
-    provenance: Guard
-
-
-def guards(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> Guards:
-    """Return the guards of one run, or of the runs of one condition."""
-    limits = runs[0].declared.answer
-    measured = [run.quality for run in runs]
-    fit = sum(each.finding != "unfit" for each in findings) / len(findings)
-    different = max(len(run.differences) for run in runs)
-    return Guards(
-        quality=max((_quality(record, limits) for record in measured), key=lambda guard: guard.figure),
-        variety=min((_variety(record, limits) for record in measured), key=lambda guard: guard.figure),
-        memorisation=max(
-            (_memorisation(record, limits) for record in measured), key=lambda guard: (not guard.holds, guard.figure)
-        ),
-        judges=Guard(fit, 1.0, fit == 1.0),
-        provenance=Guard(float(different), 0.0, different == 0),
-    )
-
-
-def _quality(record: QualityRecord, limits: AnswerConfig) -> Guard:
-    figure = _ratio(record.kernel_distance, record.blurred_kernel_distance, if_unknown=math.inf)
-    return Guard(figure, limits.quality_limit, figure <= limits.quality_limit)
-
-
-def _variety(record: QualityRecord, limits: AnswerConfig) -> Guard:
-    recall = _ratio(record.recall, record.real_recall, if_unknown=0.0)
-    figure = min(recall, _ratio(record.coverage, record.real_coverage, if_unknown=0.0))
-    return Guard(figure, limits.variety_limit, figure >= limits.variety_limit)
-
-
-def _memorisation(record: QualityRecord, limits: AnswerConfig) -> Guard:
-    return Guard(record.memorisation, limits.memorisation_limit, record.memorisation_low <= limits.memorisation_limit)
-
-
-def _ratio(part: float, whole: float, if_unknown: float) -> float:
-    """``part / whole``, or ``if_unknown`` where that is no finite number: the value that breaks the guard."""
-    figure = part / whole if whole > 0 else math.nan
-    return figure if math.isfinite(figure) else if_unknown

@@ -32,7 +32,6 @@ class VarianceShare(NamedTuple):
 class TwoWay(NamedTuple):
     """An additive fit ``mean + generators[:, None] + detectors + interaction`` of orthogonal parts."""
 
-    mean: Matrix
     generators: Matrix
     detectors: Matrix
     interaction: Matrix
@@ -84,7 +83,7 @@ def two_way(matrix: Matrix) -> TwoWay:
         matrix: (..., G, D) payoffs of one game or of many.
 
     Returns:
-        Mean (...), row effects (..., G) and column effects (..., D), each of mean 0, and the rest (..., G, D).
+        Row effects (..., G) and column effects (..., D), each of mean 0, and the rest (..., G, D).
 
     >>> two_way(np.array([[1.0, 0.0], [0.0, 1.0]])).interaction
     array([[ 0.5, -0.5],
@@ -94,7 +93,7 @@ def two_way(matrix: Matrix) -> TwoWay:
     rows = matrix.mean(axis=-1) - mean[..., None]
     columns = matrix.mean(axis=-2) - mean[..., None]
     rest = matrix - mean[..., None, None] - rows[..., :, None] - columns[..., None, :]
-    return TwoWay(mean, rows, columns, rest)
+    return TwoWay(rows, columns, rest)
 
 
 def hodge(game: Matrix) -> Hodge:
@@ -229,7 +228,6 @@ class Game:
     """The figures of one technique's payoff matrix.
 
     Args:
-        technique: its name.
         auc: (R, R) payoffs [generator, detector].
         value: AUC at equilibrium. Its interval keeps the equilibrium's strategies fixed, which is right to first order
             if there is only one (Mills 1956).
@@ -240,7 +238,6 @@ class Game:
         circles: circular triads.
     """
 
-    technique: str
     auc: Matrix
     value: Interval
     last_pair: Exploitability
@@ -251,25 +248,16 @@ class Game:
 
 
 def game(run: Path, records: Sequence[Record]) -> dict[str, Game]:
-    """Return technique -> its game, in order of first record. Techniques without a complete round are left out.
-
-    Args:
-        run: the run directory, with ``scores/``.
-        records: its records.
-
-    Raises:
-        ArenaError: if scores are missing, altered, or no test.
-    """
+    """Return technique -> its game, in order of first record. Techniques without a complete round are left out."""
     names = dict.fromkeys(record.technique for record in records if isinstance(record, ScoreRecord))
-    payoffs = (read_payoff(run, records, name) for name in names)
-    return {payoff.technique: solve(payoff) for payoff in payoffs if payoff is not None}
+    payoffs = {name: read_payoff(run, records, name) for name in names}
+    return {name: solve(payoff) for name, payoff in payoffs.items() if payoff is not None}
 
 
 def solve(payoff: Payoff) -> Game:
     """Return the figures of one technique's game."""
     solved = equilibrium(payoff.values)
     return Game(
-        technique=payoff.technique,
         auc=payoff.values,
         value=payoff.linear(np.outer(solved.generators, solved.detectors), low=0.0),
         last_pair=last_pair(payoff),

@@ -58,7 +58,7 @@ class Quiz:
         if not all(key in place for key in keys):
             return None
         at = np.array([place[key] for key in keys])
-        return Scores(scores.score[at], scores.label[at], scores.image[at], scores.fold[at], scores.source[at])
+        return Scores._make(part[at] for part in scores)
 
 
 def read_quiz(run: FinishedRun) -> Quiz | None:

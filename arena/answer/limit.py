@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arena.answer.conditions import matched
-from arena.answer.curve import Curve, CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
+from arena.answer.curve import Curve, RunCurve, by_round, curve, judged, run_curve
 from arena.answer.laws import Saturation, saturation
 from arena.answer.runs import FinishedRun, oracle_floor
 from arena.metrics.interval import Interval
@@ -65,13 +65,22 @@ class TechniqueLimit:
     floor: Interval | None
     controls: Mapping[str, ControlLimit]
 
+    def as_json(self) -> dict[str, object]:
+        """Return the limit, its floor and what it is less than that of each control, as plain containers."""
+        differences = {name: each.difference and each.difference.limit for name, each in self.controls.items()}
+        return {
+            "limit": self.fitted.limit and self.fitted.limit.as_json("asymptote"),
+            "reason": self.fitted.reason,
+            "less": {name: each and each.as_json("asymptote") for name, each in differences.items()},
+            "floor": self.floor and self.floor.as_json("auc"),
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class ConditionCurve:
     """The curve of one kind over the runs of a condition: of each run by round, and of all together."""
 
     runs: tuple[FinishedRun, ...]
-    rounds: tuple[int, ...]
     run_curves: tuple[RunCurve, ...]
     fitted: FittedCurve
 
@@ -79,24 +88,17 @@ class ConditionCurve:
 def condition_curves(runs: Sequence[FinishedRun], fit: Sequence[str]) -> dict[str, ConditionCurve]:
     """Return the curve of the stack and that of the strongest technique, each where it was judged at the last round.
 
-    Args:
-        runs: one run, or the runs of one condition.
-        fit: the techniques of single images whose judges are fit.
-
-    Raises:
-        ArenaError: if a score file is missing, not the one of its record, or cannot be scored.
+    The strongest is one of the techniques of ``fit``.
     """
-    passing = by_round(runs, fit)
-    wanted = {(technique, round_index) for points in passing.values() for round_index, technique in points.items()}
-    tested: list[dict[tuple[str, int], CurvePoint]] = []
-    for run in runs:
-        records = judged(run)
-        tested.append({key: point(run, records[key]) for key in wanted})
+    every = [(run, judged(run)) for run in runs]
     curves = {}
-    for kind, points in passing.items():
-        of_runs = tuple(run_curve([of_run[t, round_index] for round_index, t in points.items()]) for of_run in tested)
+    for kind, points in by_round(runs, fit).items():
+        of_runs = tuple(
+            run_curve([run.influences(judges[technique, round_index]) for round_index, technique in points.items()])
+            for run, judges in every
+        )
         fitted = fit_curve(curve(list(points), of_runs, list(points.values())))
-        curves[kind] = ConditionCurve(tuple(runs), tuple(points), of_runs, fitted)
+        curves[kind] = ConditionCurve(tuple(runs), of_runs, fitted)
     return curves
 
 
@@ -109,19 +111,13 @@ def limits(
         curves: kind -> curve of the condition.
         controls: name of a matched control -> kind -> its curve.
     """
-    return {
-        kind: TechniqueLimit(
-            kind,
-            ours.fitted,
-            oracle_floor(ours.runs, ours.fitted.curve.techniques[-1]),
-            {
-                name: ControlLimit(theirs[kind].fitted, _difference(ours, theirs[kind]))
-                for name, theirs in controls.items()
-                if kind in theirs
-            },
-        )
-        for kind, ours in curves.items()
-    }
+    found = {}
+    for kind, ours in curves.items():
+        beside = {name: theirs[kind] for name, theirs in controls.items() if kind in theirs}
+        differences = {name: ControlLimit(theirs.fitted, _difference(ours, theirs)) for name, theirs in beside.items()}
+        floor = oracle_floor(ours.runs, ours.fitted.curve.techniques[-1])
+        found[kind] = TechniqueLimit(kind, ours.fitted, floor, differences)
+    return found
 
 
 def fit_curve(points: Curve) -> FittedCurve:
@@ -148,21 +144,17 @@ def less(ours: Interval, theirs: Interval) -> Interval:
 
 def _difference(ours: ConditionCurve, theirs: ConditionCurve) -> FittedCurve | None:
     """The paired curve of AUC here less AUC there, over the rounds that both were judged at."""
-    rounds = sorted(set(ours.rounds) & set(theirs.rounds))
+    own, others = ours.fitted.curve, theirs.fitted.curve
+    rounds, here, there = np.intersect1d(own.x, others.x, return_indices=True)
     pairs = matched(ours.runs, theirs.runs)
-    if not (rounds and pairs):
+    if not (len(rounds) and pairs):
         return None
-    here, there = ([side.rounds.index(round_index) for round_index in rounds] for side in (ours, theirs))
-    paired = [ours.run_curves[i].take(here).less(theirs.run_curves[j].take(there)) for i, j in pairs]
-    names = [
-        one if one == other else f"{one} less {other}"
-        for one, other in zip(
-            (ours.fitted.curve.techniques[k] for k in here),
-            (theirs.fitted.curve.techniques[k] for k in there),
-            strict=True,
-        )
-    ]
-    difference = curve(rounds, paired, names)
+    paired = [ours.run_curves[i].take(here.tolist()).less(theirs.run_curves[j].take(there.tolist())) for i, j in pairs]
+    names = []
+    for one, other in zip(here, there, strict=True):
+        technique, beside = own.techniques[one], others.techniques[other]
+        names.append(technique if technique == beside else f"{technique} less {beside}")
+    difference = curve(rounds.tolist(), paired, names)
     one, other = ours.fitted.limit, theirs.fitted.limit
     if one is None or other is None:
         unknown = "its own" if one is None else "the control’s"

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from arena.core.errors import ArenaError
-from arena.metrics.auc import Influence, influence
+from arena.answer.runs import read_influence
+from arena.metrics.auc import Influence
 from arena.metrics.interval import Interval
 from arena.records.schema import Record, ScoreRecord
-from arena.records.store import read_scores
 
 Matrix = NDArray[np.float64]
 
@@ -32,18 +31,14 @@ class Payoff:
     Their errors are therefore dependent, and differences are often more certain than the cells.
 
     Args:
-        technique: its name.
         values: (R, R) AUC [g, d] of the detector of round d on the fakes of the generator of round g.
         covariance: (R * R, R * R) of the cells in C order, over draws of the test images (DeLong).
         floor: (R, R) variance that no image seen can show (``Influence.floor``), the only one at an AUC of 0 or 1.
-        images: (R, R) images of the smaller class.
     """
 
-    technique: str
     values: Matrix
     covariance: Matrix
     floor: Matrix
-    images: NDArray[np.int64]
 
     @cached_property
     def noise(self) -> Matrix:
@@ -80,10 +75,6 @@ def payoff(records: Iterable[Record], technique: str) -> Matrix:
     (d < g) the detector never saw these fakes (regime "frozen"). On and above it, it was trained on fakes of that
     round (regime "retrained"). Fresh judges are no players, and have no entry.
 
-    Args:
-        records: of one run.
-        technique: its name.
-
     Returns:
         (rounds, rounds) float64, NaN where nothing was measured. It is (0, 0) if the technique has no record.
     """
@@ -107,17 +98,8 @@ def played(records: Iterable[Record], technique: str) -> dict[tuple[int, int], S
 def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff | None:
     """Return the game of one technique with its errors, from the scores of every cell.
 
-    Args:
-        run: the run directory, whose ``scores/`` hold the cells' scores.
-        records: its records.
-        technique: its name.
-
-    Returns:
-        The game of the rounds of which all pairs were tested. In an interrupted race, these end before the last. None
-        where there is no such round.
-
-    Raises:
-        ArenaError: if the scores of a cell are missing, altered, or no test.
+    It is that of the rounds of which all pairs were tested. In an interrupted race, these end before the last. None
+    where there is no such round.
     """
     cells = played(records, technique)
     size = 0
@@ -125,16 +107,11 @@ def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff 
         size += 1
     if not size:
         return None
-    influences = []
-    for record in (cells[cell] for cell in np.ndindex(size, size)):
-        try:
-            influences.append(influence(read_scores(run, record.scores), bank=record.generator_round))
-        except ValueError as error:
-            raise ArenaError(f"{run / record.scores.file}: {error}") from error
-    return from_influences(technique, influences)
+    played_all = [cells[cell] for cell in np.ndindex(size, size)]
+    return from_influences([read_influence(run, record.scores, record.generator_round) for record in played_all])
 
 
-def from_influences(technique: str, cells: Sequence[Influence]) -> Payoff:
+def from_influences(cells: Sequence[Influence]) -> Payoff:
     """Return the game of R * R cells in C order. Reals are matched by id, fakes by id within a generator's row."""
     size = round(len(cells) ** 0.5)
     of_reals = _dense([cell.real_id for cell in cells], [cell.real for cell in cells])
@@ -145,11 +122,9 @@ def from_influences(technique: str, cells: Sequence[Influence]) -> Payoff:
         covariance[row, row] += of_fakes @ of_fakes.T
     shape = (size, size)
     return Payoff(
-        technique,
         values=np.reshape([cell.value for cell in cells], shape),
         covariance=covariance,
         floor=np.reshape([cell.floor for cell in cells], shape),
-        images=np.reshape([min(len(cell.real), len(cell.fake)) for cell in cells], shape),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,15 @@ from arena.metrics.interval import Interval
 from arena.records.schema import (
     ControlRecord,
     FitnessRecord,
-    ProvenanceRecord,
     QualityRecord,
     Record,
+    ScoreFile,
     ScoreRecord,
     TrainingRecord,
 )
 from arena.records.store import read_records, read_scores
+
+Kind = TypeVar("Kind", bound=Record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +61,7 @@ def hash_of_reals(ids: NDArray[np.int64]) -> str:
 
 
 def declared(config: Mapping[str, object]) -> Declared:
-    """Return the declaration within a resolved config.
-
-    Args:
-        config: plain containers, as from ``OmegaConf.to_container(config, resolve=True)``.
+    """Return the declaration within a resolved config, given as plain containers.
 
     Raises:
         ArenaError: naming the key that is missing or no mapping.
@@ -93,18 +93,33 @@ def declared_hash(declaration: Declared) -> str:
     return hashlib.sha256(json.dumps(dataclasses.asdict(declaration), sort_keys=True).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run that was measured at its last round.
+def read_influence(run: Path, file: ScoreFile, bank: int = 0, reals: str | None = None) -> Influence:
+    """Return the influences behind a file of scores.
 
     Args:
-        path: the run directory.
-        config: its resolved config.
-        declared: the terms fixed before it began.
-        access: name of the generator's access to the detectors, such as ``white_box`` or a control's ``none``.
-        seed: of the run.
-        quality: record of the last round's fakes.
-        records: all records.
+        run: the run directory.
+        file: the file and its SHA-256.
+        bank: number of the bank of fakes.
+        reals: SHA-256 that the reals must have. None for any reals.
+
+    Raises:
+        ArenaError: if the file is missing, altered, cannot be scored, or is of other reals.
+    """
+    scores = read_scores(run, file)
+    if reals is not None and hash_of_reals(scores.image[scores.label == 0]) != reals:
+        raise ArenaError(f"{run / file.file}: not tested on the reals declared beforehand")
+    try:
+        return influence(scores, bank)
+    except ValueError as error:
+        raise ArenaError(f"{run / file.file}: {error}") from error
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that was measured at its last round, with its resolved config and all records.
+
+    ``access`` names the generator's access to the detectors, such as ``white_box`` or a control's ``none``. ``quality``
+    is the record of the last round's fakes.
     """
 
     path: Path
@@ -116,21 +131,15 @@ class FinishedRun:
     records: tuple[Record, ...]
     _influences: dict[str, Influence] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def differences(self) -> tuple[str, ...]:
-        """Differences between the files of reals and those of fakes, one text each."""
-        return tuple(
-            text for record in self.records if isinstance(record, ProvenanceRecord) for text in record.differences
-        )
+    def of_kind(self, kind: type[Kind]) -> list[Kind]:
+        """Return the records of one kind."""
+        return [record for record in self.records if isinstance(record, kind)]
 
     @property
     def faults(self) -> tuple[str, ...]:
         """Faults that rolled the generator back while it was trained. Each cost a part of its budget."""
-        return tuple(
-            f"round {record.round}, {record.purpose}: {record.fault}"
-            for record in self.records
-            if isinstance(record, TrainingRecord) and record.fault
-        )
+        trained = [record for record in self.of_kind(TrainingRecord) if record.fault]
+        return tuple(f"round {record.round}, {record.purpose}: {record.fault}" for record in trained)
 
     @property
     def origin_seed(self) -> object:
@@ -138,57 +147,17 @@ class FinishedRun:
         return self.config.get("start_seed")
 
     @cached_property
-    def _judges(self) -> dict[str, dict[int, ScoreRecord]]:
-        """The last round's fresh judges by technique and seed."""
-        judges: dict[str, dict[int, ScoreRecord]] = {}
-        for record in self.records:
-            if not isinstance(record, ScoreRecord) or record.judge_seed is None:
-                continue
-            if (record.regime, record.generator_round) == ("fresh", self.declared.last_round):
-                judges.setdefault(record.technique, {})[record.judge_seed] = record
+    def judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
+        """(technique, round) -> judge seed -> test of that round's fakes by the fresh judge."""
+        judges: dict[tuple[str, int], dict[int, ScoreRecord]] = {}
+        for record in self.of_kind(ScoreRecord):
+            if record.regime == "fresh" and record.judge_seed is not None:
+                judges.setdefault((record.technique, record.generator_round), {})[record.judge_seed] = record
         return judges
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
         """Return judge seed -> test of the last round's fakes by that fresh judge."""
-        return self._judges.get(technique, {})
-
-    def planted(self, technique: str) -> list[FitnessRecord]:
-        """Return the tests of the technique's judges on planted artefacts."""
-        return [record for record in self._fitness(technique) if record.artefact is not None and record.share == 1.0]
-
-    def halved(self, technique: str) -> dict[int, FitnessRecord]:
-        """Return judge seed -> the last round's test of the same judge with half of its data and images."""
-        return {
-            record.judge_seed: record
-            for record in self._fitness(technique)
-            if record.artefact is None and record.round == self.declared.last_round and record.share == 0.5
-        }
-
-    def _fitness(self, technique: str) -> list[FitnessRecord]:
-        return [
-            record for record in self.records if isinstance(record, FitnessRecord) and record.technique == technique
-        ]
-
-    def oracle(self, technique: str) -> list[ControlRecord]:
-        """Return the technique's tests of reals against held-out reals."""
-        return [
-            record
-            for record in self.records
-            if isinstance(record, ControlRecord) and (record.control, record.technique) == ("oracle", technique)
-        ]
-
-    def in_loop(self, technique: str) -> ScoreRecord | None:
-        """Return the test of the technique's detector in the loop, retrained on the last round's fakes."""
-        wanted = (technique, "retrained", self.declared.last_round, self.declared.last_round)
-        for record in self.records:
-            if isinstance(record, ScoreRecord) and wanted == (
-                record.technique,
-                record.regime,
-                record.generator_round,
-                record.detector_round,
-            ):
-                return record
-        return None
+        return self.judges.get((technique, self.declared.last_round), {})
 
     def validation_auc(self, technique: str) -> float | None:
         """Return the mean validation AUC of the technique's fresh judges, or None if one of them has none."""
@@ -199,25 +168,17 @@ class FinishedRun:
     def influences(self, records: Sequence[ScoreRecord | FitnessRecord], bank: int = 0) -> list[Influence]:
         """Return the influences behind the scores of some records. ``bank`` numbers the fakes of this run.
 
-        Raises:
-            ArenaError: if a score file is missing, not the one of its record, or cannot be scored, or if a fresh judge
-                was tested on other reals than those declared.
+        The reals that test a fresh judge must be those declared.
         """
         return [self._influence(record).of_bank(bank) for record in records]
 
     def _influence(self, record: ScoreRecord | FitnessRecord) -> Influence:
-        if (known := self._influences.get(record.scores.file)) is not None:
-            return known
-        path = self.path / record.scores.file
-        scores = read_scores(self.path, record.scores)
-        judge = isinstance(record, ScoreRecord) and record.regime == "fresh" and record.technique != BAG
-        if judge and hash_of_reals(scores.image[scores.label == 0]) != self.declared.judge_reals:
-            raise ArenaError(f"{path}: not tested on the reals declared beforehand")
-        try:
-            self._influences[record.scores.file] = influence(scores)
-        except ValueError as error:
-            raise ArenaError(f"{path}: {error}") from error
-        return self._influences[record.scores.file]
+        file = record.scores
+        if file.file not in self._influences:
+            judge = isinstance(record, ScoreRecord) and record.regime == "fresh" and record.technique != BAG
+            reals = self.declared.judge_reals if judge else None
+            self._influences[file.file] = read_influence(self.path, file, reals=reals)
+        return self._influences[file.file]
 
 
 def read_run(path: Path) -> FinishedRun:
@@ -280,7 +241,7 @@ def oracle_floor(runs: Sequence[FinishedRun], technique: str) -> Interval | None
 
     None where the technique was not tested so.
     """
-    tests = [record for run in runs for record in run.oracle(technique)]
-    if not tests:
-        return None
-    return Interval(*np.mean([(test.found, test.low, test.high) for test in tests], axis=0).tolist())
+    controls = [record for run in runs for record in run.of_kind(ControlRecord)]
+    tests = [record for record in controls if (record.control, record.technique) == ("oracle", technique)]
+    ends = [(test.found, test.low, test.high) for test in tests]
+    return Interval(*np.mean(ends, axis=0).tolist()) if tests else None

@@ -1,4 +1,4 @@
-"""The series of a race: AUC of each technique in each regime, round by round."""
+"""Results round by round: AUC of each technique in each regime of a race, and the verdict's figures of a condition."""
 
 import dataclasses
 import math
@@ -11,14 +11,12 @@ import numpy as np
 
 from arena.answer.conditions import Condition
 from arena.answer.estimate import estimate
-from arena.answer.findings import TechniqueFinding, guards, strongest, technique_estimate
-from arena.answer.runs import FinishedRun
+from arena.answer.findings import TechniqueFinding, strongest_on_validation, technique_estimate
+from arena.answer.runs import FinishedRun, read_influence
+from arena.answer.verdict import guards
 from arena.config.schema import BAG, STACK, AnswerConfig
-from arena.core.errors import ArenaError
-from arena.metrics.auc import influence
 from arena.metrics.interval import Interval
 from arena.records.schema import AccessLevel, QualityRecord, Record, Regime, ScoreRecord, highest_access
-from arena.records.store import read_scores
 
 MISSING = Interval(math.nan, math.nan, math.nan)
 
@@ -80,9 +78,6 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
     Args:
         run: the run directory, whose ``scores/`` give the intervals of several judges together.
         records: its records.
-
-    Raises:
-        ArenaError: if the scores of a judge are missing or altered.
     """
     seen = tuple(sorted({record.generator_round for record in score_records(records)}))
     regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
@@ -101,10 +96,7 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
 def _point(run: Path, tests: Sequence[ScoreRecord]) -> Interval:
     if len(tests) == 1:
         return Interval(tests[0].auc, tests[0].auc_low, tests[0].auc_high)
-    try:
-        return estimate([[influence(read_scores(run, test.scores)) for test in tests]]).interval().clipped()
-    except ValueError as error:
-        raise ArenaError(f"{run / tests[0].scores.file}: {error}") from error
+    return estimate([[read_influence(run, test.scores) for test in tests]]).interval().clipped()
 
 
 GuardName = Literal["quality", "variety", "memorisation"]
@@ -146,41 +138,26 @@ class Trajectory:
 
 
 def trajectory(condition: Condition, findings: Sequence[TechniqueFinding]) -> Trajectory:
-    """Return the path of a condition.
-
-    Args:
-        condition: with its runs.
-        findings: of the condition at the last round.
-
-    Raises:
-        ArenaError: if the scores of a judge are missing or altered.
-    """
-    fit = [each.technique for each in findings if each.estimate is not None and each.finding != "unfit"]
+    """Return the path of a condition, given its findings at the last round."""
     terms = condition.runs[0].declared
     steps: list[TrajectoryPoint] = []
     alone: list[list[TrajectoryPoint]] = [[] for _ in condition.runs]
     for round_index in range(terms.last_round + 1):
         runs = [run for run in (as_of(run, round_index) for run in condition.runs) if run is not None]
-        if len(runs) < len(condition.runs):
-            continue
-        best = strongest({name: [run.validation_auc(name) for run in runs] for name in fit})
-        step = None if best is None else _step(runs, findings, best[0])
-        if step is None:
-            continue
-        steps.append(step)
-        for seed, run in zip(alone, runs, strict=True):
-            seed.extend(filter(None, [_step([run], findings, step.technique)]))
+        best = strongest_on_validation(runs, findings) if len(runs) == len(condition.runs) else None
+        step = best and _step(runs, findings, best[0])
+        if step is not None:
+            steps.append(step)
+            for seed, run in zip(alone, runs, strict=True):
+                seed.extend(filter(None, [_step([run], findings, step.technique)]))
     return Trajectory(condition.name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
 
 
 def as_of(run: FinishedRun, round_index: int) -> FinishedRun | None:
     """Return the run as if that round had been its last, or None where the round was not measured."""
-    measured = [record for record in run.records if isinstance(record, QualityRecord) and record.round == round_index]
-    if not measured:
-        return None
-    return dataclasses.replace(
-        run, quality=measured[-1], declared=dataclasses.replace(run.declared, last_round=round_index)
-    )
+    measured = [record for record in run.of_kind(QualityRecord) if record.round == round_index]
+    declared = dataclasses.replace(run.declared, last_round=round_index)
+    return dataclasses.replace(run, quality=measured[-1], declared=declared) if measured else None
 
 
 def _step(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding], technique: str) -> TrajectoryPoint | None:

@@ -1,4 +1,4 @@
-"""The verdict on a run, or on the runs of one condition: ``verdict.json``.
+"""The verdict on a run, or on the runs of one condition: guards of the images, ``verdict.json`` and its sentence.
 
 The rules apply in this order:
 
@@ -17,14 +17,84 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from arena.answer.distance import DistanceSummary
-from arena.answer.findings import Finding, Guards, TechniqueFinding, fit_techniques, strongest
-from arena.answer.runs import Declared, FinishedRun, oracle_floor
+from arena.answer.distance import Distance
+from arena.answer.findings import Finding, TechniqueFinding, strongest_on_validation
+from arena.answer.runs import FinishedRun, oracle_floor
+from arena.config.schema import AnswerConfig
 from arena.core.files import write_atomically
 from arena.metrics.interval import Interval
-from arena.records.schema import AccessLevel
+from arena.records.schema import AccessLevel, ProvenanceRecord, QualityRecord
 
 Decision = Literal["passes_all", "caught", "undecided", "invalid"]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A figure, the threshold declared for it, and whether it holds."""
+
+    figure: float
+    threshold: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Guards:
+    """The guards, all of them reported in every case. Over several runs each is that of its worst run.
+
+    Args:
+        quality: kernel distance to reals, in units of the distance of reals at half their resolution. At most the
+            limit.
+        variety: recall or coverage, whichever is the smaller share of the same figure of reals. At least the limit.
+        memorisation: share of fakes nearer to the generator's training images than to as many reference reals. Broken
+            where the lower end of its 95% interval is above the limit.
+        judges: share of the techniques whose judges are fit. Must be 1.
+        provenance: differences between the files of reals and of fakes. Must be 0.
+    """
+
+    quality: Guard
+    variety: Guard
+    memorisation: Guard
+    judges: Guard
+    provenance: Guard
+
+
+def guards(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> Guards:
+    """Return the guards. People do not count among the judges that must be fit."""
+    limits = runs[0].declared.answer
+    measured = [run.quality for run in runs]
+    findings = [each for each in findings if not each.people]
+    fit = sum(each.finding != "unfit" for each in findings) / len(findings)
+    different = max(sum(len(record.differences) for record in run.of_kind(ProvenanceRecord)) for run in runs)
+    return Guards(
+        quality=max((_quality(record, limits) for record in measured), key=lambda guard: guard.figure),
+        variety=min((_variety(record, limits) for record in measured), key=lambda guard: guard.figure),
+        memorisation=max(
+            (_memorisation(record, limits) for record in measured), key=lambda guard: (not guard.holds, guard.figure)
+        ),
+        judges=Guard(fit, 1.0, fit == 1.0),
+        provenance=Guard(float(different), 0.0, different == 0),
+    )
+
+
+def _quality(record: QualityRecord, limits: AnswerConfig) -> Guard:
+    figure = _ratio(record.kernel_distance, record.blurred_kernel_distance, if_unknown=math.inf)
+    return Guard(figure, limits.quality_limit, figure <= limits.quality_limit)
+
+
+def _variety(record: QualityRecord, limits: AnswerConfig) -> Guard:
+    recall = _ratio(record.recall, record.real_recall, if_unknown=0.0)
+    figure = min(recall, _ratio(record.coverage, record.real_coverage, if_unknown=0.0))
+    return Guard(figure, limits.variety_limit, figure >= limits.variety_limit)
+
+
+def _memorisation(record: QualityRecord, limits: AnswerConfig) -> Guard:
+    return Guard(record.memorisation, limits.memorisation_limit, record.memorisation_low <= limits.memorisation_limit)
+
+
+def _ratio(part: float, whole: float, if_unknown: float) -> float:
+    """``part / whole``, or ``if_unknown`` where that is no finite number: the value that breaks the guard."""
+    figure = part / whole if whole > 0 else math.nan
+    return figure if math.isfinite(figure) else if_unknown
 
 
 @dataclass(frozen=True)
@@ -68,7 +138,7 @@ class Verdict:
     strongest: Strongest | None
     limit: Interval | None
     limit_reason: str
-    distance: DistanceSummary | None
+    distance: Distance | None
     control: Mapping[str, Interval | None] | None
     guards: Guards
     faults: tuple[str, ...]
@@ -79,21 +149,19 @@ class Verdict:
         strongest = self.strongest and dataclasses.asdict(self.strongest)
         if self.strongest and strongest and self.strongest.floor:
             strongest["floor"] = self.strongest.floor.as_json("auc")
-        intervals = {
+        parts = {
             "strongest": strongest,
             "limit": self.limit and self.limit.as_json("asymptote"),
+            "distance": self.distance and self.distance.as_json(),
             "control": self.control
             and {name: each and each.as_json("difference") for name, each in self.control.items()},
         }
-        return _plain(dataclasses.asdict(self) | intervals)
-
-    def to_json(self) -> str:
-        """Return ``verdict.json`` as indented text."""
-        return json.dumps(self.as_json(), indent=2, allow_nan=False) + "\n"
+        return {key: _plain(value) for key, value in (dataclasses.asdict(self) | parts).items()}
 
     def write(self, run: Path) -> None:
         """Write ``verdict.json`` into a run directory."""
-        write_atomically(run / "verdict.json", self.to_json().encode())
+        text = json.dumps(self.as_json(), indent=2, allow_nan=False) + "\n"
+        write_atomically(run / "verdict.json", text.encode())
 
 
 def decide(findings: Sequence[TechniqueFinding], guards: Guards) -> Decision:
@@ -111,7 +179,7 @@ def decide(findings: Sequence[TechniqueFinding], guards: Guards) -> Decision:
 
 def strongest_finding(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> Strongest | None:
     """Return the strongest of the fit techniques on validation, or None where none has a validation AUC."""
-    best = strongest({name: [run.validation_auc(name) for run in runs] for name in fit_techniques(findings)})
+    best = strongest_on_validation(runs, findings)
     if best is None:
         return None
     technique, validation_auc = best
@@ -126,15 +194,11 @@ def technique_verdict(finding: TechniqueFinding, alpha: float) -> TechniqueVerdi
     return TechniqueVerdict(*auc, finding.access, finding.finding)
 
 
-def _plain(values: Mapping[str, object]) -> dict[str, object]:
-    """The values with None for every number that is not finite, as JSON has none."""
-    plain: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            plain[key] = _plain(value)
-        else:
-            plain[key] = None if isinstance(value, float) and not math.isfinite(value) else value
-    return plain
+def _plain(value: object) -> object:
+    """The value with None for every number that is not finite, as JSON has none."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 NAMED = 5
@@ -142,36 +206,26 @@ NAMED = 5
 
 
 def sentence(
-    answer: str,
-    findings: Sequence[TechniqueFinding],
-    guards: Guards,
-    terms: Declared,
-    runs: int,
-    one_origin: bool = False,
+    answer: Decision, findings: Sequence[TechniqueFinding], guards: Guards, runs: Sequence[FinishedRun]
 ) -> str:
     """Return the verdict in a few sentences, of which the first names the answer.
 
-    Args:
-        answer: passes_all, caught, undecided or invalid.
-        findings: of every technique, and of people.
-        guards: of the images.
-        terms: the declaration.
-        runs: number of runs.
-        one_origin: whether they all branched from one run, whose own luck their errors leave out.
+    They say so where several runs all branched from one run, whose own luck their errors leave out.
     """
-    where = f"at round {terms.last_round}" + (f" of {runs} runs" if runs > 1 else "")
-    where += " that all branched from one" if runs > 1 and one_origin else ""
-    battery = [each for each in findings if not each.people]
-    people = [each for each in findings if each.people]
+    terms = runs[0].declared
+    where = f"at round {terms.last_round}"
+    if len(runs) > 1:
+        one_origin = len({run.origin_seed for run in runs} - {None}) == 1
+        where += f" of {len(runs)} runs" + (" that all branched from one" if one_origin else "")
     if answer == "invalid":
         words = f"Invalid {where}: {_broken(guards)}."
     else:
-        words = _of_battery(answer, battery, where, terms)
-    return " ".join([words, *map(_of_people, people)])
+        words = _of_battery(answer, [each for each in findings if not each.people], where, terms.answer)
+    return " ".join([words, *(_of_people(each) for each in findings if each.people)])
 
 
-def _of_battery(answer: str, findings: Sequence[TechniqueFinding], where: str, terms: Declared) -> str:
-    bound, count = 0.5 + terms.answer.margin, len(findings)
+def _of_battery(answer: Decision, findings: Sequence[TechniqueFinding], where: str, terms: AnswerConfig) -> str:
+    bound, count = 0.5 + terms.margin, len(findings)
     caught = sorted((each for each in findings if each.finding == "caught"), key=_auc, reverse=True)
     if caught:
         named = ", ".join(_with_interval(each) for each in caught[:NAMED])
@@ -186,7 +240,7 @@ def _of_battery(answer: str, findings: Sequence[TechniqueFinding], where: str, t
     if answer == "passes_all":
         return (
             f"Passes all {where}: {no_more}. Fresh judges of all {count} are below AUC {bound:g} at one-sided "
-            f"{1 - terms.answer.alpha:.0%} confidence, and the guards of quality, variety, memorisation and provenance "
+            f"{1 - terms.alpha:.0%} confidence, and the guards of quality, variety, memorisation and provenance "
             "hold."
         )
     if answer == "caught":
@@ -211,26 +265,22 @@ def _of_people(finding: TechniqueFinding) -> str:
 
 
 def _broken(guards: Guards) -> str:
-    reasons = []
-    if not guards.memorisation.holds:
-        reasons.append(
-            f"the generator memorised: {guards.memorisation.figure:.0%} of its fakes lie nearer to its training images "
-            f"than to as many other real images (chance 50%, limit {guards.memorisation.threshold:.0%})"
-        )
-    if not guards.quality.holds:
-        reasons.append(
-            f"the images lost quality: their kernel distance is {guards.quality.figure:.2f} times that of blurred real "
-            f"images (limit {guards.quality.threshold:g})"
-        )
-    if not guards.variety.holds:
-        reasons.append(
-            f"the images lost variety: {guards.variety.figure:.0%} of that of real images (limit "
-            f"{guards.variety.threshold:.0%})"
-        )
-    if not guards.provenance.holds:
-        count = round(guards.provenance.figure)
-        reasons.append(f"the files of real and fake images differ in {count} propert{'y' if count == 1 else 'ies'}")
-    return "; ".join(reasons)
+    memorisation, quality, variety, count = (
+        guards.memorisation,
+        guards.quality,
+        guards.variety,
+        guards.provenance.figure,
+    )
+    reasons = {
+        f"the generator memorised: {memorisation.figure:.0%} of its fakes lie nearer to its training images than to as "
+        f"many other real images (chance 50%, limit {memorisation.threshold:.0%})": memorisation,
+        f"the images lost quality: their kernel distance is {quality.figure:.2f} times that of blurred real images "
+        f"(limit {quality.threshold:g})": quality,
+        f"the images lost variety: {variety.figure:.0%} of that of real images (limit "
+        f"{variety.threshold:.0%})": variety,
+        f"the files of real and fake images differ in {count:g} propert{'y' if count == 1 else 'ies'}": guards.provenance,
+    }
+    return "; ".join(reason for reason, guard in reasons.items() if not guard.holds)
 
 
 def _auc(finding: TechniqueFinding) -> float:

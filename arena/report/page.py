@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from arena.answer.answer import Answer
-from arena.answer.findings import Guards
+from arena.answer.verdict import Guards
 from arena.answer.distance import distance_in_words
 from arena.answer.limit import limits_in_words
 from arena.config.saved import flatten

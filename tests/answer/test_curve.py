@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from arena.answer.curve import CurvePoint, RunCurve, by_round, curve, judged, point, run_curve
-from arena.metrics.auc import combine, mean
+from arena.answer.curve import RunCurve, by_round, curve, judged, run_curve
+from arena.metrics.auc import Influence, combine, mean
 from arena.records.schema import ScoreRecord
 from tests.answer.curved import curved_run
 
@@ -18,12 +18,12 @@ def run(tmp_path_factory):
 
 def stack_points(run):
     records = judged(run)
-    return [point(run, records["stack", round_index]) for round_index in range(3)]
+    return [run.influences(records["stack", round_index]) for round_index in range(3)]
 
 
 def test_the_errors_of_a_point_are_those_of_its_mean_judge(run):
     records = judged(run)["stack", 1]
-    together = mean(run.influences(list(records.values())))
+    together = mean(run.influences(records))
     its = run_curve(stack_points(run))
     assert its.values[1] == pytest.approx(together.value)
     assert its.images[1, 1] == pytest.approx(together.variance)
@@ -32,9 +32,7 @@ def test_the_errors_of_a_point_are_those_of_its_mean_judge(run):
 def test_rounds_are_correlated_by_the_reals_they_share(run):
     """Cov(A, B) from Var(A + B) of the influences added up, fakes of two rounds under numbers of their own."""
     records = judged(run)
-    one, other = (
-        mean(run.influences(list(records["stack", round_index].values()), bank=round_index)) for round_index in (0, 2)
-    )
+    one, other = (mean(run.influences(records["stack", round_index], bank=round_index)) for round_index in (0, 2))
     covariance = (combine([one, other], (1.0, 1.0)).variance - one.variance - other.variance) / 2
     its = run_curve(stack_points(run))
     assert its.images[0, 2] == pytest.approx(covariance)
@@ -43,9 +41,9 @@ def test_rounds_are_correlated_by_the_reals_they_share(run):
 
 def test_judges_add_variance(run):
     points = stack_points(run)
-    agreed = [each._replace(judges=np.full(3, each.judges.mean())) for each in points]
+    agreed = [[dataclasses.replace(judge, value=mean(judges).value) for judge in judges] for judges in points]
     apart, together = (curve(range(3), [run_curve(its)], ["stack"] * 3) for its in (points, agreed))
-    np.testing.assert_array_equal(apart.values, together.values)
+    np.testing.assert_allclose(apart.values, together.values, rtol=1e-12)
     np.testing.assert_allclose(together.covariance, run_curve(points).images)
     assert (apart.errors > together.errors).all()
 
@@ -94,9 +92,11 @@ def test_a_paired_difference_cancels_what_both_owe_to_the_reals(run):
 
 
 def test_reals_that_only_one_point_tested_have_no_say_in_the_others():
-    one = CurvePoint(np.array([0.8]), np.array([1, 5]), np.array([0.1, 0.2]), 0.01)
-    other = CurvePoint(np.array([0.7]), np.array([5, 9]), np.array([0.3, 0.4]), 0.02)
-    np.testing.assert_allclose(run_curve([one, other]).images, [[0.01 + 0.04 + 0.01, 0.06], [0.06, 0.09 + 0.16 + 0.02]])
+    one = Influence(0.8, np.array([1, 5]), np.array([0.1, 0.2]), np.array([0]), np.array([0.08]), floor=0.0036)
+    other = Influence(0.7, np.array([5, 9]), np.array([0.3, 0.4]), np.array([0]), np.array([0.0]), floor=0.02)
+    np.testing.assert_allclose(
+        run_curve([[one], [other]]).images, [[0.01 + 0.04 + 0.01, 0.06], [0.06, 0.09 + 0.16 + 0.02]]
+    )
 
 
 def test_the_strongest_is_named_by_validation_and_never_by_the_test(run):

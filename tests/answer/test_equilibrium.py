@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from arena.answer.equilibrium import duality_gap, equilibrium
+from arena.answer.equilibrium import duality_gap, equilibrium, exploitability, last_pair
 from arena.metrics.auc import auc
+from tests.answer.games import hand_made
 
 PENNIES = np.array([[1.0, 0.0], [0.0, 1.0]])
 ROCK_PAPER_SCISSORS = np.array([[0.5, 1.0, 0.0], [0.0, 0.5, 1.0], [1.0, 0.0, 0.5]])
@@ -100,3 +101,71 @@ def test_auc_is_linear_in_a_mixture_of_generators_and_not_in_an_ensemble_of_dete
 def test_holes_are_no_game():
     with pytest.raises(ValueError, match="finite"):
         equilibrium(np.array([[0.5, np.nan], [0.5, 0.5]]))
+
+
+@pytest.mark.parametrize(
+    ("generators", "detectors", "gap"),
+    [
+        pytest.param([0.5, 0.5], [0.5, 0.5], 0.0, id="Nash"),
+        pytest.param([1.0, 0.0], [1.0, 0.0], 1.0, id="caught, and easily changed"),
+        pytest.param([0.75, 0.25], [0.5, 0.5], 0.25, id="one side errs"),
+    ],
+)
+def test_matching_pennies(generators, detectors, gap):
+    assert duality_gap(PENNIES, np.array(generators), np.array(detectors)) == pytest.approx(gap)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_never_negative_and_zero_just_at_equilibrium(size, seed):
+    rng = np.random.default_rng(seed)
+    payoffs = rng.random((size, size))
+    solved = equilibrium(payoffs)
+    for x, y in zip(*rng.dirichlet(np.ones(size), (2, 3)), strict=True):
+        gap = duality_gap(payoffs, x, y)
+        assert gap >= -1e-12
+        # The gap is the sum of the two sides' losses, each at least 0.
+        losses = (x @ payoffs).max() - solved.value, solved.value - (payoffs @ y).min()
+        np.testing.assert_allclose(gap, sum(losses), atol=1e-9)
+    assert duality_gap(payoffs, solved.generators, solved.detectors) < 1e-6
+
+
+def test_the_last_pair():
+    # An arms race: each detector catches the fakes up to its round, the last generator is the best.
+    payoffs = np.array([[0.9, 0.95, 0.9], [0.2, 0.85, 0.9], [0.1, 0.3, 0.8]])
+    for rounds, gap in ((3, 0.8 - 0.8), (2, 0.85 - 0.85)):
+        pair = last_pair(hand_made(payoffs[:rounds, :rounds], error=1e-6)).gap
+        assert pair.value == pytest.approx(gap)
+        assert (pair.low, pair.high) == pytest.approx((pair.value, pair.value), abs=1e-4)
+    backwards = last_pair(hand_made(payoffs[::-1, ::-1], error=1e-6)).gap
+    assert backwards.value == pytest.approx(0.95 - 0.1)
+
+
+def test_what_noise_makes_is_within_its_bias_and_its_bound():
+    # All cells 0.7: no pair is exploitable, and the measured gap is the choice of the luckiest cells.
+    rng = np.random.default_rng(1)
+    first = np.eye(8)[0]
+    results = [exploitability(hand_made(rng.normal(0.7, 0.02, (8, 8)), 0.02), first, first) for _ in range(60)]
+    assert np.mean([each.gap.value for each in results]) == pytest.approx(results[0].bias, abs=0.01)
+    assert results[0].bias > 0.04
+    assert np.mean([each.gap.low > 0.0 for each in results]) <= 0.1
+
+
+def test_the_interval_covers_a_gap_that_is_there():
+    rng, first = np.random.default_rng(2), np.eye(6)[0]
+    truth = np.full((6, 6), 0.7) + 0.05 * np.arange(6) - 0.03 * np.arange(6)[:, None]
+    gap = duality_gap(truth, first, first)
+    covered, above, biases = [], [], []
+    for _ in range(150):
+        result = exploitability(hand_made(truth + rng.normal(0, 0.03, truth.shape), 0.03), first, first)
+        covered.append(result.gap.low <= gap <= result.gap.high)
+        above.append(result.gap.value - gap)
+        biases.append(result.bias)
+        assert result.gap.low <= result.gap.value <= result.gap.high + 1e-9
+    assert np.mean(covered) >= 0.95
+    assert 0.0 < np.mean(above) <= np.mean(biases)
+
+
+def test_one_round_has_nothing_to_gain():
+    only = last_pair(hand_made([[0.8]]))
+    assert (*only.gap, only.bias) == (0.0, 0.0, 0.0, 0.0)

@@ -6,12 +6,12 @@ from scipy.stats import norm
 
 from arena.answer.answer import answer_of, answers
 from arena.answer.conditions import conditions, matched
-from arena.answer.curve import Curve, CurvePoint, curve, run_curve
+from arena.answer.curve import Curve, curve, run_curve
 from arena.answer.laws import saturation
 from arena.answer.limit import fit_curve, less
-from arena.metrics.auc import influence, mean
+from arena.metrics.auc import influence
 from arena.metrics.interval import Interval
-from arena.records.schema import Scores
+from arena.records.schema import ControlRecord, Scores
 from tests.answer.curved import curved_run
 from tests.answer.planted import planted
 
@@ -106,7 +106,7 @@ def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_pa
 
 def test_the_floor_is_the_oracles(found, groups):
     floor = found["access=white_box"]["stack"].floor
-    records = [record for run in groups[0].runs for record in run.oracle("stack")]
+    records = [record for run in groups[0].runs for record in run.of_kind(ControlRecord) if record.technique == "stack"]
     assert floor.value == pytest.approx(np.mean([record.found for record in records]))
     assert floor.low < 0.5 < floor.high
 
@@ -152,10 +152,7 @@ def test_from_scores_to_limit_the_interval_holds_the_truth():
         points = []
         for _ in range(8):
             image = np.sqrt(0.5) * np.concatenate([reals, rng.normal(size=n) + 2 * norm.ppf(truth)])
-            judges = [influence(scored(image + np.sqrt(0.5) * rng.normal(size=2 * n))) for _ in range(3)]
-            its = mean(judges)
-            fake = float(its.fake @ its.fake) + its.floor
-            points.append(CurvePoint(np.array([judge.value for judge in judges]), its.real_id, its.real, fake))
+            points.append([influence(scored(image + np.sqrt(0.5) * rng.normal(size=2 * n))) for _ in range(3)])
         its = curve(range(8), [run_curve(points)], ["stack"] * 8)
         fits.append(saturation(its.x, its.values, its.covariance))
     held = [fit.asymptote.low <= truth <= fit.asymptote.high for fit in fits if fit.asymptote is not None]

@@ -112,7 +112,8 @@ def test_strongest_is_chosen_on_validation(tmp_path):
 def test_infinite_figures_are_null(tmp_path):
     found = read_answer(quick(tmp_path / "run", quality={"blurred_kernel_distance": 0.0})).verdict
     assert found.answer == "invalid"
-    assert json.loads(found.to_json())["guards"]["quality"]["figure"] is None
+    found.write(tmp_path)
+    assert json.loads((tmp_path / "verdict.json").read_text())["guards"]["quality"]["figure"] is None
 
 
 def test_unfinished(tmp_path):

@@ -104,7 +104,7 @@ def test_without_controls_there_is_one_row():
 
 def test_along_a_resource_the_ticks_are_its_amounts():
     amounts = tuple(500.0 * 2**k for k in range(8))
-    axis = Axis("judge.images", "judge", ("",) * 8, amounts, "stack", OWN)
+    axis = Axis("judge.images", "judge", amounts, "stack", OWN)
     figure = limit_by_resource([axis], 0.05)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["500", "1k", "2k", "4k", "8k", "16k", "32k", "64k", "∞"]

@@ -78,7 +78,7 @@ def test_only_the_frechet_distance_of_inception_is_called_fid(run, features, nam
 @pytest.fixture(scope="module")
 def games():
     race = np.array([[0.9, 0.95, 0.9], [0.2, 0.85, 0.9], [0.1, 0.3, 0.8]])
-    return {name: solve(hand_made(values, technique=name)) for name, values in {"cnn": race, "dct": [[0.7]]}.items()}
+    return {name: solve(hand_made(values)) for name, values in {"cnn": race, "dct": [[0.7]]}.items()}
 
 
 def test_game_table_has_one_row_a_technique(games):
