@@ -180,9 +180,7 @@ def answer_of(runs: Sequence[FinishedRun]) -> Answer:
 def answers(groups: Sequence[Condition], answered: Mapping[Path, Sequence[Scores]] | None = None) -> list[Answer]:
     """Return the answer of every condition, beside the matched controls among them.
 
-    Args:
-        groups: conditions.
-        answered: run directory -> answers of people to the quiz of that run, as one more technique.
+    ``answered`` has for a run directory the answers of people to the quiz of that run, as one more technique.
     """
     alone = {
         group.name: Answer(group, tuple(findings(group.runs, people(group.runs, answered or {})))) for group in groups

@@ -57,7 +57,7 @@ class Axis:
 
 
 def axes(answers: Sequence[Answer]) -> list[Axis]:
-    """Return every axis along which three conditions or more differ that are otherwise equal and have seeds in common."""
+    """Return every axis along which three conditions or more differ, if otherwise equal, with seeds in common."""
     settings = [dict(flatten(json.loads(canonical(answer.runs[0].config)))) for answer in answers]
     axes = []
     for key in sorted(set().union(*settings)):

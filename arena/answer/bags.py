@@ -117,7 +117,8 @@ def bag_curve(runs: Sequence[CalibratedScores]) -> BagCurve:
     several runs are averaged. Their interval is then from the lowest end of any run to the highest, since runs share
     their reals.
     """
-    largest = min(_smallest(run) for run in runs) // FEWEST_BAGS
+    smallest = min(_count(run, cell, label) for run in runs for cell in run.cells() for label in (0, 1))
+    largest = smallest // FEWEST_BAGS
     sizes = {1 << k for k in range(largest.bit_length())} | {max(1, largest)}
     measured = {n: _bags(runs, n) for n in sorted(sizes)}
     short = max((n for n, bags in measured.items() if bags.right.value < SURE), default=0)
@@ -151,26 +152,19 @@ def images_needed(runs: Sequence[CalibratedScores], curve: BagCurve) -> ImagesNe
     )
 
 
-def _smallest(run: CalibratedScores) -> int:
-    """Sources of the smaller class in the smallest half of a fold."""
-    return min(_count(run, cell, label) for cell in run.cells() for label in (0, 1))
-
-
 def _count(run: CalibratedScores, cell: NDArray[np.bool_], label: int) -> int:
+    """The sources of one class in half a fold."""
     return len(np.unique(run.images.source[cell & (run.images.label == label)]))
 
 
 def _bags(runs: Sequence[CalibratedScores], n: int) -> Bags:
-    """Bags of n images of every run, averaged."""
+    """Bags of n images of every run: the mean of the values, from the lowest end of any to the highest."""
     every = [_bags_of_run(run, n) for run in runs]
-    right, auc = (_averaged([getattr(bags, figure) for bags in every]) for figure in ("right", "auc"))
-    return Bags(n, min(bags.disjoint for bags in every), right, auc)
-
-
-def _averaged(intervals: Sequence[Interval]) -> Interval:
-    """The mean of the values, from the lowest end of any to the highest."""
-    value = float(np.mean(intervals, axis=0)[0])
-    return Interval(value, min(each.low for each in intervals), max(each.high for each in intervals))
+    averaged = []
+    for intervals in ([bags.right for bags in every], [bags.auc for bags in every]):
+        value = float(np.mean(intervals, axis=0)[0])
+        averaged.append(Interval(value, min(each.low for each in intervals), max(each.high for each in intervals)))
+    return Bags(n, min(bags.disjoint for bags in every), *averaged)
 
 
 def _bags_of_run(run: CalibratedScores, n: int) -> Bags:
@@ -239,10 +233,9 @@ def _moments(run: CalibratedScores, draws: int = 0) -> Moments:
 
 
 def _least_images(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The n at which the mean over runs of (M_real^n + M_fake^n) / 2 is 1%: (draws,), inf where none is.
+    """The n (draws,) at which the mean over runs of (M_real^n + M_fake^n) / 2 is 1%, inf where none is.
 
-    Args:
-        moments: (draws, runs, 2).
+    ``moments`` are (draws, runs, 2).
     """
     # Bisect log n. The error falls as n grows, except where a moment is 1.
     low, high = np.zeros(len(moments)), np.full(len(moments), np.log(MOST_IMAGES))

@@ -103,12 +103,10 @@ def _interior(auc: Matrix) -> tuple[float, Matrix, Matrix]:
 
 
 def _most_even(cost: Matrix, mine: Matrix, theirs: Matrix) -> Matrix:
-    """The equilibrium strategy of greatest entropy, given one of full support.
+    """The equilibrium strategy (M,) of greatest entropy, given one of full support on either side.
 
-    Args:
-        cost: (M, N) loss against the value of the game. The mean of an equilibrium strategy is at most 0.
-        mine: (M,) such a strategy.
-        theirs: (N,) the opponent's strategy of full support, against which the loss is 0.
+    ``cost`` (M, N) is the loss against the value of the game: at most 0 in the mean of an equilibrium strategy, and 0
+    against the opponent's of full support.
     """
     support, held = mine > 0, theirs > 0
     start, lost = mine[support], cost[support]

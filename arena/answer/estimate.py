@@ -79,9 +79,7 @@ def estimate(runs: Sequence[Sequence[Influence]]) -> Estimate:
 def mean_interval(values: Sequence[float], error: float) -> Interval:
     """Return the mean over runs with its 95% interval: Student's t over several runs, two standard errors of one.
 
-    Args:
-        values: one a run.
-        error: standard error of the first value, used where it is the only one.
+    ``error`` is the standard error of the first value, used where it is the only one.
     """
     center, half = float(np.mean(values)), 2 * error
     if len(values) > 1:
@@ -146,12 +144,9 @@ class Needed:
 
 
 def needed(auc: Estimate, bound: float, alpha: float) -> Needed:
-    """Return the numbers with which an AUC would be clear of ``bound`` with 80% power (normal approximation).
+    """Return the numbers that would make an undecided AUC clear of ``bound`` with 80% power (normal approximation).
 
-    Args:
-        auc: the undecided estimate.
-        bound: 1/2 + margin.
-        alpha: one-sided.
+    ``alpha`` is one-sided.
     """
     gap = max(abs(bound - auc.value), 1e-6)
     allowed = (gap / float(norm.isf(alpha) + norm.ppf(POWER))) ** 2

@@ -34,7 +34,7 @@ class TechniqueFinding:
         technique: its name.
         access: the generator's access to it.
         estimate: AUC of its fresh judges on the last round's fakes. None where one of them left no record.
-        finding: passes, caught, undecided or unfit.
+        finding: the finding.
         reason: why it is undecided or unfit, in words. For people it also says how many they were. Otherwise empty.
         people: whether people judged rather than a technique of the battery.
     """
@@ -144,9 +144,7 @@ def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | No
 def differences_by_seed(ours: JudgesOfRun, theirs: JudgesOfRun) -> list[Influence]:
     """Return the AUCs of judges less those of others, paired by seed and by image. Seeds of one side alone have none.
 
-    Args:
-        ours: a run, the record of each judge by its seed, and the number of the run's bank of fakes.
-        theirs: likewise, of the judges subtracted.
+    Each side is a run, the record of each judge by its seed, and the number of the run's bank of fakes.
     """
     seeds = sorted(ours[1].keys() & theirs[1].keys())
     here, there = (run.influences([judges[seed] for seed in seeds], bank) for run, judges, bank in (ours, theirs))

@@ -67,8 +67,6 @@ def read_quiz(run: FinishedRun) -> Quiz | None:
     Each image is real with probability 1/2, independently of the others. Guesses are then right half of the time, the
     number right is binomial, and counting the fakes so far gives nothing away.
 
-    Raises:
-        ArenaError: if ``banks/judged.npz`` is not what ``forge`` writes.
     """
     path = RunLayout(run.path).judged
     if not path.is_file():
@@ -109,11 +107,9 @@ def _read_images(path: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.i
 
 def _tossed(seed: int, n: int) -> NDArray[np.uint8]:
     """Labels by n tosses of a coin, repeated until each class has ``FEWEST`` images."""
-    for attempt in count():
-        label = np.array([derive_seed(seed, "quiz coin", k, str(attempt)) & 1 for k in range(n)], dtype=np.uint8)
-        if FEWEST <= label.sum() <= n - FEWEST:
-            return label
-    raise AssertionError("unreachable")
+    attempts = ([derive_seed(seed, "quiz coin", k, str(attempt)) & 1 for k in range(n)] for attempt in count())
+    label = next(label for label in attempts if FEWEST <= sum(label) <= n - FEWEST)
+    return np.array(label, dtype=np.uint8)
 
 
 def judged_by(run: FinishedRun, quiz: Quiz) -> dict[str, list[Scores]]:
@@ -139,7 +135,7 @@ class QuizAnswers:
     """One person's answers.
 
     Args:
-        path: the file.
+        path: of the file.
         quiz: id of the quiz.
         name: that the person gave, or empty.
         scores: number of the image, from 1 -> +1 for the answer fake, -1 for real. Images without an answer are absent.
@@ -167,11 +163,7 @@ class People:
 
 
 def read_answers(path: Path) -> QuizAnswers:
-    """Return the answers in a file that the page saved.
-
-    Raises:
-        ArenaError: one line, if it is no such file, or has a key missing, twice, unknown, or of an unknown value.
-    """
+    """Return the answers in a file that the page saved, or raise an ``ArenaError`` that names what is wrong."""
     try:
         saved = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (OSError, UnicodeDecodeError) as error:

@@ -157,13 +157,19 @@ def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArr
     grids, accelerating = _fit(tried, y, white)
     errors = [grid.bounded for grid in grids]
     least = float(min(error.min() for error in errors))
-    most = least + _threshold(len(x))
+    room = float(t.isf(ALPHA / 2, len(x) - _PARAMETERS)) ** 2  # of the 95% profile-likelihood interval: F(1, n - 3)
+    most = least + room
     ends = [grid.allowed(np.array([np.inf]), most) for grid in grids]
     low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
-    laws = tuple(_best(grid, error, most) for grid, error in zip(grids, errors, strict=True))
-    mean, flat = _mean(y, white)
+    laws = []
+    for grid, error in zip(grids, errors, strict=True):
+        k = int(error.argmin())
+        laws.append(Law(grid.family, float(grid.a[k]), float(grid.b[k]), float(grid.decay[k]), bool(error[k] > most)))
+    ones, target = white.sum(axis=1), white @ y
+    mean = float(ones @ target / (ones @ ones))
+    flat = float(((target - mean * ones) ** 2).sum())
     # A shape that accelerates has no asymptote, and still counts as a trend if it fits better than the mean.
-    moves = flat > min(least, accelerating) + _threshold(len(x))
+    moves = flat > min(least, accelerating) + room
     unsettled = min(error[0] for error in errors) <= most or accelerating <= least
     reason = ""
     if moves and unsettled:
@@ -175,7 +181,7 @@ def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArr
         reason = f"any limit from {low:.2f} to {high:.2f} fits, and the widest reported is {WIDEST:g}"
     best = laws[int(np.argmin([error.min() for error in errors]))]
     asymptote = float(np.clip(best.a if moves else mean, low, high))
-    return Saturation(None if reason else Interval(asymptote, low, high), reason, extra_sd, laws, grids, most)
+    return Saturation(None if reason else Interval(asymptote, low, high), reason, extra_sd, tuple(laws), grids, most)
 
 
 def _extra_sd(tried: Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
@@ -219,13 +225,6 @@ def _fit(tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64]) -> t
     return grids, float(fits[-1][2].min())
 
 
-def _mean(y: NDArray[np.float64], white: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean of a curve without any trend, and its squared error."""
-    ones, target = white.sum(axis=1), white @ y
-    mean = float(ones @ target / (ones @ ones))
-    return mean, float(((target - mean * ones) ** 2).sum())
-
-
 def _goes_on(
     x: NDArray[np.float64], tried: Shapes, y: NDArray[np.float64], white: NDArray[np.float64], extra_sd: float
 ) -> bool:
@@ -240,13 +239,3 @@ def _goes_on(
     # The extra deviation was raised to the misfit of the laws. Here it is that of law and line, and never lowered.
     scale = least / freedom if extra_sd > LEAST_EXTRA_SD else 1.0
     return gain > float(t.isf(ALPHA / 2, freedom)) ** 2 * scale
-
-
-def _threshold(points: int) -> float:
-    """Excess squared error over the best that the 95% profile-likelihood interval allows: F(1, n - 3)."""
-    return float(t.isf(ALPHA / 2, points - _PARAMETERS)) ** 2
-
-
-def _best(grid: ParameterGrid, error: NDArray[np.float64], most: float) -> Law:
-    k = int(error.argmin())
-    return Law(grid.family, float(grid.a[k]), float(grid.b[k]), float(grid.decay[k]), bool(error[k] > most))

@@ -73,12 +73,7 @@ def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round
 
 
 def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
-    """Return the series of a run, one a technique. Fresh judges are averaged as in the verdict.
-
-    Args:
-        run: the run directory, whose ``scores/`` give the intervals of several judges together.
-        records: its records.
-    """
+    """Return the series of a run directory, one a technique. Fresh judges are averaged as in the verdict."""
     seen = tuple(sorted({record.generator_round for record in score_records(records)}))
     regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
     series = []
@@ -108,7 +103,7 @@ class TrajectoryPoint:
 
     Args:
         round: of the generator.
-        technique: the strongest on validation among the techniques whose judges are fit.
+        technique: the strongest.
         auc: its AUC on the test, with the 95% interval.
         guarded: guard -> its figure, averaged over runs. That of memorisation is the lower end of its interval, which
             the guard compares with its limit.
@@ -124,11 +119,8 @@ class TrajectoryPoint:
 class Trajectory:
     """The path of a condition over its rounds.
 
-    Args:
-        name: of the condition.
-        terms: the margin and the limits of the guards.
-        steps: one point for every round that was judged and measured, of all runs together.
-        seeds: the same for each of several runs alone, with the techniques of ``steps``.
+    ``steps`` has a point for every round that was judged and measured, of all runs together. ``seeds`` has the same for
+    each of several runs alone, with the techniques of ``steps``.
     """
 
     name: str

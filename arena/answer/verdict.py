@@ -208,14 +208,11 @@ NAMED = 5
 def sentence(
     answer: Decision, findings: Sequence[TechniqueFinding], guards: Guards, runs: Sequence[FinishedRun]
 ) -> str:
-    """Return the verdict in a few sentences, of which the first names the answer.
-
-    They say so where several runs all branched from one run, whose own luck their errors leave out.
-    """
+    """Return the verdict in a few sentences, of which the first names the answer."""
     terms = runs[0].declared
     where = f"at round {terms.last_round}"
     if len(runs) > 1:
-        one_origin = len({run.origin_seed for run in runs} - {None}) == 1
+        one_origin = len({run.origin_seed for run in runs} - {None}) == 1  # whose own luck their errors leave out
         where += f" of {len(runs)} runs" + (" that all branched from one" if one_origin else "")
     if answer == "invalid":
         words = f"Invalid {where}: {_broken(guards)}."
@@ -265,22 +262,26 @@ def _of_people(finding: TechniqueFinding) -> str:
 
 
 def _broken(guards: Guards) -> str:
-    memorisation, quality, variety, count = (
-        guards.memorisation,
-        guards.quality,
-        guards.variety,
-        guards.provenance.figure,
-    )
-    reasons = {
-        f"the generator memorised: {memorisation.figure:.0%} of its fakes lie nearer to its training images than to as "
-        f"many other real images (chance 50%, limit {memorisation.threshold:.0%})": memorisation,
-        f"the images lost quality: their kernel distance is {quality.figure:.2f} times that of blurred real images "
-        f"(limit {quality.threshold:g})": quality,
-        f"the images lost variety: {variety.figure:.0%} of that of real images (limit "
-        f"{variety.threshold:.0%})": variety,
-        f"the files of real and fake images differ in {count:g} propert{'y' if count == 1 else 'ies'}": guards.provenance,
-    }
-    return "; ".join(reason for reason, guard in reasons.items() if not guard.holds)
+    memorisation, quality, variety, provenance = guards.memorisation, guards.quality, guards.variety, guards.provenance
+    properties = "1 property" if provenance.figure == 1 else f"{provenance.figure:g} properties"
+    reasons = [
+        (
+            memorisation,
+            f"the generator memorised: {memorisation.figure:.0%} of its fakes lie nearer to its training images than "
+            f"to as many other real images (chance 50%, limit {memorisation.threshold:.0%})",
+        ),
+        (
+            quality,
+            f"the images lost quality: their kernel distance is {quality.figure:.2f} times that of blurred real images "
+            f"(limit {quality.threshold:g})",
+        ),
+        (
+            variety,
+            f"the images lost variety: {variety.figure:.0%} of that of real images (limit {variety.threshold:.0%})",
+        ),
+        (provenance, f"the files of real and fake images differ in {properties}"),
+    ]
+    return "; ".join(reason for guard, reason in reasons if not guard.holds)
 
 
 def _auc(finding: TechniqueFinding) -> float:
