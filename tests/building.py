@@ -1,11 +1,14 @@
-"""Arenas for tests: composed and built as the command line does, and smaller than ``experiment=smoke``."""
+"""Arenas and networks for tests, smaller than ``experiment=smoke``. Arenas are built as the command line does."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from arena.cli.main import main
 from arena.config.compose import compose_config
 from arena.core.progress import Progress
+from arena.generators.style import StyleGenerator
 from arena.race.build import build_race
 from arena.race.loop import Step, run_phases
 from arena.race.race import Race
@@ -34,6 +37,18 @@ def tiny_arena(run: Path, *overrides: str, generator: str = "style") -> Race:
     """An arena whose whole race takes a few seconds."""
     size = ["generator.width=8"] if generator in ("style", "dcgan") else []
     return arena_in(run, *TINY, f"generator={generator}", *size, *overrides)
+
+
+def untrained_style_generator(levels: int = 256) -> StyleGenerator:
+    """A frozen generator whose images (3, 16, 16) depend on the styles, the noise and the mean of w."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = StyleGenerator(resolution=16, channels=3, levels=levels, width=8, z_dim=6)
+        for layer in generator.layers:
+            torch.nn.init.constant_(layer.get_parameter("noise_strength"), 0.3)
+        generator.eval().requires_grad_(False)
+        generator.w_average.copy_(generator.mapping(torch.randn(512, 6)).mean(0))
+    return generator
 
 
 def command(name: str) -> Callable[[Sequence[str]], int]:

@@ -171,6 +171,7 @@ REFUSED = [
     (["race.from=x"], "race.from=x: expected a finished run (x: expected the directory of a run"),
     (["+race.typo=1"], "race.typo=1: expected race.rounds or race.from"),
     (["loss=logistic", "loss.path_length=2", "generator=dcgan"], "loss.path_length=2: expected 0"),
+    (["generator.minibatch_group=3"], "generator.minibatch_group=3: expected a divisor of schedule.batch="),
     (["generator.weights=missing"], "generator.weights=missing: expected safetensors of this network"),
     (["+generator.typo=1"], "generator.typo: no such key, expected one of width"),
     (["+generator.resolution=16"], "generator.resolution: no such key"),  # the data's to say

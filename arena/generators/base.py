@@ -57,14 +57,7 @@ class Generator(nn.Module, ABC):
         return ""
 
     def check(self, counts: Mapping[str, int]) -> None:
-        """Check before training that the generator can forge banks of these sizes.
-
-        Args:
-            counts: name of the bank -> number of images, as for ``forge``.
-
-        Raises:
-            ArenaError: if it cannot; the message names the key and the expected value.
-        """
+        """Raise ``ArenaError``, before training, if the generator cannot forge banks of these sizes."""
 
 
 class TrainableGenerator(Generator):

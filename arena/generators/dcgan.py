@@ -32,10 +32,6 @@ class DcganGenerator(TrainableGenerator):
         batch_norm: whether the discriminator also normalises batches, as in the paper. Only for losses without
             penalties: a gradient penalty is a property of one image (Gulrajani et al. 2017, section 4).
         learning_rate: of Adam.
-        shape: see ``ImageShape``.
-
-    Raises:
-        ArenaError: for a resolution that is not a power of two from 8 to 256.
     """
 
     def __init__(

@@ -38,10 +38,6 @@ class FolderGenerator(Generator):
     Args:
         path: the folder.
         cache_dir: folder for decoded images.
-        shape: see ``ImageShape``.
-
-    Raises:
-        ArenaError: if the folder is missing or has no usable image.
     """
 
     outside = True
@@ -65,11 +61,7 @@ class FolderGenerator(Generator):
         return hashlib.sha256(self._decoded.images.numpy().tobytes()).hexdigest()
 
     def check(self, counts: Mapping[str, int]) -> None:
-        """Check that there are enough images to train and test judges.
-
-        Raises:
-            ArenaError: with the number of images needed.
-        """
+        """Raise ``ArenaError`` if there are too few images to train and test judges."""
         available, total = len(self._decoded.images), sum(counts.values())
         needed = max(
             math.ceil(min(count, FEWEST_OF_BANK.get(name, 0)) * total / count) for name, count in counts.items()

@@ -18,7 +18,6 @@ class Gan2014Generator(TrainableGenerator):
         width: of the hidden layers (1,200 in the paper's code).
         z_dim: size of z (100 in the paper's code).
         learning_rate: of Adam (the paper used momentum).
-        shape: see ``ImageShape``.
     """
 
     def __init__(

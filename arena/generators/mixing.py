@@ -13,6 +13,7 @@ from arena.imaging.images import on_levels, to_uint8
 
 SOURCES, DESTINATIONS = 5, 6
 PSI = 0.7
+"""Truncation of w towards its mean (StyleGAN, appendix B)."""
 
 
 def mix(source: Tensor, destination: Tensor, layers: slice) -> Tensor:
@@ -45,7 +46,7 @@ class MixingGrid(NamedTuple):
         middle: the same for middle styles.
         fine: the same for fine styles.
         sides: int64 (3, 2), smallest and largest side in pixels of the layers of each level.
-        psi: truncation of w towards its mean (StyleGAN, appendix B).
+        psi: ``PSI``.
     """
 
     sources: Tensor
@@ -58,7 +59,7 @@ class MixingGrid(NamedTuple):
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, generator: StyleGenerator, seed: int, levels: int, psi: float = PSI) -> Self:
+    def of(cls, generator: StyleGenerator, seed: int) -> Self:
         """Forge a grid with frozen noise inputs. Sources and destinations have separate random streams of the seed.
 
         The generator is in eval mode. The same seed in every round shows how the same mixtures develop.
@@ -67,11 +68,11 @@ class MixingGrid(NamedTuple):
         for name, count in (("sources", SOURCES), ("destinations", DESTINATIONS)):
             rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=f"mixing/{name}"))
             z = torch.randn(count, generator.z_dim, generator=rng).to(device)
-            codes.append(generator.w_plus(generator.truncated(z, psi)))
+            codes.append(generator.w_plus(generator.truncated(z, PSI)))
         sources, destinations = codes
 
         def images(code: Tensor) -> Tensor:
-            return to_uint8(on_levels(generator.images_of(code, "frozen").float().cpu(), levels))
+            return to_uint8(on_levels(generator.images_of(code, "frozen").float().cpu(), generator.levels))
 
         layers = [generator.style_levels[level] for level in LEVELS]
         mixed = [images(mix(sources[:, None], destinations, level).flatten(0, 1)) for level in layers]
@@ -81,7 +82,7 @@ class MixingGrid(NamedTuple):
             images(destinations),
             *(grid.unflatten(0, (SOURCES, DESTINATIONS)) for grid in mixed),
             sides=torch.tensor([(min(side), max(side)) for side in sides]),
-            psi=torch.tensor(psi, dtype=torch.float64),
+            psi=torch.tensor(PSI, dtype=torch.float64),
         )
 
     def save(self, path: Path) -> None:

@@ -19,8 +19,6 @@ from arena.imaging.images import ImageShape
 
 EXPANSION = 2
 """Channels inside a residual block, in units of those outside."""
-CONVOLUTIONS = 3
-"""Convolutions of a residual block."""
 
 
 class Block(nn.Module):
@@ -38,9 +36,8 @@ class Block(nn.Module):
         self.first = Convolution(channels, inside, 1)
         self.second = Convolution(inside, inside, 3, padding=1, groups=max(1, inside // group))
         self.third = Convolution(inside, channels, 1, bias=False)
-        gain = LRELU_GAIN * blocks ** (-1 / (2 * CONVOLUTIONS - 2))
         for layer in (self.first, self.second):
-            _initialise(layer, gain)
+            _initialise(layer, gain=LRELU_GAIN * blocks**-0.25)
         nn.init.zeros_(self.third.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,19 +51,15 @@ def _initialise(layer: Convolution | nn.Linear, gain: float = 1.0) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _stages(widths: list[int], blocks: int, group: int) -> nn.ModuleList:
-    """Return the residual blocks at each resolution."""
+def _body(widths: list[int], blocks: int, group: int) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Return the residual blocks at each resolution, and the maps from each width to the next: 1x1 if they differ."""
     total = blocks * len(widths)
-    return nn.ModuleList(nn.Sequential(*(Block(width, group, total) for _ in range(blocks))) for width in widths)
-
-
-def _transitions(widths: list[int]) -> nn.ModuleList:
-    """Return the maps from each width to the next: 1x1 convolutions if they differ."""
-    layers = [Convolution(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
-    for layer in layers:
+    stages = [nn.Sequential(*(Block(width, group, total) for _ in range(blocks))) for width in widths]
+    transitions = [Convolution(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
+    for layer in transitions:
         if isinstance(layer, Convolution):
             _initialise(layer)
-    return nn.ModuleList(layers)
+    return nn.ModuleList(stages), nn.ModuleList(transitions)
 
 
 class R3ganGenerator(TrainableGenerator):
@@ -75,13 +68,9 @@ class R3ganGenerator(TrainableGenerator):
     Args:
         width: channels up to 16 pixels, halved with every doubling above (768 throughout in the paper).
         blocks: at each resolution.
-        group: channels of one group of the 3x3 convolutions (16 in the paper).
+        group: channels of one group of the 3x3 convolutions (16 in the paper), a divisor of twice every width.
         z_dim: size of z (64 in the paper).
         learning_rate: of Adam.
-        shape: see ``ImageShape``.
-
-    Raises:
-        ArenaError: for a resolution that is not a power of two from 8 to 256, or a group that does not divide a width.
     """
 
     def __init__(
@@ -103,7 +92,7 @@ class R3ganGenerator(TrainableGenerator):
         self.basis = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.weigh = nn.Linear(z_dim, widths[0], bias=False)
         _initialise(self.weigh)
-        self.stages, self.transitions = _stages(widths, blocks, group), _transitions(widths)
+        self.stages, self.transitions = _body(widths, blocks, group)
         self.to_image = Convolution(widths[-1], self.channels, 1, bias=False)
         _initialise(self.to_image)
 
@@ -129,7 +118,7 @@ class R3ganDiscriminator(nn.Module):
         widths = [channels_at(4 << k, width) for k in reversed(range(doublings(resolution) + 1))]
         self.from_image = Convolution(channels, widths[0], 1, bias=False)
         _initialise(self.from_image)
-        self.stages, self.transitions = _stages(widths, blocks, group), _transitions(widths)
+        self.stages, self.transitions = _body(widths, blocks, group)
         self.basis = Convolution(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
         _initialise(self.basis)
         self.logit = nn.Linear(widths[-1], 1)

@@ -66,10 +66,6 @@ class StyleGenerator(TrainableGenerator):
         minibatch_group: images of the discriminator's minibatch deviation, 0 for none.
         learning_rate: of Adam, for equalised layers.
         weights: safetensors file to start from, such as ``generator.safetensors`` of a finished round, or None.
-        shape: see ``ImageShape``.
-
-    Raises:
-        ArenaError: for a resolution that is not a power of two from 8 to 256, and for weights of another network.
     """
 
     layer_of: Tensor

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from scipy.stats import binomtest
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from arena.config.instantiate import instantiate
 from arena.core.errors import require
@@ -47,21 +48,15 @@ def tabulate_attributes(
     pairs: int = 2000,
     seed: int = 0,
 ) -> list[Path]:
-    """Measure and tabulate which level of style carries which attribute, for a run with ``data=portraits``.
+    """Measure which level of style carries which attribute, print it, and return the files of the table.
 
     Args:
-        run: directory of a run with a style generator.
-        console: console that prints the table.
+        run: directory of a run with a style generator and ``data=portraits``.
+        console: output for the table.
         round_index: round whose generator to use; None takes the last one.
         out: folder for the table (CSV and LaTeX); None is ``RUN/mixing``.
         pairs: pairs of images to mix.
         seed: seed of the regressor and of the pairs.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ArenaError: if the run has no such generator or data, or an argument does not fit.
     """
     require(pairs >= 2, "--pairs", pairs, "at least 2")
     generator, round_index = load_style_generator(run, round_index)
@@ -76,9 +71,6 @@ def fresh_portraits(run: Path) -> tuple[Reals, Reals]:
     """Render portraits to train and to test a regressor: those of the run's config with another rendering seed.
 
     The race has seen none of these faces. There are more of them than in the race, because small features need many.
-
-    Raises:
-        ArenaError: if the run's data is not ``portraits``.
     """
     node = config_node(run, "data", Portraits)
     seed = derive_seed(int(node.render_seed), "attributes")
@@ -150,13 +142,9 @@ class Regressor:
 
 
 def fit_regressor(train: Reals, held_out: Reals, seed: int, images: int = IMAGES) -> Regressor:
-    """Train a network on all attributes at once by least squares.
+    """Train a network on all attributes at once by least squares, and measure its accuracy on held-out reals.
 
-    Args:
-        train: reals with attributes.
-        held_out: other reals, which measure the accuracy.
-        seed: seed of the initial weights and of the batches.
-        images: budget, in images shown.
+    The budget is in images shown. The seed decides the initial weights and the batches.
     """
     columns, first = {}, 0
     for name, values in train.attributes.items():
@@ -171,11 +159,15 @@ def fit_regressor(train: Reals, held_out: Reals, seed: int, images: int = IMAGES
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = AttributeNetwork(train.images.shape[-1], train.images.shape[1], target.shape[1])
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    convert_conv2d_weight_memory_format(network, torch.channels_last)
     steps = images // BATCH
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
-    for batch in progress_bar(_batches(len(train), steps, seed), "learning to read attributes", total=steps):
+    rng = torch.Generator().manual_seed(seed)
+    passes = -(-steps * BATCH // len(train))
+    order = torch.cat([torch.randperm(len(train), generator=rng) for _ in range(passes)])
+    batches = order[: steps * BATCH].split(BATCH)
+    for batch in progress_bar(batches, "learning to read attributes", total=steps):
         loss = F.mse_loss(network(_network_input(train.images[batch])), target[batch])
         optimiser.zero_grad()
         loss.backward()
@@ -187,14 +179,6 @@ def fit_regressor(train: Reals, held_out: Reals, seed: int, images: int = IMAGES
     r2 = {name: float(1 - squared[:, k].mean() / expected[:, k].var(0).mean()) for name, k in columns.items()}
     error = {name: float(np.sqrt(squared[:, k].sum(1).mean())) for name, k in columns.items()}
     return Regressor(network, columns, r2, error)
-
-
-def _batches(n: int, steps: int, seed: int) -> list[Tensor]:
-    """Return the indices of ``steps`` batches: shuffled passes over n reals."""
-    rng = torch.Generator().manual_seed(seed)
-    passes = -(-steps * BATCH // n)
-    order = torch.cat([torch.randperm(n, generator=rng) for _ in range(passes)])
-    return list(order[: steps * BATCH].split(BATCH))
 
 
 def _targets(reals: Reals) -> NDArray[np.float32]:
@@ -248,7 +232,7 @@ class AttributeTransfer:
 
     @property
     def readable(self) -> bool:
-        """Return whether the regressor reads the attribute well enough (``READABLE``) for the table."""
+        """True if the regressor reads the attribute well enough for the table."""
         return self.r2 >= READABLE
 
 
@@ -257,13 +241,7 @@ def measure_transfer(generator: StyleGenerator, regressor: Regressor, pairs: int
     """Mix sources with destinations at every level, and compare the attributes of the mixed images with both.
 
     A pair counts for an attribute if its source and destination differ by more than the regressor's root mean square
-    error. Codes are not truncated and noise inputs are frozen.
-
-    Args:
-        generator: in eval mode.
-        regressor: regressor of its attributes.
-        pairs: pairs of source and destination, all with different z.
-        seed: seed of the z.
+    error. All z are different, codes are not truncated and noise inputs are frozen. The generator is in eval mode.
     """
     rng = torch.Generator().manual_seed(derive_seed(seed, "mixing", player="attributes"))
     z = torch.randn(2 * pairs, generator.z_dim, generator=rng)

@@ -59,9 +59,6 @@ def mix_photographs(
 
     Returns:
         The files written.
-
-    Raises:
-        ArenaError: naming a file that is no image, or an argument that does not fit.
     """
     if len(photographs) != 2:
         raise ArenaError(f"photographs: expected two, found {len(photographs)}")

@@ -116,19 +116,7 @@ def test_a_missing_folder_is_named(tmp_path, name, message):
         fakes(name and tmp_path / name, tmp_path)
 
 
-# In a race.
-
-
-def test_it_is_examined_and_does_not_respond(tmp_path):
+def test_a_race_records_its_fingerprint(tmp_path):
     path = f"generator.path={fill(tmp_path / 'fakes', 200)}"
     race = tiny_arena(tmp_path / "run", path, "race.rounds=0", "access=none", generator="folder")
     assert race.fingerprint in (tmp_path / "run" / "config.yaml").read_text()
-    with pytest.raises(ArenaError, match=r"race.rounds=1: expected 0, since generator=folder does not train"):
-        tiny_arena(tmp_path / "other", path, "race.rounds=1", generator="folder")
-
-
-def test_too_few_images_are_named_before_the_race(tmp_path):
-    path = f"generator.path={fill(tmp_path / 'fakes', 20)}"
-    with pytest.raises(ArenaError, match=r"20 different images, expected at least 120"):
-        tiny_arena(tmp_path / "run", path, "race.rounds=0", "access=none", generator="folder")
-    assert not (tmp_path / "run").exists()

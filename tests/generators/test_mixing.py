@@ -3,24 +3,15 @@ import pytest
 import torch
 
 from arena.core.seeding import derive_seed
-from arena.generators.layers import StyleLayer
-from arena.generators.mixing import DESTINATIONS, SOURCES, MixingGrid, mix, wide
+from arena.generators.mixing import DESTINATIONS, PSI, SOURCES, MixingGrid, mix
 from arena.generators.style import LEVELS, Level, StyleGenerator
 from arena.imaging.images import on_levels, to_float, to_uint8
+from tests.building import untrained_style_generator
 
 
 @pytest.fixture(scope="module")
 def generator() -> StyleGenerator:
-    """An untrained generator, with visible noise and a mean of w that is not 0."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        generator = StyleGenerator(resolution=16, channels=3, levels=256, width=8, z_dim=6)
-        for layer in generator.layers:
-            assert isinstance(layer, StyleLayer)
-            torch.nn.init.constant_(layer.noise_strength, 0.3)
-        generator.eval().requires_grad_(False)
-        generator.w_average.copy_(generator.mapping(torch.randn(512, 6)).mean(0))
-    return generator
+    return untrained_style_generator(levels=17)
 
 
 def codes(generator: StyleGenerator, n: int, seed: int) -> torch.Tensor:
@@ -46,18 +37,6 @@ def test_a_level_comes_from_the_source_and_all_others_from_the_destination(gener
         assert (image - generator.images_of(code, "frozen")).abs().amax((1, 2, 3)).min() > 1e-3
 
 
-def test_a_code_mixed_with_itself_is_unchanged(generator):
-    code = codes(generator, 2, 0)
-    for level in LEVELS:
-        assert torch.equal(mix(code, code, generator.style_levels[level]), code)
-
-
-def test_all_levels_of_the_source_make_the_sources_image(generator):
-    source, destination = codes(generator, 2, 0), codes(generator, 2, 1)
-    mixed = mix(source, destination, slice(None))
-    assert torch.equal(generator.images_of(mixed, "frozen"), generator.images_of(source, "frozen"))
-
-
 def test_codes_are_broadcast_so_that_every_source_meets_every_destination(generator):
     sources, destinations = codes(generator, 2, 0), codes(generator, 3, 1)
     layers = generator.style_levels["middle"]
@@ -69,23 +48,22 @@ def test_codes_are_broadcast_so_that_every_source_meets_every_destination(genera
 
 def test_w_in_every_layer_makes_the_image_of_w(generator):
     w = codes(generator, 2, 0)[:, 0]
-    wider = wide(w, generator.n_styles)
-    torch.testing.assert_close(generator.images_of(wider, "frozen"), generator.images_of(w, "frozen"))
-    assert wide(wider, generator.n_styles) is wider
+    w_plus = generator.w_plus(w)
+    torch.testing.assert_close(generator.images_of(w_plus, "frozen"), generator.images_of(w, "frozen"))
+    assert generator.w_plus(w_plus) is w_plus
 
 
-def truncated(generator: StyleGenerator, seed: int, name: str, count: int, psi: float) -> torch.Tensor:
+def truncated(generator: StyleGenerator, seed: int, name: str, count: int) -> torch.Tensor:
     """Return the truncated codes by their definition."""
     rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=f"mixing/{name}"))
     w = generator.mapping(torch.randn(count, generator.z_dim, generator=rng))
-    return wide(generator.w_average + psi * (w - generator.w_average), generator.n_styles)
+    return generator.w_plus(generator.w_average + PSI * (w - generator.w_average))
 
 
 def test_every_mixture_has_one_level_of_its_row_and_the_rest_of_its_column(generator):
-    grid = MixingGrid.of(generator, seed=3, levels=17, psi=0.5)
-    sources = truncated(generator, 3, "sources", SOURCES, 0.5)
-    destinations = truncated(generator, 3, "destinations", DESTINATIONS, 0.5)
-    assert grid.psi.item() == 0.5
+    grid = MixingGrid.of(generator, seed=3)
+    sources = truncated(generator, 3, "sources", SOURCES)
+    destinations = truncated(generator, 3, "destinations", DESTINATIONS)
     for level in LEVELS:
         mixed = getattr(grid, level)
         for i, j in ((0, 0), (SOURCES - 1, 2), (1, DESTINATIONS - 1)):
@@ -94,22 +72,18 @@ def test_every_mixture_has_one_level_of_its_row_and_the_rest_of_its_column(gener
             off = (mixed[i, j].int() - image.int()).abs()  # a batch of another size rounds differently
             assert off.max() <= 16
             assert (off > 0).float().mean() < 0.01
-
-
-def test_images_are_on_the_grey_levels_of_the_data(generator):
-    grid = MixingGrid.of(generator, seed=0, levels=17)
     for images in (grid.sources, grid.destinations, grid.coarse, grid.middle, grid.fine):
         assert images.dtype == torch.uint8
-        assert torch.equal(to_uint8(on_levels(to_float(images), 17)), images)
+        assert torch.equal(to_uint8(on_levels(to_float(images), 17)), images)  # on the grey levels of the data
 
 
 def test_equal_seeds_make_equal_files_and_others_do_not(generator, tmp_path):
     paths = [tmp_path / name for name in ("a.npz", "b.npz", "c.npz")]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
-        MixingGrid.of(generator, seed, levels=256).save(path)
+        MixingGrid.of(generator, seed).save(path)
     a, b, c = (path.read_bytes() for path in paths)
     assert a == b != c
     with np.load(paths[0], allow_pickle=False) as arrays:
         assert arrays["coarse"].shape == (SOURCES, DESTINATIONS, 3, 16, 16)
         assert arrays["sides"].tolist() == [[4, 4], [8, 8], [16, 16]]
-        assert arrays["psi"] == 0.7
+        assert arrays["psi"] == PSI

@@ -7,10 +7,16 @@ import torch
 from PIL import Image
 
 from arena.core.errors import ArenaError
+from arena.generators.style import StyleGenerator
 from arena.mix.photographs import Projection, Projector, mix_photographs, pyramid_distance
-from tests.building import command
+from tests.building import command, untrained_style_generator
 
 # -- the projector ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def generator() -> StyleGenerator:
+    return untrained_style_generator()
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
     bank = Bank.of(forged, race.data.levels)
     bank.save(race.layout.bank(round_index))
     if isinstance(generator, StyleGenerator):
-        grid = MixingGrid.of(generator, race.seed_of("mixing"), race.data.levels)
+        grid = MixingGrid.of(generator, race.seed_of("mixing"))
         grid.save(race.layout.mixing(round_index))
     if round_index == 0:
         save_arrays(race.layout.reals, {"sample": race.data.part("reference").images[:SHOWN]})
