@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from arena.detectors.heads.head import Head, Sample
+from arena.detectors.heads import Head, Sample
+from arena.detectors.networks.wrappers import Standardised
 from arena.detectors.shared import crops
 from arena.generators.base import TrainableGenerator
 from arena.generators.controls import Artefact
@@ -64,12 +65,7 @@ class LearnedDetector(Detector):
     """A detector that learns by gradient, under ``arena.training.battery``.
 
     It sees native pixels, never resized ones. Of images larger than ``crop`` it sees random crops in training. In
-    scoring, the logit is the mean over evenly spaced crops.
-
-    Args:
-        crop: largest side of a crop in pixels; None for the whole image.
-        learning_rate: peak of the one-cycle schedule; None for that of the battery.
-        shape: of the images, see ``ImageShape``.
+    scoring, the logit is the mean over evenly spaced crops. Its arguments are those of ``Keywords``.
     """
 
     differentiable = True
@@ -110,6 +106,26 @@ class LearnedDetector(Detector):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of images (B, C, H, W): the mean over the crops of each."""
         return torch.stack([self.logits(crop) for crop in crops(images, self.side)]).mean(0)
+
+
+class NetworkDetector(LearnedDetector):
+    """A network on a fixed or learned representation of each crop, standardised if the network is ``Standardised``."""
+
+    network: nn.Module
+
+    def representation(self, images: Tensor) -> Tensor:
+        """Input of the network for crops (B, C, side, side): the crops themselves, unless a technique has its own."""
+        return images
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> None:
+        """Measure the representation of the training images (N, C, side, side)."""
+        if isinstance(self.network, Standardised):
+            self.network.measure(self.representation(images))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B,) of crops (B, C, side, side)."""
+        return self.network(self.representation(images))
 
 
 class FittedDetector(Detector):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from arena.core.errors import ArenaError, require
 from arena.core.files import file_hash
-from arena.detectors.base import FittedDetector, ImageShape, LearnedDetector
-from arena.detectors.heads.head import PlattScaling
+from arena.detectors.base import FittedDetector, ImageShape, NetworkDetector
+from arena.detectors.heads import PlattScaling
 from arena.detectors.networks.wrappers import FrozenNetwork, UnsavedNetwork
 from arena.generators.controls import Artefact
 from arena.outside import onnx, transformers_files
@@ -137,7 +137,7 @@ class AdaptedNetwork(nn.Module):
         return gradient is not None and bool(gradient.isfinite().all())
 
 
-class TrainableModuleDetector(LearnedDetector):
+class TrainableModuleDetector(NetworkDetector):
     """A network from another package that learns as the others do: fine-tuned from its weights, or from scratch.
 
     It learns alone, since it may draw from torch's global streams (dropout), which are seeded for every step. An
@@ -156,10 +156,6 @@ class TrainableModuleDetector(LearnedDetector):
         super().__init__(learning_rate=learning_rate, **shape)
         self.network, self.artefact = network, artefact
         self.register_state_dict_post_hook(untie_weights)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, H, W)."""
-        return self.network(images)
 
 
 class FrozenModuleDetector(FittedDetector):

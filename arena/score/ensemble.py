@@ -16,7 +16,7 @@ from arena.config.schema import STACK
 from arena.core.errors import ArenaError, error_context, first_line
 from arena.detectors.base import Detector, GanAwareDetector
 from arena.detectors.gallery import Gallery, score_all
-from arena.detectors.heads.head import PlattScaling
+from arena.detectors.heads import PlattScaling
 from arena.detectors.stack import Stack
 from arena.imaging.evidence import Evidence
 from arena.records.layout import RunLayout

@@ -17,7 +17,7 @@ from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled, score_all
-from arena.detectors.heads.head import Sample
+from arena.detectors.heads import Sample
 from arena.detectors.shared import GRID, sharing
 from arena.metrics.auc import auc
 from arena.training.machine import Machine

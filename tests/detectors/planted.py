@@ -21,7 +21,7 @@ from arena.data.digits import Digits
 from arena.data.portraits.portraits import Portraits
 from arena.detectors.base import Detector, FittedDetector, GanAwareDetector
 from arena.detectors.gallery import Gallery, Labelled, score
-from arena.detectors.heads.head import Sample
+from arena.detectors.heads import Sample
 from arena.generators.controls import Artefact, Planted
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from arena.detectors.augmentation import DetectorAugmentation
+from arena.detectors.techniques.cnn import DetectorAugmentation
 from arena.imaging.images import on_levels, to_float, to_uint8
 
 
@@ -45,7 +45,7 @@ def test_the_blur_is_scipys(side):
 
 
 def test_a_blur_of_no_width_changes_nothing(monkeypatch):
-    monkeypatch.setattr("arena.detectors.augmentation.STRONGEST_BLUR", 0.0)
+    monkeypatch.setattr("arena.detectors.techniques.cnn.STRONGEST_BLUR", 0.0)
     torch.testing.assert_close(altered(images(), blur=1.0), images(), rtol=0, atol=1e-6)
 
 

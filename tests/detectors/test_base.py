@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from arena.detectors import techniques
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import score
-from arena.detectors.heads.head import Sample
+from arena.detectors.heads import Sample
 from arena.detectors.networks.wrappers import Standardised
 from arena.generators.controls import Artefact
 from arena.imaging.evidence import Evidence

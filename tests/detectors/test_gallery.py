@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from arena.detectors import gallery as module
 from arena.detectors.base import Detector, FittedDetector
 from arena.detectors.gallery import Gallery, score, score_all
-from arena.detectors.heads.linear import LinearSvm
+from arena.detectors.heads import LinearSvm
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
 from tests.detectors.planted import EVIDENCE, build

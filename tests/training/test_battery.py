@@ -10,7 +10,7 @@ from arena.config.schema import BatteryConfig
 from arena.core.machine import on_threads
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled, score
-from arena.detectors.heads.head import Head, Sample
+from arena.detectors.heads import Head, Sample
 from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining
 from tests.detectors.planted import CPU, EVIDENCE, Examples, build, digits, train, train_all
 

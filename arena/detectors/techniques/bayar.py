@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from arena.core.errors import require
-from arena.detectors.base import Keywords, LearnedDetector
+from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network, Standardised
 
 
@@ -45,7 +45,7 @@ class ConstrainedConvolution(nn.Module):
         return F.conv2d(images, self.kernels())
 
 
-class Bayar(LearnedDetector):
+class Bayar(NetworkDetector):
     """A first convolution that can only learn to predict a pixel from its neighbours, and a network on its errors.
 
     Paper: Bayar & Stamm (2016, 2018), "Constrained convolutional neural networks".
@@ -70,11 +70,6 @@ class Bayar(LearnedDetector):
         self.constrained = ConstrainedConvolution(self.channels, filters, size)
         self.network = Standardised(network(channels=filters, side=self.side - size + 1), (filters, 1, 1))
 
-    def prepare(self, images: Tensor) -> None:
-        """Measure the prediction errors of the training images."""
-        with torch.no_grad():
-            self.network.measure(self.constrained(images))
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network(self.constrained(images))
+    def representation(self, images: Tensor) -> Tensor:
+        """Prediction errors (B, filters, side - size + 1, side - size + 1) of images (B, C, side, side)."""
+        return self.constrained(images)

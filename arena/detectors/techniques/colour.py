@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arena.core.errors import requires
 from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.heads.linear import LinearSvm
+from arena.detectors.heads import LinearSvm
 from arena.detectors.shared import shared
 
 EPSILON = 1e-3

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from arena.detectors.base import FittedDetector, ImageShape, Keywords, LearnedDetector
-from arena.detectors.heads.linear import Ridge
+from arena.detectors.base import FittedDetector, ImageShape, Keywords, NetworkDetector
+from arena.detectors.heads import Ridge
 from arena.detectors.networks.wrappers import Network
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -84,7 +84,7 @@ class Cooccurrence(FittedDetector):
         return (cooccurrences(images, self.bins).flatten(1) + FLOOR).sqrt()
 
 
-class CooccurrenceCnn(LearnedDetector):
+class CooccurrenceCnn(NetworkDetector):
     """A network on the co-occurrence matrices as the channels of an image.
 
     Paper: Nataraj et al. (2019); Barni, Kallas, Nowroozi & Tondi (2020).
@@ -107,6 +107,6 @@ class CooccurrenceCnn(LearnedDetector):
         self.bins = bins
         self.network = network(channels=self.channels + (len(PAIRS) if self.channels == 3 else 0), side=bins)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network(cooccurrences(images, self.bins) * self.bins)
+    def representation(self, images: Tensor) -> Tensor:
+        """Matrices (B, K, bins, bins) of images (B, C, side, side)."""
+        return cooccurrences(images, self.bins) * self.bins

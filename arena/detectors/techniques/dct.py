@@ -8,7 +8,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from arena.detectors.base import Keywords, LearnedDetector
+from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network, Standardised
 from arena.detectors.shared import shared
 
@@ -40,7 +40,7 @@ def log_dct(images: Tensor, epsilon: float) -> Tensor:
         return torch.log(dct(images).abs() + epsilon)
 
 
-class Dct(LearnedDetector):
+class Dct(NetworkDetector):
     """A classifier on the log magnitude of every DCT coefficient, where up-sampling leaves a grid of peaks.
 
     Paper: Frank, Eisenhofer, Schoenherr, Fischer, Kolossa & Holz (2020), "Leveraging frequency analysis for deep fake
@@ -66,13 +66,9 @@ class Dct(LearnedDetector):
             _linear(shape) if network is None else network(channels=self.channels, side=self.side), shape
         )
 
-    def prepare(self, images: Tensor) -> None:
-        """Measure each coefficient over the training images."""
-        self.network.measure(log_dct(images, self.epsilon))
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network(log_dct(images, self.epsilon))
+    def representation(self, images: Tensor) -> Tensor:
+        """Log magnitudes (B, C, side, side) of the coefficients of images (B, C, side, side)."""
+        return log_dct(images, self.epsilon)
 
 
 def _linear(shape: tuple[int, int, int]) -> nn.Module:

@@ -7,7 +7,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.heads.linear import Ridge
+from arena.detectors.heads import Ridge
 from arena.detectors.techniques.colour import luma_chroma
 from arena.detectors.techniques.dct import dct_matrix
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from arena.core.errors import requires
 from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.heads.nearest import Neighbours
+from arena.detectors.heads import Neighbours
 from arena.detectors.techniques.spectrum import grey_power
 
 SMALLEST = 16

@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from arena.detectors.base import Keywords, LearnedDetector
+from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network
 from arena.detectors.shared import spectrum
 
@@ -33,7 +33,7 @@ def _quantile(ordered: Tensor, share: float) -> Tensor:
     return ordered[..., int(below)].lerp(ordered[..., int(below) + 1], part)
 
 
-class Fft(LearnedDetector):
+class Fft(NetworkDetector):
     """A network on the log spectrum of each channel: up-sampling repeats the spectrum and leaves peaks.
 
     Paper: Zhang, Karaman & Chang (2019), "Detecting and simulating artifacts in GAN fake images" (AutoGAN).
@@ -55,6 +55,6 @@ class Fft(LearnedDetector):
         self.epsilon = epsilon
         self.network = network(channels=self.channels, side=self.side)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network(log_spectrum(images, self.epsilon))
+    def representation(self, images: Tensor) -> Tensor:
+        """Log spectrum (B, C, side, side) of images (B, C, side, side)."""
+        return log_spectrum(images, self.epsilon)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from arena.core.errors import requires
 from arena.detectors.base import GanAwareDetector, ImageShape, LearnedDetector
-from arena.detectors.networks.reconstruction import ErrorHead, log_errors
 from arena.detectors.networks.wrappers import FrozenNetwork
+from arena.detectors.techniques.autoencoder import ErrorHead, log_errors
 from arena.generators.base import TrainableGenerator
 from arena.generators.style import StyleGenerator
 

@@ -10,7 +10,7 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from arena.detectors.base import CropSide, GanAwareDetector, ImageShape, LearnedDetector
+from arena.detectors.base import GanAwareDetector, Keywords, LearnedDetector
 from arena.detectors.networks.wrappers import FrozenNetwork, Network
 from arena.detectors.shared import crops
 from arena.generators.base import TrainableGenerator
@@ -78,22 +78,14 @@ class LGrad(LearnedDetector, GanAwareDetector):
     Args:
         sharpness: of the rounded rectifiers, which differ from the discriminator's own by at most ln(2) / sharpness.
         network: on the gradient images.
-        crop: largest side of a crop of the gradient image; None (default) for the whole.
-        learning_rate: peak of its schedule; None (default) for the battery's.
+        keywords: see ``Keywords``; the crop is one of the gradient image.
     """
 
     artefact = "stripes"
 
-    def __init__(
-        self,
-        *,
-        sharpness: PositiveFloat,
-        network: Network,
-        crop: CropSide | None = None,
-        learning_rate: PositiveFloat | None = None,
-        **shape: Unpack[ImageShape],
-    ) -> None:
-        super().__init__(learning_rate=learning_rate, **shape)
+    def __init__(self, *, sharpness: PositiveFloat, network: Network, **keywords: Unpack[Keywords]) -> None:
+        crop = keywords.pop("crop", None)
+        super().__init__(**keywords)
         self.crop, self.sharpness = min(crop or self.resolution, self.resolution), sharpness
         self.network = network(channels=self.channels, side=self.crop)
 

@@ -5,7 +5,7 @@ from typing import Unpack
 import torch.nn.functional as F
 from torch import Tensor
 
-from arena.detectors.base import Keywords, LearnedDetector
+from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network, Standardised
 
 
@@ -19,7 +19,7 @@ def relationships(images: Tensor) -> Tensor:
     return (images - corners[..., :height, :width]) * (2 / 3)
 
 
-class Npr(LearnedDetector):
+class Npr(NetworkDetector):
     """Up-sampling in a generator leaves neighbouring pixels more alike than a camera does: a network on differences.
 
     Paper: Tan, Zhao, Wei, Gu, Liu & Wei (2024), "Rethinking the up-sampling operations" (NPR).
@@ -40,10 +40,6 @@ class Npr(LearnedDetector):
         super().__init__(**keywords)
         self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
-    def prepare(self, images: Tensor) -> None:
-        """Measure the differences over the training images."""
-        self.network.measure(relationships(images))
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network(relationships(images))
+    def representation(self, images: Tensor) -> Tensor:
+        """Differences (B, C, side, side) of images (B, C, side, side)."""
+        return relationships(images)

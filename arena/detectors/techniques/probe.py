@@ -10,7 +10,7 @@ from torch import Tensor
 from arena.core.errors import requires
 from arena.core.files import file_hash
 from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.heads.head import Head
+from arena.detectors.heads import Head
 from arena.detectors.networks.wrappers import UnsavedNetwork
 from arena.outside.encoders import VisionEncoder, load_encoder
 from arena.outside.transformers_files import files_of

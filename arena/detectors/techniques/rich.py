@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.heads.linear import Ridge
+from arena.detectors.heads import Ridge
 from arena.detectors.techniques.colour import luma_chroma
 
 TRUNCATION = 2

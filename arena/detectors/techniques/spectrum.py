@@ -8,7 +8,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.heads.linear import LinearSvm
+from arena.detectors.heads import LinearSvm
 from arena.detectors.shared import shared, spectrum
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from arena.detectors.base import Keywords, LearnedDetector
+from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network
 
 DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
@@ -70,7 +70,7 @@ def rich_residuals(images: Tensor, levels: int) -> Tensor:
         return torch.cat([residuals, *(F.conv2d(p, square) for p in (red - green, blue - (red + green) / 2))], dim=1)
 
 
-class Srm(LearnedDetector):
+class Srm(NetworkDetector):
     """A network on the truncated residuals of the rich models; truncation keeps edges from drowning the noise.
 
     Paper: Fridrich & Kodovsky (2012), the filters; Ye, Ni & Yi (2017), truncation as the first activation of a network.
@@ -91,6 +91,6 @@ class Srm(LearnedDetector):
         self.truncation = truncation
         self.network = network(channels=30 if self.channels == 1 else 32, side=self.side - 4)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network((rich_residuals(images, self.levels) / self.truncation).clamp(-1, 1))
+    def representation(self, images: Tensor) -> Tensor:
+        """Truncated residuals (B, 30 or 32, side - 4, side - 4) in [-1, 1] of images (B, C, side, side)."""
+        return (rich_residuals(images, self.levels) / self.truncation).clamp(-1, 1)

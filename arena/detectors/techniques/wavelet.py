@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arena.detectors.augmentation import DetectorAugmentation
-from arena.detectors.base import Keywords, LearnedDetector
+from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network, Standardised
+from arena.detectors.techniques.cnn import DetectorAugmentation
 
 HIGH_PASS = (-1 / math.sqrt(2), 1 / math.sqrt(2))
 """Analysis high-pass of the spline wavelet 1.3 (Cohen, Daubechies & Feauveau 1992), without its zeros.
@@ -26,7 +26,7 @@ def diagonal_band(images: Tensor) -> Tensor:
     return low * across[..., 0:-1:2, :] + high * across[..., 1::2, :]
 
 
-class Wavelet(LearnedDetector):
+class Wavelet(NetworkDetector):
     """A network on the diagonal sub-band HH, where generators leave traces and images have little content.
 
     Paper: Li, Cai, Hao, Jiang, Hu & Feng (2025), "Improving synthetic image detection towards generalization" (SAFE).
@@ -46,18 +46,11 @@ class Wavelet(LearnedDetector):
         self.augmentation = DetectorAugmentation(self.levels, blur=0.0, jpeg=0.0, turn=True)
         self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
-    def prepare(self, images: Tensor) -> None:
-        """Measure the sub-band over the training images."""
-        self.network.measure(self._resized(diagonal_band(images)))
-
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Images (B, C, side, side), each in one of the eight positions of a square, uniformly drawn."""
         return self.augmentation(images, rng)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B,) of images (B, C, side, side)."""
-        return self.network(self._resized(diagonal_band(images)))
-
-    def _resized(self, band: Tensor) -> Tensor:
-        """Sub-band resized to (B, C, side, side)."""
-        return F.interpolate(band, size=(self.side, self.side), mode="bilinear", align_corners=False)
+    def representation(self, images: Tensor) -> Tensor:
+        """Sub-band of images (B, C, side, side), resized to their size."""
+        size = (self.side, self.side)
+        return F.interpolate(diagonal_band(images), size=size, mode="bilinear", align_corners=False)

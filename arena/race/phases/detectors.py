@@ -14,7 +14,7 @@ from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
 from arena.detectors.base import Detector, GanAwareDetector
 from arena.detectors.gallery import Gallery, score_all
-from arena.detectors.heads.head import PlattScaling
+from arena.detectors.heads import PlattScaling
 from arena.detectors.stack import Stack
 from arena.race.checkpoints import load_bank, load_battery, load_detector, save_tensors
 from arena.race.judging import labelled, score_record, scores_of, stacked

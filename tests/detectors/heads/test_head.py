@@ -5,11 +5,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from arena.detectors.heads.head import PlattScaling
-from arena.detectors.heads.linear import LinearSvm, Ridge
-from arena.detectors.heads.nearest import FingerprintHead, Neighbours
-from arena.detectors.heads.oneclass import IsolationForest, Mahalanobis, SupportVectors
-from arena.detectors.heads.trees import Trees
+from arena.detectors.heads import LinearSvm, Neighbours, PlattScaling, Ridge
+from arena.detectors.techniques.fingerprint import FingerprintHead
+from arena.detectors.techniques.forest import Trees
+from arena.detectors.techniques.oneclass import IsolationForest, Mahalanobis, SupportVectors
 from tests.detectors.planted import clouds
 
 HEADS = {

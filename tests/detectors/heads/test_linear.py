@@ -8,8 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from arena.detectors.heads.head import Sample
-from arena.detectors.heads.linear import PENALTIES, RIDGES, LinearSvm, Ridge
+from arena.detectors.heads import PENALTIES, RIDGES, LinearSvm, Ridge, Sample
 from tests.detectors.planted import clouds
 
 

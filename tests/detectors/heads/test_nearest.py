@@ -6,8 +6,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from arena.detectors.heads.head import Sample
-from arena.detectors.heads.nearest import NORM_FLOOR, FingerprintHead, Neighbours
+from arena.detectors.heads import Neighbours, Sample
+from arena.detectors.techniques.fingerprint import NORM_FLOOR, FingerprintHead
 from tests.detectors.planted import clouds
 
 

@@ -6,8 +6,8 @@ from sklearn.ensemble import IsolationForest as SklearnForest
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import OneClassSVM
 
-from arena.detectors.heads.head import Sample
-from arena.detectors.heads.oneclass import IsolationForest, Mahalanobis, SupportVectors, mean_cuts
+from arena.detectors.heads import Sample
+from arena.detectors.techniques.oneclass import IsolationForest, Mahalanobis, SupportVectors, mean_cuts
 from tests.detectors.planted import clouds
 
 HEADS = [Mahalanobis, SupportVectors, IsolationForest]

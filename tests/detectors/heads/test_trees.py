@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from arena.detectors.heads.trees import LEAF, Trees
+from arena.detectors.techniques.forest import LEAF, Trees
 from tests.detectors.planted import clouds
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from arena.detectors.networks.reconstruction import ERROR_FLOOR, ErrorHead, bands, log_errors
+from arena.detectors.techniques.autoencoder import ERROR_FLOOR, ErrorHead, bands, log_errors
 from tests.detectors.planted import noise
 
 

@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from arena.detectors.augmentation import DetectorAugmentation
-from arena.detectors.techniques.cnn import Cnn
+from arena.detectors.techniques.cnn import Cnn, DetectorAugmentation
 from tests.detectors.planted import build
 
 

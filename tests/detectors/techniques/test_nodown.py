@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from arena.detectors.augmentation import DetectorAugmentation
 from arena.detectors.networks.wrappers import Trunk
+from arena.detectors.techniques.cnn import DetectorAugmentation
 from arena.detectors.techniques.nodown import NoDown
 from tests.detectors.planted import build
 

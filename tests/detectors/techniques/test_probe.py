@@ -9,8 +9,7 @@ from torch import Tensor
 
 from arena.core.errors import ArenaError, DoesNotApply
 from arena.detectors.gallery import score
-from arena.detectors.heads.linear import Ridge
-from arena.detectors.heads.nearest import Neighbours
+from arena.detectors.heads import Neighbours, Ridge
 from arena.detectors.techniques.probe import Probe
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc

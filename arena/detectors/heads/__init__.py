@@ -1,1 +1,0 @@
-"""Heads fitted on the features of a technique. Each is kept as tensors, never as a pickle."""
