@@ -1,6 +1,7 @@
 """Page, colours, axes and files that all figures share."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from arena.core.files import write_atomically
+from arena.metrics.interval import Interval
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType, RcKeyType
@@ -66,23 +68,30 @@ def look() -> Iterator[None]:
         yield
 
 
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+"""Entries left out of a file, so that equal figures give equal bytes."""
+
+
 def png(figure: Figure) -> bytes:
-    """Return the figure as PNG; equal figures give equal bytes."""
-    return _encoded(figure, "png", {"Software": None})
+    """Return the figure as PNG."""
+    return _encoded(figure, "png")
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write ``<stem>.png`` and ``<stem>.pdf`` without date and version, so that equal figures give equal files."""
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf")]
-    write_atomically(paths[0], png(figure))
-    write_atomically(paths[1], _encoded(figure, "pdf", {"Creator": None, "Producer": None, "CreationDate": None}))
+    """Write ``<stem>.png`` and ``<stem>.pdf``."""
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in _METADATA]
+    for path, kind in zip(paths, _METADATA, strict=True):
+        write_atomically(path, _encoded(figure, kind))
     return paths
 
 
-def _encoded(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+def _encoded(figure: Figure, kind: str) -> bytes:
     buffer = BytesIO()
     with look():
-        figure.savefig(buffer, format=kind, metadata=metadata)
+        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 
@@ -107,10 +116,19 @@ def ink_on(ground: "ColorType") -> str:
     return max(("white", INK), key=lambda ink: contrast(ink, ground))
 
 
+def grid_of(count: int, columns: int) -> tuple[int, int]:
+    """Return rows and columns of a grid for ``count`` panels, at least one of each.
+
+    >>> grid_of(4, 3), grid_of(2, 3), grid_of(0, 3)
+    ((2, 3), (1, 2), (1, 1))
+    """
+    columns = max(1, min(columns, count))
+    return max(1, math.ceil(count / columns)), columns
+
+
 def panel_grid(figure: Figure, count: int, columns: int, **shared: Any) -> list[Axes]:
-    """Return at least ``count`` panels, row by row; the surplus ones of the last row are empty."""
-    rows = max(1, -(-count // columns))
-    panels = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
+    """Return the panels of a grid, row by row; those after ``count`` are empty."""
+    panels = figure.subplots(*grid_of(count, columns), squeeze=False, **shared).ravel().tolist()
     for axes in panels[count:]:
         axes.set_axis_off()
     return panels
@@ -122,8 +140,9 @@ def chance_band(axes: Axes, margin: float) -> None:
     axes.axhline(0.5, color=FAINT, linewidth=0.8, zorder=1)
 
 
-def bars(axes: Axes, x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str, **look: Any) -> None:
+def bars(axes: Axes, x: Sequence[float], intervals: Iterable[Interval], colour: str, **look: Any) -> None:
     """Draw intervals as vertical bars."""
+    _, low, high = zip(*intervals, strict=True)
     axes.vlines(x, low, high, color=colour, **({"linewidth": 0.9, "zorder": 3} | look))
 
 

@@ -1,5 +1,6 @@
-"""Draw every figure and table of finished runs from their records."""
+"""Draw every figure and table of finished runs from their records, and those that compare conditions."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,25 +9,33 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from arena.answer.answer import Answer, answer_of, answers
+from arena.answer.axes import axes
+from arena.answer.conditions import Condition, conditions
 from arena.answer.game import game
-from arena.answer.conditions import conditions
 from arena.answer.runs import declared, read_run
 from arena.answer.series import read_series
 from arena.config.saved import read_config
 from arena.figures.axes import save
-from arena.figures.bags import bags
-from arena.figures.compare import compare
-from arena.figures.images import read_rounds, rounds_of_images
-from arena.figures.limit import limit_by_round
-from arena.figures.margins import margin_curves
-from arena.figures.marks import highlighted
-from arena.figures.mixing import mixing, read_mixing
+from arena.figures.distance import bags, highlighted, margin_curves
+from arena.figures.images import mixing, read_mixing, read_rounds, rounds_of_images
+from arena.figures.ladder import generator_of, ladder, ladder_entry
+from arena.figures.limit import limit_by_resource, limit_by_round
 from arena.figures.payoff import payoff_map
 from arena.figures.quality import quality
-from arena.figures.tables import game_table, quality_table, scores_table, verdict_table, write_table
+from arena.figures.tables import (
+    game_table,
+    quality_table,
+    scores_table,
+    trajectories_table,
+    verdict_table,
+    write_table,
+)
 from arena.figures.timeline import timeline
 from arena.figures.training import training_curves, training_records
 from arena.records.store import read_records
+
+LONGEST = 44
+"""Letters of a name that a legend has room for."""
 
 
 def draw_all(run: Path, out: Path, answer: Answer | None = None) -> list[Path]:
@@ -97,14 +106,73 @@ def draw_runs(places: Sequence[Path], out: Path) -> Iterator[Path]:
     runs = [run.resolve() for place in places for run in _run_directories(place)]
     common = runs[0] if len(runs) == 1 else Path(os.path.commonpath(runs))
     finished = {run: read_run(run) for run in runs if (run / "verdict.json").is_file()}
-    for run in runs if len(runs) > 1 else []:
-        if run not in finished:
-            print(f"not compared, because it is not finished: {run}", file=sys.stderr)
-    groups = conditions(finished.values()) if len(runs) > 1 else []
+    groups = []
+    if len(runs) > 1:
+        for run in runs:
+            if run not in finished:
+                print(f"not compared, because it is not finished: {run}", file=sys.stderr)
+        groups = conditions(finished.values())
     for run in runs:
         answer = answer_of([finished[run]]) if run in finished else None
         yield from draw_all(run, out / run.relative_to(common), answer)
     yield from compare(answers(groups), out)
+
+
+def compare(compared: Sequence[Answer], out: Path) -> list[Path]:
+    """Draw quality against detectability, limits, curves along a swept resource, and a ladder of generators.
+
+    A limit is drawn of each condition with a matched control among the answers, or with several runs. A ladder is drawn
+    where conditions of one access have different generators.
+
+    Args:
+        compared: answers of the conditions, of one run or several each.
+        out: output directory, made if missing.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ArenaError: if the scores of a run are missing or altered.
+    """
+    if not compared:
+        return []
+    written = []
+    names = short_names([answer.condition for answer in compared])
+    named = [dataclasses.replace(each.trajectory, name=name) for name, each in zip(names, compared, strict=True)]
+    if trajectories := [trajectory for trajectory in named if trajectory.steps]:
+        written += save(quality(trajectories), out / "quality")
+        written += write_table(trajectories_table(trajectories), out / "comparison")
+    table = [["name", "condition", "runs"]]
+    table += [[name, each.condition.name, str(len(each.runs))] for name, each in zip(names, compared, strict=True)]
+    written += write_table(table, out / "conditions")
+    limited = [each for each in compared if each.controls or (len(each.runs) > 1 and not each.condition.control)]
+    for number, answer in enumerate(limited, 1):
+        name = "limit" if len(limited) == 1 else f"limit_{number}"
+        written += save(limit_by_round(answer.limits, _margin(answer)), out / name)
+    if resources := axes(compared):
+        written += save(limit_by_resource(resources, _margin(compared[0])), out / "limit_by_resource")
+    accesses = dict.fromkeys(answer.condition.access for answer in compared)
+    for access in accesses:
+        alike = [answer for answer in compared if answer.condition.access == access]
+        if len({generator_of(answer.condition)[0] for answer in alike}) > 1:
+            name = "ladder" if len(accesses) == 1 else f"ladder_{access}"
+            written += save(ladder([ladder_entry(answer) for answer in alike], _margin(alike[0])), out / name)
+    return written
+
+
+def short_names(groups: Sequence[Condition]) -> list[str]:
+    """Return names for a legend: the conditions' own, or access and generator where one of those is too long.
+
+    Equal names are numbered.
+    """
+    if all(len(group.name) <= LONGEST for group in groups):
+        return [group.name for group in groups]
+    names = [f"access={group.access}, {generator_of(group)[0]}" for group in groups]
+    return [f"{name} #{names[:k].count(name) + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
+
+
+def _margin(answer: Answer) -> float:
+    return answer.runs[0].declared.answer.margin
 
 
 def _run_directories(place: Path) -> list[Path]:

@@ -1,8 +1,11 @@
-"""Pictures made of images: the images of every round, reals on top."""
+"""Pictures made of images: those of every round below the reals, and styles mixed.
 
-from collections.abc import Sequence
+Grids of mixed styles follow figure 3 of StyleGAN (Karras et al. 2019).
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,13 +16,70 @@ from arena.core.errors import ArenaError
 from arena.figures.axes import DPI, INK, look
 from arena.records.layout import RunLayout
 
-CELL = 72
-"""Side in pixels to which an image is enlarged, or the nearest whole multiple of its own."""
+CELL, PHOTOGRAPH = 72, 168
+"""Sides in pixels to which an image and a photograph are enlarged, or the nearest whole multiple of their own."""
 GAP, LABEL, APART = 4, 124, 16
-"""Pixels between the images, left of them for the name of the row, and below the reals."""
+"""Pixels between images, left of them for the name of the row, and below the reals."""
+RIM = 5 * GAP
+"""Pixels between sources or destinations and their mixtures."""
+BETWEEN, TITLE, MARGIN, FOOT = 40, 88, 30, 36
+"""Pixels between grids of mixtures, above each for its titles, left of it for its label, and below all."""
 
 REALS = "reals"
+COLUMNS = ("photograph", "in W", "in W+", "coarse styles", "middle styles", "fine styles")
 Images = NDArray[np.uint8]
+
+
+def enlargement(side: int, wanted: int = CELL) -> int:
+    """Return the whole factor by which images of ``side`` pixels come nearest to ``wanted`` pixels, at least 1.
+
+    >>> enlargement(32), enlargement(128)
+    (2, 1)
+    """
+    return max(1, round(wanted / side))
+
+
+class Canvas:
+    """White picture of ``width`` x ``height`` pixels, on which images and text are placed."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._pixels = np.full((height, width, 3), 255, dtype=np.uint8)
+        self._texts: list[dict[str, Any]] = []
+
+    def put(self, image: Images, left: int, top: int, scale: int) -> None:
+        """Place an image (C, H, W), each pixel enlarged to a square of ``scale`` pixels without smoothing."""
+        large = image.repeat(scale, axis=1).repeat(scale, axis=2).transpose(1, 2, 0)
+        self._pixels[top : top + large.shape[0], left : left + large.shape[1]] = large
+
+    def write(
+        self,
+        text: str,
+        x: float,
+        y: float,
+        size: float = 7.0,
+        bold: bool = False,
+        align: Literal["left", "center", "right"] = "left",
+        upright: bool = False,
+    ) -> None:
+        """Place a line of text at (x, y), its middle in height; ``upright`` text reads from bottom to top."""
+        rotated = {"rotation": 90, "rotation_mode": "anchor"} if upright else {}
+        text_look = {"fontsize": size, "weight": "bold" if bold else "normal", "ha": align, "va": "center"}
+        self._texts.append({"x": x / self.width, "y": 1 - y / self.height, "s": text} | text_look | rotated)
+
+    def figure(self) -> Figure:
+        """Return the picture as a figure."""
+        with look():
+            figure = Figure(figsize=(self.width / DPI, self.height / DPI))
+            axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+            axes.set_axis_off()
+            axes.imshow(self._pixels, interpolation="none", aspect="auto")
+            for text in self._texts:
+                figure.text(**text, color=INK)
+        return figure
+
+
+# --- images of every round --------------------------------------------------------------------------------------------
 
 
 def read_rounds(run: Path) -> list[tuple[str, Images]]:
@@ -70,50 +130,103 @@ def rounds_of_images(rows: Sequence[tuple[str, Images]], columns: int = 12) -> F
     return canvas.figure()
 
 
-def enlargement(side: int, wanted: int = CELL) -> int:
-    """Return the whole factor by which images of ``side`` pixels come nearest to ``wanted`` pixels, at least 1.
+# --- mixed styles -----------------------------------------------------------------------------------------------------
 
-    >>> enlargement(32), enlargement(128)
-    (2, 1)
+
+class MixingImages(NamedTuple):
+    """Grid of mixed styles of a round, as ``forge`` wrote it.
+
+    Args:
+        round: of the generator.
+        sources: uint8 (S, C, H, W).
+        destinations: uint8 (D, C, H, W).
+        levels: name of the level -> uint8 (S, D, C, H, W); at (i, j) destination j with that level of source i.
+        sides: name of the level -> smallest and largest side in pixels of its layers.
+        psi: truncation of the codes; 1 for none.
     """
-    return max(1, round(wanted / side))
+
+    round: int
+    sources: Images
+    destinations: Images
+    levels: Mapping[str, Images]
+    sides: Mapping[str, tuple[int, int]]
+    psi: float
 
 
-class Canvas:
-    """White picture of ``width`` x ``height`` pixels, on which images and text are placed."""
+def read_mixing(run: Path) -> MixingImages | None:
+    """Read the grid of the last round that has one; None where no round has.
 
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
-        self._pixels = np.full((height, width, 3), 255, dtype=np.uint8)
-        self._texts: list[dict[str, Any]] = []
+    Raises:
+        ArenaError: if a file is no such grid.
+    """
+    paths = RunLayout(run).mixings()
+    if not paths:
+        return None
+    round_index, names = max(paths), ("coarse", "middle", "fine")
+    path = paths[round_index]
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            sources, destinations = arrays["sources"], arrays["destinations"]
+            levels = {name: arrays[name] for name in names}
+            sides = {name: (int(low), int(high)) for name, (low, high) in zip(names, arrays["sides"], strict=True)}
+            grid = MixingImages(round_index, sources, destinations, levels, sides, float(arrays["psi"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise ArenaError(f"{path}: expected an npz with a grid of mixed styles") from error
+    one = destinations.shape[1:]
+    shapes = {"sources": (len(sources), *one), "destinations": (len(destinations), *one)}
+    shapes |= {name: (len(sources), len(destinations), *one) for name in names}
+    for name, images in {"sources": sources, "destinations": destinations, **levels}.items():
+        if images.dtype != np.uint8 or len(one) != 3 or images.shape != shapes[name]:
+            raise ArenaError(f"{path}: expected {name!r} to be uint8 images, found {images.dtype} {images.shape}")
+    return grid
 
-    def put(self, image: Images, left: int, top: int, scale: int) -> None:
-        """Place an image (C, H, W), each pixel enlarged to a square of ``scale`` pixels without smoothing."""
-        large = image.repeat(scale, axis=1).repeat(scale, axis=2).transpose(1, 2, 0)
-        self._pixels[top : top + large.shape[0], left : left + large.shape[1]] = large
 
-    def write(
-        self,
-        text: str,
-        x: float,
-        y: float,
-        size: float = 7.0,
-        bold: bool = False,
-        align: Literal["left", "center", "right"] = "left",
-        upright: bool = False,
-    ) -> None:
-        """Place a line of text at (x, y), its middle in height; ``upright`` text reads from bottom to top."""
-        rotated = {"rotation": 90, "rotation_mode": "anchor"} if upright else {}
-        text_look = {"fontsize": size, "weight": "bold" if bold else "normal", "ha": align, "va": "center"}
-        self._texts.append({"x": x / self.width, "y": 1 - y / self.height, "s": text} | text_look | rotated)
+def mixing(grid: MixingImages, across: int = 3) -> Figure:
+    """Draw one block a level, ``across`` side by side: sources left, destinations on top, mixtures in between."""
+    scale = enlargement(grid.destinations.shape[-1])
+    side = scale * grid.destinations.shape[-1]
+    step, first = side + GAP, side + RIM
+    wide, high = first + len(grid.destinations) * step - GAP, first + len(grid.sources) * step - GAP
+    rows = -(-len(grid.levels) // across)
+    canvas = Canvas(across * (MARGIN + wide) + (across - 1) * BETWEEN + GAP, rows * (TITLE + high) + FOOT)
+    for number, (level, mixed) in enumerate(grid.levels.items()):
+        left = MARGIN + (number % across) * (wide + BETWEEN + MARGIN)
+        top = TITLE + (number // across) * (high + TITLE)
+        least, most = grid.sides[level]
+        sides = f"{least} px" if least == most else f"{least} to {most} px"
+        canvas.write(f"{level} styles ({sides}) of the source", left, top - 52, size=8.0, bold=True)
+        canvas.write("all others of the destination", left + first, top - 16)
+        canvas.write("source", left - 14, top + first + (high - first) / 2, align="center", upright=True)
+        for i, source in enumerate(grid.sources):
+            canvas.put(source, left, top + first + i * step, scale)
+            for j, image in enumerate(mixed[i]):
+                canvas.put(image, left + first + j * step, top + first + i * step, scale)
+        for j, destination in enumerate(grid.destinations):
+            canvas.put(destination, left + first + j * step, top, scale)
+    truncated = "" if grid.psi == 1 else f", truncated by ψ = {grid.psi:g}"
+    canvas.write(f"round {grid.round}, noise frozen{truncated}", MARGIN, canvas.height - FOOT / 2 + 4)
+    return canvas.figure()
 
-    def figure(self) -> Figure:
-        """Return the picture as a figure."""
-        with look():
-            figure = Figure(figsize=(self.width / DPI, self.height / DPI))
-            axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-            axes.set_axis_off()
-            axes.imshow(self._pixels, interpolation="none", aspect="auto")
-            for text in self._texts:
-                figure.text(**text, color=INK)
-        return figure
+
+def mixed_photographs(rows: Sequence[tuple[str, Images]], space: str) -> Figure:
+    """Draw a row a photograph: itself, its reconstructions in W and W+, and itself with each level of other styles.
+
+    Args:
+        rows: name and images, uint8 (6, C, H, W) in the order of ``COLUMNS``.
+        space: of the codes that were mixed, such as ``W+``.
+    """
+    scale = enlargement(rows[0][1].shape[-1], PHOTOGRAPH)
+    side = scale * rows[0][1].shape[-1]
+    step = side + GAP
+    starts = [MARGIN + k * step + (k > 0) * RIM + (k > 2) * RIM for k in range(len(COLUMNS))]
+    canvas = Canvas(starts[-1] + side, TITLE + len(rows) * step - GAP)
+    canvas.write("reconstructed", starts[1], TITLE - 52, size=8.5, bold=True)
+    canvas.write(f"mixed in {space}, with the other's", starts[3], TITLE - 52, size=8.5, bold=True)
+    for left, heading in zip(starts, COLUMNS, strict=True):
+        canvas.write(heading, left, TITLE - 18)
+    for row, (name, images) in enumerate(rows):
+        top = TITLE + row * step
+        canvas.write(name, MARGIN - 14, top + side / 2, align="center", upright=True)
+        for left, image in zip(starts, images, strict=True):
+            canvas.put(image, left, top, scale)
+    return canvas.figure()

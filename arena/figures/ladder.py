@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from arena.answer.answer import Answer
-from arena.answer.estimate import mean_interval
 from arena.answer.conditions import Condition
+from arena.answer.estimate import mean_interval
 from arena.answer.series import MISSING
 from arena.config.saved import section
 from arena.config.schema import BAG, STACK
-from arena.figures.axes import COLUMN, FAINT, INK, chance_band, look, pinned, separation_axis
+from arena.figures.axes import COLUMN, FAINT, INK, bars, chance_band, look, pinned, separation_axis
 from arena.figures.marks import chance_key, key, legend, mark_of
 from arena.metrics.interval import Interval
 
@@ -34,15 +34,8 @@ FEW = 6
 STRONGEST = "strongest"
 _APART = 1.6
 """Years between generators of one year, or of none."""
-_RING = {
-    "marker": "o",
-    "linestyle": "none",
-    "markersize": 9.0,
-    "markerfacecolor": "none",
-    "markeredgecolor": INK,
-    "markeredgewidth": 0.9,
-    "zorder": 5,
-}
+_RING = {"marker": "o", "linestyle": "none", "markersize": 9.0, "markerfacecolor": "none", "markeredgecolor": INK}
+_RING |= {"markeredgewidth": 0.9, "zorder": 5}
 _REALS = {"color": FAINT, "linestyle": "none", "marker": "_", "markersize": 13, "markeredgewidth": 1.6, "zorder": 2}
 
 
@@ -68,11 +61,7 @@ class LadderEntry:
 
 
 def ladder_entry(answer: Answer) -> LadderEntry:
-    """Read a condition.
-
-    Raises:
-        ArenaError: if its config names no generator, or the scores of a judge are missing or altered.
-    """
+    """Return the entry of a condition."""
     estimates = {finding.technique: finding.estimate for finding in answer.findings if finding.estimate is not None}
     points = {name: estimate.interval().clipped() for name, estimate in estimates.items()}
     technique = answer.strongest.technique if answer.strongest else ""
@@ -85,11 +74,7 @@ def ladder_entry(answer: Answer) -> LadderEntry:
 
 
 def generator_of(condition: Condition) -> tuple[str, int | None]:
-    """Return the generator's name and year; one that ``YEARS`` does not list is named by its class and its path.
-
-    Raises:
-        ArenaError: if the config names no generator.
-    """
+    """Return the generator's name and year; one that ``YEARS`` does not list is named by its class and its path."""
     generator = section(condition.runs[0].config, "generator")
     target = str(generator.get("_target_"))
     *_, module, last = ("", *target.split("."))
@@ -119,14 +104,13 @@ def ladder(entries: Sequence[LadderEntry], margin: float) -> Figure:
         keys: list[Artist] = []
         for number, name in enumerate(names):
             beside = [place + 0.2 * (number - (len(names) - 1) / 2) for place in x]
-            points = [entry.points.get(name, MISSING) for entry in entries]
-            points = [Interval(pinned(auc), pinned(low), pinned(high)) for auc, low, high in points]
+            points = [Interval(*map(pinned, entry.points.get(name, MISSING))) for entry in entries]
             keys.append(_curve(left, entries, beside, points, number, name))
             ringed = [k for k, entry in enumerate(entries) if entry.technique == name]
             left.plot([beside[k] for k in ringed], [points[k].value for k in ringed], **_RING)
         chance_band(left, margin)
         separation_axis(left, min((point.low for entry in entries for point in entry.points.values()), default=0.4))
-        left.set_title("AUC of fresh judges", color=INK)
+        left.set_title("AUC of fresh judges")
         _distances(right, entries, x)
         for axes in (left, right):
             _label_generators(axes, entries, x)
@@ -152,18 +136,13 @@ def _places(entries: Sequence[LadderEntry]) -> list[float]:
 
 
 def _curve(
-    axes: Axes,
-    entries: Sequence[LadderEntry],
-    x: Sequence[float],
-    points: Sequence[Interval],
-    number: int,
-    label: str,
+    axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float], points: Sequence[Interval], number: int, label: str
 ) -> Line2D:
     """Draw marks with their intervals, joined where the generators have years, and return their key."""
     mark = mark_of(number)
     known = sum(entry.year is not None for entry in entries)
     y = [point.value for point in points]
-    axes.vlines(x, [point.low for point in points], [point.high for point in points], color=mark.colour, linewidth=0.9)
+    bars(axes, x, points, mark.colour, zorder=2)
     axes.plot(x[:known], y[:known], color=mark.colour, linestyle=mark.dashes, linewidth=1.1, zorder=2)
     axes.plot(x, y, mark.marker, color=mark.colour, markersize=4, zorder=3)
     return mark.line(label=label)
@@ -171,10 +150,8 @@ def _curve(
 
 def _distances(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -> None:
     """Draw the distances; one of 0 or less, which an unbiased estimate may be, stands at the foot of the log axis."""
-    ends = [
-        value for entry in entries for value in (entry.distance.value, entry.distance.low, entry.reals) if value > 0
-    ]
-    foot = min(ends, default=1.0) / 1.5
+    ends = [end for entry in entries for end in (entry.distance.value, entry.distance.low, entry.reals)]
+    foot = min((end for end in ends if end > 0), default=1.0) / 1.5
     raised = [Interval(*(max(value, foot) for value in entry.distance)) for entry in entries]
     axes.set_yscale("log")
     _curve(axes, entries, x, raised, 0, "kernel distance")
@@ -182,7 +159,7 @@ def _distances(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -
     axes.set_ylim(foot / 1.2, None)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{distance:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_title("kernel distance", color=INK)
+    axes.set_title("kernel distance")
 
 
 def _label_generators(axes: Axes, entries: Sequence[LadderEntry], x: Sequence[float]) -> None:

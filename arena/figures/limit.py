@@ -15,7 +15,7 @@ from arena.answer.axes import Axis
 from arena.answer.curve import Curve
 from arena.answer.laws import Family, Saturation
 from arena.answer.limit import FittedCurve, TechniqueLimit
-from arena.figures.axes import COLUMN, FAINT, INK, chance_band, look
+from arena.figures.axes import COLUMN, FAINT, INK, bars, chance_band, look
 from arena.figures.marks import HIGHLIGHTS, Mark, chance_key, key, legend, mark_of
 
 WIDTH = 1.4 * COLUMN
@@ -25,10 +25,8 @@ _PANEL, _LINE, _LETTERS = 1.95, 0.135, 62
 
 _LAWS: dict[Family, Literal["-", "--"]] = {"exponential": "-", "power law": "--"}
 _FLOOR = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
-
-
-# Mark and shift of the controls that are part of the package.
 CONTROLS = {"none": (HIGHLIGHTS[1], 0.13), "placebo": (HIGHLIGHTS[2]._replace(filled=False), -0.13)}
+"""Mark and shift of the controls that are part of the package."""
 
 
 class Drawn(NamedTuple):
@@ -57,33 +55,22 @@ def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figur
         curves.append([_own(limit.fitted), *control.values()])
         paired = {name: each.difference for name, each in limit.controls.items() if each.difference is not None}
         differences.append([control[name]._replace(fitted=difference) for name, difference in paired.items()])
-    rows = {"limit": curves} | ({"difference": differences} if any(differences) else {})
-    texts = {title: [_in_words(shown, title) for shown in row] for title, row in rows.items()}
-    heights = [height for row in texts.values() for height in (_PANEL, _LINE * (1 + max(map(len, row))))]
     with look():
-        figure = Figure(figsize=(WIDTH * len(columns), sum(heights) + 0.6), layout="constrained")
-        panels = figure.subplots(len(heights), len(columns), squeeze=False, height_ratios=heights)
-        for row, (title, shown) in enumerate(rows.items()):
-            for column in range(len(columns)):
-                _panel(panels[2 * row, column], shown[column])
-                _write(panels[2 * row + 1, column], texts[title][column])
+        figure, panels = _page({"limit": curves} | ({"difference": differences} if any(differences) else {}))
         for axes, limit in zip(panels[0], columns, strict=True):
             chance_band(axes, margin)
             if limit.floor is not None:
-                # The interval stands at the left edge, where it covers nothing.
                 axes.axhline(limit.floor.value, **_FLOOR, zorder=1)
-                axes.vlines(
-                    axes.get_xlim()[0] + 0.12, limit.floor.low, limit.floor.high, color=INK, linewidth=1.6, zorder=3
-                )
+                # The interval stands at the left edge, where it covers nothing.
+                bars(axes, [axes.get_xlim()[0] + 0.12], [limit.floor], INK, linewidth=1.6)
             axes.set_title(_title(limit))
-        panels[0, 0].set_ylabel("AUC")
+        panels[0][0].set_ylabel("AUC")
         if any(differences):
-            for axes in panels[2]:
+            for axes in panels[1]:
                 axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=1)
-            panels[2, 0].set_ylabel("AUC less the control's")
+            panels[1][0].set_ylabel("AUC less the control's")
         _share_scale(panels[0])
-        keys = _keys(curves, margin, any(limit.floor for limit in columns))
-        legend(figure, keys, 1 + len(columns), 2.6)
+        legend(figure, _keys(curves, margin, any(limit.floor for limit in columns)), 1 + len(columns), 2.6)
     return figure
 
 
@@ -95,25 +82,36 @@ def limit_by_resource(resources: Sequence[Axis], margin: float) -> Figure:
         margin: the verdict's e.
     """
     curves = [[_own(axis.fitted)] for axis in resources]
-    texts = [_in_words(shown, "limit") for shown in curves]
-    heights = [_PANEL, _LINE * (1 + max(map(len, texts)))]
     with look():
-        figure = Figure(figsize=(WIDTH * len(resources), sum(heights) + 0.6), layout="constrained")
-        panels = figure.subplots(2, len(resources), squeeze=False, height_ratios=heights)
-        for column, axis in enumerate(resources):
-            axes = panels[0, column]
-            _panel(axes, curves[column])
+        figure, (panels,) = _page({"limit": curves})
+        for axes, axis in zip(panels, resources, strict=True):
             chance_band(axes, margin)
             axes.xaxis.set_major_locator(FixedLocator([*axis.fitted.curve.x, _infinity(axis.fitted.curve)]))
             amounts = (f"{value / 1000:g}k" if value >= 1000 else f"{value:g}" for value in axis.resource)
             axes.set_xticklabels([*amounts, "∞"])
             axes.set_xlabel(f"{axis.key} ({'the judges’' if axis.owner == 'judge' else 'the generator’s'})")
             axes.set_title(axis.kind)
-            _write(panels[1, column], texts[column])
-        panels[0, 0].set_ylabel("AUC at the last round")
-        _share_scale(panels[0])
+        panels[0].set_ylabel("AUC at the last round")
+        _share_scale(panels)
         legend(figure, _keys(curves, margin, floor=False), min(3, 1 + len(resources)), 2.6)
     return figure
+
+
+def _page(rows: Mapping[str, Sequence[Sequence[Drawn]]]) -> tuple[Figure, Sequence[Sequence[Axes]]]:
+    """Return a figure with rows of panels, each with its limits in words below, and the panels row by row."""
+    texts = [[_in_words(curves, title) for curves in row] for title, row in rows.items()]
+    heights = [height for row in texts for height in (_PANEL, _LINE * (1 + max(map(len, row))))]
+    columns = len(texts[0])
+    figure = Figure(figsize=(WIDTH * columns, sum(heights) + 0.6), layout="constrained")
+    panels = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    for number, row in enumerate(rows.values()):
+        for column, curves in enumerate(row):
+            _panel(panels[2 * number, column], curves)
+            below = panels[2 * number + 1, column]
+            below.set_axis_off()
+            words = "\n".join(texts[number][column])
+            below.text(0.0, 1.0, words, transform=below.transAxes, va="top", fontsize=7.0, color=INK)
+    return figure, panels[::2].tolist()
 
 
 def _own(fitted: FittedCurve) -> Drawn:
@@ -138,7 +136,7 @@ def _panel(axes: Axes, curves: Sequence[Drawn]) -> None:
             axes.plot([end, end], [low, high], "_", color=mark.colour, markersize=5.0, zorder=3)
             axes.plot(end, asymptote, mark.marker, markersize=3.0, **points)
     if curves:
-        _rounds(axes, curves[0].fitted.curve)
+        _label_rounds(axes, curves[0].fitted.curve)
 
 
 def _laws(axes: Axes, curve: Curve, saturation: Saturation, colour: str) -> None:
@@ -151,7 +149,7 @@ def _laws(axes: Axes, curve: Curve, saturation: Saturation, colour: str) -> None
             axes.plot(fine + curve.x[0], law.at(fine), linestyle=style, color=colour, linewidth=0.9, zorder=2)
 
 
-def _rounds(axes: Axes, curve: Curve) -> None:
+def _label_rounds(axes: Axes, curve: Curve) -> None:
     """Label every round, and infinity at the right on a ground of its own."""
     x, infinity = curve.x, _infinity(curve)
     axes.axvspan(x[-1] + 0.7, infinity + 0.6, color="#f3f3f3", linewidth=0, zorder=0)
@@ -180,11 +178,6 @@ def _in_words(curves: Sequence[Drawn], title: str) -> list[str]:
             asymptote, low, high = fitted.limit
             lines.append(f"{what}: {asymptote:{sign}.3f} (95% CI {low:{sign}.3f} to {high:{sign}.3f})")
     return lines
-
-
-def _write(axes: Axes, lines: Sequence[str]) -> None:
-    axes.set_axis_off()
-    axes.text(0.0, 1.0, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=7.0, color=INK)
 
 
 def _title(limit: TechniqueLimit) -> str:

@@ -8,10 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from arena.answer.distance import Distance
-from arena.answer.verdict import Verdict
-from arena.config.schema import STACK
-from arena.figures.axes import BAND, PALE
+from arena.figures.axes import BAND
 from arena.records.schema import Regime
 
 if TYPE_CHECKING:
@@ -64,32 +61,9 @@ def mark_of(number: int) -> Mark:
     return Mark(_COLOURS[place], _MARKERS[place], dashes=_DASHES[(number + turn) % len(_DASHES)])
 
 
-def highlighted(verdict: Verdict) -> list[str]:
-    """Return the techniques of a verdict, most wanted first: the strongest, the stack, then by AUC."""
-    by_auc = sorted(verdict.techniques, key=lambda name: -(verdict.techniques[name].auc or 0.0))
-    first = [] if verdict.strongest is None else [verdict.strongest.technique]
-    return list(dict.fromkeys([*first, STACK, *by_auc]))
-
-
-def in_full_and_grey(
-    distances: Sequence[Distance], highlighted: Sequence[str]
-) -> tuple[list[tuple[Distance, Mark]], list[Distance]]:
-    """Split distances into those drawn in full, by the order of the names, and those drawn in grey."""
-    by_name = {distance.technique: distance for distance in distances}
-    chosen = [by_name[name] for name in dict.fromkeys(highlighted) if name in by_name]
-    full = list(zip(chosen, HIGHLIGHTS, strict=False))
-    names = {distance.technique for distance, _ in full}
-    return full, [distance for distance in distances if distance.technique not in names]
-
-
 def key(label: str, **look: Any) -> Line2D:
     """Return the key of a line that is no curve."""
     return Line2D([], [], label=label, **look)
-
-
-def others_key() -> Line2D:
-    """Return the key of the grey curves."""
-    return key("other techniques", color=PALE, linewidth=0.8)
 
 
 def chance_key(margin: float) -> Patch:

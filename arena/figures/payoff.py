@@ -12,7 +12,6 @@ sides that only keep pace look the same round by round, and differ here. How to 
 - *Disengagement*: one tone all over. Neither side responds to the other.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 
 from arena.answer.payoff import payoff, played
 from arena.answer.series import Series
-from arena.figures.axes import COLUMN, FAINT, INK, look, panel_grid
+from arena.figures.axes import COLUMN, FAINT, INK, NARROW, grid_of, look, panel_grid
 from arena.records.schema import Record, ScoreRecord
 
 SMALLEST_PRINT = 4.5
@@ -44,9 +43,7 @@ _DARK = 0.55
 _HATCHED = {"facecolor": "white", "edgecolor": FAINT, "hatch": "//////", "linewidth": 0.0}
 
 
-def payoff_map(
-    records: Sequence[Record], series: Sequence[Series], columns: int | None = None, panel: float = COLUMN
-) -> Figure:
+def payoff_map(records: Sequence[Record], series: Sequence[Series], narrow: bool = False) -> Figure:
     """Draw one matrix a technique: AUC of generator round (down) against detector round (across), the diagonal framed.
 
     The lighter the cell, the higher the AUC. A white corner marks the wrong sign: an AUC whose 95% interval lies wholly
@@ -55,13 +52,12 @@ def payoff_map(
     Args:
         records: of one run.
         series: its techniques, in order.
-        columns: panels a row; by default 3, or 5 with more than ``A_PAGE`` techniques.
-        panel: width of a panel in inches, three abreast.
+        narrow: draw it for a narrow window, two matrices side by side.
     """
-    if columns is None and len(series) > A_PAGE:
-        columns, panel = 5, panel * 3 / 5
-    columns = max(1, min(columns or 3, len(series)))
-    rows = max(1, math.ceil(len(series) / columns))
+    panel, columns = (COLUMN * 3 / 5, 5) if len(series) > A_PAGE else (COLUMN, 3)
+    if narrow:
+        panel, columns = NARROW, 2
+    rows, columns = grid_of(len(series), columns)
     width = panel * columns
     with look():
         above = 1.0 if width > 2 * COLUMN else 1.3
@@ -70,7 +66,7 @@ def payoff_map(
         matrices = [payoff(records, one.technique) for one in series]
         for number, (axes, one, matrix) in enumerate(zip(panels, series, matrices, strict=False)):
             _panel(axes, played(records, one.technique), matrix, panel)
-            axes.set_title(one.title, color=INK, fontsize=min(8.5, 72 * (panel - 0.3) / 0.62 / len(one.title)))
+            axes.set_title(one.title, fontsize=min(8.5, 72 * (panel - 0.3) / 0.62 / len(one.title)))
             if number % columns == 0:
                 axes.set_ylabel("fakes of round")
             if number >= len(series) - columns:

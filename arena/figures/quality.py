@@ -12,8 +12,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from arena.answer.series import GuardName, Trajectory, TrajectoryPoint
 from arena.config.schema import AnswerConfig
-from arena.figures.axes import COLUMN, INK, PALE, chance_band, look, pinned, separation_axis
+from arena.figures.axes import COLUMN, INK, PALE, bars, chance_band, look, pinned, separation_axis
 from arena.figures.marks import Mark, chance_key, legend, mark_of
+from arena.metrics.interval import Interval
 
 _HATCHED = {"facecolor": "none", "edgecolor": PALE, "hatch": "////", "linewidth": 0}
 _CORNER = {"facecolor": "#c4c4c4", "edgecolor": INK, "linewidth": 1.0}
@@ -73,7 +74,7 @@ def _panel(axes: Axes, guard: GuardAxis, trajectories: Sequence[Trajectory], mar
     paths = [path for trajectory in trajectories for path in (trajectory.steps, *trajectory.seeds)]
     values = [step.guarded[guard.guard] for path in paths for step in path]
     low, high = guard.ends([value for value in values if math.isfinite(value)])
-    axes.set_title(guard.guard, color=INK)
+    axes.set_title(guard.guard)
     axes.set_xlabel(guard.label)
     if guard.guard == "quality":
         axes.set_xscale("log")
@@ -102,9 +103,9 @@ def _panel(axes: Axes, guard: GuardAxis, trajectories: Sequence[Trajectory], mar
 
 
 def _path(axes: Axes, trajectory: Trajectory, mark: Mark, x: Sequence[float], y: Sequence[float], every: bool) -> None:
-    bars = trajectory.steps if every else trajectory.steps[-1:]
-    lows, highs = [pinned(step.auc.low) for step in bars], [pinned(step.auc.high) for step in bars]
-    axes.vlines(x[-len(bars) :], lows, highs, color=mark.colour, linewidth=0.7, zorder=2.5)
+    barred = trajectory.steps if every else trajectory.steps[-1:]
+    intervals = [Interval(*map(pinned, step.auc)) for step in barred]
+    bars(axes, x[-len(barred) :], intervals, mark.colour, linewidth=0.7, zorder=2.5)
     drawn: dict[str, Any] = {"color": mark.colour, "marker": mark.marker}
     axes.plot(x, y, linestyle=mark.dashes, markersize=3.5, zorder=3, **drawn)
     if len(x) > 1:

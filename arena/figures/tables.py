@@ -1,14 +1,15 @@
-"""Tables of a run and of conditions, written as CSV and LaTeX."""
+"""Tables of a run and of conditions: as CSV and LaTeX, and in words."""
 
 import csv
 import math
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
+from arena.answer.findings import Finding
 from arena.answer.game import Game
-from arena.answer.series import MISSING, Series
-from arena.answer.series import Trajectory
+from arena.answer.series import MISSING, Series, Trajectory
 from arena.answer.verdict import Verdict
 from arena.core.files import write_atomically
 from arena.metrics.frechet import frechet_name
@@ -97,6 +98,43 @@ def game_table(games: Mapping[str, Game]) -> Table:
         ends = [number(value) for interval in memory for value in interval]
         table.append([name, str(len(game.auc)), *map(number, figures), *counts, *ends])
     return table
+
+
+class OutcomeRow(NamedTuple):
+    """A technique at the verdict's round, in words."""
+
+    technique: str
+    access: str
+    frozen: str
+    retrained: str
+    fresh: str
+    finding: Finding
+
+
+def outcome(verdict: Verdict, series: Sequence[Series]) -> list[OutcomeRow]:
+    """Return one row for every technique of the verdict, as the console and the page show it."""
+    by_name = {one.technique: one for one in series}
+    rows = []
+    for name, test in verdict.techniques.items():
+        frozen, retrained, fresh = (
+            by_name[name].at(regime, verdict.round) if name in by_name else MISSING
+            for regime in ("frozen", "retrained", "fresh")
+        )
+        words = in_words(fresh.value)
+        if not math.isnan(fresh.low):
+            words += f" [{fresh.low:.3f}, {fresh.high:.3f}]"
+        aucs = in_words(frozen.value), in_words(retrained.value), words
+        rows.append(OutcomeRow(name, test.access, *aucs, test.finding))
+    return rows
+
+
+def in_words(value: float) -> str:
+    """Return a number to three decimals, or a dash for NaN.
+
+    >>> in_words(0.5), in_words(math.nan)
+    ('0.500', '–')
+    """
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def number(value: float | None) -> str:

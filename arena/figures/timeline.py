@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from arena.answer.series import Series
-from arena.figures.axes import COLUMN, FAINT, INK, chance_band, look, panel_grid
+from arena.figures.axes import COLUMN, FAINT, NARROW, bars, chance_band, grid_of, look, panel_grid
 from arena.figures.marks import REGIMES, chance_key, key, legend
 from arena.records.schema import Regime
 
@@ -28,20 +28,21 @@ MANY, LONG = 12, 10
 _SAWTOOTH = {"color": FAINT, "linewidth": 0.9, "linestyle": (0, (3, 2))}
 
 
-def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: float = COLUMN) -> Figure:
+def timeline(series: Sequence[Series], margin: float, narrow: bool = False) -> Figure:
     """Draw one panel a technique: responses of the generator lower the frozen detector's AUC, retraining raises it.
+
+    Three panels stand side by side, one more with over ``MANY`` techniques, one less with over ``LONG`` rounds.
 
     Args:
         series: of one run.
         margin: the verdict's e: the band from 1/2 - e to 1/2 + e is shaded.
-        columns: panels a row; one more with over ``MANY`` techniques, one less with over ``LONG`` rounds.
-        panel: width of a panel in inches at the given ``columns``.
+        narrow: draw it for a narrow window, two panels side by side.
     """
-    many = len(series) > MANY and panel >= COLUMN
+    many = len(series) > MANY and not narrow
     long = max((len(one.rounds) for one in series), default=0) > LONG
-    width, columns = panel * columns, max(1, columns + many - long)
-    panel, columns = width / columns, max(1, min(columns, len(series)))
-    rows = max(1, math.ceil(len(series) / columns))
+    width, columns = (2 * NARROW, 2 - long) if narrow else (3 * COLUMN, 3 + many - long)
+    panel = width / columns
+    rows, columns = grid_of(len(series), columns)
     keys_across = 1 if panel * columns < 2 * COLUMN else 2
     with look():
         if long:
@@ -64,7 +65,7 @@ def timeline(series: Sequence[Series], margin: float, columns: int = 3, panel: f
 
 
 def _panel(axes: Axes, series: Series, margin: float) -> None:
-    axes.set_title(series.title, color=INK)
+    axes.set_title(series.title)
     chance_band(axes, margin)
     _sawtooth(axes, series)
     for regime in REGIMES:
@@ -74,7 +75,7 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
         axes.add_line(line)
         if regime == "fresh":
             colour, size = REGIMES[regime].colour, 0.8 * line.get_markersize()
-            axes.vlines(x, [point.low for point in points], [point.high for point in points], color=colour)
+            bars(axes, x, points, colour, linewidth=1.4, zorder=2)
             for left, round_index in zip(x, series.rounds, strict=True):
                 judges = series.seeds.get(round_index, ())
                 places = [left + SEEDS] * len(judges)
@@ -83,11 +84,10 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
 
 def _sawtooth(axes: Axes, series: Series) -> None:
     """Join each round's detector on the fakes before and after its retraining."""
-    order: tuple[Regime, ...] = ("frozen", "retrained")
     path = [
         (round_index + OFFSET[regime], series.at(regime, round_index).value)
         for round_index in series.rounds
-        for regime in order
+        for regime in ("frozen", "retrained")
     ]
     known = [(x, auc) for x, auc in path if not math.isnan(auc)]
     axes.plot([x for x, _ in known], [auc for _, auc in known], **_SAWTOOTH, zorder=2)

@@ -9,10 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
-from arena.figures.axes import COLUMN, FAINT, INK, look
+from arena.figures.axes import COLUMN, FAINT, look
 from arena.figures.marks import key, legend
 from arena.records.schema import Record, TrainingRecord
+
+Values = NDArray[np.float64]
 
 COLOUR, SHADE, FAULT = "#00324e", "#c9c9c9", "#a84600"
 _CHANCE = {"color": FAINT, "linewidth": 0.8}
@@ -42,7 +45,7 @@ def training_curves(records: Sequence[TrainingRecord]) -> Figure:
         if augmented:
             x, y = [record.images_seen for record in records], [record.augmentation for record in records]
             panels[2].plot(x, y, color=COLOUR)
-            panels[2].set_title("augmentation", color=INK)
+            panels[2].set_title("augmentation")
             panels[2].set_ylim(0, max(0.05, *y) * 1.1)
         for axes in panels:
             for before, after in pairwise(records):
@@ -64,13 +67,10 @@ def _begins(before: TrainingRecord, after: TrainingRecord) -> bool:
 
 
 def _distance(axes: Axes, records: Sequence[TrainingRecord]) -> None:
-    sound = [record for record in records if record.kernel_distance is not None]
-    y = np.array([record.kernel_distance for record in sound], dtype=float)
-    error = np.array([record.kernel_distance_error for record in sound], dtype=float)
+    y, error = _values(records, "kernel_distance"), _values(records, "kernel_distance_error")
     floor = y[y > 0].min(initial=1.0) / 10  # on a logarithmic axis nothing lies at 0 or below
-    curve, low, high = (np.maximum(values, floor).tolist() for values in (y, y - 2 * error, y + 2 * error))
-    _curve(axes, records, curve, low, high)
-    axes.set_title("kernel distance", color=INK)
+    _curve(axes, records, *(np.maximum(values, floor) for values in (y, y - 2 * error, y + 2 * error)))
+    axes.set_title("kernel distance")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda distance, _: f"{distance:g}"))
     # Between two powers of ten there is a label at 2 and at 5.
@@ -79,22 +79,21 @@ def _distance(axes: Axes, records: Sequence[TrainingRecord]) -> None:
 
 
 def _memorisation(axes: Axes, records: Sequence[TrainingRecord]) -> None:
-    sound = [record for record in records if record.kernel_distance is not None]
-    y, low, high = (
-        np.array([getattr(record, name) for record in sound], dtype=float).tolist()
-        for name in ("memorisation", "memorisation_low", "memorisation_high")
-    )
-    _curve(axes, records, y, low, high)
+    names = ("memorisation", "memorisation_low", "memorisation_high")
+    _curve(axes, records, *(_values(records, name) for name in names))
     axes.axhline(0.5, zorder=1, **_CHANCE)
-    axes.set_title("memorisation", color=INK)
+    axes.set_title("memorisation")
     axes.set_ylim(0, 1)
 
 
-def _curve(
-    axes: Axes, records: Sequence[TrainingRecord], y: Sequence[float], low: Sequence[float], high: Sequence[float]
-) -> None:
+def _values(records: Sequence[TrainingRecord], name: str) -> Values:
+    """Return a field of the records that were not rolled back."""
+    return np.array([getattr(record, name) for record in records if record.kernel_distance is not None], dtype=float)
+
+
+def _curve(axes: Axes, records: Sequence[TrainingRecord], y: Values, low: Values, high: Values) -> None:
     """Draw a curve with its interval over the sound records, and a cross where training was rolled back."""
-    x = [record.images_seen for record in records if record.kernel_distance is not None]
+    x = _values(records, "images_seen")
     axes.fill_between(x, low, high, color=SHADE, linewidth=0)
     axes.plot(x, y, color=COLOUR, marker="o", markersize=2.5)
     for record in records:

@@ -16,7 +16,7 @@ from arena.core.files import write_atomically
 from arena.core.seeding import derive_seed
 from arena.data.files import decode_images
 from arena.figures.axes import save
-from arena.figures.mixing import mixed_photographs
+from arena.figures.images import mixed_photographs
 from arena.generators.mixing import mix
 from arena.generators.style import LEVELS, StyleGenerator
 from arena.imaging.images import to_float, to_uint8

@@ -1,6 +1,4 @@
-"""Print the outcome of a race, or the answers of several conditions, to the console."""
-
-from collections.abc import Sequence
+"""Print the outcome of a race, or the answer of a condition, to the console."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -8,10 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from arena.answer.answer import Answer
-from arena.answer.axes import axes, axis_in_words
 from arena.answer.distance import distance_in_words
 from arena.answer.limit import limits_in_words
-from arena.report.outcome import outcome
+from arena.figures.tables import outcome
 
 STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}
 
@@ -34,14 +31,6 @@ def print_outcome(answer: Answer, console: Console) -> None:
     for name, path in (("report", run / "report.html"), ("figures", run / "figures")):
         if path.exists():
             console.print(Text(f"{name}: {path}"), soft_wrap=True)
-
-
-def print_answers(answers: Sequence[Answer], console: Console) -> None:
-    """Print the answer of every condition, then the limits along the resources of a sweep."""
-    for answer in answers:
-        print_answer(answer, console)
-    for axis in axes(answers):
-        console.print(axis_in_words(axis), soft_wrap=True, highlight=False)
 
 
 def print_answer(answer: Answer, console: Console) -> None:

@@ -3,24 +3,19 @@
 import math
 import shlex
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
-
-from jinja2 import Environment, StrictUndefined
 
 from arena.answer.answer import Answer
-from arena.answer.verdict import Guards
 from arena.answer.distance import distance_in_words
 from arena.answer.limit import limits_in_words
+from arena.answer.verdict import Guard, Guards
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
-from arena.figures.tables import game_table
+from arena.figures.tables import game_table, in_words, outcome
 from arena.metrics.frechet import frechet_name
 from arena.records.schema import ControlRecord, FitnessRecord, PhaseRecord, QualityRecord, TechniqueRecord
-from arena.report.outcome import in_words, outcome
 from arena.report.pictures import image_pictures, limit_pictures, payoff_picture, timeline_picture
-from arena.report.quiz import quiz_section
+from arena.report.quiz import quiz_section, render
 
 ANSWERS = {"passes_all": "Passes all", "caught": "Caught", "undecided": "Undecided", "invalid": "Invalid"}
 GUARDS = {
@@ -33,24 +28,8 @@ GUARDS = {
 """Guard -> the measured quantity, and on which side of the limit the guard holds."""
 
 
-class GuardRow(NamedTuple):
-    """A guard in words: the quantity, its value, and the values allowed."""
-
-    name: str
-    quantity: str
-    value: str
-    allowed: str
-    holds: bool
-
-
 def write_report(answer: Answer) -> Path:
-    """Write ``report.html`` into the run directory; the page loads no other file.
-
-    Args:
-        answer: of one run.
-
-    Returns:
-        The path of the page.
+    """Write ``report.html`` into the directory of a run, and return its path; the page loads no other file.
 
     Raises:
         ArenaError: if a file of the run cannot be read.
@@ -63,14 +42,13 @@ def write_report(answer: Answer) -> Path:
 def page(answer: Answer) -> str:
     """Return the page as HTML; see ``write_report``."""
     run, verdict = answer.run, answer.verdict
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("arena.report").joinpath("template.html").read_text(encoding="utf-8"))
     fitness = [record for record in run.records if isinstance(record, FitnessRecord)]
     quality = [record for record in run.records if isinstance(record, QualityRecord)]
     phases = [record for record in run.records if isinstance(record, PhaseRecord)]
     recorded = run.config.get("environment")
     recorded = recorded if isinstance(recorded, Mapping) else {}
-    return template.render(
+    return render(
+        "template.html",
         name=run.path.resolve().name,
         answer=ANSWERS[verdict.answer],
         verdict=verdict,
@@ -104,12 +82,13 @@ def page(answer: Answer) -> str:
     )
 
 
-def _guards(guards: Guards) -> list[GuardRow]:
+def _guards(guards: Guards) -> list[tuple[str, str, str, str, Guard]]:
+    """Return a row for each guard: its name, the quantity, its value, the values allowed, and the guard itself."""
     rows = []
     for name, (quantity, side) in GUARDS.items():
         guard = getattr(guards, name)
         value = f"{guard.figure:.2f}" if math.isfinite(guard.figure) else "unknown"
-        rows.append(GuardRow(name, quantity, value, f"{side} {guard.threshold:g}", guard.holds))
+        rows.append((name, quantity, value, f"{side} {guard.threshold:g}", guard))
     return rows
 
 

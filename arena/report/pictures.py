@@ -8,16 +8,13 @@ from matplotlib.figure import Figure
 
 from arena.answer.answer import Answer
 from arena.answer.limit import limits_in_words
-from arena.figures.axes import NARROW, png
-from arena.figures.bags import bags
-from arena.figures.images import read_rounds, rounds_of_images
+from arena.figures.axes import png
+from arena.figures.distance import bags, highlighted, margin_curves
+from arena.figures.images import mixing, read_mixing, read_rounds, rounds_of_images
 from arena.figures.limit import limit_by_round
-from arena.figures.margins import margin_curves
-from arena.figures.marks import highlighted
-from arena.figures.mixing import mixing, read_mixing
 from arena.figures.payoff import payoff_map
+from arena.figures.tables import in_words
 from arena.figures.timeline import timeline
-from arena.report.outcome import in_words
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def timeline_picture(answer: Answer) -> Picture:
     ]
     return _picture(
         timeline(series, verdict.margin),
-        timeline(series, verdict.margin, columns=2, panel=NARROW),
+        timeline(series, verdict.margin, narrow=True),
         alt=f"Line charts of AUC over rounds {first} to {last}, one a technique. Fresh judges: {'; '.join(paths)}.",
         caption="The fakes of every round first meet the detectors of the round before (frozen). These then retrain on "
         "the fakes (retrained). Only fresh judges, trained from scratch and never attacked, count for the verdict.",
@@ -86,7 +83,7 @@ def limit_pictures(answer: Answer) -> Iterator[Picture]:
     if any(distance.bags for distance in distances):
         yield _picture(
             bags(distances, names),
-            bags(distances, names, panel=NARROW),
+            bags(distances, names, narrow=True),
             alt="Share of right decisions and AUC by the number of images from one source that are judged together.",
             caption="The more images from one source are judged together, the more reliable the decision. Points are "
             "measured on bags of held-out images. Dashed lines are Chernoff's bound.",
@@ -94,7 +91,7 @@ def limit_pictures(answer: Answer) -> Iterator[Picture]:
     if any(distance.margins for distance in distances):
         yield _picture(
             margin_curves(distances, names),
-            margin_curves(distances, names, columns=1, panel=2 * NARROW),
+            margin_curves(distances, names, narrow=True),
             alt="AUC of fresh judges by strength of noise, blur, JPEG and down-scaling of reals and fakes alike.",
             caption="Techniques with an AUC near 1 differ in the degradation they tolerate. Judges are trained and "
             "tested on reals and fakes degraded alike.",
@@ -108,7 +105,7 @@ def payoff_picture(answer: Answer) -> Picture | None:
         return None
     return _picture(
         payoff_map(records, series),
-        payoff_map(records, series, columns=2, panel=NARROW),
+        payoff_map(records, series, narrow=True),
         alt="Matrices of AUC, one a technique: rows are rounds of fakes, columns rounds of detectors.",
         caption="Left of the framed diagonal, detectors meet fakes made after them; right of it, fakes made before. "
         "The lighter a cell, the higher the AUC. A white corner marks an AUC below 1/2 beyond error: a wrong sign.",

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
@@ -29,19 +29,17 @@ class QuizSection(NamedTuple):
     script_hash: str
 
 
-class Panelist(NamedTuple):
-    """A technique on the quiz's images: mean logit of its judges, and the fold whose judges tested each image."""
-
-    name: str
-    logit: list[float]
-    fold: list[int]
+def render(template: str, **values: object) -> str:
+    """Return a template of this package filled with values, which are escaped."""
+    folder = PackageLoader("arena.report", "")
+    environment = Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(values)
 
 
 def quiz_section(run: FinishedRun) -> QuizSection | None:
-    """Return the quiz of a run; None where it kept no images for one.
-
-    Args:
-        run: a finished run.
+    """Return the quiz of a finished run; None where it kept no images for one.
 
     Raises:
         ArenaError: if the images kept cannot be read.
@@ -49,44 +47,39 @@ def quiz_section(run: FinishedRun) -> QuizSection | None:
     quiz = read_quiz(run)
     if quiz is None:
         return None
-    here = files("arena.report")
-    markup, script, style = (here.joinpath(f"quiz.{end}").read_text(encoding="utf-8") for end in ("html", "js", "css"))
+    script, style = (files("arena.report").joinpath(f"quiz.{end}").read_text(encoding="utf-8") for end in ("js", "css"))
     side = quiz.images.shape[-1]
     tile = max(1, ENLARGED // side) * side if side <= SMALL else min(side, LARGE)
     screen = ROWS * quiz.across
     uris = [_png(image) for image in quiz.images]
-    html = (
-        Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        .from_string(markup)
-        .render(
-            screens=[uris[start : start + screen] for start in range(0, len(uris), screen)],
-            n=len(uris),
-            across=quiz.across,
-            side=side,
-            tile=tile,
-            pixelated=tile >= PIXELATED * side,
-            data={
-                "format": FORMAT,
-                "quiz": quiz.id,
-                "label": quiz.label.tolist(),
-                "techniques": [panelist._asdict() for panelist in panelists(run, quiz)],
-            },
-            script=Markup(script),
-        )
+    data = {"format": FORMAT, "quiz": quiz.id, "label": quiz.label.tolist(), "techniques": panelists(run, quiz)}
+    html = render(
+        "quiz.html",
+        screens=[uris[start : start + screen] for start in range(0, len(uris), screen)],
+        n=len(uris),
+        across=quiz.across,
+        side=side,
+        tile=tile,
+        pixelated=tile >= PIXELATED * side,
+        data=data,
+        script=Markup(script),
     )
     # A browser hashes the text between the tags.
     digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
     return QuizSection(Markup(html), Markup(style), f"sha256-{digest}")
 
 
-def panelists(run: FinishedRun, quiz: Quiz) -> list[Panelist]:
-    """Return every technique whose fresh judges tested these images, each image once a judge seed."""
+def panelists(run: FinishedRun, quiz: Quiz) -> list[dict[str, object]]:
+    """Return each technique whose fresh judges tested these images, each image once a judge seed.
+
+    Beside its ``name`` stand, for each image, the mean ``logit`` of its judges and the ``fold`` whose judges tested it.
+    """
     return [
-        Panelist(
-            name,
-            np.stack([judge.score for judge in judges]).mean(axis=0, dtype=np.float64).tolist(),
-            judges[0].fold.tolist(),
-        )
+        {
+            "name": name,
+            "logit": np.stack([judge.score for judge in judges]).mean(axis=0, dtype=np.float64).tolist(),
+            "fold": judges[0].fold.tolist(),
+        }
         for name, judges in judged_by(run, quiz).items()
     ]
 

@@ -1,8 +1,8 @@
 """Lay out a W&B project for the races of a team."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, Literal, NamedTuple, assert_never
 
 from arena.core.errors import ArenaError, first_line
 
@@ -33,13 +33,12 @@ class DashboardPanel:
     within: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
-class DashboardSection:
+class DashboardSection(NamedTuple):
     """Panels under a heading, ``across`` of them side by side."""
 
     name: str
-    panels: tuple[DashboardPanel, ...]
-    across: int = 3
+    across: int
+    panels: Sequence[DashboardPanel]
 
 
 TIMEOUT = 5
@@ -62,79 +61,59 @@ def _picture(title: str, key: str) -> DashboardPanel:
 
 
 _GAN = "round_[0-9]+/(warm-up|respond)"
+_VERDICT = (
+    DashboardPanel("AUC of the strongest fresh judge", "bars", ("verdict/strongest/auc",), within=(0.0, 1.0)),
+    DashboardPanel(
+        "quality guard (right: worse) against detectability",
+        "points",
+        ("verdict/guards/quality/figure", "verdict/strongest/auc"),
+    ),
+    _picture("timeline", "figures/timeline"),
+    DashboardPanel("scores", "table", ("scores",)),
+)
+_DETECTABILITY = (
+    _shares("fresh judges: AUC", "auc/fresh/.+"),
+    _shares("frozen: AUC of last round's detectors", "auc/frozen/.+"),
+    _shares("retrained: AUC of the same on these fakes", "auc/retrained/.+"),
+    _shares("strongest fresh judge [95%]", "strongest/(auc|low|high)"),
+    _shares("stack over all fresh judges", "auc/fresh/stack"),
+)
+_LIMIT = (
+    _picture("fresh judges by round and the laws fitted", "figures/limit"),
+    _picture("images from one source judged together", "figures/bags"),
+)
+_PAYOFF = (
+    _picture("so far: fakes of each round against detectors of each round", "payoff"),
+    _picture("whole battery, at the end", "figures/payoff"),
+)
+_QUALITY = (
+    _lines("kernel distance, of held-out and of blurred reals", "quality/(real_|blurred_)?kernel_.+"),
+    _shares("recall and coverage, and of reals", "quality/(real_)?(recall|coverage)"),
+    _shares("memorisation [95%], chance 1/2", "quality/memorisation.*"),
+    _picture("against detectability, guards drawn", "figures/quality"),
+)
+_TRAINING = (
+    _lines("warm-up and responses: losses", f"{_GAN}/gan/.+_(adversarial|penalty|detector_loss)", "Step"),
+    _lines(
+        "warm-up and responses: discriminator", f"{_GAN}/gan/discriminator_(real_logit|fake_logit|overfitting)", "Step"
+    ),
+    _lines("warm-up and responses: kernel distance", f"{_GAN}/kernel_distance", "Step"),
+    _shares("retraining: validation AUC", "round_[0-9]+/retrain/.+/validation_auc", "Step"),
+    _lines("retraining: loss", "round_[0-9]+/retrain/.+/loss", "Step"),
+)
+_COST = (
+    _lines("seconds of each phase", "seconds/(forge|confront|retrain|judge|margin|measure|respond)"),
+    _lines("seconds of the race so far", "seconds/race"),
+)
 LAYOUT = (
-    DashboardSection(
-        "Verdict",
-        (
-            DashboardPanel("AUC of the strongest fresh judge", "bars", ("verdict/strongest/auc",), within=(0.0, 1.0)),
-            DashboardPanel(
-                "quality guard (right: worse) against detectability",
-                "points",
-                ("verdict/guards/quality/figure", "verdict/strongest/auc"),
-            ),
-            _picture("timeline", "figures/timeline"),
-            DashboardPanel("scores", "table", ("scores",)),
-        ),
-        across=2,
-    ),
-    DashboardSection(
-        "Detectability",
-        (
-            _shares("fresh judges: AUC", "auc/fresh/.+"),
-            _shares("frozen: AUC of last round's detectors", "auc/frozen/.+"),
-            _shares("retrained: AUC of the same on these fakes", "auc/retrained/.+"),
-            _shares("strongest fresh judge [95%]", "strongest/(auc|low|high)"),
-            _shares("stack over all fresh judges", "auc/fresh/stack"),
-        ),
-    ),
-    DashboardSection(
-        "Limit",
-        (
-            _picture("fresh judges by round and the laws fitted", "figures/limit"),
-            _picture("images from one source judged together", "figures/bags"),
-        ),
-        across=2,
-    ),
-    DashboardSection("Faces", (_picture("reals above the fakes of the round", "faces"),), across=1),
-    DashboardSection(
-        "Payoff",
-        (
-            _picture("so far: fakes of each round against detectors of each round", "payoff"),
-            _picture("whole battery, at the end", "figures/payoff"),
-        ),
-        across=2,
-    ),
-    DashboardSection(
-        "Quality and guards",
-        (
-            _lines("kernel distance, of held-out and of blurred reals", "quality/(real_|blurred_)?kernel_.+"),
-            _shares("recall and coverage, and of reals", "quality/(real_)?(recall|coverage)"),
-            _shares("memorisation [95%], chance 1/2", "quality/memorisation.*"),
-            _picture("against detectability, guards drawn", "figures/quality"),
-        ),
-    ),
-    DashboardSection(
-        "Training",
-        (
-            _lines("warm-up and responses: losses", f"{_GAN}/gan/.+_(adversarial|penalty|detector_loss)", "Step"),
-            _lines(
-                "warm-up and responses: discriminator",
-                f"{_GAN}/gan/discriminator_(real_logit|fake_logit|overfitting)",
-                "Step",
-            ),
-            _lines("warm-up and responses: kernel distance", f"{_GAN}/kernel_distance", "Step"),
-            _shares("retraining: validation AUC", "round_[0-9]+/retrain/.+/validation_auc", "Step"),
-            _lines("retraining: loss", "round_[0-9]+/retrain/.+/loss", "Step"),
-        ),
-    ),
-    DashboardSection(
-        "Cost",
-        (
-            _lines("seconds of each phase", "seconds/(forge|confront|retrain|judge|margin|measure|respond)"),
-            _lines("seconds of the race so far", "seconds/race"),
-        ),
-        across=2,
-    ),
+    DashboardSection("Verdict", 2, _VERDICT),
+    DashboardSection("Detectability", 3, _DETECTABILITY),
+    DashboardSection("Limit", 2, _LIMIT),
+    DashboardSection("Faces", 1, (_picture("reals above the fakes of the round", "faces"),)),
+    DashboardSection("Payoff", 2, _PAYOFF),
+    DashboardSection("Quality and guards", 3, _QUALITY),
+    DashboardSection("Training", 3, _TRAINING),
+    DashboardSection("Cost", 2, _COST),
 )
 
 
@@ -149,12 +128,7 @@ def layout_lines() -> Iterator[str]:
 
 
 def create_view(entity: str, project: str, name: str) -> str:
-    """Create a view with the layout on W&B, and return its address.
-
-    Args:
-        entity: user or team on W&B.
-        project: the ``logger.project`` of the races.
-        name: of the view.
+    """Create a view with the layout on W&B, and return its address. The arguments are those of ``workspace``.
 
     Raises:
         ArenaError: without wandb-workspaces, without an API key, or if W&B refuses the view.

@@ -13,8 +13,7 @@ from arena.answer.answer import Answer
 from arena.core.errors import first_line
 from arena.figures.axes import png
 from arena.records.schema import PhaseRecord, Record
-from arena.tracking.outcome import Artifacts, show_outcome
-from arena.tracking.rounds import OVER_ROUNDS, curves, pictures
+from arena.tracking.contents import OVER_ROUNDS, Artifacts, curves, pictures, show_outcome
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -71,27 +70,28 @@ class Tracker:
         if self.mode == "none":
             return
         self._folder = run
-        try:
-            self._run = _begin(self.mode, run, self.project, self.entity, settings, labels)
-        except Exception as error:
-            if self.mode == "offline":
-                self._give_up(error)
-                return
-            _log.warning(
-                "W&B cannot be reached (%s). The race goes on offline: `wandb sync` uploads it later", first_line(error)
-            )
+        modes: tuple[Literal["offline", "online"], ...] = (
+            ("online", "offline") if self.mode == "online" else ("offline",)
+        )
+        for mode in modes:
             try:
-                self._run = _begin("offline", run, self.project, self.entity, settings, labels)
-            except Exception as again:
-                self._give_up(again)
+                self._run = self._begin(mode, settings, labels)
+                break
+            except Exception as error:
+                if mode == "offline":
+                    self._give_up(error)
+                else:
+                    _log.warning(
+                        "W&B cannot be reached (%s). The race goes on offline: `wandb sync` uploads it later",
+                        first_line(error),
+                    )
         self.attempt(_define_axes)
         self.attempt(self._continue_steps)
 
     def logger(self, phase: str) -> "PhaseLogger | Literal[False]":
         """Return the ``logger`` of a phase's Trainer, or False, which Lightning takes for none.
 
-        Args:
-            phase: the prefix of its metrics, such as ``"round_03/respond"``.
+        ``phase`` is the prefix of its metrics, such as ``"round_03/respond"``.
         """
         from arena.tracking.phase_logger import PhaseLogger  # needs torch, which readers of a run do not have
 
@@ -104,19 +104,11 @@ class Tracker:
         self.attempt(lambda run: self._log(run, row))
 
     def records(self, records: Sequence[Record]) -> None:
-        """Show the curves and pictures of the phases that were not shown before.
-
-        Args:
-            records: all of the race so far; the last one closes a phase.
-        """
+        """Show the phases that were not shown before; ``records`` are all of the race so far."""
         self.attempt(lambda run: self._show(run, records))
 
     def finish(self, answer: Answer) -> None:
-        """Show the figures, the table of scores and the verdict, keep the artifacts, and end the W&B run.
-
-        Args:
-            answer: of the run, its figures drawn, its verdict and its report written.
-        """
+        """Show the outcome of a race whose figures, verdict and report are written, and end the W&B run."""
         self.attempt(lambda run: self._show(run, answer.run.records))
         self.attempt(lambda run: show_outcome(run, answer, self.artifacts))
         self.attempt(lambda run: run.finish(exit_code=0))
@@ -134,6 +126,45 @@ class Tracker:
                 act(self._run)
             except Exception as error:
                 self._give_up(error)
+
+    def _begin(self, mode: Literal["offline", "online"], settings: Mapping[str, object], labels: Labels) -> "Run":
+        """Start the W&B run of the run directory, whose id is drawn once.
+
+        Raises:
+            ConnectionError: without an API key. W&B raises errors of other types besides.
+        """
+        import wandb
+
+        wandb.setup(settings=wandb.Settings(silent=True))
+        if mode == "online" and not wandb.login(prompt=False, timeout=LOGIN_TIMEOUT):
+            raise ConnectionError("no API key: `wandb login` stores one")
+        identity = self._folder / "wandb" / "id"
+        if not identity.is_file():
+            identity.parent.mkdir(parents=True, exist_ok=True)
+            identity.write_text(secrets.token_hex(4), encoding="utf-8")
+        return wandb.init(
+            mode=mode,
+            project=self.project,
+            entity=self.entity,
+            dir=self._folder,
+            id=identity.read_text(encoding="utf-8").strip(),
+            name=labels.name[:NAME],
+            group=labels.group[:NAME],
+            job_type=labels.job_type,
+            tags=[tag[:TAG] for tag in labels.tags],
+            config=dict(settings),
+            resume="allow" if mode == "online" else None,
+            reinit="finish_previous",
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                disable_git=True,
+                x_disable_stats=True,
+                init_timeout=INIT_TIMEOUT,
+                login_timeout=LOGIN_TIMEOUT,
+                finish_timeout=FINISH_TIMEOUT,
+            ),
+        )
 
     def _log(self, run: "Run", row: Mapping[str, object]) -> None:
         """Log a row and write the next step to ``wandb/step``, which W&B does not keep for an offline run."""
@@ -170,53 +201,6 @@ class Tracker:
     def _give_up(self, error: Exception) -> None:
         _log.warning("W&B failed (%s). The race goes on without it; its records are complete", first_line(error))
         self._run = None
-
-
-def _begin(
-    mode: Literal["offline", "online"],
-    run: Path,
-    project: str,
-    entity: str | None,
-    settings: Mapping[str, object],
-    labels: Labels,
-) -> "Run":
-    """Start the W&B run of a run directory, whose id is drawn once.
-
-    Raises:
-        ConnectionError: without an API key. W&B raises errors of other types besides.
-    """
-    import wandb
-
-    wandb.setup(settings=wandb.Settings(silent=True))
-    if mode == "online" and not wandb.login(prompt=False, timeout=LOGIN_TIMEOUT):
-        raise ConnectionError("no API key: `wandb login` stores one")
-    identity = run / "wandb" / "id"
-    if not identity.is_file():
-        identity.parent.mkdir(parents=True, exist_ok=True)
-        identity.write_text(secrets.token_hex(4), encoding="utf-8")
-    return wandb.init(
-        mode=mode,
-        project=project,
-        entity=entity,
-        dir=run,
-        id=identity.read_text(encoding="utf-8").strip(),
-        name=labels.name[:NAME],
-        group=labels.group[:NAME],
-        job_type=labels.job_type,
-        tags=[tag[:TAG] for tag in labels.tags],
-        config=dict(settings),
-        resume="allow" if mode == "online" else None,
-        reinit="finish_previous",
-        settings=wandb.Settings(
-            silent=True,
-            console="off",
-            disable_git=True,
-            x_disable_stats=True,
-            init_timeout=INIT_TIMEOUT,
-            login_timeout=LOGIN_TIMEOUT,
-            finish_timeout=FINISH_TIMEOUT,
-        ),
-    )
 
 
 def _define_axes(run: "Run") -> None:

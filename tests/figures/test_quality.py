@@ -24,24 +24,28 @@ def drawn(axes) -> tuple[list[float], list[float]]:
     return x.tolist(), y.tolist()
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    return trajectory(tmp_path_factory.mktemp("quality"), quality={"kernel_distance": 0.1})
+
+
 @pytest.mark.slow
 def test_several_seeds_are_drawn_faint(tmp_path):
     figure = quality([trajectory(tmp_path, seeds=3)])
     assert len([line for line in figure.axes[0].lines if line.get_alpha()]) == 3
 
 
-def test_the_path_drawn_is_the_trajectory(tmp_path):
-    path = trajectory(tmp_path, quality={"kernel_distance": 0.1})
-    for axes, guard in zip(quality([path]).axes, ("quality", "variety", "memorisation"), strict=True):
+def test_the_path_drawn_is_the_trajectory(usual):
+    for axes, guard in zip(quality([usual]).axes, ("quality", "variety", "memorisation"), strict=True):
         assert axes.get_title(loc="left") == guard
         x, y = drawn(axes)
-        assert x == pytest.approx([step.guarded[guard] for step in path.steps])
-        assert y == pytest.approx([min(step.auc.value, 0.999) for step in path.steps])
+        assert x == pytest.approx([step.guarded[guard] for step in usual.steps])
+        assert y == pytest.approx([min(step.auc.value, 0.999) for step in usual.steps])
 
 
 @pytest.mark.parametrize(("panel", "limit", "above"), [(0, 0.1, True), (1, 0.5, False), (2, 0.6, True)])
-def test_the_broken_side_is_hatched_and_the_passing_corner_framed(tmp_path, panel, limit, above):
-    axes = quality([trajectory(tmp_path, rounds=1)]).axes[panel]
+def test_the_broken_side_is_hatched_and_the_passing_corner_framed(usual, panel, limit, above):
+    axes = quality([usual]).axes[panel]
     (hatched,) = [patch for patch in axes.patches if patch.get_hatch()]
     low, high = axes.get_xlim()
     assert (hatched.get_x(), hatched.get_x() + hatched.get_width()) == pytest.approx(

@@ -22,25 +22,27 @@ def drawn(axes: Axes, regime: Regime) -> dict[int, float]:
     return {round(at - OFFSET[regime]): float(auc) for at, auc in zip(x, y, strict=True) if not math.isnan(auc)}
 
 
-def test_every_technique_has_a_panel_that_names_the_access_to_it(run):
-    figure = timeline(read_series(run, read_records(run)), margin=0.05)
+@pytest.fixture(scope="module")
+def figure(run):
+    return timeline(read_series(run, read_records(run)), margin=0.05)
+
+
+def test_every_technique_has_a_panel_that_names_the_access_to_it(figure):
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title for title in titles if title] == ["cnn · gradients", "forest · no access", "stack · no access"]
 
 
 @pytest.mark.parametrize("regime", ["frozen", "retrained", "fresh"])
-def test_the_curves_drawn_are_those_recorded(run, regime):
-    records = read_records(run)
-    figure = timeline(read_series(run, records), margin=0.05)
-    for number, technique in enumerate(("cnn", "forest", "stack")):
+def test_the_curves_drawn_are_those_recorded(run, figure, regime):
+    for axes, technique in zip(figure.axes, ("cnn", "forest", "stack"), strict=True):
         expected: dict[int, list[float]] = {}
-        for record in records:
+        for record in read_records(run):
             if isinstance(record, ScoreRecord) and (record.technique, record.regime) == (technique, regime):
                 g = record.generator_round
                 if record.detector_round == DETECTOR_ROUND[regime](g):
                     expected.setdefault(g, []).append(record.auc)
         means = {g: float(np.mean(aucs)) for g, aucs in expected.items()}
-        assert drawn(figure.axes[number], regime) == pytest.approx(means)
+        assert drawn(axes, regime) == pytest.approx(means)
         assert set(means) == ({1, 2} if regime == "frozen" else {0, 1, 2})
 
 

@@ -1,8 +1,9 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from arena.figures.training import training_curves, training_records
+from arena.figures.training import training_curves
 from arena.records.schema import TrainingRecord
+from tests.figures.drawable import keys
 
 
 def seen(images: int, distance: float | None, *, round_index: int = 0, augmentation: float = 0.0) -> TrainingRecord:
@@ -59,12 +60,6 @@ def test_an_unbiased_distance_below_zero_is_drawn_at_the_foot_of_the_axis() -> N
     assert np.asarray(quality.lines[0].get_ydata()).tolist() == [0.5, 0.05]
 
 
-def test_records_of_other_kinds_are_not_the_curve() -> None:
-    assert training_records([*CURVE]) == CURVE
-
-
 def test_the_legend_names_what_there_is_to_be_seen() -> None:
-    keys = [text.get_text() for text in training_curves(CURVE).legends[0].get_texts()]
-    assert keys == ["± 2 s.e., or 95%", "chance", "a response begins", "rolled back"]
-    keys = [text.get_text() for text in training_curves(CURVE[:2]).legends[0].get_texts()]
-    assert keys == ["± 2 s.e., or 95%", "chance"]
+    assert keys(training_curves(CURVE)) == ["± 2 s.e., or 95%", "chance", "a response begins", "rolled back"]
+    assert keys(training_curves(CURVE[:2])) == ["± 2 s.e., or 95%", "chance"]

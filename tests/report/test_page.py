@@ -11,8 +11,7 @@ from PIL import Image
 from arena.answer.answer import read_answer
 from arena.report.page import write_report
 from tests.building import command
-from tests.figures.drawable import drawable_run
-from tests.figures.test_mixing import write_grid
+from tests.figures.drawable import drawable_run, write_grid
 
 main = command("report")
 

@@ -313,6 +313,6 @@ def test_small_images_are_enlarged_by_whole_pixels_and_large_ones_given_room(qui
 
 def test_techniques_that_did_not_test_these_images_are_left_out(quizzed, quiz):
     run = read_run(quizzed)
-    assert [panelist.name for panelist in panelists(run, quiz)] == list(TECHNIQUES)
+    assert [panelist["name"] for panelist in panelists(run, quiz)] == list(TECHNIQUES)
     other = dataclasses.replace(quiz, image=quiz.image + 10_000)
     assert panelists(run, other) == []
