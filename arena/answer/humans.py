@@ -58,7 +58,7 @@ class Quiz:
         if not all(key in place for key in keys):
             return None
         at = np.array([place[key] for key in keys])
-        return Scores._make(part[at] for part in scores)
+        return scores.take(at)
 
 
 def read_quiz(run: FinishedRun) -> Quiz | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from arena.answer.bags import FEWEST_BAGS, SURE, BagCurve, bag_curve, images_needed
+from arena.answer.bags import FEWEST_BAGS, SURE, bag_curve, images_needed
 from arena.answer.divergence import calibrated_scores
 from tests.answer.gaussians import gaussians, true_auc
 
@@ -120,8 +120,3 @@ def test_over_runs_the_interval_is_the_widest():
     assert (found.chernoff.low, found.chernoff.high) == (alone[1].chernoff.low, alone[0].chernoff.high)
     slow, between, quick = (dataclasses.astuple(its.chernoff)[0] for its in (alone[0], found, alone[1]))
     assert quick < between < slow
-
-
-def test_the_bound_of_moments_given():
-    """(M_real^n + M_fake^n) / 2 wrong: of 0.8 and 0.5 after three images (0.512 + 0.125) / 2."""
-    assert BagCurve((), ((0.8, 0.5),)).bound(3) == pytest.approx(1 - 0.3185)

@@ -159,10 +159,6 @@ def test_a_run_is_read(tmp_path):
     assert "without any" in margins([run], "stack")["noise"].reason
 
 
-def test_without_records_there_is_no_margin(tmp_path):
-    assert margins([read_run(synthetic_run(tmp_path / "run", rounds=0, n_real=60, n_fake=60))], "cnn") == {}
-
-
 def test_of_several_runs_the_median(tmp_path):
     """Whatever levels each bisection tried; a run where it never fell is the harshest."""
     tries: list[dict[float, float]] = [{16: 0.9, 64: 0.6}, {8: 0.9, 32: 0.6}, {64: 0.97, 128: 0.9}]

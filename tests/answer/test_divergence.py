@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from arena.answer.divergence import calibrated_scores, jensen_shannon, platt, total_variation
 from arena.records.schema import Scores
-from tests.answer.gaussians import gaussians, true_auc, true_jensen_shannon, true_total_variation
+from tests.answer.gaussians import gaussians, true_jensen_shannon, true_total_variation
 from tests.metrics.scores import scores_of
 
 BOUNDS = {"total_variation": (total_variation, true_total_variation), "bits": (jensen_shannon, true_jensen_shannon)}
@@ -68,16 +68,6 @@ def test_more_distance_is_no_less_bound(d, seed):
         assert closer.value <= further.value + 0.03
         assert 0.0 <= closer.low <= closer.value <= 1.0
         assert closer.low <= further.low + 0.03
-
-
-@pytest.mark.parametrize("d", [0.0, 0.2, 1.0, 3.0, 6.0])
-def test_the_best_auc_lies_in_the_sandwich(d):
-    """1/2 + TV/2 <= AUC* <= 1 - (1 - TV)^2 / 2: the inequalities the bounds rest on, on laws known in full."""
-    variation, auc = true_total_variation(d), true_auc(d)
-    assert 0.5 + variation / 2 <= auc + 1e-12
-    assert auc <= 1 - (1 - variation) ** 2 / 2 + 1e-12
-    assert true_jensen_shannon(d) <= variation + 1e-9  # JSD <= TV bits
-    assert variation**2 / 2 / np.log(2) <= true_jensen_shannon(d) + 1e-9  # Pinsker
 
 
 def test_the_area_helps_where_little_is_to_be_seen():
@@ -200,12 +190,8 @@ def test_images_of_one_source_stay_in_one_half():
 
 def test_the_order_of_the_images_does_not_matter():
     judges = gaussians(np.random.default_rng(5), 1.0, 60, 60)
-    order = np.random.default_rng(6).permutation(120)
-    score, label, image, fold, source = judges[1]
-    shuffled = Scores(score[order], label[order], image[order], fold[order], source[order])
-    assert np.array_equal(
-        calibrated_scores(judges).evidence, calibrated_scores([judges[0], shuffled, judges[2]]).evidence
-    )
+    shuffled = [judges[0], judges[1].take(np.random.default_rng(6).permutation(120)), judges[2]]
+    assert np.array_equal(calibrated_scores(judges).evidence, calibrated_scores(shuffled).evidence)
 
 
 @pytest.mark.parametrize(

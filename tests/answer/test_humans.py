@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from arena.answer.answer import answer_of
+from arena.answer.estimate import estimate
 from arena.answer.findings import findings
 from arena.answer.humans import FORMAT, judged_by, people, read_quiz, sort_answers
 from arena.answer.runs import read_run
 from arena.metrics.auc import floor_variance, influence
+from arena.records.schema import Scores
 from tests.building import command
 from tests.figures.drawable import drawable_run, keep_judged
 from tests.synthetic import synthetic_run
@@ -29,11 +31,15 @@ def run(tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="module")
-def quiz(run):
+def quiz_of(run):
     quiz = read_quiz(read_run(run))
     assert quiz is not None
     return quiz
+
+
+@pytest.fixture(scope="module")
+def quiz(run):
+    return quiz_of(run)
 
 
 def saved(path, quiz, fake, **changes):
@@ -41,6 +47,11 @@ def saved(path, quiz, fake, **changes):
     answers = {str(k + 1): "fake" if said else "real" for k, said in enumerate(fake)}
     path.write_text(json.dumps({"format": FORMAT, "quiz": quiz.id, "answers": answers} | changes))
     return path
+
+
+def all_right(folder, run):
+    quiz = quiz_of(run)
+    return saved(folder / "a.json", quiz, quiz.label == 1)
 
 
 def wrong_on(label, reals, fakes):
@@ -124,9 +135,6 @@ def test_holm_counts_people_among_the_battery(run, quiz, tmp_path):
 
 
 def test_who_guesses_is_caught_no_more_than_alpha_allows(quiz):
-    from arena.answer.estimate import estimate
-    from arena.records.schema import Scores
-
     rng = np.random.default_rng(0)
     fold, ids = np.zeros(48, np.uint8), np.arange(48)
     caught = 0
@@ -166,9 +174,7 @@ def test_it_enters_the_answer_of_this_call_alone(run, quiz, tmp_path, capsys):
 
 def test_a_battery_that_caught_says_so_first(tmp_path, capsys):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.95})
-    quiz = read_quiz(read_run(run))
-    assert quiz is not None
-    main([str(run), "--human", str(saved(tmp_path / "a.json", quiz, quiz.label == 1))])
+    main([str(run), "--human", str(all_right(tmp_path, run))])
     printed = capsys.readouterr().out
     assert printed.index("1 of 1 techniques in this battery") < printed.index("People detected the fakes")
 
@@ -179,8 +185,7 @@ def test_a_file_belongs_to_the_run_whose_quiz_it_answers(tmp_path, capsys):
         path = synthetic_run(tmp_path / str(seed), techniques={"cnn": 0.6}, rounds=0, seed=seed, n_real=60, n_fake=60)
         (path / "banks").mkdir()
         keep_judged(path)
-        quiz = read_quiz(read_run(path))
-        assert quiz is not None
+        quiz = quiz_of(path)
         paths.append(str(path))
         files.append(str(saved(tmp_path / f"{seed}.json", quiz, wrong_on(quiz.label, 2 * seed, 2 * seed))))
     assert main([*paths, "--json", "--human", files[0], "--human", files[2]]) == 0
@@ -254,8 +259,8 @@ def test_nobody_counts_twice(run, quiz, tmp_path, capsys, names, fine):
     assert ("the same person answers the same quiz" in capsys.readouterr().err) != fine
 
 
-def test_a_run_without_a_quiz_takes_no_answers(run, quiz, tmp_path, capsys):
-    file = saved(tmp_path / "a.json", quiz, quiz.label == 1)
+def test_a_run_without_a_quiz_takes_no_answers(run, tmp_path, capsys):
+    file = all_right(tmp_path, run)
     bare = shutil.copytree(run, tmp_path / "bare")
     (bare / "banks" / "judged.npz").unlink()
     assert main([str(bare), "--human", str(file)]) == 2
@@ -264,8 +269,6 @@ def test_a_run_without_a_quiz_takes_no_answers(run, quiz, tmp_path, capsys):
 
 def test_a_technique_called_human_leaves_no_name_for_people(tmp_path, capsys):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5, "human": 0.5})
-    quiz = read_quiz(read_run(run))
-    assert quiz is not None
     assert main([str(run)]) == 0
-    assert main([str(run), "--human", str(saved(tmp_path / "a.json", quiz, quiz.label == 1))]) == 2
+    assert main([str(run), "--human", str(all_right(tmp_path, run))]) == 2
     assert "battery.members.human" in capsys.readouterr().err

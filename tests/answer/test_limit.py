@@ -128,13 +128,6 @@ def test_a_falling_curve_falls_to_its_limit(tmp_path):
     assert its.limit.value == pytest.approx(0.9, abs=0.02)
 
 
-def test_five_rounds_are_too_few(tmp_path):
-    run = curved_run(tmp_path, {"cnn": [0.9, 0.8, 0.7, 0.6, 0.6], "stack": [0.95, 0.9, 0.85, 0.8, 0.8]}, n=60)
-    answer = answer_of([run])
-    assert answer.verdict.limit is None
-    assert answer.limits["stack"].fitted.reason == "5 points, at least 6 are needed"
-
-
 def test_runs_that_do_not_pair_have_no_difference(groups):
     moved = [dataclasses.replace(run, seed=run.seed + 10) for run in groups[1].runs]
     assert matched(groups[0].runs, moved) == []

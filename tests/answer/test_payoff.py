@@ -1,10 +1,7 @@
-import shutil
-
 import numpy as np
 import pytest
 
 from arena.answer.payoff import from_influences, payoff, read_payoff
-from arena.core.errors import ArenaError
 from arena.metrics.auc import auc, combine, influence
 from arena.records.schema import ScoreRecord, Scores
 from arena.records.store import read_records, read_scores
@@ -138,12 +135,3 @@ def test_an_interrupted_round_is_left_out(run, records):
     np.testing.assert_array_equal(found.values, payoff(records, "cnn")[:2, :2])
     assert read_payoff(run, [], "cnn") is None
     assert read_payoff(run, records, "unknown") is None
-
-
-def test_scores_that_are_no_test_name_their_file(run, records, tmp_path):
-    copy = tmp_path / "run"
-    shutil.copytree(run, copy)
-    cell = next(r for r in records if isinstance(r, ScoreRecord) and r.regime == "frozen" and r.technique == "cnn")
-    (copy / cell.scores.file).unlink()
-    with pytest.raises(ArenaError, match="scores of a record are missing"):
-        read_payoff(copy, records, "cnn")
