@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from arena.data.digits import Digits
 from arena.data.portraits.portraits import Portraits
 from arena.detectors.base import Detector, FittedDetector, GanAwareDetector
 from arena.detectors.gallery import Gallery, Labelled, score
-from arena.detectors.heads import Sample
+from arena.detectors.heads import Head, Sample
 from arena.generators.controls import Artefact, Planted
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
@@ -36,6 +36,8 @@ PAPER = sorted({f"paper/{path.stem}" for path in (CONF / "detector" / "paper").g
 """Variants at published sizes, without that of a vision encoder, whose weights are files."""
 CACHE = Path(tempfile.gettempdir()) / "arena-test-portraits"
 """Outside the checkout, so that rendered portraits are kept."""
+D = TypeVar("D", bound=Detector)
+H = TypeVar("H", bound=Head)
 CPU = Machine(torch.device("cpu"), "fp32")
 EVIDENCE = Evidence(levels=17)
 PLANTED = int(OmegaConf.load(CONF / "data" / "digits.yaml").planted_amplitude)
@@ -80,10 +82,10 @@ def build(technique: str, resolution: int = 8, channels: int = 1, levels: int = 
         return detector
 
 
-def build_fitted(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17) -> FittedDetector:
-    """Build a fitted technique from its config."""
-    detector = build(technique, resolution, channels, levels)
-    assert isinstance(detector, FittedDetector)
+def build_a(kind: type[D], technique: str, *shape: int) -> D:
+    """Build a technique of that class, ``FittedDetector`` or ``Cnn`` say, from its config."""
+    detector = build(technique, *shape)
+    assert isinstance(detector, kind)
     return detector
 
 
@@ -129,19 +131,9 @@ def digits(technique: str, swapped: bool = False) -> tuple[Examples, Examples, E
     )
 
 
-def train(
-    detector: Detector,
-    learned: Examples,
-    validation: Examples,
-    images: int = 4800,
-    seed: int = 0,
-    fresh: bool = True,
-    learning_rate: float = 2e-2,
-    batch: int = 64,
-    patience: int = 12,
-) -> int:
-    """Train on a small budget at a high rate; returns the images shown."""
-    return train_all({"it": detector}, learned, validation, images, seed, fresh, learning_rate, batch, patience)
+def train(detector: Detector, learned: Examples, validation: Examples, **settings: Any) -> int:
+    """Train on a small budget at a high rate, with settings as those of ``train_all``; returns the images shown."""
+    return train_all({"it": detector}, learned, validation, **settings)
 
 
 def train_all(
@@ -197,6 +189,12 @@ def clouds(n: int, features: int, seed: int, fakes: float = 0.5, apart: float = 
     scales = np.geomspace(0.1, 100, features)
     values = (rng.normal(size=(n, features)) + apart * labels[:, None]) * scales + 3 * scales
     return Sample(torch.from_numpy(values), torch.from_numpy(labels))
+
+
+def fitted(head: H, learned: Sample, validation: Sample, seed: int = 0) -> H:
+    """Fit a head, and return it."""
+    head.fit(learned, validation, seed)
+    return head
 
 
 def gradient(detector: Detector, images: Tensor, evidence: Evidence) -> Tensor:

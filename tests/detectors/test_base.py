@@ -10,13 +10,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from arena.detectors import techniques
-from arena.detectors.base import Detector, FittedDetector, LearnedDetector
+from arena.detectors.base import Detector, FittedDetector, GanAwareDetector, LearnedDetector, NetworkDetector
 from arena.detectors.gallery import score
 from arena.detectors.heads import Sample
 from arena.detectors.networks.wrappers import Standardised
 from arena.generators.controls import Artefact
+from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
-from arena.imaging.images import to_float
+from arena.imaging.images import on_levels, to_float
 from tests.detectors.planted import (
     EVIDENCE,
     PAPER,
@@ -24,6 +25,7 @@ from tests.detectors.planted import (
     Examples,
     applies,
     build,
+    build_a,
     drops,
     examples,
     gradient,
@@ -33,8 +35,11 @@ from tests.detectors.planted import (
 )
 
 every_technique = pytest.mark.parametrize("technique", TECHNIQUES)
-DIFFERENTIABLE = [name for name in TECHNIQUES if build(name, 32, 3, 256).differentiable]
-NEEDS_FAKES = [name for name in TECHNIQUES if build(name, 32, 3, 256).needs_fakes]
+BUILT = {name: build(name, 32, 3, 256) for name in TECHNIQUES}
+DIFFERENTIABLE = [name for name, detector in BUILT.items() if detector.differentiable]
+NEEDS_FAKES = [name for name, detector in BUILT.items() if detector.needs_fakes]
+FIXED = [name for name, detector in BUILT.items() if isinstance(detector, FittedDetector | NetworkDetector)]
+KINDS = sorted({detector.artefact for detector in BUILT.values()})
 SIDES = ((8, 1, 17), (16, 3, 256), (32, 1, 256), (64, 3, 256))
 COLOUR = Evidence(levels=256)
 FILES = [name for _, name, _ in pkgutil.iter_modules(techniques.__path__)]
@@ -107,7 +112,7 @@ def test_logits_of_every_shape_of_image_it_applies_to(technique, resolution, cha
 
 @every_technique
 def test_it_is_of_one_kind_and_names_an_artefact_that_can_be_planted(technique):
-    detector = build(technique, 32, 3, 256)
+    detector = BUILT[technique]
     assert isinstance(detector, LearnedDetector) != isinstance(detector, FittedDetector)
     assert detector.artefact in Artefact.__args__
 
@@ -171,6 +176,48 @@ def test_prepare_standardises_the_features_that_the_network_sees(technique):
     torch.testing.assert_close(seen[0].std(over), torch.ones(()).expand_as(seen[0].std(over)), rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("technique", sorted(set(FIXED) - {"bayar"}))
+def test_mixed_precision_changes_no_fixed_feature(technique):
+    """The filters of ``bayar`` are learned."""
+    detector, images = BUILT[technique], noise(4, 3, 32, 32)
+    assert isinstance(detector, FittedDetector | NetworkDetector)
+    compute = detector.features if isinstance(detector, FittedDetector) else detector.representation
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = compute(images)
+    assert inside.dtype in (torch.float32, torch.float64)
+    assert torch.equal(inside, compute(images))
+
+
+@pytest.mark.parametrize("technique", ["dctr", "forest", "rich"])
+def test_of_more_images_than_fit_in_one_block_each_has_its_own_features(technique):
+    images, detector = on_levels(noise((1 << 17) // 64 + 2, 1, 8, 8), 17), build_a(FittedDetector, technique)
+    alone = torch.cat([detector.features(image[None]) for image in images[-3:]])
+    torch.testing.assert_close(detector.features(images)[-3:], alone, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("technique", "part"), [("inversion", "generator"), ("lgrad", "discriminator")])
+def test_its_part_of_the_gan_is_a_frozen_copy_and_is_saved(technique, part):
+    detector, images = build(technique), noise(4, 1, 8, 8)
+    assert isinstance(detector, GanAwareDetector)
+    gan = DcganGenerator(resolution=8, channels=1, levels=17, width=16, z_dim=16)
+    networks = {"generator": gan, "discriminator": gan.discriminator(8)}
+    detector.attach_gan(gan, networks["discriminator"])
+    before = detector.eval()(images)
+    with torch.no_grad():
+        for parameter in (parameter for network in networks.values() for parameter in network.parameters()):
+            parameter.zero_()
+    torch.testing.assert_close(detector(images), before)
+    assert all(parameter.requires_grad for parameter in networks[part].parameters())
+    copied = detector.train().get_submodule(part)
+    assert not any(module.training for module in copied.modules())
+    assert not any(parameter.requires_grad for parameter in copied.parameters())
+    again = build(technique, seed=1)
+    assert isinstance(again, GanAwareDetector)
+    again.attach_gan(gan, networks["discriminator"])
+    again.load_state_dict(detector.state_dict())
+    torch.testing.assert_close(again.eval()(images), before)
+
+
 @pytest.mark.parametrize("technique", ["bayar", "freqnet", "srm"])
 def test_a_technique_on_residuals_does_not_see_brightness(technique):
     detector, images = build(technique, 32, 3, 256).eval(), noise(4, 3, 32, 32) / 2
@@ -180,10 +227,10 @@ def test_a_technique_on_residuals_does_not_see_brightness(technique):
 @pytest.mark.parametrize("technique", PAPER)
 def test_a_variant_at_its_published_size_has_the_artefact_and_the_gradient_of_its_technique(technique):
     pytest.importorskip("transformers")
-    detector = build(technique, 64, 3, 256).eval()
+    detector = build(technique, 32, 3, 256).eval()
     assert isinstance(detector, LearnedDetector)
-    assert detector.artefact == build(technique.removeprefix("paper/"), 64, 3, 256).artefact
-    reached = gradient(detector, noise(2, 3, 64, 64), COLOUR)
+    assert detector.artefact == build(technique.removeprefix("paper/"), 32, 3, 256).artefact
+    reached = gradient(detector, noise(2, 3, 32, 32), COLOUR)
     assert reached.isfinite().all()
     assert (reached.flatten(1).abs().sum(1) > 0).all()
 
@@ -211,12 +258,8 @@ class TestGradient:
 
 def test_without_a_gradient_it_says_so_and_gives_none():
     for technique in set(TECHNIQUES) - set(DIFFERENTIABLE):
-        detector = build(technique, 32, 3, 256)
-        logits = detector(COLOUR(torch.rand(2, 3, 32, 32).requires_grad_()))
+        logits = BUILT[technique](COLOUR(torch.rand(2, 3, 32, 32).requires_grad_()))
         assert not logits.requires_grad, technique
-
-
-KINDS = sorted({build(name, 32, 3, 256).artefact for name in TECHNIQUES})
 
 
 @pytest.mark.slow

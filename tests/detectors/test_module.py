@@ -19,6 +19,7 @@ from arena.metrics.auc import auc
 from arena.outside.transformers_files import Preparation
 from tests.detectors.foreign import Alternation, Net, Tied, alternation_as_onnx
 from tests.detectors.planted import CONF, Examples, digits, drops, train_all
+from tests.outside.test_programs import exported, scripted
 
 EVIDENCE = Evidence(levels=17)
 
@@ -29,19 +30,6 @@ def made(**settings: Any) -> TrainableModuleDetector | FrozenModuleDetector:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return module_detector(**cast(Any, shape | by_default | settings))
-
-
-def exported(net: nn.Module, path: Path) -> Path:
-    program = torch.export.export(
-        net.eval(), (torch.rand(4, 1, 8, 8),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
-    )
-    torch.export.save(program, path)
-    return path
-
-
-def scripted(net: nn.Module, path: Path) -> Path:
-    torch.jit.script(net.eval()).save(str(path))
-    return path
 
 
 def checkpoint(folder: Path, **settings: Any) -> Path:
@@ -61,9 +49,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("programs")
     for network in (Net, Alternation):
         torch.manual_seed(0)
-        net = network()
+        net = network().eval()
         scripted(net, folder / f"{network.__name__}.pt")
-        exported(net, folder / f"{network.__name__}.pt2")
+        exported(net, folder / f"{network.__name__}.pt2", torch.rand(4, 1, 8, 8))
     return folder
 
 
@@ -212,7 +200,7 @@ def test_a_trainable_network_is_saved_and_a_frozen_file_by_its_hash(files, tmp_p
     assert frozen.state_dict().keys() == {"network.fingerprint", "head.slope", "head.offset"}
     made(path=str(files / "Net.pt2"), trainable=False).load_state_dict(frozen.state_dict())
     torch.manual_seed(9)
-    other = made(path=str(exported(Net(), tmp_path / "other.pt2")), trainable=False)
+    other = made(path=str(exported(Net(), tmp_path / "other.pt2", torch.rand(4, 1, 8, 8))), trainable=False)
     with pytest.raises(ArenaError, match=r"^path: expected the files this detector was trained with"):
         other.load_state_dict(frozen.state_dict())
 
@@ -293,12 +281,6 @@ def test_a_mistake_is_named(settings, message):
     with pytest.raises(ArenaError, match=message) as error:
         made(**settings)
     assert "\n" not in str(error.value)
-
-
-def test_a_pickle_is_refused(tmp_path):
-    torch.save(Net(), tmp_path / "net.pt")
-    with pytest.raises(ArenaError, match=r"pickles are not read: save the weights .* class in name"):
-        made(path=str(tmp_path / "net.pt"))
 
 
 def test_its_config_builds_it():

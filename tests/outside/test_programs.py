@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import Dim
 
 from arena.core.errors import ArenaError
@@ -28,15 +28,16 @@ def net() -> Net:
     return Net().eval()
 
 
-def exported(net: nn.Module, path: Path) -> Path:
-    """A program that takes any number of z."""
-    program = torch.export.export(net, (torch.randn(4, Z_DIM),), dynamic_shapes=({0: Dim.DYNAMIC},))
+def exported(net: nn.Module, path: Path, example: Tensor | None = None) -> Path:
+    """A program that takes any number of z, or of inputs like the example."""
+    inputs = (torch.randn(4, Z_DIM) if example is None else example,)
+    program = torch.export.export(net.eval(), inputs, dynamic_shapes=({0: Dim.DYNAMIC},))
     torch.export.save(program, path)
     return path
 
 
 def scripted(net: nn.Module, path: Path) -> Path:
-    torch.jit.script(net).save(str(path))
+    torch.jit.script(net.eval()).save(str(path))
     return path
 
 

@@ -5,7 +5,7 @@ import torch
 
 from arena.detectors.shared import sharing
 from arena.detectors.techniques.colour import luma_chroma
-from arena.detectors.techniques.dctr import AT_ONCE, Dctr, histograms
+from arena.detectors.techniques.dctr import Dctr, histograms
 from arena.imaging.images import on_levels
 
 
@@ -68,9 +68,3 @@ def test_where_a_class_of_places_has_no_block_its_shares_are_zero():
     computed = histograms(((pictures(side=8)[:, 0] + 1) * 127.5).round(), 4.0)
     assert computed[:, 0].sum() == 2 * 64
     assert (computed[:, 1:] == 0).all()
-
-
-def test_blocks_of_images_have_the_features_of_each_image_alone():
-    images = pictures(AT_ONCE // 400 + 2)
-    alone = torch.cat([dctr().features(image[None]) for image in images[-3:]])
-    assert torch.equal(dctr().features(images)[-3:], alone)

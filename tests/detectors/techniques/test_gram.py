@@ -4,13 +4,7 @@ import torch
 from torch import nn
 
 from arena.detectors.techniques.gram import Gram, GramBranch, gram_matrix
-from tests.detectors.planted import build
-
-
-def built(technique, *shape) -> Gram:
-    detector = build(technique, *shape)
-    assert isinstance(detector, Gram)
-    return detector
+from tests.detectors.planted import build_a
 
 
 def test_the_matrix_is_that_of_the_paper():
@@ -30,14 +24,14 @@ def test_the_matrix_does_not_depend_on_the_place_of_a_texture():
 
 @pytest.mark.parametrize(("side", "branches"), [(8, 3), (32, 5), (64, 6)])
 def test_a_branch_for_the_image_and_every_map_but_the_last(side, branches):
-    detector = built("gram", side, 3, 256)
+    detector = build_a(Gram, "gram", side, 3, 256)
     assert len(detector.branches) == branches
     summary = detector.summary(torch.rand(2, 3, side, side))
     assert summary.shape == (2, detector.trunk.widths[-1] + 32 * branches)
 
 
 def test_the_scale_weighs_the_branches_alone():
-    detector = built("gram", 16, 3, 256).eval()
+    detector = build_a(Gram, "gram", 16, 3, 256).eval()
     images = torch.rand(2, 3, 16, 16)
     before, last = detector.summary(images), detector.trunk.widths[-1]
     with torch.no_grad():
@@ -49,7 +43,7 @@ def test_the_scale_weighs_the_branches_alone():
 
 def test_at_its_published_size_it_has_six_branches_and_704_features():
     pytest.importorskip("transformers")
-    detector = built("paper/gram", 64, 3, 256).eval()
+    detector = build_a(Gram, "paper/gram", 64, 3, 256).eval()
     sides = [branch for branch in detector.branches if isinstance(branch, GramBranch)]
     with torch.no_grad():
         assert detector.summary(torch.zeros(2, 3, 32, 32)).shape == (2, 704)

@@ -119,19 +119,6 @@ def test_head_and_encoder_learn_apart():
     assert all(parameter.grad is None for parameter in detector.generator.parameters())
 
 
-def test_the_generator_is_a_frozen_copy_and_is_saved():
-    gan = generator(DcganGenerator)
-    detector, other = detached(), attached(DcganGenerator, seed=4)
-    detector.attach_gan(gan, nn.Identity())
-    with torch.no_grad():
-        for parameter in gan.parameters():
-            parameter.zero_()
-    assert not any(part.training for part in detector.train().generator.modules())
-    other.load_state_dict(detector.state_dict())
-    torch.testing.assert_close(other.eval()(images()), detector.eval()(images()))
-    assert "z" not in detector.state_dict()
-
-
 @pytest.mark.parametrize("side", [12, 16])
 def test_evidence_of_another_size_than_the_generators(side):
     detector = attached(side=side)

@@ -3,13 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from arena.detectors.techniques.patch import Patch, logit_of_mean
-from tests.detectors.planted import build
-
-
-def built(technique, *shape) -> Patch:
-    detector = build(technique, *shape)
-    assert isinstance(detector, Patch)
-    return detector
+from tests.detectors.planted import build_a
 
 
 def test_the_score_is_the_logit_of_the_mean_probability():
@@ -29,7 +23,7 @@ def test_it_is_safe_where_every_probability_rounds(value):
 
 
 def test_a_place_sees_twelve_pixels():
-    detector = built("patch", 32, 3, 256).eval()
+    detector = build_a(Patch, "patch", 32, 3, 256).eval()
     images = torch.rand(1, 3, 32, 32).requires_grad_()
     verdicts = detector.verdicts(images)
     assert verdicts.shape == (1, 16 * 16)
@@ -39,7 +33,7 @@ def test_a_place_sees_twelve_pixels():
 
 
 def test_every_place_is_trained_on_the_label_of_its_image():
-    detector = built("patch", 16, 3, 256).eval()
+    detector = build_a(Patch, "patch", 16, 3, 256).eval()
     images, labels = torch.rand(4, 3, 16, 16), torch.tensor([0.0, 1.0, 1.0, 0.0])
     verdicts = detector.verdicts(images)
     expected = sum(F.binary_cross_entropy_with_logits(verdicts[:, k], labels) for k in range(64)) / 64
@@ -52,7 +46,7 @@ def test_every_place_is_trained_on_the_label_of_its_image():
 def test_at_its_published_size_it_is_a_resnet_18_up_to_its_first_stage():
     pytest.importorskip("transformers")
     with torch.device("meta"):
-        detector = built("paper/patch", 299, 3, 256)
+        detector = build_a(Patch, "paper/patch", 299, 3, 256)
         places = detector.verdicts(torch.zeros(2, 3, 299, 299)).shape
     stem, stage = 3 * 64 * 49 + 2 * 64, 4 * (64 * 64 * 9 + 2 * 64)
     assert sum(parameter.numel() for parameter in detector.parameters()) == stem + stage + 64 + 1

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from arena.detectors.techniques.wavelet import HIGH_PASS, Wavelet, diagonal_band
-from tests.detectors.planted import build, noise, plant
+from tests.detectors.planted import build_a, noise, plant
 
 # The spline wavelet 1.3 as Cohen, Daubechies & Feauveau (1992, table 6.2) have it: rational taps over sqrt(2).
 ANALYSIS_LOW = np.array([-1, 1, 8, 8, 1, -1]) / (8 * np.sqrt(2))
@@ -53,8 +53,7 @@ def test_a_checkerboard_is_constant_in_it_and_stripes_are_not_there():
 
 
 def test_in_training_each_image_takes_all_eight_positions_of_a_square_and_no_other():
-    detector, image = build("wavelet", 8, 1), noise(1, 1, 8, 8)
-    assert isinstance(detector, Wavelet)
+    detector, image = build_a(Wavelet, "wavelet"), noise(1, 1, 8, 8)
     computed = detector.augmented(image.expand(200, -1, -1, -1), torch.Generator().manual_seed(0))
     positions = [turned for k in range(4) for turned in (image.rot90(k, (-2, -1)), image.flip(-1).rot90(k, (-2, -1)))]
     counts = torch.stack([(computed == position).all((1, 2, 3)) for position in torch.cat(positions)]).sum(1)
