@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -6,13 +7,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from arena.core.errors import ArenaError
-from arena.generators.layers import StyleLayer
-from arena.generators.style import W_AVERAGE_BETA, StyleGenerator
+from arena.generators.style import LEVELS, W_AVERAGE_BETA, Level, StyleGenerator
 
 
-def small(resolution: int = 8, channels: int = 1, mixing: float = 0.5) -> StyleGenerator:
+def small(resolution: int = 8, channels: int = 1, width: int = 8, **settings: Any) -> StyleGenerator:
     torch.manual_seed(0)
-    return StyleGenerator(resolution=resolution, channels=channels, levels=17, width=8, z_dim=6, mixing=mixing)
+    return StyleGenerator(resolution=resolution, channels=channels, levels=17, width=width, z_dim=6, **settings)
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -22,8 +22,7 @@ def rng(seed: int = 0) -> torch.Generator:
 def noisy(generator: StyleGenerator) -> StyleGenerator:
     """Set the noise strengths, which start at 0, so that noise is visible."""
     for layer in generator.layers:
-        assert isinstance(layer, StyleLayer)
-        torch.nn.init.constant_(layer.noise_strength, 0.5)
+        nn.init.constant_(layer.get_parameter("noise_strength"), 0.5)
     return generator
 
 
@@ -41,14 +40,11 @@ def test_z_is_normalised() -> None:
 
 def test_mixing_takes_the_styles_of_later_layers_from_the_other_z() -> None:
     generator = small(16, mixing=1.0)
-    n = 200
-    styles = torch.zeros(n, sum(generator.style_sizes))
-    mixed = generator.mix(styles, styles + 1, rng())
-    layer_of = generator.layer_of
-    for image in mixed:
+    styles, layer_of, crossovers = torch.zeros(200, sum(generator.style_sizes)), generator.layer_of, set()
+    for image in generator.mix(styles, styles + 1, rng()):
         crossover = int(layer_of[image == 1].min())
         assert torch.equal(image, (layer_of >= crossover).float())
-    crossovers = {int(layer_of[image == 1].min()) for image in mixed}
+        crossovers.add(crossover)
     assert crossovers == set(range(1, len(generator.layers)))
 
 
@@ -93,9 +89,6 @@ def test_under_autocast_images_stay_close() -> None:
     assert (got.float() - expected).abs().mean() < 0.03 * expected.abs().mean()
 
 
-LEVELS = ("coarse", "middle", "fine")
-
-
 @pytest.mark.parametrize(
     ("resolution", "sides"),
     [
@@ -117,13 +110,13 @@ def test_the_levels_of_style_are_the_papers_and_cover_every_layer(
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_level_of_a_code_changes_the_styles_of_its_layers_and_no_other(level: str) -> None:
+def test_a_level_of_a_code_changes_the_styles_of_its_layers_and_no_other(level: Level) -> None:
     generator = small(32)
     code = torch.randn(2, generator.n_styles, 6)
     changed = code.clone()
-    changed[:, generator.style_levels[level]] += 1  # type: ignore[index]
+    changed[:, generator.style_levels[level]] += 1
     moved = (generator.styles_of(changed) != generator.styles_of(code)).all(0)
-    own = torch.isin(generator.layer_of, torch.arange(generator.n_styles)[generator.style_levels[level]])  # type: ignore[index]
+    own = torch.isin(generator.layer_of, torch.arange(generator.n_styles)[generator.style_levels[level]])
     assert torch.equal(moved, own)
 
 
@@ -136,14 +129,10 @@ def test_frozen_noise_is_the_same_in_every_image_and_call_and_not_none() -> None
 
 
 def test_it_starts_from_given_weights_and_names_wrong_ones(tmp_path: Path) -> None:
-    one = small()
+    one, file = small(), tmp_path / "w.safetensors"
     nn.init.normal_(one.constant)
-    save_file(one.state_dict(), tmp_path / "w.safetensors")
-    again = StyleGenerator(
-        resolution=8, channels=1, levels=17, width=8, z_dim=6, weights=str(tmp_path / "w.safetensors")
-    )
-    assert torch.equal(again.constant, one.constant)
-    with pytest.raises(ArenaError, match=r"generator.weights=.*: expected safetensors of this network"):
-        StyleGenerator(resolution=8, channels=1, levels=17, width=16, weights=str(tmp_path / "w.safetensors"))
-    with pytest.raises(ArenaError, match=r"generator.weights=.*missing"):
-        StyleGenerator(resolution=8, channels=1, levels=17, weights=str(tmp_path / "missing.safetensors"))
+    save_file(one.state_dict(), file)
+    assert torch.equal(small(weights=file).constant, one.constant)
+    for width, weights in ((16, file), (8, tmp_path / "missing.safetensors")):
+        with pytest.raises(ArenaError, match=r"generator.weights=.*: expected safetensors of this network"):
+            small(width=width, weights=weights)

@@ -31,10 +31,6 @@ def altered(run, tmp_path, **nodes):
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        (
-            {"generator": {"_target_": "arena.generators.dcgan.DcganGenerator"}},
-            "generator=Dcgan.*: expected StyleGenerator",
-        ),
         ({"generator": {"_target_": "arena.generators.controls.Oracle"}}, "generator=Oracle: expected StyleGenerator"),
         ({"generator": {"_target_": "no.such.thing"}}, "expected the name of a class that can be imported"),
         ({"generator": None}, "expected the name of a class that can be imported"),

@@ -11,8 +11,6 @@ from arena.generators.style import StyleGenerator
 from arena.mix.photographs import Projection, Projector, mix_photographs, pyramid_distance
 from tests.building import command, untrained_style_generator
 
-# -- the projector ----------------------------------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def generator() -> StyleGenerator:
@@ -78,9 +76,6 @@ def test_the_seed_decides_and_images_do_not_affect_each_other(generator, targets
     assert not torch.equal(codes[0], codes[2])
     alone = Projector(generator, steps=8, seed=0).project_to_w(targets[1:]).code
     torch.testing.assert_close(alone, codes[0][1:], rtol=1e-3, atol=1e-3)
-
-
-# -- photographs and a run --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

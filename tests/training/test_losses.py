@@ -2,10 +2,11 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from arena.generators.discriminator import ResidualDiscriminator
+from arena.generators.layers import lrelu
 from arena.generators.style import StyleGenerator
 from arena.training.losses import (
     DECAY,
@@ -18,23 +19,16 @@ from arena.training.losses import (
     squared_gradient,
 )
 
+WEIGHT = torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
-class Linear(nn.Module):
+
+def linear(images: Tensor) -> Tensor:
     """D(x) = <a, x>: its gradient is a, everywhere."""
-
-    def __init__(self, shape: tuple[int, ...] = (1, 8, 8)) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images * self.weight).sum((1, 2, 3))
+    return (images * WEIGHT).sum((1, 2, 3))
 
 
-class Given(nn.Module):
-    """D(x) = mean of x."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.mean((1, 2, 3))
+def mean(images: Tensor) -> Tensor:
+    return images.mean((1, 2, 3))
 
 
 def images_of(*logits: float) -> Tensor:
@@ -48,38 +42,48 @@ def softplus(x: float) -> float:
 def test_relativistic_losses_pair_each_real_with_one_fake() -> None:
     reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
     loss = Relativistic(gamma=0)
-    losses = loss.of_discriminator(Given(), reals, fakes, 0)
+    losses = loss.of_discriminator(mean, reals, fakes, 0)
     # Pairs (1, 0.5) and (-2, 3): softplus of fake - real, and of real - fake.
     assert losses.adversarial.item() == pytest.approx((softplus(-0.5) + softplus(5.0)) / 2, rel=1e-5)
-    assert loss.of_generator(Given(), reals, fakes).item() == pytest.approx(
-        (softplus(0.5) + softplus(-5)) / 2, rel=1e-5
-    )
+    assert loss.of_generator(mean, reals, fakes).item() == pytest.approx((softplus(0.5) + softplus(-5)) / 2, rel=1e-5)
     assert (losses.penalty.item(), losses.real_logit.item(), losses.fake_logit.item()) == (0.0, -0.5, 1.75)
 
 
-def test_logistic_losses_do_not_saturate() -> None:
+@pytest.mark.parametrize("loss", [Logistic(gamma=0), NonSaturating()])
+def test_logistic_losses_do_not_saturate(loss: GanLoss) -> None:
     reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
-    loss = Logistic(gamma=0)
     expected = (softplus(-1.0) + softplus(2.0) + softplus(0.5) + softplus(3.0)) / 2
     for step in (0, 1):
-        losses = loss.of_discriminator(Given(), reals, fakes, step)
+        losses = loss.of_discriminator(mean, reals, fakes, step)
         assert losses.adversarial.item() == pytest.approx(expected, rel=1e-5)
-    assert loss.of_generator(Given(), reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
+        assert losses.penalty.item() == 0
+    assert loss.of_generator(mean, reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
+
+
+def test_the_nonsaturating_loss_has_separate_batches() -> None:
+    batches: list[Tensor] = []
+
+    def critic(images: Tensor) -> Tensor:
+        batches.append(images)
+        return mean(images)
+
+    reals, fakes = torch.randn(2, 4, 1, 8, 8)
+    NonSaturating().of_discriminator(critic, reals, fakes, 0)
+    assert [torch.equal(seen, given) for seen, given in zip(batches, (reals, fakes), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("batch", [2, 5])
 def test_the_penalties_of_a_linear_discriminator_are_its_weights(batch: int) -> None:
-    discriminator = Linear()
     reals, fakes = torch.randn(2, batch, 1, 8, 8)
-    norm = discriminator.weight.square().sum().item()
-    both = Relativistic(gamma=3.0).of_discriminator(discriminator, reals, fakes, 7).penalty
+    norm = WEIGHT.square().sum().item()
+    both = Relativistic(gamma=3.0).of_discriminator(linear, reals, fakes, 7).penalty
     assert both.item() == pytest.approx(3.0 / 2 * 2 * norm, rel=1e-5)  # R1 and R2
     lazy = Logistic(gamma=3.0, interval=4)
-    penalties = [lazy.of_discriminator(discriminator, reals, fakes, step).penalty.item() for step in range(8)]
+    penalties = [lazy.of_discriminator(linear, reals, fakes, step).penalty.item() for step in range(8)]
     assert penalties == [pytest.approx(4 * 3.0 / 2 * norm, rel=1e-5), 0, 0, 0] * 2
     # d/da of gamma/2 (R1 + R2) = 2 gamma a
-    (gradient,) = torch.autograd.grad(both, discriminator.weight)
-    torch.testing.assert_close(gradient, 2 * 3.0 * discriminator.weight.detach())
+    (gradient,) = torch.autograd.grad(both, WEIGHT)
+    torch.testing.assert_close(gradient, 2 * 3.0 * WEIGHT.detach())
 
 
 def discriminator() -> ResidualDiscriminator:
@@ -89,27 +93,18 @@ def discriminator() -> ResidualDiscriminator:
 
 def test_the_squared_gradient_equals_finite_differences() -> None:
     network, images = discriminator().double(), torch.randn(2, 1, 8, 8, dtype=torch.double)
-    network.logit.double()
-    logits, squared = squared_gradient(_Double(network), images)
+
+    def in_float64(images: Tensor) -> Tensor:
+        """The discriminator with its head in float64, since fp32 is too coarse for differences."""
+        x = lrelu(network.last(network.blocks(lrelu(network.from_image(images)))))
+        return network.logit(lrelu(network.dense(x.flatten(1)))).squeeze(1)
+
+    logits, squared = squared_gradient(in_float64, images)
     shift = 1e-5 * torch.eye(64, dtype=torch.double).reshape(64, 1, 8, 8)
     for image, logit, value in zip(images, logits, squared, strict=True):
-        up, down = _Double(network)(image + shift), _Double(network)(image - shift)
-        expected = ((up - down) / 2e-5).square().sum()
+        expected = ((in_float64(image + shift) - in_float64(image - shift)) / 2e-5).square().sum()
         torch.testing.assert_close(value, expected.to(value), rtol=1e-4, atol=1e-8)
-        torch.testing.assert_close(logit, _Double(network)(image[None])[0])
-
-
-class _Double(nn.Module):
-    """The discriminator in float64. Its own head computes in fp32, which is too coarse for differences."""
-
-    def __init__(self, network: ResidualDiscriminator) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        n = self.network
-        x = nn.functional.leaky_relu(n.last(n.blocks(nn.functional.leaky_relu(n.from_image(images), 0.2))), 0.2)
-        return n.logit(nn.functional.leaky_relu(n.dense(x.flatten(1)), 0.2)).squeeze(1)
+        torch.testing.assert_close(logit, in_float64(image[None])[0])
 
 
 def test_a_step_along_the_gradient_lowers_the_penalty() -> None:
@@ -152,10 +147,9 @@ def test_penalties_under_bf16_autocast_are_close_to_fp32(loss: GanLoss) -> None:
     [(Relativistic(), 0.5 / 16), (Logistic(interval=1), 2e-4 * 64 / 4 / 2)],
 )
 def test_the_default_gamma_follows_its_rule(loss: GanLoss, expected: float) -> None:
-    network = Linear()
     images = torch.randn(4, 1, 8, 8)
-    penalty = loss.of_discriminator(network, images, images, 0).penalty.item()
-    assert penalty == pytest.approx(expected * network.weight.square().sum().item(), rel=1e-5)
+    penalty = loss.of_discriminator(linear, images, images, 0).penalty.item()
+    assert penalty == pytest.approx(expected * WEIGHT.square().sum().item(), rel=1e-5)
 
 
 def test_the_generators_loss_has_a_gradient_to_the_fakes_alone() -> None:
@@ -168,31 +162,13 @@ def test_the_generators_loss_has_a_gradient_to_the_fakes_alone() -> None:
         assert b.grad.abs().sum() > 0
 
 
-def test_the_nonsaturating_loss_has_no_penalty_and_separate_batches() -> None:
-    batches: list[Tensor] = []
-
-    def critic(images: Tensor) -> Tensor:
-        batches.append(images)
-        return images.mean((1, 2, 3))
-
-    reals, fakes = images_of(1.0, -2.0), images_of(0.5, 3.0)
-    loss = NonSaturating()
-    losses = loss.of_discriminator(critic, reals, fakes, 0)
-    assert losses.adversarial.item() == pytest.approx(
-        (softplus(-1.0) + softplus(2.0) + softplus(0.5) + softplus(3.0)) / 2, rel=1e-5
-    )
-    assert losses.penalty.item() == 0
-    assert [torch.equal(seen, given) for seen, given in zip(batches, (reals, fakes), strict=True)] == [True, True]
-    assert loss.of_generator(critic, reals, fakes).item() == pytest.approx((softplus(-0.5) + softplus(-3.0)) / 2)
-
-
 @pytest.mark.parametrize(
     ("loss", "expected"),
     # Signs of the reals' logits 1, 0.2, -2; from 0, or from the middle of all logits, 0.45.
     [(Logistic(), 1 / 3), (NonSaturating(), 1 / 3), (Relativistic(), -1 / 3)],
 )
 def test_overfitting_is_the_mean_sign_of_the_reals_logits(loss: GanLoss, expected: float) -> None:
-    losses = loss.of_discriminator(Given(), images_of(1.0, 0.2, -2.0), images_of(0.5, 1.5, 1.5), 1)
+    losses = loss.of_discriminator(mean, images_of(1.0, 0.2, -2.0), images_of(0.5, 1.5, 1.5), 1)
     assert losses.overfitting.item() == pytest.approx(expected)
 
 
