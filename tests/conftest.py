@@ -6,8 +6,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from arena.answer.answer import read_answer
 from arena.config.saved import read_config
-from arena.race.loop import run_race
+from arena.race.loop import carry_out, run_race
 from arena.race.race import Race
 from arena.tracking.tracker import Labels
 from tests.building import tiny_arena
@@ -21,9 +22,10 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Race:
-    """A tiny white-box race of two responses, run once for all tests that only read it."""
+    """A tiny white-box race of two responses with its verdict, run once for all tests that only read it."""
     race = tiny_arena(tmp_path_factory.mktemp("finished") / "run", "race.rounds=2")
-    run_race(race, Console(quiet=True))
+    carry_out(race, Console(quiet=True))
+    read_answer(race.run).verdict.write(race.run)
     return race
 
 

@@ -9,13 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from arena.cli.main import COMMANDS, main
 from arena.cli.race import tracking_labels
-from arena.config.compose import CONF
-from arena.config.schema import register
+from arena.config.compose import compose_config
 from arena.core.errors import ArenaError
 from tests.building import TINY, tiny_arena
 
@@ -23,9 +21,19 @@ ONE = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
 SMALLEST = [*TINY, "generator.width=8", *ONE, "battery.stack=null"]
 
 
-def arena(*arguments: str, cwd: Path, wrapper: tuple[str, ...] = ("-m", "arena")) -> subprocess.CompletedProcess[str]:
+# The command without figures and report, which take longer than the smallest race.
+UNDRAWN = """
+import sys
+import arena.race.loop as loop
+from arena.cli.main import main
+loop.draw_all = loop.write_report = lambda *_: None
+sys.exit(main())
+"""
+
+
+def arena(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *wrapper, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True
+        [sys.executable, "-c", UNDRAWN, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True
     )
 
 
@@ -33,63 +41,65 @@ def environment(cwd: Path) -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache"), "PYTHONPATH": os.getcwd()}
 
 
+# Many commands in one process, which imports torch once or not at all.
+EVERY = """
+import contextlib, io, json, sys
+from pathlib import Path
+from arena.cli.main import main
+
+before, results = set(Path().rglob("*")), []
+for arguments in json.load(sys.stdin):
+    code, out, error = 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try: code = main(arguments)
+        except SystemExit as end: code = end.code
+        except Exception as end: code = repr(end)
+    left = sorted(map(str, set(Path().rglob("*")) - before))
+    results.append([code or 0, out.getvalue(), error.getvalue(), left])
+heavy = sorted({"torch", "sklearn", "wandb", "matplotlib"} & set(sys.modules))
+print(json.dumps([results, heavy]))
+"""
+
+
+def every(commands: list[list[str]], cwd: Path, before: str = "") -> tuple[list[tuple[int, str, str, list[str]]], list]:
+    """The code, output, errors and new files of each command, and the heavy packages that they imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", before + EVERY],
+        input=json.dumps(commands),
+        cwd=cwd,
+        env=environment(cwd),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 # --- help ------------------------------------------------------------------------------------------------------------
 
-LIGHT = """
-import runpy, sys
-try: runpy.run_module("arena", run_name="__main__")
-finally: print(sorted({"torch", "sklearn", "wandb", "matplotlib"} & set(sys.modules)), file=sys.stderr)
-"""
+HELP = [
+    (["--help"], ["arena experiment=smoke", "access: none, placebo, white_box", "detector/paper: ", *COMMANDS]),
+    (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "access: mine, none, placebo, white_box"]),
+    (["--cfg", "job", "race.rounds=7"], ["rounds: 7", "_target_: arena.data.digits.Digits"]),
+    (["--hydra-help"], ["--multirun"]),
+    *(([name, "--help"], [f"usage: arena {name} "]) for name in COMMANDS),
+]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "lines"),
-    [
-        (["--help"], ["arena experiment=smoke", "access: none, placebo, white_box", "run_dir", *COMMANDS]),
-        (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "access: mine, none, placebo, white_box"]),
-        (["--cfg", "job", "race.rounds=7"], ["rounds: 7", "_target_: arena.data.digits.Digits"]),
-        (["--hydra-help"], ["--multirun"]),
-    ],
-    ids=["help", "help with flags", "cfg", "Hydra's help"],
-)
-def test_help_imports_nothing_heavy_and_writes_nothing(tmp_path, arguments, lines):
+def test_help_and_mistakes_of_subcommands_import_nothing_heavy_and_write_nothing(tmp_path):
     (tmp_path / "conf" / "access").mkdir(parents=True)
     (tmp_path / "conf" / "access" / "mine.yaml").touch()
-    before = sorted(tmp_path.rglob("*"))
-    done = arena(*arguments, cwd=tmp_path, wrapper=("-c", LIGHT))
-    assert (done.returncode, done.stderr) == (0, "[]\n")
-    assert [line for line in lines if line not in done.stdout] == []
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-# Each subcommand's help and one mistake, in one process that has not imported torch.
-EVERY_HELP = """
-import contextlib, io, json, sys
-from arena.cli.main import COMMANDS, main
-results = {}
-for name in COMMANDS:
-    out, error, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        try: main([name, "--help"])
-        except SystemExit as end: code = end.code
-        mistake = main([name, "--no-such-flag"])
-    results[name] = [code, out.getvalue(), mistake, error.getvalue()]
-print(json.dumps([results, "torch" in sys.modules]))
-"""
-
-
-def test_every_subcommand_has_help_and_refuses_unknown_flags_without_torch(tmp_path):
-    done = arena(cwd=tmp_path, wrapper=("-c", EVERY_HELP))
-    assert done.returncode == 0, done.stderr
-    results, torch = json.loads(done.stdout)
-    assert not torch
-    assert list(results) == list(COMMANDS)
-    for name, (code, text, mistake, error) in results.items():
-        assert (code, mistake) == (0, 2), name
-        assert text.startswith(f"usage: arena {name} "), name
+    mistakes = [[name, "--no-such-flag"] for name in COMMANDS]
+    results, heavy = every([*(arguments for arguments, _ in HELP), *mistakes], tmp_path)
+    assert heavy == []
+    for (arguments, lines), (code, out, error, left) in zip(HELP, results, strict=False):
+        assert (code, error, left) == (0, "", []), arguments
+        assert [line for line in lines if line not in out] == [], arguments
+    assert "detector/network" not in results[0][1]  # a part of other options
+    for (name, _), (code, _, error, left) in zip(mistakes, results[len(HELP) :], strict=True):
+        assert (code, error.count("\n"), left) == (2, 1, []), name
         assert error.startswith("arena: "), name
         assert f"`arena {name} --help`" in error
-        assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -105,8 +115,11 @@ def test_every_subcommand_has_help_and_refuses_unknown_flags_without_torch(tmp_p
         (["figures", "nowhere"], "the following arguments are required: --out"),
         (["mix", "nowhere"], "photographs: expected two, found 0"),
         (["score", "nowhere", "nowhere"], "nowhere: expected"),
-        (["sensitivity", "--out", "out", "data=faces"], "experiment=sensitivity data=faces: "),
-        (["calibration", "--out", "out", "judge.foldz=2"], "experiment=calibration data=digits "),
+        (
+            ["sensitivity", "--out", "out", "data=faces"],
+            "Could not find 'data/faces' Available options in 'data': celeba",
+        ),
+        (["calibration", "--out", "out", "judge.foldz=2"], "Could not override 'judge.foldz': Key 'foldz' not in"),
     ],
 )
 def test_a_mistake_is_one_line_and_2(arguments, message, tmp_path, monkeypatch, capsys):
@@ -157,6 +170,8 @@ REFUSED = [
     (["generator=module", "race.rounds=0"], "generator.path=null: expected a program file"),
     (["generator=module", "generator.path=a_file", "generator.z_dim=4"], "generator.path=a_file: expected TorchScript"),
     (["generator=module", "generator.name=x.Y", "generator.z_dim=4"], "generator.name=x.Y: expected package.module"),
+    (["battery.add=[npr,cnn]"], "battery.add=[npr,cnn]: expected techniques that the battery does not have yet, found"),
+    (["battery.add=[nope]"], "battery.add=[nope]: expected detectors among autoencoder, bayar"),
     (["battery.members.cnn=null"], "battery.members.cnn=null: expected a part"),
     (["+battery.members.cnn.network.typo=1"], "battery.members.cnn.network.typo: no such key, expected one of"),
     (["battery.members.cnn.network.width=many"], "battery.members.cnn.network.width=many: expected a whole number"),
@@ -181,24 +196,10 @@ REFUSED = [
     (["cache_dir=a_file/below"], "cache_dir=a_file/below: expected a folder that can be written to"),
 ]
 
-# Every case as a command of its own. All share one import of torch.
-EVERY_MISTAKE = """
-import contextlib, io, json, sys
-from pathlib import Path
+NOT_STARTED = """
 import arena.race.loop
-from arena.cli.main import main
-
 def started(*_): raise SystemExit("started")
-
-arena.race.loop.run_race, before, results = started, set(Path().rglob("*")), []
-for overrides in json.load(sys.stdin):
-    code, error = 0, io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
-        try: code = main(overrides)
-        except SystemExit as end: code = end.code
-        except Exception as end: code = repr(end)
-    results.append([code, error.getvalue(), sorted(map(str, set(Path().rglob("*")) - before))])
-print(json.dumps(results))
+arena.race.loop.run_race = started
 """
 
 
@@ -209,17 +210,9 @@ def test_a_mistake_of_a_race_is_one_line_and_2_before_anything_is_done(tmp_path)
     for number in range(3):
         Image.new("L", (32, 32), color=number).save(tmp_path / "few" / f"{number}.png")
     (tmp_path / "a_file").touch()
-    done = subprocess.run(
-        [sys.executable, "-c", EVERY_MISTAKE],
-        input=json.dumps([overrides for overrides, _ in REFUSED]),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-    )
-    assert done.returncode == 0, done.stderr
+    results, _ = every([overrides for overrides, _ in REFUSED], tmp_path, NOT_STARTED)
     wrong = []
-    for (overrides, expected), (code, error, left) in zip(REFUSED, json.loads(done.stdout), strict=True):
+    for (overrides, expected), (code, _, error, left) in zip(REFUSED, results, strict=True):
         line = error.removeprefix("arena: ").strip()
         right = expected.removeprefix("...") in line if expected.startswith("...") else line.startswith(expected)
         advised = "To append" in line  # Hydra's advice to add the key with a + leads nowhere
@@ -295,9 +288,7 @@ def test_a_sweep_nests_its_races_and_is_answered_by_condition(tmp_path, capsys):
 
 
 def hydra(*overrides):
-    register()
-    with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        return compose("config", ["run_dir=runs/one", "cache_dir=cache", *overrides], return_hydra_config=True).hydra
+    return compose_config(["run_dir=runs/one", "cache_dir=cache", *overrides], return_hydra_config=True).hydra
 
 
 def test_a_race_is_grouped_on_wandb_by_its_experiment_and_tagged_by_its_options():

@@ -29,7 +29,11 @@ assert checkout not in Path(arena.cli.__file__).resolve().parents, arena.cli.__f
 sys.argv[0] = "arena"
 sys.exit(arena.cli.main.main())
 """
-
+# No figures and no report, which take longer than the race.
+UNDRAWN = """
+import arena.race.loop
+arena.race.loop.draw_all = arena.race.loop.write_report = lambda *_: None
+"""
 
 ONE = [override for override in TINY if "forest" not in override] + [
     "battery.stack=null",
@@ -91,17 +95,6 @@ def test_the_wheel_names_the_command(installed):
 
 
 @pytest.mark.slow
-def test_a_race_outside_the_checkout(installed, tmp_path):
-    shape = ["generator=oracle", "access=none", "race.rounds=0"]
-    done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *shape, "run_dir=race", str(CHECKOUT))
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
-    assert "Can you tell which are real?" in (tmp_path / "race" / "report.html").read_text(encoding="utf-8")
-    written = (tmp_path / "race" / "config.yaml").read_text()
-    assert "git_commit: null" in written  # a repository around it is the user's
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("trainable", [False, True])
 def test_a_network_of_a_package_outside_the_checkout_races(installed, tmp_path, trainable):
     theirs = tmp_path / "site" / "theirs"
@@ -110,7 +103,7 @@ def test_a_network_of_a_package_outside_the_checkout_races(installed, tmp_path, 
     (theirs / "net.py").write_text(THEIRS)
     net = ["generator=module", "generator.name=theirs.net.Net", "generator.kwargs={width:12}", "generator.z_dim=5"]
     how = [f"generator.trainable={trainable}", f"race.rounds={int(trainable)}", "generator.value_range=[0,1]"]
-    done = run(installed, tmp_path, "-c", SCRIPT, *ONE, *net, *how, "run_dir=race", str(CHECKOUT))
+    done = run(installed, tmp_path, "-c", UNDRAWN + SCRIPT, *ONE, *net, *how, "run_dir=race", str(CHECKOUT))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "race" / "verdict.json").read_text())["sentence"] in done.stdout
     weights = sorted((tmp_path / "race").glob("checkpoints/*/gan/generator.safetensors"))
@@ -130,18 +123,13 @@ BLOCK = re.compile(r"^( *)`([\w/]+\.(?:py|yaml))`:\n\n *```\w+\n(.*?)^ *```$", r
 BUILT = """
 import sys
 import torch
-from hydra import compose, initialize_config_dir
-from arena.config.compose import CONF
+from arena.config.compose import compose_config
 from arena.config.instantiate import SHAPE, instantiate
-from arena.config.schema import register
 
-register()
-with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-    composed = compose("config", sys.argv[1:])
 images = torch.rand(3, 1, 8, 8) * 2 - 1
-for name in ("mine", "flatness", "theirs"):
-    if name in composed.battery.members:
-        detector = instantiate(composed.battery.members[name], f"battery.members.{name}", SHAPE)
+for name, node in compose_config(sys.argv[1:]).battery.members.items():
+    if name in ("mine", "flatness", "exported", "scripted"):
+        detector = instantiate(node, f"battery.members.{name}", SHAPE)
         detector = detector(resolution=8, channels=1, levels=17).eval()
         print(name, type(detector).__name__, detector.artefact, detector.differentiable, tuple(detector(images).shape))
 """
@@ -172,29 +160,21 @@ def test_the_page_says_of_every_file_where_it_lies():
 
 
 @pytest.mark.slow
-def test_the_pages_detectors_are_built_outside_the_checkout(installed, package):
-    done = run(installed, package, "-c", BUILT, *PATHS, *MINE)
+def test_the_pages_detectors_and_exported_programs_are_built_outside_the_checkout(installed, package):
+    done = run(installed, package, "export.py")
+    assert done.returncode == 0, done.stderr
+    programs = []
+    for name, file in (("exported", "net.pt2"), ("scripted", "net.pt")):
+        key = f"battery.members.{name}"
+        programs += [f"+detector@{key}=module", f"{key}.path={file}", f"{key}.trainable=false"]
+    done = run(installed, package, "-c", BUILT, *PATHS, *MINE, *programs)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "mine TrainableModuleDetector stripes True (3,)",
         "flatness Flatness checkerboard True (3,)",
+        "exported FrozenModuleDetector checkerboard True (3,)",
+        "scripted FrozenModuleDetector checkerboard True (3,)",
     ]
-    command = ["-m", "arena", "--config-dir", "mine/conf", "--cfg", "job", *MINE]
-    done = run(installed, package, *command)
-    assert done.returncode == 0, done.stderr
-    assert "name: mine.net.Net" in done.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("file", ["net.pt2", "net.pt"])
-def test_the_pages_exported_programs_are_built(installed, package, file):
-    done = run(installed, package, "export.py")
-    assert done.returncode == 0, done.stderr
-    theirs = "battery.members.theirs"
-    keys = [f"+detector@{theirs}=module", f"{theirs}.path={file}", f"{theirs}.trainable=false"]
-    done = run(installed, package, "-c", BUILT, *keys)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "theirs FrozenModuleDetector checkerboard True (3,)\n"
 
 
 @pytest.mark.slow
@@ -211,6 +191,8 @@ def test_the_pages_detectors_race(installed, package):
     done = run(installed, package, "-c", SCRIPT, "--config-dir", "mine/conf", *ONE, *MINE, *shape, str(CHECKOUT))
     assert done.returncode == 0, done.stderr
     assert json.loads((package / "race" / "verdict.json").read_text())["sentence"] in done.stdout
+    assert "Can you tell which are real?" in (package / "race" / "report.html").read_text(encoding="utf-8")
     written = (package / "race" / "config.yaml").read_text()
+    assert "git_commit: null" in written  # a repository around it is the user's
     assert "mine.net.Net" in written
     assert "mine.flatness.Flatness" in written

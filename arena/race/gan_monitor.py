@@ -14,8 +14,8 @@ from arena.imaging.images import on_levels, to_uint8
 from arena.metrics.neighbours import precision_recall
 from arena.metrics.quality import QualityMeter
 from arena.race.race import Race
-from arena.records.schema import Quality, TrainingRecord, kept_in, to_json
-from arena.records.store import parse_lines
+from arena.records.schema import Quality, TrainingRecord, kept_in
+from arena.records.store import parse_lines, to_lines
 from arena.training.gan import DetectorLoss, DivergedError, GanTraining
 
 WATCHED = 512
@@ -51,7 +51,7 @@ def train_gan(
         progress: counts the images.
         source: folder of the state to start from; None for the warm-up, which starts from a new GAN.
         round_index: of the response, which names its random streams.
-        detector_loss: of the attacked detectors, added to the GAN's own; None for none.
+        detector_loss: of the attacked detectors, added to the GAN's own.
 
     Returns:
         One record per interval.
@@ -90,7 +90,7 @@ def train_gan(
                 race.machine.fit(gan, range(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
             record = monitor(gan, [*before, *curve])
         except DivergedError as diverged:
-            record = monitor.diverged(gan, diverged)
+            record = monitor.record(gan, None, None, f"divergence: {diverged}")
         curve.append(record)
         if record.fault:
             _roll_back(gan, partial, stop, curve, progress)
@@ -127,10 +127,7 @@ class GanMonitor:
     The figures are against reference reals, as everywhere. Coverage of the generator's own training reals decides on a
     roll-back, so that nothing of the reference reals affects training.
 
-    Args:
-        race: data and budgets.
-        round_index: of the phase.
-        purpose: of the phase, warm-up or respond.
+    ``purpose`` is that of the phase, warm-up or respond.
     """
 
     def __init__(self, race: Race, round_index: int, purpose: str) -> None:
@@ -157,11 +154,7 @@ class GanMonitor:
         fault = None
         if coverage < COLLAPSE * best:
             fault = f"collapse: coverage of its training images fell from {best:.2f} to {coverage:.2f}"
-        return self._record(gan, self.meter.quality(fakes), coverage, fault)
-
-    def diverged(self, gan: GanTraining, error: DivergedError) -> TrainingRecord:
-        """Return the record of an interval that ended without images."""
-        return self._record(gan, None, None, f"divergence: {error}")
+        return self.record(gan, self.meter.quality(fakes), coverage, fault)
 
     def fakes(self, gan: GanTraining) -> torch.Tensor:
         """Return images of the average, always of the same z."""
@@ -169,11 +162,11 @@ class GanMonitor:
         forged = average.forge({"test": self.n}, self.race.seed_of("watch"), self.race.generator_reals)
         return to_uint8(on_levels(forged["test"], self.race.data.levels))
 
-    def _record(
+    def record(
         self, gan: GanTraining, quality: Quality | None, variety: float | None, fault: str | None
     ) -> TrainingRecord:
-        figures = kept_in(TrainingRecord, quality)
-        figures["n"] = self.n
+        """Return the record of an interval. One that diverged has no images, and so no quality and no variety."""
+        figures = kept_in(TrainingRecord, quality) | {"n": self.n}
         return TrainingRecord(
             round=self.round_index,
             seed=self.race.seed,
@@ -219,7 +212,7 @@ def _keep(gan: GanTraining, curve: list[TrainingRecord], folder: Path) -> None:
     beside = _beside(folder)
     shutil.rmtree(beside, ignore_errors=True)
     gan.save(beside)
-    write_atomically(beside / "curve.jsonl", "".join(to_json(record) + "\n" for record in curve).encode())
+    write_atomically(beside / "curve.jsonl", to_lines(curve).encode())
     (beside / "done").touch()
     (folder / "done").unlink(missing_ok=True)  # from here on the folder beside it counts
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,31 +5,23 @@ them. All fields of a record therefore lie flat in its line, as ``pandas.read_js
 """
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from arena.core.degradations import Degradation
-from arena.core.errors import ArenaError
 
 Regime = Literal["frozen", "retrained", "fresh"]
 AccessLevel = Literal["none", "gradients"]
-"""What the generator knew of a technique, from nothing upwards."""
+"""Knowledge that the generator had of a technique, from nothing upwards."""
 
 
 def highest_access(levels: Iterable[AccessLevel]) -> AccessLevel:
-    """Return the highest of these levels of access.
-
-    >>> highest_access(["none", "gradients"])
-    'gradients'
-    >>> highest_access([])
-    'none'
-    """
+    """Return the highest of these levels of access, ``none`` without any."""
     return max(levels, key=get_args(AccessLevel).index, default="none")
 
 
@@ -47,9 +39,9 @@ class Scores(NamedTuple):
     fold: NDArray[np.uint8]
     source: NDArray[np.int64]
 
-    def take(self, mask: NDArray[np.bool_]) -> "Scores":
-        """Return the scores of the images where ``mask`` is true."""
-        return Scores(**{field: values[mask] for field, values in self._asdict().items()})
+    def take(self, which: NDArray[np.bool_] | NDArray[np.integer]) -> "Scores":
+        """Return the scores of the images where ``which`` is true, or at these places."""
+        return Scores(**{field: values[which] for field, values in self._asdict().items()})
 
 
 @dataclass(frozen=True)
@@ -276,30 +268,6 @@ Record = (
     | ProvenanceRecord
     | PhaseRecord
 )
-_ADAPTER: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
-
-
-def to_json(record: Record) -> str:
-    """Return a record as one line of JSON, ``kind`` first, floats in full precision."""
-    return json.dumps(dataclasses.asdict(record))
-
-
-def from_json(line: str, place: str) -> Record:
-    """Return the record of one line.
-
-    Args:
-        line: a JSON object of a known kind with exactly its fields.
-        place: file and number of the line, for the error.
-
-    Raises:
-        ArenaError: if the line is no such object.
-    """
-    try:
-        return _ADAPTER.validate_json(line)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = "".join(f"{name}: " for name in problem["loc"][1:])
-        raise ArenaError(f"{place}: expected a record of the arena ({field}{problem['msg']})") from error
 
 
 def kept_in(kind: type[Record], quality: Quality | None, prefix: str = "") -> dict[str, Any]:

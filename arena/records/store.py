@@ -1,16 +1,23 @@
 """Append records and scores to a run directory, and read them back."""
 
 import hashlib
+import json
 import os
 import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
-from arena.records.schema import PhaseRecord, Record, ScoreFile, Scores, from_json, to_json
+from arena.records.schema import PhaseRecord, Record, ScoreFile, Scores
+
+_ADAPTER: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 
 
 def read_records(run: Path) -> list[Record]:
@@ -25,13 +32,27 @@ def read_records(run: Path) -> list[Record]:
     return parse_lines(path, _finished_lines(path))
 
 
-def parse_lines(path: Path, lines: list[str]) -> list[Record]:
+def to_lines(records: Iterable[Record]) -> str:
+    """Return records as lines of JSON, ``kind`` first, floats in full precision."""
+    return "".join(json.dumps(asdict(record)) + "\n" for record in records)
+
+
+def parse_lines(path: Path, lines: Iterable[str]) -> list[Record]:
     """Return the records of the lines of a file.
 
     Raises:
-        ArenaError: naming file and line, if a line is no record.
+        ArenaError: naming file, line and field, if a line is no JSON object of a known kind with exactly its fields.
     """
-    return [from_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(_ADAPTER.validate_json(line))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            place = "".join(f"{name}: " for name in problem["loc"][1:])
+            message = f"expected a record of the arena ({place}{problem['msg']})"
+            raise ArenaError(f"{path}, line {number}: {message}") from error
+    return records
 
 
 def _finished_lines(path: Path) -> list[str]:
@@ -64,7 +85,7 @@ class RecordBook:
         if not (records and isinstance(records[-1], PhaseRecord)):
             raise ValueError("the records of a phase end with its PhaseRecord")
         with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(to_json(record) + "\n" for record in records))
+            file.write(to_lines(records))
             file.flush()
             os.fsync(file.fileno())
         self.records.extend(records)

@@ -13,7 +13,7 @@ from arena.core.errors import ArenaError
 from arena.generators.base import TrainableGenerator
 from arena.race.checkpoints import load_bank
 from arena.race.gan_monitor import new_gan
-from arena.race.loop import run_race
+from arena.race.loop import carry_out
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import read_records
@@ -25,11 +25,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def branch(finished: Race, tmp_path_factory: pytest.TempPathFactory) -> Race:
     race = tiny_arena(tmp_path_factory.mktemp("branch") / "run", f"race.from={finished.run}", "race.rounds=0")
-    run_race(race, Console(quiet=True))
+    carry_out(race, Console(quiet=True))
     return race
 
 
-@pytest.mark.slow
 def test_its_first_generator_is_the_last_of_its_origin(finished: Race, branch: Race):
     ours, theirs = (load_file(folder / "gan.safetensors") for folder in (branch.layout.gan(0), finished.layout.gan(2)))
     assert ours.keys() == theirs.keys()
@@ -41,7 +40,6 @@ def test_its_first_generator_is_the_last_of_its_origin(finished: Race, branch: R
     assert warm_up.images == 0
 
 
-@pytest.mark.slow
 def test_its_detectors_start_from_those_of_its_origin(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
     begun = []
 
@@ -52,7 +50,7 @@ def test_its_detectors_start_from_those_of_its_origin(finished: Race, run: Path,
     monkeypatch.setattr("arena.race.phases.detectors.train_battery", train_battery)
     race = tiny_arena(run, f"race.from={finished.run}", "race.rounds=1")
     with pytest.raises(KeyboardInterrupt):
-        run_race(race, Console(quiet=True))
+        carry_out(race, Console(quiet=True))
     ((fresh, battery),) = begun
     assert not fresh
     assert set(battery) == set(race.members)
@@ -98,7 +96,6 @@ def test_a_missing_run_is_refused(run: Path):
         tiny_arena(run, f"race.from={run.parent / 'nothing'}")
 
 
-@pytest.mark.slow
 def test_branches_of_one_condition_from_different_places_are_one_condition(branch: Race, run: Path, finished: Race):
     config = (branch.run / "config.yaml").read_text()
     run.mkdir()

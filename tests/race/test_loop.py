@@ -77,22 +77,18 @@ def test_every_round_costs_the_same(finished: Race):
             assert record.n_fake == (finished.bank.cell if older else finished.bank.test)
 
 
-def test_the_answer_is_written_beside_the_records(finished: Race):
-    verdict = read_answer(finished.run).verdict
+@pytest.mark.slow
+def test_a_finished_race_is_answered_beside_its_records_and_not_run_again(finished: Race):
+    before = {path: path.stat().st_mtime_ns for path in sorted(finished.run.rglob("*")) if "checkpoints" in path.parts}
+    records = (finished.run / "records.jsonl").read_bytes()
+    verdict = run_race(finished, Console(quiet=True)).verdict
+    assert (finished.run / "records.jsonl").read_bytes() == records
+    assert before == {path: path.stat().st_mtime_ns for path in before}
     assert verdict.round == 2
     assert set(verdict.techniques) == set(finished.techniques)
     assert "undetectable" not in verdict.sentence
-    assert (finished.run / "report.html").is_file()
+    assert {"report.html", "verdict.json"} <= {path.name for path in finished.run.iterdir()}
     assert {path.suffix for path in (finished.run / "figures").iterdir()} == {".png", ".pdf", ".csv", ".tex"}
-
-
-@pytest.mark.slow
-def test_a_finished_race_is_not_run_again(finished: Race):
-    before = {path: path.stat().st_mtime_ns for path in sorted(finished.run.rglob("*")) if "checkpoints" in path.parts}
-    records = (finished.run / "records.jsonl").read_bytes()
-    run_race(finished, Console(quiet=True))
-    assert (finished.run / "records.jsonl").read_bytes() == records
-    assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 @pytest.mark.slow
@@ -136,7 +132,7 @@ def test_a_technique_that_does_not_apply_is_left_out_listed_and_recorded(run: Pa
     race = tiny_arena(run, "race.rounds=0", "access=none", *extra, generator="oracle")
     assert race.left_out == {"decay": "needs 16 pixels a side", "colour": "needs three channels"}
     console = Console(record=True, quiet=False, file=io.StringIO(), width=200)
-    run_race(race, console)
+    carry_out(race, console)
     output = console.export_text()
     assert output.index("left out: decay needs 16 pixels a side") < output.index("[1/")
     records = {record.technique: record for record in read_records(run) if isinstance(record, TechniqueRecord)}
@@ -167,7 +163,7 @@ def test_gan_aware_detectors_hold_the_gan_of_the_round_before(run: Path):
 @pytest.mark.slow
 def test_a_bag_judges_several_images_at_once(run: Path):
     race = tiny_arena(run, "+detector@battery.bag=bag", "battery.bag.n=4", "race.rounds=1")
-    run_race(race, Console(quiet=True))
+    carry_out(race, Console(quiet=True))
     assert race.techniques[-2:] == ["stack", "bag"]
     assert {"stack", "bag"} <= set(read_answer(run).verdict.techniques)
     scores = [record for record in read_records(run) if isinstance(record, ScoreRecord) and record.regime == "fresh"]

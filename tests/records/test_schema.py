@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from arena.core.errors import ArenaError
 from arena.metrics.auc import summarise
-from arena.records.schema import Quality, QualityRecord, Record, Scores, TrainingRecord, from_json, kept_in, to_json
+from arena.records.schema import Quality, QualityRecord, Record, Scores, TrainingRecord, kept_in
+from arena.records.store import parse_lines, to_lines
 
 KINDS = get_args(Record)
 st.register_type_strategy(float, st.floats(allow_nan=False))
@@ -24,15 +26,14 @@ def records(kind: type) -> st.SearchStrategy[Record]:
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(*map(records, KINDS)))
 def test_a_record_comes_back_from_its_line(record):
-    line = to_json(record)
-    assert "\n" not in line
-    assert from_json(line, "") == record
+    (line,) = to_lines([record]).splitlines()
+    assert parse_lines(Path(), [line]) == [record]
 
 
 @settings(max_examples=len(KINDS) * 3, deadline=None)
 @given(st.one_of(*map(records, KINDS)))
 def test_a_line_has_flat_fields_and_begins_with_the_kind(record):
-    line = json.loads(to_json(record))
+    line = json.loads(to_lines([record]))
     assert list(line)[:3] == ["kind", "round", "seed"]
     assert {name for name, value in line.items() if isinstance(value, dict)} <= {"scores"}
 
@@ -76,7 +77,7 @@ PHASE = {
 )
 def test_another_line_is_refused_with_its_place_and_field(line, problem):
     with pytest.raises(ArenaError, match=rf"^records\.jsonl, line 3: expected a record .*{problem}"):
-        from_json(line, "records.jsonl, line 3")
+        parse_lines(Path("records.jsonl"), [json.dumps(PHASE), json.dumps(PHASE), line])
 
 
 def test_figures_of_a_quality_by_the_names_of_a_record():
@@ -93,8 +94,5 @@ def test_scores_of_some_images():
     scores = Scores(values.astype(np.float32), (values % 2).astype(np.uint8), values, values.astype(np.uint8), values)
     fakes = scores.take(scores.label == 1)
     assert all(column.tolist() == [1, 3, 5, 7] for column in (fakes.score, fakes.image, fakes.source))
-    assert summarise(scores._replace(fold=np.zeros(8, np.uint8)), 0.05).as_fields().keys() == {
-        "auc",
-        "auc_low",
-        "auc_high",
-    }
+    fields = summarise(scores._replace(fold=np.zeros(8, np.uint8)), 0.05).as_fields()
+    assert fields.keys() == {"auc", "auc_low", "auc_high"}

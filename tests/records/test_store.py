@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from arena.core.errors import ArenaError
-from arena.records.schema import ControlRecord, PhaseRecord, ScoreFile, Scores, to_json
-from arena.records.store import RecordBook, read_records, read_scores, write_scores
+from arena.records.schema import ControlRecord, PhaseRecord, ScoreFile, Scores
+from arena.records.store import RecordBook, read_records, read_scores, to_lines, write_scores
 
 
 def phase(name: str, round_index: int = 0, player: str = "cnn") -> PhaseRecord:
@@ -34,9 +34,8 @@ def test_append_and_read(tmp_path):
     book.append([control(0.5), phase("judge")])
     book.append([phase("measure")])
     assert read_records(tmp_path) == [control(0.5), phase("judge"), phase("measure")]
-    assert book.done("judge", 0, "cnn")
-    assert not book.done("judge", 1, "cnn")
-    assert not book.done("judge", 0, "dct")
+    assert book.closed("judge", 0, "cnn") == phase("judge")
+    assert book.closed("judge", 1, "cnn") is book.closed("judge", 0, "dct") is None
 
 
 def test_a_phase_ends_with_its_record(tmp_path):
@@ -61,7 +60,7 @@ def test_killed_at_any_byte(tmp_path):
         path.write_bytes(whole[:cut])
         again = RecordBook(tmp_path)
         assert path.read_bytes() == first
-        assert not again.done("measure", 0, "cnn")
+        assert again.closed("measure", 0, "cnn") is None
         again.append(second)
         assert path.read_bytes() == whole
 
@@ -78,7 +77,7 @@ def test_a_phase_is_one_write(tmp_path, monkeypatch):
 
 def test_a_line_that_is_no_record_is_named(tmp_path):
     path = tmp_path / "records.jsonl"
-    path.write_text('{"kind": "nonsense"}\n' + to_json(phase("judge")) + "\n")
+    path.write_text('{"kind": "nonsense"}\n' + to_lines([phase("judge")]))
     with pytest.raises(ArenaError, match=r"records\.jsonl, line 1"):
         read_records(tmp_path)
 

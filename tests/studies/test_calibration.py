@@ -13,7 +13,7 @@ from arena.studies.calibration.figure import band, calibration
 from arena.studies.calibration.study import run_trial, run_trials
 from arena.studies.calibration.summary import (
     Proportion,
-    expectations,
+    expected_table,
     null_distributions,
     share_of_answers,
     share_of_findings,
@@ -199,12 +199,11 @@ def test_answers_count_trials_and_findings_count_techniques():
 
 
 def test_every_control_has_its_expectation():
-    rows = {(row.arm, row.control): row for row in expectations(simulated_study(), 0.05)}
-    assert rows["digits", "oracle"].holds
-    assert rows["digits", "copycat"].holds
-    assert rows["digits", "checkerboard, 4 levels"].holds
-    assert rows["digits", "upsampling_trace, 1 levels"].holds is None  # faint artefacts have no expectation
-    assert rows["digits", "upsampling_trace, 1 levels"].actual == "caught 0 of 5"
+    rows = {(row[0], row[1]): row[2:] for row in expected_table(simulated_study(), 0.05)}
+    assert rows["digits", "oracle"] == ["caught at most 5%", "0 of 60", "yes"]
+    assert rows["digits", "copycat"] == ["invalid", "5 of 5", "yes"]
+    assert rows["digits", "checkerboard, 4 levels"] == ["caught", "caught 5 of 5", "yes"]
+    assert rows["digits", "upsampling_trace, 1 levels"] == ["", "caught 0 of 5", ""]  # a faint artefact
 
 
 @pytest.mark.parametrize(
@@ -218,7 +217,7 @@ def test_every_control_has_its_expectation():
     ids=["a copycat not invalid", "a plain artefact missed", "the oracle caught"],
 )
 def test_a_faulty_instrument_breaks_an_expectation(lines):
-    assert [row.holds for row in expectations(lines, 0.05)] == [False]
+    assert [row[-1] for row in expected_table(lines, 0.05)] == ["holds", "no"]
 
 
 # --- figure ----------------------------------------------------------------------------------------------------------

@@ -127,52 +127,31 @@ def share_of_findings(outcomes: Iterable[Outcome], finding: str) -> Proportion:
     return Proportion(findings.count(finding), len(findings))
 
 
-@dataclass(frozen=True)
-class Expectation:
-    """A control with its expected and its actual result. ``holds`` is None where nothing is expected."""
-
-    arm: str
-    control: str
-    expected: str
-    actual: str
-    holds: bool | None
+# --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def expectations(outcomes: Sequence[Outcome], alpha: float) -> list[Expectation]:
-    """Compare every control of the study with its expected result. Faint artefacts have none.
+def expected_table(outcomes: Sequence[Outcome], alpha: float) -> Table:
+    """Tabulate every control with its expected and its actual result, one row each. Faint artefacts have none.
 
-    Args:
-        outcomes: of the study.
-        alpha: family-wise level of the verdict over a battery.
+    ``alpha`` is the family-wise level of the verdict over a battery.
     """
-    rows: list[Expectation] = []
+    table = [["arm", "control", "expected", "found", "holds"]]
     groups: dict[tuple[str, str, str, int], list[Outcome]] = {}
     for line in outcomes:
         groups.setdefault(line.key[:-1], []).append(line)
     for (arm, control, artefact, amplitude), lines in groups.items():
         caught, invalid = share_of_answers(lines, "caught"), share_of_answers(lines, "invalid")
         if control == "oracle":
-            rows.append(Expectation(arm, control, f"caught at most {alpha:.0%}", str(caught), caught.is_at_most(alpha)))
+            cells = [control, f"caught at most {alpha:.0%}", str(caught), yes(caught.is_at_most(alpha))]
         elif control == "copycat":
-            rows.append(Expectation(arm, control, "invalid", str(invalid), invalid.count == invalid.trials))
+            cells = [control, "invalid", str(invalid), yes(invalid.count == invalid.trials)]
+        elif artefact == STRONG:
+            holds = caught.count == caught.trials
+            cells = [f"{artefact}, {amplitude} levels", "caught", f"caught {caught}", yes(holds)]
         else:
-            name = f"{artefact}, {amplitude} levels"
-            must = artefact == STRONG
-            holds = caught.count == caught.trials if must else None
-            rows.append(Expectation(arm, name, "caught" if must else "", f"caught {caught}", holds))
-    return rows
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def expected_table(outcomes: Sequence[Outcome], alpha: float) -> Table:
-    """Tabulate every control: one row each."""
-    rows = [
-        [row.arm, row.control, row.expected, row.actual, "" if row.holds is None else yes(row.holds)]
-        for row in expectations(outcomes, alpha)
-    ]
-    return [["arm", "control", "expected", "found", "holds"], *rows]
+            cells = [f"{artefact}, {amplitude} levels", "", f"caught {caught}", ""]
+        table.append([arm, *cells])
+    return table
 
 
 def nulls_table(outcomes: Sequence[Outcome]) -> Table:
