@@ -1,4 +1,4 @@
-"""Test each technique for equivalence to chance, and check the guards of the images."""
+"""Test each technique for equivalence to chance, and name the strongest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -66,10 +66,3 @@ def test_what_cannot_be_read_is_one_line_and_2(folder, capsys, place, said):
     assert captured.out == ""
     assert said in captured.err
     assert captured.err.count("\n") == 1
-
-
-def test_help(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["--help"])
-    assert stopped.value.code == 0
-    assert "--json" in capsys.readouterr().out

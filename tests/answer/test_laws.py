@@ -4,9 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.answer.laws import FEWEST, LEAST_SEEN, WIDEST, saturation, shape
-from tests.answer.planted import KINDS, planted
+from tests.answer.planted import planted
 
-CLEAN = 1e-6 * np.eye(9)
 ROUNDS = np.arange(9.0)
 
 
@@ -15,14 +14,6 @@ def held(curves):
     found = [(saturation(*curve[:3]), curve.asymptote) for curve in curves]
     given = [fit.asymptote.low <= truth <= fit.asymptote.high for fit, truth in found if fit.asymptote is not None]
     return len(given) / len(found), float(np.mean(given))
-
-
-def test_of_200_curves_with_a_planted_the_interval_holds_it():
-    """The evidence asked for: at least 90% of all that are given a number; and they are not few."""
-    rng = np.random.default_rng(5)
-    share, holds = held([planted(rng, kind) for kind in KINDS for _ in range(25)])
-    assert holds >= 0.95
-    assert share >= 0.3
 
 
 @pytest.mark.parametrize(
@@ -143,7 +134,7 @@ def test_turned_over_and_moved_along_it_is_the_same_curve(seed, scale, shift):
 
 
 def test_no_shape_has_less_of_its_change_within_the_points_than_declared():
-    fit = saturation(ROUNDS, 0.7 + 0.2 * np.exp(-ROUNDS), CLEAN)
+    fit = saturation(ROUNDS, 0.7 + 0.2 * np.exp(-ROUNDS), 1e-6 * np.eye(9))
     for grid in fit.grids:
         seen = 1 - shape(grid.family, grid.decay, ROUNDS[-1:])[:, 0]
         assert seen.min() == pytest.approx(LEAST_SEEN)

@@ -10,7 +10,6 @@ from arena.answer.curve import Curve, curve, run_curve
 from arena.answer.laws import saturation
 from arena.answer.limit import fit_curve, less
 from arena.metrics.auc import influence
-from arena.metrics.interval import Interval
 from arena.records.schema import ControlRecord, Scores
 from tests.answer.curved import curved_run
 from tests.answer.planted import planted
@@ -68,11 +67,6 @@ def test_the_difference_from_the_control(found):
     assert difference.limit.low < -0.02 < difference.limit.high
     np.testing.assert_allclose(difference.curve.values, -0.02, atol=0.015)
     assert difference.curve.runs == 2
-
-
-def test_the_difference_of_two_limits():
-    found = less(Interval(0.7, 0.66, 0.73), Interval(0.9, 0.86, 0.93))
-    assert tuple(found) == pytest.approx((-0.2, -0.25, -0.15))
 
 
 def test_the_interval_of_a_difference_holds_the_planted_one():

@@ -10,8 +10,7 @@ import yaml
 from arena.answer.answer import answer_of, read_answer
 from arena.answer.runs import declared, declared_hash, hash_of_reals, read_run
 from arena.core.errors import ArenaError
-from arena.records.schema import FitnessRecord
-from arena.records.store import RecordBook, read_records
+from arena.records.schema import FitnessRecord, ScoreRecord
 from tests.synthetic import synthetic_run
 
 TWO = {"cnn": 0.5, "forest": 0.5}
@@ -92,16 +91,15 @@ def test_contract_of_verdict_json(passed):
 
 def test_strongest_is_chosen_on_validation(tmp_path):
     """Whatever the test says: the chosen technique has the higher validation AUC and, here, the lower test AUC."""
-    run = quick(tmp_path / "run", techniques={"cnn": 0.9, "forest": 0.8})
-    path = run / "records.jsonl"
-    lines = []
-    for line in path.read_text().splitlines():
-        record = json.loads(line)
-        if record.get("regime") == "fresh":
-            record["validation_auc"] = {"cnn": 0.7, "forest": 0.95}[record["technique"]]
-        lines.append(json.dumps(record))
-    path.write_text("\n".join(lines) + "\n")
-    found = read_answer(run).verdict.strongest
+    run = read_run(quick(tmp_path / "run", techniques={"cnn": 0.9, "forest": 0.8}))
+    validation = {"cnn": 0.7, "forest": 0.95}
+    records = [
+        dataclasses.replace(record, validation_auc=validation[record.technique])
+        if isinstance(record, ScoreRecord) and record.regime == "fresh"
+        else record
+        for record in run.records
+    ]
+    found = answer_of([dataclasses.replace(run, records=tuple(records))]).verdict.strongest
     assert found is not None
     assert found.technique == "forest"
     assert found.auc == pytest.approx(0.8, abs=0.03)
@@ -117,19 +115,23 @@ def test_infinite_figures_are_null(tmp_path):
 
 
 def test_unfinished(tmp_path):
-    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=1, n_real=60, n_fake=60, finished=False)
+    run = quick(tmp_path / "run", rounds=1, n_real=60, n_fake=60, finished=False)
     with pytest.raises(ArenaError, match=r"run: not finished \(round 1 of 1\)"):
         read_answer(run)
 
 
-def test_altered_declaration(tmp_path):
-    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
-    path = run / "config.yaml"
+@pytest.fixture
+def small(tmp_path):
+    return quick(tmp_path / "run", n_real=60, n_fake=60)
+
+
+def test_altered_declaration(small):
+    path = small / "config.yaml"
     config = yaml.safe_load(path.read_text())
     config["answer"]["margin"] = 0.2
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(ArenaError, match="declared"):
-        read_answer(run)
+        read_answer(small)
 
 
 @pytest.mark.parametrize("key", ["battery", "judge", "answer", "race", "data"])
@@ -157,30 +159,26 @@ def test_declaration_hash_covers_the_terms(passed, group, key, value):
     assert declared_hash(declared(config)) != before
 
 
-def test_tested_on_other_reals_than_declared(tmp_path):
+def test_tested_on_other_reals_than_declared(small):
     """The hash of which reals test is part of what is declared; the scores must be of those."""
-    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
-    config = yaml.safe_load((run / "config.yaml").read_text())
+    config = yaml.safe_load((small / "config.yaml").read_text())
     config["judge_reals"] = hash_of_reals(np.arange(60))
     config["declared"] = declared_hash(declared(config))
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (small / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ArenaError, match=r"fresh-cnn-0-0-0\.npz: not tested on the reals declared beforehand"):
-        read_answer(run)
+        read_answer(small)
 
 
-def test_tampered_scores(tmp_path):
-    run = synthetic_run(tmp_path / "run", techniques=TWO, rounds=0, n_real=60, n_fake=60)
-    (run / "scores" / "fresh-cnn-0-0-1.npz").write_bytes(b"other")
+def test_tampered_scores(small):
+    (small / "scores" / "fresh-cnn-0-0-1.npz").write_bytes(b"other")
     with pytest.raises(ArenaError, match="SHA-256"):
-        read_answer(run)
+        read_answer(small)
 
 
 def test_a_run_without_halved_judges_clears_nothing(tmp_path):
-    run = quick(tmp_path / "run")
-    kept = [r for r in read_records(run) if not (isinstance(r, FitnessRecord) and r.share == 0.5)]
-    (run / "records.jsonl").unlink()
-    RecordBook(run).append(kept)
-    assert read_answer(run).verdict.answer == "undecided"
+    run = read_run(quick(tmp_path / "run"))
+    kept = [r for r in run.records if not (isinstance(r, FitnessRecord) and r.share == 0.5)]
+    assert answer_of([dataclasses.replace(run, records=tuple(kept))]).verdict.answer == "undecided"
 
 
 def test_over_runs(tmp_path):
@@ -206,7 +204,7 @@ def test_runs_that_all_branched_from_one_are_said_to(passed, origins, said):
 
 def test_of_many_that_caught_the_sentence_names_the_highest_and_counts_the_others(tmp_path):
     techniques = {f"technique_{k}": 0.7 + 0.03 * k for k in range(8)}
-    found = read_answer(quick(tmp_path / "run", techniques=techniques)).verdict
+    found = read_answer(quick(tmp_path / "run", techniques=techniques, n_real=300, n_fake=300)).verdict
     assert "8 of 8 techniques" in found.sentence
     assert found.sentence.endswith(" and 3 more.")
     assert found.sentence.index("technique_7)") < found.sentence.index("technique_3)")
