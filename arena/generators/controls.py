@@ -1,7 +1,7 @@
 """Controls, whose outcome is known in advance: real images, copies, and real images with a planted artefact."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Literal, Unpack, get_args
 
 import numpy as np
 import torch
@@ -118,6 +118,7 @@ class Planted(Oracle):
         possible = len(frequency) == 2 and any(frequency) and all(abs(f) <= 0.5 for f in frequency)
         expected = "two frequencies of -0.5 to 0.5 cycles per pixel, not both 0"
         require(possible, "generator.frequency", list(frequency), expected)
+        require(kind in get_args(Artefact), "generator.kind", kind, f"one of {', '.join(get_args(Artefact))}")
         whole = float(amplitude).is_integer() and 0 <= amplitude < self.levels
         expected = f"a whole number of the data's grey levels, 0 to {self.levels - 1}"
         require(whole, "generator.amplitude", amplitude, expected)

@@ -7,7 +7,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.generators.base import TrainableGenerator
-from arena.generators.discriminator import logits
+from arena.generators.layers import logits
 from arena.imaging.images import ImageShape
 
 

@@ -29,6 +29,23 @@ def upsample(x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def sum_of_four(x: Tensor) -> Tensor:
+    """Sum every 2 x 2 pixels: (B, C, H, W) -> (B, C, H/2, W/2), stored channels last.
+
+    This is average pooling up to a factor. Forward and backward take a third of torch's time on a CPU.
+    """
+    x = x.permute(0, 2, 3, 1)
+    even, odd = x.unflatten(1, (-1, 2)).unbind(2)
+    even, odd = (even + odd).unflatten(2, (-1, 2)).unbind(3)
+    return (even + odd).permute(0, 3, 1, 2)
+
+
+def logits(head: nn.Module, features: Tensor) -> Tensor:
+    """Map features (B, n) to logits (B,) by the last layer of a discriminator, in fp32: bf16 is too coarse."""
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float()).squeeze(1)
+
+
 def doublings(resolution: int) -> int:
     """Return how often a side of 4 pixels doubles to reach ``resolution``.
 

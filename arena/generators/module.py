@@ -14,7 +14,7 @@ from arena.core.errors import ArenaError, require
 from arena.core.files import file_hash
 from arena.data.reals import Reals
 from arena.generators.base import Generator, TrainableGenerator
-from arena.generators.discriminator import ResidualDiscriminator
+from arena.generators.style import ResidualDiscriminator
 from arena.imaging.images import ImageShape
 from arena.outside.programs import (
     check_source,

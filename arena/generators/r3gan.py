@@ -13,8 +13,16 @@ from torch import Tensor, nn
 
 from arena.core.errors import require
 from arena.generators.base import TrainableGenerator
-from arena.generators.discriminator import logits, sum_of_four
-from arena.generators.layers import LRELU_GAIN, Convolution, channels_at, doublings, lrelu, upsample
+from arena.generators.layers import (
+    LRELU_GAIN,
+    Convolution,
+    channels_at,
+    doublings,
+    logits,
+    lrelu,
+    sum_of_four,
+    upsample,
+)
 from arena.imaging.images import ImageShape
 
 EXPANSION = 2

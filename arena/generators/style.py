@@ -1,6 +1,8 @@
-"""Style-based generator, after Karras, Laine & Aila 2019 (StyleGAN) and Karras et al. 2020 (StyleGAN2)."""
+"""StyleGAN, after Karras, Laine & Aila 2019 and Karras et al. 2020 (StyleGAN2): style generator and discriminator."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Unpack
 
@@ -11,15 +13,17 @@ from torch import Tensor, nn
 
 from arena.core.files import file_hash
 from arena.generators.base import TrainableGenerator
-from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.layers import (
     LRELU_GAIN,
+    EqualisedConv,
     EqualisedLinear,
     StyleLayer,
     ToImage,
     channels_at,
     doublings,
+    logits,
     lrelu,
+    sum_of_four,
     upsample,
 )
 from arena.imaging.images import ImageShape
@@ -120,7 +124,7 @@ class StyleGenerator(TrainableGenerator):
         """Return the hash of the initial weights, or "" without a file."""
         return file_hash([Path(self.weights).expanduser()]) if self.weights else ""
 
-    def discriminator(self, resolution: int) -> ResidualDiscriminator:
+    def discriminator(self, resolution: int) -> "ResidualDiscriminator":
         """Return a residual discriminator."""
         shape = {"resolution": resolution, "channels": self.channels}
         return ResidualDiscriminator(**shape, width=self.discriminator_width, group=self.minibatch_group)
@@ -207,3 +211,73 @@ class StyleGenerator(TrainableGenerator):
             flat = torch.randn(n, flat.shape[1], generator=noise, device=flat.device)
         parts = flat.split([side**2 for side in self.sides], 1)
         return [part.unflatten(1, (1, side, side)) for part, side in zip(parts, self.sides, strict=True)]
+
+
+class ResidualDiscriminator(nn.Module):
+    """Map images (B, C, H, W) in [-1, 1] to logits (B,) in fp32, higher for real. Twice differentiable.
+
+    Args:
+        resolution: side in pixels, a power of two from 8 to 256.
+        channels: 1 or 3.
+        width: channels up to 16 pixels, halved with every doubling above.
+        group: images over which the minibatch deviation is taken. With 0, the logit of an image is its own.
+    """
+
+    def __init__(self, *, resolution: int, channels: int, width: int, group: int = 0) -> None:
+        super().__init__()
+        sides = [resolution >> k for k in range(doublings(resolution) + 1)]
+        widths = [channels_at(side, width) for side in sides]
+        self.from_image = EqualisedConv(channels, widths[0], 1, gain=LRELU_GAIN)
+        self.blocks = nn.Sequential(*(DiscriminatorBlock(a, b) for a, b in pairwise(widths)))
+        self.deviation = MinibatchDeviation(group) if group else nn.Identity()
+        self.last = EqualisedConv(widths[-1] + bool(group), widths[-1], 3, gain=LRELU_GAIN)
+        self.dense = EqualisedLinear(widths[-1] * 16, widths[-1], gain=LRELU_GAIN)
+        self.logit = EqualisedLinear(widths[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B,)."""
+        images = images.clone(memory_format=torch.channels_last)  # a 1x1 kernel would keep the other layout
+        x = self.blocks(lrelu(self.from_image(images)))
+        x = lrelu(self.last(self.deviation(x)))
+        return logits(self.logit, lrelu(self.dense(x.flatten(1))))
+
+
+class DiscriminatorBlock(nn.Module):
+    """Two convolutions and a skip, half the side: (B, inputs, H, W) -> (B, outputs, H/2, W/2).
+
+    The first convolution and its leaky ReLU work at full resolution, so that patterns which alternate from pixel to
+    pixel survive the averaging.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        # 1/sqrt(2) keeps the second moment of the sum, 1/4 turns a sum of four pixels into their mean. Both are free
+        # as part of the weights.
+        self.first = EqualisedConv(inputs, inputs, 3, gain=LRELU_GAIN)
+        self.second = EqualisedConv(inputs, outputs, 3, gain=LRELU_GAIN / math.sqrt(2) / 4)
+        self.skip = EqualisedConv(inputs, outputs, 1, gain=1 / math.sqrt(2) / 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve the side."""
+        y = lrelu(self.second(sum_of_four(lrelu(self.first(x)))))
+        return y + self.skip(sum_of_four(x))
+
+
+class MinibatchDeviation(nn.Module):
+    """Append one channel: the deviation over a group of images, averaged over all places (Karras et al. 2018, sec. 3).
+
+    The logit of an image then depends on its batch mates, so only the GAN's own discriminator may use this layer.
+    Groups are neighbours in the batch. If the number of reals is a multiple of the group, a batch of reals followed
+    by fakes has no mixed group. For other batch sizes the group is the greatest common divisor.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C + 1, H, W)."""
+        group = math.gcd(len(x), self.group)
+        deviation = x.float().unflatten(0, (-1, group)).var(1, unbiased=False).add(1e-8).sqrt().mean((1, 2, 3))
+        channel = deviation.repeat_interleave(group)[:, None, None, None]
+        return torch.cat([x, channel.to(x.dtype).expand(-1, 1, *x.shape[2:])], dim=1)

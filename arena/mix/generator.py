@@ -15,17 +15,9 @@ from arena.records.layout import RunLayout
 
 
 def load_style_generator(run: Path, round_index: int | None = None) -> tuple[StyleGenerator, int]:
-    """Load the averaged weights of one round's style generator, on the CPU and without gradients.
+    """Return the averaged style generator of a round, frozen, in eval mode and on the CPU, and the round.
 
-    Args:
-        run: the run directory.
-        round_index: the round; None takes the last one with a checkpoint.
-
-    Returns:
-        The generator in eval mode, and the round.
-
-    Raises:
-        ArenaError: if ``run`` is no run, has no style generator, or has no such round.
+    With None it is the last round that has a checkpoint.
     """
     node = config_node(run, "generator", StyleGenerator)
     layout = RunLayout(run)
@@ -51,11 +43,7 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
 
 
 def config_node(run: Path, key: str, kind: type) -> DictConfig:
-    """Return the node of a run's config that builds an instance of ``kind``.
-
-    Raises:
-        ArenaError: if the node builds an instance of another class.
-    """
+    """Return the node of a run's config that builds an instance of ``kind``."""
     settings = read_config(run).get(key)
     target = settings.get("_target_") if isinstance(settings, dict) else None
     try:

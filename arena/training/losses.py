@@ -15,8 +15,6 @@ from arena.training.ada import Critic
 
 DECAY = 0.01
 """Weight of a step in the running mean of path lengths."""
-SHRINK = 2
-"""Factor by which the batch of a path length penalty is smaller."""
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 """Decay rate of one of Adam's averages."""
@@ -185,7 +183,7 @@ class PathLength(nn.Module):
 
     def forward(self, generator: StyleGenerator, z: Tensor, rng: torch.Generator) -> Tensor:
         """Return the weighted penalty, differentiable to the weights. It uses half of z (B, z_dim)."""
-        code = generator.w_plus(generator.mapping(z[: max(1, len(z) // SHRINK)]))
+        code = generator.w_plus(generator.mapping(z[: max(1, len(z) // 2)]))
         lengths = path_lengths(code, generator.images_of(code, rng).float(), rng)
         with torch.no_grad():
             self.mean.lerp_(lengths.mean(), DECAY)

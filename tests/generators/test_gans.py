@@ -13,11 +13,10 @@ from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
 from arena.generators.base import TrainableGenerator
 from arena.generators.dcgan import DcganGenerator
-from arena.generators.discriminator import MinibatchDeviation, ResidualDiscriminator
 from arena.generators.gan2014 import Gan2014Generator, Maxout
 from arena.generators.layers import LRELU_GAIN
 from arena.generators.r3gan import Block, R3ganGenerator
-from arena.generators.style import StyleGenerator
+from arena.generators.style import MinibatchDeviation, ResidualDiscriminator, StyleGenerator
 
 EVERY = pytest.mark.parametrize("kind", [Gan2014Generator, DcganGenerator, StyleGenerator, R3ganGenerator])
 NO_REALS = Reals(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), np.zeros(1, np.int64))

@@ -11,8 +11,8 @@ from torch import nn
 from arena.core.errors import ArenaError
 from arena.data.reals import Reals
 from arena.generators.base import TrainableGenerator
-from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.module import ModuleGenerator, TrainableModuleGenerator, module_generator
+from arena.generators.style import ResidualDiscriminator
 from arena.race.phases.fakes import forge
 from arena.race.phases.generator import warm_up
 from tests.building import carry_out_phases, tiny_arena

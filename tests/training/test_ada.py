@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arena.generators.discriminator import ResidualDiscriminator
+from arena.generators.style import ResidualDiscriminator
 from arena.training.ada import LARGEST, Augmentation, Augmenter, Chance, augment, geometry, recolour, warp
 
 

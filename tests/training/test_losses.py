@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import jacobian
 
-from arena.generators.discriminator import ResidualDiscriminator
 from arena.generators.layers import lrelu
-from arena.generators.style import StyleGenerator
+from arena.generators.style import ResidualDiscriminator, StyleGenerator
 from arena.training.losses import (
     DECAY,
     GanLoss,

@@ -14,7 +14,7 @@ from arena.detectors.base import GanAwareDetector, Keywords, LearnedDetector
 from arena.detectors.networks.wrappers import FrozenNetwork, Network
 from arena.detectors.shared import crops
 from arena.generators.base import TrainableGenerator
-from arena.generators.discriminator import MinibatchDeviation
+from arena.generators.style import MinibatchDeviation
 
 LEAST = 1e-12
 

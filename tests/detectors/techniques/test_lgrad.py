@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from arena.detectors.techniques.lgrad import LGrad, input_gradient
 from arena.generators.base import TrainableGenerator
 from arena.generators.dcgan import DcganGenerator
-from arena.generators.discriminator import MinibatchDeviation
 from arena.generators.gan2014 import Gan2014Generator
 from arena.generators.r3gan import R3ganGenerator
-from arena.generators.style import StyleGenerator
+from arena.generators.style import MinibatchDeviation, StyleGenerator
 from tests.detectors.planted import build_a, noise
 
 SHARP = 5.0
