@@ -21,8 +21,8 @@ from pydantic import Field
 from sklearn.datasets import get_data_home
 
 from arena.core.errors import ArenaError
-from arena.data.cache import CacheEntry, cached
-from arena.data.files import DecodedFiles, decode_files, decode_images
+from arena.data.decoding import CacheEntry, cached, decode_images
+from arena.data.files import DecodedFiles, decode_files
 from arena.data.reals import RealData, Reals
 
 TIMEOUT = 15.0

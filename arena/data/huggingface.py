@@ -17,9 +17,8 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from arena.core.errors import ArenaError, first_line, require
-from arena.data.cache import CacheEntry, cached
+from arena.data.decoding import CacheEntry, Source, cached, decode_images, map_ahead
 from arena.data.downloads import TIMEOUT, unavailable
-from arena.data.files import Source, decode_images, map_ahead
 from arena.data.reals import RealData, Reals
 
 HUGGINGFACE_VERSION = 1

@@ -12,7 +12,7 @@ from arena.answer.game import Game
 from arena.answer.series import MISSING, Series, Trajectory
 from arena.answer.verdict import Verdict
 from arena.core.files import write_atomically
-from arena.metrics.frechet import frechet_name
+from arena.metrics.distances import frechet_name
 from arena.records.schema import QualityRecord, Record
 
 Table = list[list[str]]

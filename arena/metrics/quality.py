@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arena.imaging.images import to_float, to_uint8
+from arena.metrics.distances import KernelDistance, enough_images, extrapolated_frechet_distance, kernel_distance
 from arena.metrics.features.space import CPU, FeatureSpace
-from arena.metrics.frechet import enough_images, extrapolated_frechet_distance
-from arena.metrics.kernel_distance import KernelDistance, kernel_distance
 from arena.metrics.neighbours import memorisation, precision_recall
 from arena.records.schema import Quality
 

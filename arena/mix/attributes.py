@@ -17,7 +17,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from arena.config.instantiate import instantiate
 from arena.core.errors import require
 from arena.core.seeding import derive_seed
-from arena.data.files import progress_bar
+from arena.data.decoding import progress_bar
 from arena.data.portraits.attributes import FaceAttributes
 from arena.data.portraits.portraits import Portraits
 from arena.data.reals import Reals

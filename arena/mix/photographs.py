@@ -14,7 +14,7 @@ from torch import Tensor
 from arena.core.errors import ArenaError, require
 from arena.core.files import write_atomically
 from arena.core.seeding import derive_seed
-from arena.data.files import decode_images
+from arena.data.decoding import decode_images
 from arena.figures.axes import save
 from arena.figures.images import mixed_photographs
 from arena.generators.mixing import mix

@@ -12,7 +12,7 @@ from arena.answer.verdict import Guard, Guards
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
 from arena.figures.tables import game_table, in_words, outcome
-from arena.metrics.frechet import frechet_name
+from arena.metrics.distances import frechet_name
 from arena.records.schema import ControlRecord, FitnessRecord, PhaseRecord, QualityRecord, TechniqueRecord
 from arena.report.pictures import image_pictures, limit_pictures, payoff_picture, timeline_picture
 from arena.report.quiz import quiz_section, render
@@ -34,20 +34,12 @@ def write_report(answer: Answer) -> Path:
     Raises:
         ArenaError: if a file of the run cannot be read.
     """
-    path = answer.run.path / "report.html"
-    write_atomically(path, page(answer).encode())
-    return path
-
-
-def page(answer: Answer) -> str:
-    """Return the page as HTML; see ``write_report``."""
     run, verdict = answer.run, answer.verdict
-    fitness = [record for record in run.records if isinstance(record, FitnessRecord)]
-    quality = [record for record in run.records if isinstance(record, QualityRecord)]
-    phases = [record for record in run.records if isinstance(record, PhaseRecord)]
+    fitness, quality, phases = run.of_kind(FitnessRecord), run.of_kind(QualityRecord), run.of_kind(PhaseRecord)
+    distance = [distance_in_words(verdict.distance)] if verdict.distance else []
     recorded = run.config.get("environment")
     recorded = recorded if isinstance(recorded, Mapping) else {}
-    return render(
+    page = render(
         "template.html",
         name=run.path.resolve().name,
         answer=ANSWERS[verdict.answer],
@@ -57,18 +49,15 @@ def page(answer: Answer) -> str:
         images=list(image_pictures(answer)),
         quiz=quiz_section(run),
         limits=list(limit_pictures(answer)),
-        limits_in_words=[
-            *limits_in_words(answer.limits),
-            *([distance_in_words(verdict.distance)] if verdict.distance else []),
-        ],
+        limits_in_words=[*limits_in_words(answer.limits), *distance],
         payoff=payoff_picture(answer),
         game=game_table(answer.games) if answer.games else [],
         guards=_guards(verdict.guards),
         quality=quality,
         frechet=frechet_name(quality[-1].features) if quality else "",
         with_error=_with_error,
-        controls=[record for record in run.records if isinstance(record, ControlRecord)],
-        battery=[record for record in run.records if isinstance(record, TechniqueRecord)],
+        controls=run.of_kind(ControlRecord),
+        battery=run.of_kind(TechniqueRecord),
         planted=[record for record in fitness if record.artefact is not None],
         shares=[record for record in fitness if record.artefact is None],
         minutes=sum(phase.seconds for phase in phases) / 60,
@@ -80,6 +69,9 @@ def page(answer: Answer) -> str:
         declared=run.config.get("declared"),
         number=in_words,
     )
+    path = run.path / "report.html"
+    write_atomically(path, page.encode())
+    return path
 
 
 def _guards(guards: Guards) -> list[tuple[str, str, str, str, Guard]]:

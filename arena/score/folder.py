@@ -7,7 +7,8 @@ from typing import TextIO
 import torch
 
 from arena.core.errors import ArenaError
-from arena.data.files import decode_images, find_files, progress_bar
+from arena.data.decoding import decode_images, progress_bar
+from arena.data.files import find_files
 from arena.score.ensemble import DetectorEnsemble
 
 BATCH = 256

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from arena.core.errors import ArenaError
-from arena.data.files import decode
+from arena.data.decoding import decode
 from arena.data.huggingface import HuggingFace
 
 # -- a hub without a network ------------------------------------------------------------------------------------------

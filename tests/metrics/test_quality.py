@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from arena.data.digits import Digits
-from arena.metrics.features.fitted import FittedFeatures
-from arena.metrics.features.random import RandomFeatures
 from arena.metrics.features.space import CPU, FeatureSpace
+from arena.metrics.features.untrained import FittedFeatures, RandomFeatures
 from arena.metrics.quality import QualityMeter, at_half_resolution
 
 

@@ -10,8 +10,7 @@ from pydantic import PositiveInt
 
 from arena.core.machine import on_threads
 from arena.core.seeding import derive_seed
-from arena.data.cache import CacheEntry, cached
-from arena.data.files import progress_bar
+from arena.data.decoding import CacheEntry, cached, progress_bar
 from arena.data.portraits.attributes import FaceAttributes
 from arena.data.portraits.camera import Camera
 from arena.data.portraits.render import paint_portraits

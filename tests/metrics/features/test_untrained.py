@@ -1,12 +1,71 @@
+"""Feature spaces of an untrained network."""
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from arena.data.digits import Digits
 from arena.imaging.images import on_levels, to_float, to_uint8
-from arena.metrics.features.fitted import FittedFeatures
-from arena.metrics.features.random import RandomFeatures
-from arena.metrics.kernel_distance import kernel_distance
+from arena.metrics.distances import kernel_distance
+from arena.metrics.features import untrained as module
+from arena.metrics.features.untrained import FittedFeatures, RandomFeatures
+
+SPACES = pytest.mark.parametrize("space", [RandomFeatures(), FittedFeatures()], ids=lambda space: space.name)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Digits(resolution=8, seed=0, planted_amplitude=2).reals.images
+
+
+@SPACES
+def test_features_depend_only_on_the_reference(space, digits):
+    features = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        features.append(space.fit(digits[:200])(digits[200:300]))
+        assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(*features)
+    other = space.fit(digits[300:500])(digits[200:300])
+    assert not np.allclose(features[0], other, atol=0.1)
+
+
+@SPACES
+def test_an_images_features_do_not_depend_on_its_batch(space, digits, monkeypatch):
+    features = space.fit(digits[:200])
+    together = features(digits[:70])
+    np.testing.assert_allclose(features(digits[5:6]), together[5:6], atol=1e-4)
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 16 * 64)
+    np.testing.assert_allclose(features(digits[:70]), together, atol=1e-4)
+
+
+@pytest.mark.parametrize(("channels", "resolution"), [(1, 8), (3, 32), (1, 64)])
+def test_varying_features_are_standardised_by_the_reference(channels, resolution):
+    reference = torch.randint(0, 256, (100, channels, resolution, resolution), dtype=torch.uint8)
+    features = RandomFeatures(width=8).fit(reference)(reference)
+    deviation = features.std(0, ddof=1)
+    varies = deviation > 0.99
+    assert varies.mean() > 0.5
+    assert features.dtype == np.float32
+    assert features.shape[0] == 100
+    np.testing.assert_allclose(features.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(deviation[varies], 1, atol=1e-2)
+    assert (deviation < 1.01).all()
+
+
+def test_a_feature_that_is_constant_on_the_reference_does_not_dominate(digits):
+    features = RandomFeatures().fit(digits[:400])
+    assert (features(digits[:400]).std(0) < 1e-3).any()  # corners of digits are always black
+    noise = torch.randint(0, 256, (100, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert np.abs(features(noise)).max() < 50
+
+
+def test_chunks_hold_as_many_pixels_at_any_size(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK_PIXELS", 256)
+    assert [len(chunk) for chunk in module.chunks(torch.zeros(9, 1, 8, 8))] == [4, 4, 1]
+    assert [len(chunk) for chunk in module.chunks(torch.zeros(2, 1, 32, 32))] == [1, 1]
 
 
 @pytest.mark.parametrize(("channels", "resolution"), [(1, 8), (3, 32), (1, 64)])
