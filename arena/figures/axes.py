@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from arena.core.files import write_atomically
@@ -156,7 +155,7 @@ def separation_axis(axes: Axes, lowest: float) -> None:
 
     The axis runs from ``lowest``, at most 0.4, to ``PINNED``.
     """
-    axes.set_yscale("function", functions=(_quantile, _auc))
+    axes.set_yscale("function", functions=(lambda auc: norm.ppf(np.clip(auc, 1e-6, 1 - 1e-6)), norm.cdf))
     axes.set_ylim(max(1 - PINNED, min(0.4, lowest)), 0.9995)
     axes.yaxis.set_major_locator(FixedLocator(_TICKS))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -166,11 +165,3 @@ def separation_axis(axes: Axes, lowest: float) -> None:
 def pinned(auc: float) -> float:
     """Return the height at which a separation axis draws an AUC: itself, or the end of the axis."""
     return min(max(auc, 1 - PINNED), PINNED)
-
-
-def _quantile(auc: ArrayLike) -> NDArray[np.float64]:
-    return norm.ppf(np.clip(auc, 1e-6, 1 - 1e-6))
-
-
-def _auc(quantile: ArrayLike) -> NDArray[np.float64]:
-    return norm.cdf(quantile)

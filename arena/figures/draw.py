@@ -31,7 +31,8 @@ from arena.figures.tables import (
     write_table,
 )
 from arena.figures.timeline import timeline
-from arena.figures.training import training_curves, training_records
+from arena.figures.training import training_curves
+from arena.records.schema import TrainingRecord
 from arena.records.store import read_records
 
 LONGEST = 44
@@ -39,17 +40,15 @@ LONGEST = 44
 
 
 def draw_all(run: Path, out: Path, answer: Answer | None = None) -> list[Path]:
-    """Draw the figures (PNG and PDF) and tables (CSV and LaTeX) of a run; equal records give equal files.
+    """Draw the figures (PNG and PDF) and tables (CSV and LaTeX) of a run, and return the files written.
 
-    Figures of parts that the run lacks are left out, such as its images where the banks were not copied.
+    Figures of parts that the run lacks are left out, such as its images where the banks were not copied. Equal records
+    give equal files.
 
     Args:
         run: the run directory.
         out: output directory, made if missing.
         answer: of the run. None while it is under way.
-
-    Returns:
-        The files written.
 
     Raises:
         ArenaError: if ``run`` is no run directory, or a file of it cannot be read.
@@ -58,7 +57,7 @@ def draw_all(run: Path, out: Path, answer: Answer | None = None) -> list[Path]:
     margin = declared(read_config(run)).answer.margin
     series = answer.series if answer else read_series(run, records)
     figures = {"timeline": timeline(series, margin), "payoff": payoff_map(records, series)}
-    if trained := training_records(records):
+    if trained := [record for record in records if isinstance(record, TrainingRecord)]:
         figures["training"] = training_curves(trained)
     if rows := read_rounds(run):
         figures["rounds"] = rounds_of_images(rows)
@@ -123,16 +122,6 @@ def compare(compared: Sequence[Answer], out: Path) -> list[Path]:
 
     A limit is drawn of each condition with a matched control among the answers, or with several runs. A ladder is drawn
     where conditions of one access have different generators.
-
-    Args:
-        compared: answers of the conditions, of one run or several each.
-        out: output directory, made if missing.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ArenaError: if the scores of a run are missing or altered.
     """
     if not compared:
         return []

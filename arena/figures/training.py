@@ -13,18 +13,13 @@ from numpy.typing import NDArray
 
 from arena.figures.axes import COLUMN, FAINT, look
 from arena.figures.marks import key, legend
-from arena.records.schema import Record, TrainingRecord
+from arena.records.schema import TrainingRecord
 
 Values = NDArray[np.float64]
 
 COLOUR, SHADE, FAULT = "#00324e", "#c9c9c9", "#a84600"
 _CHANCE = {"color": FAINT, "linewidth": 0.8}
 _BEGINS = {"color": FAINT, "linewidth": 0.9, "linestyle": ":"}
-
-
-def training_records(records: Sequence[Record]) -> list[TrainingRecord]:
-    """Return the measurements of a GAN in training, in order."""
-    return [record for record in records if isinstance(record, TrainingRecord)]
 
 
 def training_curves(records: Sequence[TrainingRecord]) -> Figure:

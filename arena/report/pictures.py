@@ -1,8 +1,7 @@
 """Pictures of the page: each figure for a wide and a narrow window, with its text alternative and its caption."""
 
-import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -15,10 +14,10 @@ from arena.figures.limit import limit_by_round
 from arena.figures.payoff import payoff_map
 from arena.figures.tables import in_words
 from arena.figures.timeline import timeline
+from arena.report.quiz import data_uri
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A figure as data URIs, for a wide and a narrow window, with its text alternative and its caption."""
 
     wide: str
@@ -114,8 +113,4 @@ def payoff_picture(answer: Answer) -> Picture | None:
 
 def _picture(wide: Figure, narrow: Figure, alt: str, caption: str) -> Picture:
     width = round(130 * wide.get_size_inches()[0])
-    return Picture(_data_uri(wide), _data_uri(narrow), width, alt, caption)
-
-
-def _data_uri(figure: Figure) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(figure)).decode()}"
+    return Picture(data_uri(png(wide)), data_uri(png(narrow)), width, alt, caption)

@@ -31,10 +31,8 @@ class QuizSection(NamedTuple):
 
 def render(template: str, **values: object) -> str:
     """Return a template of this package filled with values, which are escaped."""
-    folder = PackageLoader("arena.report", "")
-    environment = Environment(
-        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=PackageLoader("arena.report", ""), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     return environment.get_template(template).render(values)
 
 
@@ -51,7 +49,7 @@ def quiz_section(run: FinishedRun) -> QuizSection | None:
     side = quiz.images.shape[-1]
     tile = max(1, ENLARGED // side) * side if side <= SMALL else min(side, LARGE)
     screen = ROWS * quiz.across
-    uris = [_png(image) for image in quiz.images]
+    uris = [data_uri(_png(image)) for image in quiz.images]
     data = {"format": FORMAT, "quiz": quiz.id, "label": quiz.label.tolist(), "techniques": panelists(run, quiz)}
     html = render(
         "quiz.html",
@@ -84,8 +82,13 @@ def panelists(run: FinishedRun, quiz: Quiz) -> list[dict[str, object]]:
     ]
 
 
-def _png(image: NDArray[np.uint8]) -> str:
-    """Return a data URI without metadata, which would tell reals from fakes."""
+def data_uri(png: bytes) -> str:
+    """Return a PNG as text for the page."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    """Return an image without metadata, which would tell reals from fakes."""
     buffer = BytesIO()
     Image.fromarray(image.transpose(1, 2, 0).squeeze()).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()

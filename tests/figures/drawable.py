@@ -57,7 +57,7 @@ def keep_judged(run: Path, channels: int = 1, side: int = 8) -> None:
     np.savez(run / "banks" / "judged.npz", allow_pickle=False, **kept)
 
 
-def write_grid(run: Path, round_index: int, channels: int = 3, side: int = 16, psi: float = 0.7, **changed: NDArray):
+def write_grid(run: Path, round_index: int, channels: int = 3, side: int = 16, psi: float = 0.7, **changed: Any):
     """A grid of mixed styles made of noise: no two images are alike."""
     rng = np.random.default_rng(round_index)
 

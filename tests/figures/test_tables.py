@@ -98,10 +98,4 @@ def test_game_table_has_one_row_a_technique(games):
     empty = {name for name, cell in zip(header, dct, strict=True) if not cell}
     assert {"transitive", "interaction", "reversals", "circles", "forgetting", "generator_memory"} <= empty
     assert dict(zip(header, dct, strict=True))["exploitability"] == "0.0000"
-
-
-def test_the_game_as_text(games):
-    table = game_table(games)
-    assert to_csv(table).splitlines()[0].startswith("technique,rounds,value,value_low,value_high,exploitability,")
-    assert to_latex(table).count(r"\\") == 3
-    assert game_table({}) == table[:1]
+    assert game_table({}) == [header]

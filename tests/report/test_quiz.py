@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from arena.answer.answer import read_answer
 from arena.answer.humans import Quiz, judged_by, read_quiz
 from arena.answer.runs import read_run
+from arena.figures.axes import contrast
 from arena.report.page import write_report
 from arena.report.quiz import panelists, quiz_section
 from tests.building import command
@@ -189,14 +190,8 @@ def test_it_fits_the_window(window, width, across, scheme):
     assert len({(round(tile["width"]), round(tile["height"])) for tile in tiles}) == 1
     assert fits()
     images.nth(0).focus()
-    for key, at in (
-        ("ArrowDown", across),
-        ("ArrowUp", 0),
-        ("ArrowLeft", 0),
-        ("End", 11),
-        ("ArrowDown", 11),
-        ("Home", 0),
-    ):
+    moves = [("ArrowDown", across), ("ArrowUp", 0), ("ArrowLeft", 0), ("End", 11), ("ArrowDown", 11), ("Home", 0)]
+    for key, at in moves:
         page.keyboard.press(key)
         assert focused(page) == f"Image {at + 1} of 48"
     ground, style, ring = page.evaluate(
@@ -206,21 +201,12 @@ def test_it_fits_the_window(window, width, across, scheme):
         }"""
     )
     assert style == "solid"
-    assert contrast(ground, ring) >= 3  # WCAG 2.2, 1.4.11
+    colours = [np.array(re.findall(r"\d+", colour)[:3], float) / 255 for colour in (ground, ring)]
+    assert contrast(*map(tuple, colours)) >= 3  # WCAG 2.2, 1.4.11
     images.nth(1).click()
     assert fits()
     page.locator("#quiz-finish").click()
     assert fits()
-
-
-def contrast(*colours: str) -> float:
-    """The contrast ratio of two CSS colours (WCAG 2.2)."""
-    light = []
-    for colour in colours:
-        value = np.array([int(part) for part in re.findall(r"\d+", colour)[:3]]) / 255
-        linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-        light.append(linear @ [0.2126, 0.7152, 0.0722] + 0.05)
-    return max(light) / min(light)
 
 
 def test_a_player_who_stops_early_is_scored_on_the_images_seen(desktop, quiz):
@@ -262,12 +248,8 @@ def test_nothing_about_an_image_but_its_pixels_tells_whether_it_is_real(quizzed,
     }
     buttons = [button for button in ParsedPage(section).all("button") if "aria-label" in button]
     for k, button in enumerate(buttons):
-        assert button == {
-            "type": "button",
-            "class": "image",
-            "aria-pressed": "false",
-            "aria-label": f"Image {k + 1} of 48",
-        }
+        label = f"Image {k + 1} of 48"
+        assert button == {"type": "button", "class": "image", "aria-pressed": "false", "aria-label": label}
     for k, tag in enumerate(images):
         content = base64.b64decode(tag["src"].removeprefix("data:image/png;base64,"))
         assert chunks(content) == [b"IHDR", b"IDAT", b"IEND"]

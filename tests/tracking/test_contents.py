@@ -61,13 +61,6 @@ def test_the_strongest_is_the_one_the_verdict_would_name(run):
     assert low <= auc <= high
 
 
-def test_what_comes_later_changes_nothing_shown_before(run):
-    records = read_records(run)
-    early, copied = curves(run, closed_by(records, "measure", 1)), [*closed_by(records, "measure", 1)]
-    assert early == curves(run, copied)
-    assert float(early["seconds/race"]) < float(curves(run, closed_by(records, "measure", 2))["seconds/race"])
-
-
 def test_a_big_battery_has_a_small_map(run):
     records = read_records(run)
     assert pictures(run, closed_by(records, "judge", 2)) == {}

@@ -69,6 +69,7 @@ def test_a_phase_has_a_prefix_and_an_axis_of_its_own(tmp_path):
     assert "epoch" not in {key.rpartition("/")[2] for key in written.metrics}
 
 
+@pytest.mark.slow
 def test_a_race_that_goes_on_shows_what_is_new_and_what_a_kill_kept_from_being_shown(tracked, tmp_path):
     run = Path(shutil.copytree(tracked.run, tmp_path / "run", ignore=shutil.ignore_patterns("wandb")))
     records = read_records(run)
