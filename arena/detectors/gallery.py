@@ -48,12 +48,9 @@ class Gallery:
         return self.evidence.as_seen(self.seen[which].to(self.device))
 
     def crops(self, which: Tensor, side: int, at: Tensor) -> Tensor:
-        """One crop (n, C, side, side) of each image; images that are no larger stay whole.
+        """One crop (n, C, side, side) of each image, in native pixels; images that are no larger stay whole.
 
-        Args:
-            which: places (n,) in the gallery.
-            side: in native pixels.
-            at: (n, 2) in [0, 1], the place of each crop in the free space of its image.
+        ``at`` (n, 2), in [0, 1], is the place of each crop in the free space of its image.
         """
         height, width = self.seen.shape[-2:]
         if side >= height and side >= width:
@@ -101,10 +98,7 @@ class Gallery:
 def score_all(detectors: Mapping[str, Detector], gallery: Gallery, which: Tensor | None = None) -> dict[str, Tensor]:
     """Logits (n,) float32 of every detector, on the CPU and in the order of the detectors.
 
-    Args:
-        detectors: by technique, on the device of the gallery.
-        gallery: the images.
-        which: places (n,) in the gallery; None for all.
+    The detectors are on the device of the gallery. ``which`` has the places (n,) of the images; None means all.
     """
     which = torch.arange(len(gallery)) if which is None else which
     modes = {name: detector.training for name, detector in detectors.items()}

@@ -47,11 +47,7 @@ class AdaptedNetwork(nn.Module):
 
     @classmethod
     def from_path(cls, path: str, value_range: tuple[float, float], fake: int) -> Self:
-        """Load the network of an ONNX file, of a folder of the transformers library, or of a program's file.
-
-        Raises:
-            ArenaError: where there is none.
-        """
+        """Load the network of an ONNX file, of a folder of the transformers library, or of a program's file."""
         if path.endswith(".onnx"):
             return cls(onnx.OnnxNetwork(path), value_range, fake)
         if Path(path).expanduser().is_dir():
@@ -83,10 +79,7 @@ class AdaptedNetwork(nn.Module):
     def check(self, source: str, channels: int, side: int) -> bool:
         """Try the network on a few images, and return whether a gradient of the logits reaches them.
 
-        Args:
-            source: key and value that name the network in the configuration.
-            channels: of the images.
-            side: of the images.
+        Errors name the network by ``source``, its key and value in the configuration.
 
         Raises:
             ArenaError: where it gives no such logits, or the logit of an image depends on the rest of the batch.
@@ -107,11 +100,7 @@ class AdaptedNetwork(nn.Module):
             self.train(mode)
 
     def _tried(self, images: Tensor, source: str) -> list[float]:
-        """Logits of a batch.
-
-        Raises:
-            ArenaError: where the network gives something else.
-        """
+        """Logits of a batch, or an ``ArenaError`` where the network gives something else."""
         expected = f"{source}: expected logits ({len(images)},), ({len(images)}, 1) or of classes of images"
         try:
             logits = self(images)
@@ -127,7 +116,7 @@ class AdaptedNetwork(nn.Module):
         return logits.tolist()
 
     def _has_gradient(self, images: Tensor) -> bool:
-        """Whether there is a finite gradient with respect to images."""
+        """Return whether there is a finite gradient with respect to images."""
         images = images.clone().requires_grad_()
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             logits = self(images)
@@ -236,11 +225,7 @@ def module_detector(
 def _kept(
     path: str, limits: tuple[float, float], fake: int, channels: int, side: int
 ) -> tuple[AdaptedNetwork, str, bool]:
-    """Load a frozen network once for all detectors that hold it.
-
-    Returns:
-        The network, the hash of its files, and whether a gradient reaches the images.
-    """
+    """Load a frozen network once, with the hash of its files and whether a gradient reaches the images."""
     network = AdaptedNetwork.from_path(path, limits, fake).eval().requires_grad_(False)
     differentiable = network.check(f"path={path}", channels, side)
     if path.endswith(".onnx"):

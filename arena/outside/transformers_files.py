@@ -20,12 +20,7 @@ MODES = {0: "nearest", 1: "bicubic", 2: "bilinear", 3: "bicubic"}
 
 @contextmanager
 def reading(key: str, path: str, expected: str) -> Iterator[None]:
-    """Turn errors of the library into one line, and silence its messages inside the context.
-
-    Args:
-        key: key of the configuration that names the path.
-        path: path of the files.
-        expected: description of valid files.
+    """Turn errors of the library about ``key=path`` into one line, and silence its messages inside the context.
 
     Raises:
         ArenaError: if the library is not installed, or cannot build a network from the files.

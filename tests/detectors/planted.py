@@ -89,6 +89,7 @@ def build_a(kind: type[D], technique: str, *shape: int) -> D:
     return detector
 
 
+@functools.cache
 def applies(technique: str, resolution: int = 8, channels: int = 1, levels: int = 17) -> bool:
     """Whether a technique works on images of that shape."""
     try:

@@ -261,7 +261,6 @@ def test_a_frozen_network_keeps_its_order_and_gets_a_scale(files):
         ({"name": None, "path": None}, "path=null: expected a file or folder, or null and a class in"),
         ({"name": "a.B", "path": "b.pt"}, "path=b.pt: expected .* not both"),
         ({"path": "b.pt", "weights": "w.safetensors"}, "weights=w.safetensors: expected null"),
-        ({"name": "nowhere.Net"}, "name=nowhere.Net: expected package.module.Class"),
         ({"kwargs": {"depth": 2}}, r"kwargs=.*cannot be built \(TypeError"),
         ({"weights": "no.safetensors"}, "weights=no.safetensors: expected safetensors of this network"),
         ({"channels": 3}, r"name=.*Net: expected logits .* of images \(3, 3, 8, 8\), got none"),

@@ -82,10 +82,7 @@ class FrankNetwork(nn.Module):
     """Four 3x3 convolutions of 3, 8, 16 and 32 channels, average pooling after the second and third, and one logit.
 
     The last layer has a weight for every place: the meaning of a coefficient is its place in the spectrum.
-
-    Args:
-        channels: of the input.
-        side: of the input, in pixels, at least 4.
+    The side of the input is at least 4 pixels.
     """
 
     def __init__(self, *, channels: int, side: int) -> None:
@@ -112,9 +109,7 @@ class FrankNetwork(nn.Module):
 class NatarajNetwork(nn.Module):
     """Three stages of a 3x3 and a 5x5 convolution and max pooling, 32, 64 and 128 channels, then two layers of 256.
 
-    Args:
-        channels: of the input.
-        side: of the input, at least 8.
+    The side of the input is at least 8 pixels.
     """
 
     def __init__(self, *, channels: int, side: int) -> None:

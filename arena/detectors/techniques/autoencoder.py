@@ -46,10 +46,6 @@ class ErrorHead(nn.Module):
     """Logits from the reconstruction error in each band, beside the content of the band.
 
     Any network reconstructs a flat image, so that an error says little without the content.
-
-    Args:
-        side: of the images in pixels.
-        hidden: units between the errors and the logit.
     """
 
     def __init__(self, *, side: int, hidden: int) -> None:
@@ -65,13 +61,7 @@ class ErrorHead(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A convolutional autoencoder whose code has a quarter of the side and ``code`` channels.
-
-    Args:
-        channels: of the images.
-        width: channels of the first layer, twice as many at a quarter of the side.
-        code: channels of the code.
-    """
+    """A convolutional autoencoder of ``width`` channels, then twice as many; its code has a quarter of the side."""
 
     def __init__(self, *, channels: int, width: int, code: int) -> None:
         super().__init__()

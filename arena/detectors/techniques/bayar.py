@@ -16,12 +16,7 @@ class ConstrainedConvolution(nn.Module):
     """Kernels with -1 in the centre and other weights that sum to 1: a prediction from the neighbours, less the pixel.
 
     The constraint holds for every kernel of every input channel at every step. Free weights are projected orthogonally
-    onto such kernels, and gradients flow through the projection.
-
-    Args:
-        inputs: channels of the image.
-        filters: number of kernels.
-        size: side of a kernel, odd.
+    onto such kernels, and gradients flow through the projection. The size, an odd number, is the side of a kernel.
     """
 
     centre: Tensor

@@ -34,12 +34,6 @@ def dct(images: Tensor) -> Tensor:
         return down @ images.float() @ across.T
 
 
-def log_dct(images: Tensor, epsilon: float) -> Tensor:
-    """Log magnitude (B, C, H, W) of the DCT of images (B, C, H, W), fp32: bf16 has no meaning near 0."""
-    with torch.autocast(images.device.type, enabled=False):
-        return torch.log(dct(images).abs() + epsilon)
-
-
 class Dct(NetworkDetector):
     """A classifier on the log magnitude of every DCT coefficient, where up-sampling leaves a grid of peaks.
 
@@ -67,8 +61,9 @@ class Dct(NetworkDetector):
         )
 
     def representation(self, images: Tensor) -> Tensor:
-        """Log magnitudes (B, C, side, side) of the coefficients of images (B, C, side, side)."""
-        return log_dct(images, self.epsilon)
+        """Log magnitude (B, C, H, W) of the DCT of images (B, C, H, W), fp32: bf16 has no meaning near 0."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.log(dct(images).abs() + self.epsilon)
 
 
 def _linear(shape: tuple[int, int, int]) -> nn.Module:

@@ -15,24 +15,6 @@ FLATTEST = 1e-3
 """Least distance between the two quantiles: the spectrum of a flat image has none."""
 
 
-def log_spectrum(images: Tensor, epsilon: float) -> Tensor:
-    """Log magnitude (B, C, H, W), fp32, of the unshifted FFT, scaled to [-1, 1] and clipped there.
-
-    The ends are the 5th and the 95th percentile of each channel of each image.
-    """
-    with torch.autocast(images.device.type, enabled=False):
-        logs = torch.log(spectrum(images).abs().float() + epsilon)
-        ordered = logs.flatten(2).sort(-1).values
-        low, high = (_quantile(ordered, share)[..., None, None] for share in (LOWEST, HIGHEST))
-        return (2 * (logs - low) / (high - low).clamp_min(FLATTEST) - 1).clamp(-1, 1)
-
-
-def _quantile(ordered: Tensor, share: float) -> Tensor:
-    """Linearly interpolated quantile (B, C) of ordered values (B, C, N); torch.quantile refuses large batches."""
-    below, part = divmod(share * (ordered.shape[-1] - 1), 1)
-    return ordered[..., int(below)].lerp(ordered[..., int(below) + 1], part)
-
-
 class Fft(NetworkDetector):
     """A network on the log spectrum of each channel: up-sampling repeats the spectrum and leaves peaks.
 
@@ -56,5 +38,18 @@ class Fft(NetworkDetector):
         self.network = network(channels=self.channels, side=self.side)
 
     def representation(self, images: Tensor) -> Tensor:
-        """Log spectrum (B, C, side, side) of images (B, C, side, side)."""
-        return log_spectrum(images, self.epsilon)
+        """Log magnitude (B, C, H, W), fp32, of the unshifted FFT, scaled to [-1, 1] and clipped there.
+
+        The ends are the 5th and the 95th percentile of each channel of each image.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            logs = torch.log(spectrum(images).abs().float() + self.epsilon)
+            ordered = logs.flatten(2).sort(-1).values
+            low, high = (_quantile(ordered, share)[..., None, None] for share in (LOWEST, HIGHEST))
+            return (2 * (logs - low) / (high - low).clamp_min(FLATTEST) - 1).clamp(-1, 1)
+
+
+def _quantile(ordered: Tensor, share: float) -> Tensor:
+    """Linearly interpolated quantile (B, C) of ordered values (B, C, N); torch.quantile refuses large batches."""
+    below, part = divmod(share * (ordered.shape[-1] - 1), 1)
+    return ordered[..., int(below)].lerp(ordered[..., int(below) + 1], part)

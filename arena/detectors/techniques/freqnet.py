@@ -27,9 +27,6 @@ class PlaneHighPass(nn.Module):
 
     The authors take the real part of the inverse transform. It is that of the even part of the mask, under which the
     spectrum of a real plane stays that of a real plane, so that half of it is enough.
-
-    Args:
-        side: of the planes.
     """
 
     mask: Tensor
@@ -47,11 +44,7 @@ class PlaneHighPass(nn.Module):
 
 
 class ChannelHighPass(nn.Module):
-    """The same high-pass along the channels of each pixel, as a fixed matrix.
-
-    Args:
-        channels: of the planes.
-    """
+    """The same high-pass along the channels of each pixel, as a fixed matrix."""
 
     matrix: Tensor
 
@@ -71,9 +64,6 @@ class SpectralConvolution(nn.Module):
 
     The real part is the spectrum of the even part of a plane (about its first pixel, the plane being periodic), the
     imaginary part that of the odd part. So both can be convolved in the image, without any transform.
-
-    Args:
-        channels: of the planes.
     """
 
     def __init__(self, channels: int) -> None:
@@ -88,15 +78,7 @@ class SpectralConvolution(nn.Module):
 
 
 class FrequencyBlock(nn.Module):
-    """High-pass of the planes, a 1x1 convolution, high-pass of the channels, and a convolution of the spectrum.
-
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        side: of the input.
-        across: whether the channels are high-passed.
-        stride: of the 1x1 convolution.
-    """
+    """High-pass of the planes, a 1x1 convolution, high-pass of the channels if ``across``, a spectral convolution."""
 
     def __init__(self, inputs: int, outputs: int, side: int, *, across: bool, stride: int = 1) -> None:
         super().__init__()

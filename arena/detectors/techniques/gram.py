@@ -22,12 +22,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 class GramBranch(nn.Module):
-    """A convolution of a feature map, its Gram matrix, two convolutions of the matrix, and their mean.
-
-    Args:
-        inputs: channels of the map.
-        width: side of the matrix.
-    """
+    """A convolution of a feature map, its Gram matrix (of side ``width``), two convolutions of it, and their mean."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()

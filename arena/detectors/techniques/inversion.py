@@ -25,11 +25,7 @@ WIDEST = 4
 class Encoder(nn.Module):
     """Convolutions that halve the side down to 4 pixels, normalised image by image, and a linear map to a code.
 
-    Args:
-        channels: of the images.
-        side: of the images, in pixels.
-        width: channels of the first layer; each halving doubles them, up to ``WIDEST`` times.
-        size: of the code.
+    Each halving doubles the channels, from ``width`` up to ``WIDEST`` times as many. The code has ``size`` values.
     """
 
     def __init__(self, *, channels: int, side: int, width: int, size: int) -> None:

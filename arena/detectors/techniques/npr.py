@@ -9,16 +9,6 @@ from arena.detectors.base import Keywords, NetworkDetector
 from arena.detectors.networks.wrappers import Network, Standardised
 
 
-def relationships(images: Tensor) -> Tensor:
-    """Difference (B, C, H, W) of each pixel from the upper left one of its 2x2 square, times two thirds.
-
-    It is the image less itself, sampled down and up by nearest neighbours.
-    """
-    height, width = images.shape[-2:]
-    corners = F.interpolate(images[..., ::2, ::2], scale_factor=2, mode="nearest")
-    return (images - corners[..., :height, :width]) * (2 / 3)
-
-
 class Npr(NetworkDetector):
     """Up-sampling in a generator leaves neighbouring pixels more alike than a camera does: a network on differences.
 
@@ -41,5 +31,10 @@ class Npr(NetworkDetector):
         self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
     def representation(self, images: Tensor) -> Tensor:
-        """Differences (B, C, side, side) of images (B, C, side, side)."""
-        return relationships(images)
+        """Difference (B, C, H, W) of each pixel from the upper left one of its 2x2 square, times two thirds.
+
+        It is the image less itself, sampled down and up by nearest neighbours.
+        """
+        height, width = images.shape[-2:]
+        corners = F.interpolate(images[..., ::2, ::2], scale_factor=2, mode="nearest")
+        return (images - corners[..., :height, :width]) * (2 / 3)

@@ -18,6 +18,7 @@ from arena.detectors.techniques.forest import FEATURE, LEAF, LEFT, RIGHT, THRESH
 
 OUTLIERS = 0.1
 """Share of the reals that a support vector machine may leave outside."""
+TREES = 100
 Method = Literal["mahalanobis", "svm", "forest"]
 
 
@@ -112,22 +113,17 @@ def mean_cuts(n: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 class IsolationForest(OneClassHead):
-    """The isolation score of Liu, Ting & Zhou (2008): few random cuts isolate an outlier. Trees have no gradient.
-
-    Args:
-        trees: number of trees.
-    """
+    """The isolation score of Liu, Ting & Zhou (2008): few random cuts isolate an outlier. Trees have no gradient."""
 
     nodes: Tensor
 
-    def __init__(self, *, trees: int = 100) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.trees = trees
         self.register_buffer("nodes", torch.zeros(0, 0, 6, dtype=torch.float64))
 
     def enclose(self, x: NDArray[np.float64], seed: int) -> None:
         """Grow the trees with scikit-learn, and keep their nodes."""
-        forest = SklearnForest(n_estimators=self.trees, random_state=seed % 2**32).fit(x)
+        forest = SklearnForest(n_estimators=TREES, random_state=seed % 2**32).fit(x)
         trees = [estimator.tree_ for estimator in forest.estimators_]
         nodes = np.zeros((len(trees), max(tree.node_count for tree in trees), 6))
         nodes[..., LEAF] = 1

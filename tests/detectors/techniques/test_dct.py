@@ -3,8 +3,8 @@ import pytest
 import scipy.fft
 import torch
 
-from arena.detectors.techniques.dct import dct_matrix, log_dct
-from tests.detectors.planted import build, noise
+from arena.detectors.techniques.dct import Dct, dct_matrix
+from tests.detectors.planted import build, build_a, noise
 
 
 def seen_by(detector, images):
@@ -27,16 +27,16 @@ def test_the_matrix_is_scipys_orthonormal_transform(n):
 def test_features_are_log_magnitudes_of_scipys_transform(channels):
     images = noise(4, channels, 16, 16)
     expected = np.log(np.abs(np.asarray(scipy.fft.dctn(images.double().numpy(), axes=(2, 3), norm="ortho"))) + 1e-3)
-    np.testing.assert_allclose(log_dct(images, 1e-3), expected, atol=1e-3)
+    np.testing.assert_allclose(build_a(Dct, "dct", 16, channels, 256).representation(images), expected, atol=1e-3)
 
 
 def test_without_a_network_it_is_linear_and_at_first_prefers_neither_class():
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    dct = build("dct")
+    dct = build_a(Dct, "dct")
     assert torch.equal(dct(images), torch.zeros(5))
     for parameter in dct.parameters():
         torch.nn.init.ones_(parameter)
-    torch.testing.assert_close(dct(images), log_dct(images, 1e-3).sum((1, 2, 3)) + 1)
+    torch.testing.assert_close(dct(images), dct.representation(images).sum((1, 2, 3)) + 1)
 
 
 def test_the_linear_one_sees_the_whole_of_a_large_image_and_the_other_its_crops():

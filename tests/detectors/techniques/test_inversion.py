@@ -10,6 +10,7 @@ from arena.generators.gan2014 import Gan2014Generator
 from arena.generators.module import module_generator
 from arena.generators.r3gan import R3ganGenerator
 from arena.generators.style import StyleGenerator
+from arena.imaging.images import ImageShape
 from tests.detectors.planted import noise
 from tests.generators.foreign import Z_DIM
 
@@ -135,25 +136,23 @@ def test_gradients_reach_the_image_through_generator_and_encoder(kind):
     assert not torch.allclose(whole, direct, atol=0, rtol=1e-3)
 
 
+def attached_to_one_of_another_package(name: str) -> Inversion:
+    shape = ImageShape(resolution=8, channels=1, levels=17)
+    outside = module_generator(name=f"tests.generators.foreign.{name}", z_dim=Z_DIM, trainable=True, **shape)
+    assert isinstance(outside, TrainableGenerator)
+    detector = detached()
+    detector.attach_gan(outside, nn.Identity())
+    return detector
+
+
 @pytest.mark.parametrize("name", ["Net", "Tied"])
 def test_a_network_from_another_package_is_inverted_too(name):
-    outside = module_generator(
-        resolution=8, channels=1, levels=17, name=f"tests.generators.foreign.{name}", z_dim=Z_DIM, trainable=True
-    )
-    detector = detached()
-    assert isinstance(outside, TrainableGenerator)
-    detector.attach_gan(outside, nn.Identity())
-    assert detector.loss(images(), LABELS).isfinite()
+    assert attached_to_one_of_another_package(name).loss(images(), LABELS).isfinite()
 
 
 def test_a_generator_that_draws_more_than_z_is_not():
-    outside = module_generator(
-        resolution=8, channels=1, levels=17, name="tests.generators.foreign.Noisy", z_dim=Z_DIM, trainable=True
-    )
-    detector = detached()
-    assert isinstance(outside, TrainableGenerator)
     with pytest.raises(DoesNotApply, match="needs a generator that draws nothing at random beside z"):
-        detector.attach_gan(outside, nn.Identity())
+        attached_to_one_of_another_package("Noisy")
 
 
 @pytest.mark.parametrize("side", [8, 12, 15, 64])

@@ -3,8 +3,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arena.detectors.techniques.npr import relationships
-from tests.detectors.planted import build, noise
+from arena.detectors.techniques.npr import Npr
+from tests.detectors.planted import build, build_a, noise
+
+
+def relationships(images):
+    return build_a(Npr, "npr", images.shape[-1], images.shape[1], 256).representation(images)
 
 
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (32, 3)])
