@@ -34,7 +34,7 @@ class Condition:
 
     @property
     def control(self) -> bool:
-        """Whether its access is declared as a control."""
+        """True where its access is declared as a control."""
         return bool(section(self.runs[0].config, "access").get("control"))
 
     def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:

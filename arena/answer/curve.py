@@ -50,7 +50,7 @@ class RunCurve:
         difference = self.judges[:judges] - other.judges[:judges]
         return RunCurve(difference, ids, self.on(ids) - other.on(ids), self.fake + other.fake)
 
-    def take(self, points: list[int]) -> "RunCurve":
+    def take(self, points: NDArray[np.intp]) -> "RunCurve":
         """Return the curve of some of its points."""
         return RunCurve(self.judges[:, points], self.real_id, self.real[points], self.fake[points])
 
@@ -126,7 +126,7 @@ def run_curve(points: Sequence[Sequence[Influence]]) -> RunCurve:
     return RunCurve(values, ids, real, np.array([float(point.fake @ point.fake) + point.floor for point in together]))
 
 
-def curve(x: Sequence[float], runs: Sequence[RunCurve], techniques: Sequence[str]) -> Curve:
+def curve(x: Sequence[float] | NDArray[np.float64], runs: Sequence[RunCurve], techniques: Sequence[str]) -> Curve:
     """Return the mean over runs with its covariance.
 
     The covariance of one run is that of its images and judges. That of several is the spread between runs, and the part

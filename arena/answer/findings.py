@@ -12,12 +12,7 @@ from arena.answer.runs import FinishedRun
 from arena.config.schema import BAG
 from arena.core.errors import ArenaError
 from arena.metrics.auc import FOLD_DEPENDENCE, Influence, combine
-from arena.records.schema import (
-    AccessLevel,
-    FitnessRecord,
-    ScoreRecord,
-    highest_access,
-)
+from arena.records.schema import AccessLevel, FitnessRecord, ScoreRecord, highest_access
 
 STRONGEST = "strongest"
 """Name of the technique with the highest validation AUC, whichever it is."""

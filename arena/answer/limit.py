@@ -111,13 +111,13 @@ def limits(
         curves: kind -> curve of the condition.
         controls: name of a matched control -> kind -> its curve.
     """
-    found = {}
+    by_kind = {}
     for kind, ours in curves.items():
         beside = {name: theirs[kind] for name, theirs in controls.items() if kind in theirs}
         differences = {name: ControlLimit(theirs.fitted, _difference(ours, theirs)) for name, theirs in beside.items()}
         floor = oracle_floor(ours.runs, ours.fitted.curve.techniques[-1])
-        found[kind] = TechniqueLimit(kind, ours.fitted, floor, differences)
-    return found
+        by_kind[kind] = TechniqueLimit(kind, ours.fitted, floor, differences)
+    return by_kind
 
 
 def fit_curve(points: Curve) -> FittedCurve:
@@ -144,17 +144,16 @@ def less(ours: Interval, theirs: Interval) -> Interval:
 
 def _difference(ours: ConditionCurve, theirs: ConditionCurve) -> FittedCurve | None:
     """The paired curve of AUC here less AUC there, over the rounds that both were judged at."""
-    own, others = ours.fitted.curve, theirs.fitted.curve
-    rounds, here, there = np.intersect1d(own.x, others.x, return_indices=True)
+    rounds, here, there = np.intersect1d(ours.fitted.curve.x, theirs.fitted.curve.x, return_indices=True)
     pairs = matched(ours.runs, theirs.runs)
     if not (len(rounds) and pairs):
         return None
-    paired = [ours.run_curves[i].take(here.tolist()).less(theirs.run_curves[j].take(there.tolist())) for i, j in pairs]
     names = []
-    for one, other in zip(here, there, strict=True):
-        technique, beside = own.techniques[one], others.techniques[other]
+    for k, other_k in zip(here, there, strict=True):
+        technique, beside = ours.fitted.curve.techniques[k], theirs.fitted.curve.techniques[other_k]
         names.append(technique if technique == beside else f"{technique} less {beside}")
-    difference = curve(rounds.tolist(), paired, names)
+    paired = [ours.run_curves[i].take(here).less(theirs.run_curves[j].take(there)) for i, j in pairs]
+    difference = curve(rounds, paired, names)
     one, other = ours.fitted.limit, theirs.fitted.limit
     if one is None or other is None:
         unknown = "its own" if one is None else "the control’s"
