@@ -157,23 +157,23 @@ def test_each_rung_takes_more_away_than_the_one_before(kind, channels, side, lev
     assert torch.equal(degraded(images, kind, ladder.none, levels, seed=0), images)
     lost = []
     for level in ladder.levels:
-        found = degraded(images, kind, level, levels, seed=0)
-        assert found.dtype == torch.uint8
-        assert found.shape == images.shape
-        assert torch.equal(to_uint8(on_levels(to_float(found), levels)), found)  # on the data's grey levels
-        lost.append(float((to_float(found) - to_float(images)).square().mean()))
+        result = degraded(images, kind, level, levels, seed=0)
+        assert result.dtype == torch.uint8
+        assert result.shape == images.shape
+        assert torch.equal(to_uint8(on_levels(to_float(result), levels)), result)  # on the data's grey levels
+        lost.append(float((to_float(result) - to_float(images)).square().mean()))
     assert all(before <= after * 1.05 for before, after in pairwise(lost))
     assert lost[-1] > 1.1 * lost[0]
 
 
 def test_noise_has_the_deviation_it_is_named_by_and_is_its_own_on_every_image():
     images = torch.full((200, 1, 16, 16), 128, dtype=torch.uint8)
-    found = degraded(images, "noise", 8, 256, seed=1).float() - 128
-    assert found.std() == pytest.approx(8, rel=0.01)
-    assert abs(torch.corrcoef(found.flatten(1))[0, 1]) < 0.2
+    result = degraded(images, "noise", 8, 256, seed=1).float() - 128
+    assert result.std() == pytest.approx(8, rel=0.01)
+    assert abs(torch.corrcoef(result.flatten(1))[0, 1]) < 0.2
     twice = degraded(images, "noise", 16, 256, seed=1).float() - 128
-    assert torch.corrcoef(torch.stack([found.flatten(), twice.flatten()]))[0, 1] > 0.99
-    assert not torch.equal(degraded(images, "noise", 8, 256, seed=2).float() - 128, found)
+    assert torch.corrcoef(torch.stack([result.flatten(), twice.flatten()]))[0, 1] > 0.99
+    assert not torch.equal(degraded(images, "noise", 8, 256, seed=2).float() - 128, result)
 
 
 def test_a_checkerboard_is_gone_once_the_side_is_halved_or_blurred():

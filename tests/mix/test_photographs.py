@@ -1,15 +1,57 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from arena.core.errors import ArenaError
 from arena.generators.style import StyleGenerator
-from arena.mix.photographs import Projection, Projector, mix_photographs, pyramid_distance
+from arena.mix.generator import load_style_generator
+from arena.mix.photographs import Projection, Projector, Space, mix_photographs, pyramid_distance
+from arena.race.checkpoints import load_generator
 from tests.building import command, untrained_style_generator
+
+# The generator of a run.
+
+
+def test_the_generator_is_the_one_that_forged_the_banks(finished):
+    for wanted, round_index in ((None, finished.rounds), (1, 1)):
+        generator, loaded = load_style_generator(finished.run, wanted)
+        assert loaded == round_index
+        expected = load_generator(finished, round_index).state_dict()
+        for name, values in generator.state_dict().items():
+            assert torch.equal(values, expected[name]), name
+        assert not generator.training
+        assert not any(parameter.requires_grad for parameter in generator.parameters())
+
+
+def altered(run, tmp_path, **nodes):
+    """Copy a run with other nodes in its config, and without its checkpoints."""
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "scores"))
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | nodes))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ({"generator": {"_target_": "arena.generators.controls.Oracle"}}, "generator=Oracle: expected StyleGenerator"),
+        ({"generator": {"_target_": "no.such.thing"}}, "expected the name of a class that can be imported"),
+        ({"generator": None}, "expected the name of a class that can be imported"),
+        ({}, "expected checkpoints of a generator, found none"),
+    ],
+)
+def test_runs_without_a_style_generator_are_refused(finished, tmp_path, nodes, message):
+    with pytest.raises(ArenaError, match=message):
+        load_style_generator(altered(finished.run, tmp_path, **nodes))
+
+
+# The projector.
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +120,9 @@ def test_the_seed_decides_and_images_do_not_affect_each_other(generator, targets
     torch.testing.assert_close(alone, codes[0][1:], rtol=1e-3, atol=1e-3)
 
 
+# Photographs and a run.
+
+
 @pytest.fixture
 def photographs(tmp_path) -> list[Path]:
     rng = np.random.default_rng(0)
@@ -87,19 +132,20 @@ def photographs(tmp_path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize("space", ["w", "w+"])
-def test_two_photographs_are_projected_and_mixed(finished, photographs, tmp_path, space):
-    settings = {"round_index": 1, "steps": 4, "space": space}
-    written = mix_photographs(finished.run, photographs, out=tmp_path / "out", **settings)
-    assert {path.name for path in written} == {"Ada_Bo.png", "Ada_Bo.pdf", "Ada_Bo.json"}
-    facts = json.loads((tmp_path / "out" / "Ada_Bo.json").read_text())
-    assert (facts["round"], facts["space"], facts["steps"]) == (1, space, 4)
-    assert [row["file"] for row in facts["photographs"]] == ["Ada.png", "Bo.jpg"]
-    assert all(0 < row["w_plus"] <= 1.001 * row["w"] for row in facts["photographs"])
-    with Image.open(tmp_path / "out" / "Ada_Bo.png") as picture:
-        assert picture.width > 6 * 8
-    again = mix_photographs(finished.run, photographs, out=tmp_path / "again", **settings)
-    assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
+def test_two_photographs_are_projected_and_mixed(finished, photographs, tmp_path):
+    cases: list[tuple[str, Space]] = [("one", "w"), ("two", "w+"), ("again", "w+")]
+    contents = []
+    for folder, space in cases:
+        written = mix_photographs(finished.run, photographs, round_index=1, steps=4, space=space, out=tmp_path / folder)
+        assert {path.name for path in written} == {"Ada_Bo.png", "Ada_Bo.pdf", "Ada_Bo.json"}
+        facts = json.loads((tmp_path / folder / "Ada_Bo.json").read_text())
+        assert (facts["round"], facts["space"], facts["steps"]) == (1, space, 4)
+        assert [row["file"] for row in facts["photographs"]] == ["Ada.png", "Bo.jpg"]
+        assert all(0 < row["w_plus"] <= 1.001 * row["w"] for row in facts["photographs"])
+        with Image.open(tmp_path / folder / "Ada_Bo.png") as picture:
+            assert picture.width > 6 * 8
+        contents.append([path.read_bytes() for path in written])
+    assert contents[0] != contents[1] == contents[2]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +154,7 @@ def test_two_photographs_are_projected_and_mixed(finished, photographs, tmp_path
         (("Ada.png",), {}, "photographs: expected two, found 1"),
         (("Ada.png", "none.png"), {}, r"none.png: expected an image \(no such file\)"),
         (("Ada.png", "text.png"), {}, r"text.png: expected an image \(no image\)"),
-        (("Ada.png", "Bo.jpg"), {"round_index": 9}, "--round=9: expected a round of"),
+        (("Ada.png", "Bo.jpg"), {"round_index": 9}, r"--round=9: expected a round of .*, which has 0 to 2"),
         (("Ada.png", "Bo.jpg"), {"steps": 0}, "--steps=0: expected at least 1"),
     ],
 )

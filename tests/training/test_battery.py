@@ -15,7 +15,7 @@ from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining
 from tests.detectors.planted import CPU, EVIDENCE, Examples, build, digits, train, train_all
 
 BATCH = 64
-run = partial(train, images=1280, learning_rate=1e-2, patience=10)
+run = partial(train, images=640, learning_rate=1e-2, patience=10)
 
 
 def validation_auc(detector, validation):
@@ -76,7 +76,7 @@ def test_weights_depend_on_the_seed_and_not_on_earlier_work(technique):
         if noise:
             run(build("dct"), *digits("dct")[:2], images=320)
             torch.rand(17)
-        run(detector, learned, validation, images=640, seed=seed)
+        run(detector, learned, validation, seed=seed)
         states.append(detector.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     if isinstance(build(technique), LearnedDetector):  # a fitted one sees all examples at once, for any seed
@@ -87,7 +87,7 @@ def test_a_detector_does_not_depend_on_the_others_it_is_trained_with():
     learned, validation, _ = digits("cnn")
     alone, first, second = (build("cnn") for _ in range(3))
     run(alone, learned, validation)
-    together = partial(train_all, learned=learned, validation=validation, images=1280, learning_rate=1e-2, patience=10)
+    together = partial(train_all, learned=learned, validation=validation, images=640, learning_rate=1e-2, patience=10)
     together({"dct": build("dct"), "it": first})
     together({"it": second, "dct": build("dct")})
     for name, value in alone.state_dict().items():
@@ -101,7 +101,7 @@ def test_the_number_of_threads_changes_nothing():
     for threads in (1, 2):
         with on_threads(threads):
             pair = {"one": build("cnn"), "two": build("dct")}
-            train_all(pair, learned, validation, images=640)
+            train_all(pair, learned, validation, images=320)
         states.append(pair["one"].state_dict() | pair["two"].state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
