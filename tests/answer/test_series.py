@@ -6,7 +6,7 @@ from arena.answer.runs import read_run
 from arena.answer.series import as_of
 from tests.synthetic import synthetic_run
 
-TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8}
+TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8, "bag": 0.95}
 
 
 def answered(folder, seeds=1, **changed) -> Answer:
@@ -16,6 +16,7 @@ def answered(folder, seeds=1, **changed) -> Answer:
 
 
 def test_the_last_step_is_that_of_the_verdict(tmp_path):
+    """The bag, which judges many images at once, is the strongest in neither."""
     answer = answered(tmp_path)
     verdict, last = answer.verdict, answer.trajectory.steps[-1]
     assert verdict.strongest is not None
