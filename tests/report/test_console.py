@@ -5,7 +5,6 @@ from rich.console import Console
 
 from arena.answer.answer import read_answer
 from arena.report.console import print_outcome
-from tests.figures.drawable import drawable_run
 from tests.synthetic import synthetic_run
 
 
@@ -31,7 +30,7 @@ def test_plain_lines_away_from_a_terminal(run):
 
 
 def test_says_where_report_and_figures_are_once_they_are(tmp_path):
-    run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
+    run = synthetic_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5}, n_real=60)
     assert "report:" not in printed(run)
     (run / "report.html").write_text("")
     (run / "figures").mkdir()
@@ -41,10 +40,8 @@ def test_says_where_report_and_figures_are_once_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("width", [60, 120])
-def test_colour_on_a_terminal(tmp_path, width):
-    run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.9})
-    text = printed(run, force_terminal=True, width=width)
-    assert "\x1b[31mcaught" in text
+def test_colour_on_a_terminal(run, width):
+    assert "\x1b[31mcaught" in printed(run, force_terminal=True, width=width)
 
 
 def test_a_technique_without_judges_is_a_dash(tmp_path):
