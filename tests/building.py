@@ -24,8 +24,11 @@ TINY = (
     "battery.batch=16",
     "judge.images=128",
     "judge.folds=2",
+    "judge.degradations=[]",
     "battery.members.forest.trees=5",
 )
+FINISHED = ("race.rounds=2", "judge.degradations=[noise]")
+"""Overrides of the ``finished`` race."""
 
 
 def arena_in(run: Path, *overrides: str) -> Race:

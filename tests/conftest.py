@@ -11,7 +11,7 @@ from arena.config.saved import read_config
 from arena.race.loop import carry_out, run_race
 from arena.race.race import Race
 from arena.tracking.tracker import Labels
-from tests.building import tiny_arena
+from tests.building import FINISHED, tiny_arena
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,7 +23,7 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Race:
     """A tiny white-box race of two responses with its verdict, run once for all tests that only read it."""
-    race = tiny_arena(tmp_path_factory.mktemp("finished") / "run", "race.rounds=2")
+    race = tiny_arena(tmp_path_factory.mktemp("finished") / "run", *FINISHED)
     carry_out(race, Console(quiet=True))
     read_answer(race.run).verdict.write(race.run)
     return race

@@ -1,8 +1,6 @@
 from itertools import product
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,9 +45,3 @@ def test_each_part_matters(seed, purpose, round_index, player):
     assert here not in others
     assert len(others) == 4
     assert 0 <= here < 2**63
-
-
-def test_every_generator_takes_the_seeds():
-    largest = 2**63 - 1
-    torch.Generator().manual_seed(largest)
-    np.random.default_rng(largest)

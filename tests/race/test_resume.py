@@ -17,7 +17,7 @@ from arena.race.loop import algorithm, carry_out
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook, read_records
-from tests.building import TINY, tiny_arena
+from tests.building import FINISHED, TINY, tiny_arena
 
 TIMES = {"seconds", "peak_memory_mib"}
 
@@ -71,8 +71,8 @@ def test_killed_after_every_phase(finished: Race, run: Path, monkeypatch: pytest
     steps = list(algorithm(finished))
     for _ in steps:
         with pytest.raises(Killed):
-            carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
-    carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))  # nothing is left to do
+            carry_out(tiny_arena(run, *FINISHED), Console(quiet=True))
+    carry_out(tiny_arena(run, *FINISHED), Console(quiet=True))  # nothing is left to do
     assert carried_out == [phase.__name__ for phase, _, _ in steps]
     assert differing(run, finished.run) == []
 
@@ -94,8 +94,8 @@ def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.Mo
     torn_once: list[bool] = []
     monkeypatch.setattr(RecordBook, "append", torn)
     with pytest.raises(Killed):
-        carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
-    carry_out(tiny_arena(run, "race.rounds=2"), Console(quiet=True))
+        carry_out(tiny_arena(run, *FINISHED), Console(quiet=True))
+    carry_out(tiny_arena(run, *FINISHED), Console(quiet=True))
     assert differing(run, finished.run) == []
 
 
