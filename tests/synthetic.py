@@ -7,6 +7,7 @@ data seed are tested by the same reals, and pairing has something to pair.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def synthetic_run(
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     attacked = () if access != "white_box" else tuple(name for name in techniques if name not in ("forest", "stack"))
-    bench = _Bench(run, seed, data_seed, access, folds, n_real, n_fake, (answer or AnswerConfig()).margin, attacked)
+    bench = Bench(run, seed, data_seed, access, folds, n_real, n_fake, (answer or AnswerConfig()).margin, attacked)
 
     beforehand: list[Record] = []
     for name in techniques:
@@ -220,25 +221,27 @@ def synthetic_run(
     return run
 
 
-class _Bench:
-    """Draws the scores of one run, and writes them and their records."""
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Draws the scores of one run, and writes them and their records. Fields are named as in ``synthetic_run``."""
 
-    def __init__(
-        self,
-        run: Path,
-        seed: int,
-        data_seed: int,
-        access: str,
-        folds: int,
-        n_real: int,
-        n_fake: int,
-        margin: float,
-        attacked: tuple[str, ...],
-    ) -> None:
-        self.run, self.seed, self.access = run, seed, access
-        self.folds, self.margin, self.attacked = folds, margin, attacked
-        self.n_real, self.n_fake, self.book = n_real, n_fake, RecordBook(run)
-        self.real_ids = judge_reals(n_real, data_seed)
+    run: Path
+    seed: int
+    data_seed: int
+    access: str
+    folds: int
+    n_real: int
+    n_fake: int
+    margin: float
+    attacked: tuple[str, ...]
+
+    @cached_property
+    def book(self) -> RecordBook:
+        return RecordBook(self.run)
+
+    @cached_property
+    def real_ids(self) -> NDArray[np.int64]:
+        return judge_reals(self.n_real, self.data_seed)
 
     def close(self, phase: str, round_index: int, player: str, records: Sequence[Record]) -> None:
         closing = PhaseRecord(

@@ -42,14 +42,11 @@ def placements(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return placement values: for a real the share of fakes above it, for a fake the share of reals below it.
 
-    Ties count half. The mean of either is the AUC (Mann & Whitney 1947).
+    Both are in [0, 1], and ties count half. The mean of either is the AUC (Mann & Whitney 1947).
 
     Args:
         real: (n,) scores of reals.
         fake: (m,) scores of fakes.
-
-    Returns:
-        Placements of the reals (n,) and of the fakes (m,), in [0, 1].
 
     >>> of_real, of_fake = placements(np.array([0.1, 0.4]), np.array([0.4, 0.9]))
     >>> of_real.tolist(), of_fake.tolist()
@@ -146,13 +143,7 @@ def floor_variance(auc: float, observed: float, n_real: int, n_fake: int) -> flo
 
     One more wrongly ranked image in each class would add u = 1/n_real^2 + 1/n_fake^2. Near 0 and 1, ``UNSEEN_IMAGES``
     of them are supposed, minus those observed (in whole images), so that the bound is no tighter than the rule of
-    three. The variance is nowhere below u.
-
-    Args:
-        auc: the AUC.
-        observed: DeLong's variance.
-        n_real: reals tested.
-        n_fake: fakes tested.
+    three. The variance is nowhere below u. ``observed`` is DeLong's variance.
 
     >>> floor_variance(1.0, 0.0, 100, 100)
     0.0008
@@ -201,9 +192,6 @@ def summarise(scores: Scores, margin: float) -> Summary:
 
     Returns:
         The figures. ``auc_low`` and ``auc_high`` bound a 95% interval (DeLong's, with its floor) within [0, 1].
-
-    Raises:
-        ValueError: if a score is not finite, an image occurs twice, or a fold has fewer than two images of a class.
     """
     judged = influence(scores)
     error = float(np.sqrt(judged.variance))

@@ -22,14 +22,14 @@ IMAGES_PER_FEATURE = 2
 """Fewest images per feature. With fewer, half of the sample has a singular covariance, and distances are not linear."""
 
 
-class KernelDistance(NamedTuple):
-    """Squared MMD and its standard error. Its expectation is 0 for equal distributions, so that it may be negative."""
+class SquaredDistance(NamedTuple):
+    """A squared distance and its standard error. Its expectation is 0 for equal distributions: it may be negative."""
 
     value: float
     error: float
 
 
-def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> KernelDistance:
+def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> SquaredDistance:
     """Return the unbiased squared MMD between two samples of features, with k(x, y) = (x.y / d + 1)^3.
 
     The error is that of the first-order projection of the U-statistic (Sutherland et al. 2017). It is too large for
@@ -53,7 +53,7 @@ def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating]) -> KernelD
     across_x, across_y = _row_sums(x, y) / m, _row_sums(y, x) / n
     value = within_x.mean() + within_y.mean() - 2.0 * across_x.mean()
     variance = 4.0 * ((within_x - across_x).var(ddof=1) / n + (within_y - across_y).var(ddof=1) / m)
-    return KernelDistance(float(value), float(np.sqrt(variance)))
+    return SquaredDistance(float(value), float(np.sqrt(variance)))
 
 
 def _row_sums(x: NDArray[np.floating], y: NDArray[np.floating], diagonal: bool = True) -> NDArray[np.float64]:
@@ -82,13 +82,6 @@ class Moments(NamedTuple):
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
-
-
-class FrechetDistance(NamedTuple):
-    """Squared distance for infinitely many images, and its standard error. By chance the estimate may be negative."""
-
-    value: float
-    error: float
 
 
 def moments(features: NDArray[np.floating]) -> Moments:
@@ -124,7 +117,7 @@ def enough_images(n: int, d: int) -> bool:
     return n >= max(IMAGES_PER_FEATURE * d, 4)
 
 
-def extrapolated_frechet_distance(x: NDArray[np.floating], y: NDArray[np.floating], seed: int) -> FrechetDistance:
+def extrapolated_frechet_distance(x: NDArray[np.floating], y: NDArray[np.floating], seed: int) -> SquaredDistance:
     """Return the distance without the bias of finite samples (Chong & Forsyth 2020).
 
     The bias is a/n + b/m. Both samples are reduced together by the same share, which makes it linear in one over that
@@ -162,7 +155,7 @@ def extrapolated_frechet_distance(x: NDArray[np.floating], y: NDArray[np.floatin
         distances.append(float(np.mean(subsets)))
     line: Any = linregress(inverse, distances)
     sampling = _sampling_variance(x, y) + _sampling_variance(y, x)
-    return FrechetDistance(float(line.intercept), float(np.sqrt(sampling + line.intercept_stderr**2)))
+    return SquaredDistance(float(line.intercept), float(np.sqrt(sampling + line.intercept_stderr**2)))
 
 
 def _sampling_variance(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:

@@ -8,6 +8,8 @@ from scipy.stats import norm
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
+from arena.metrics.interval import Interval
+
 
 class PrecisionRecall(NamedTuple):
     """Quality and variety of fakes beside reals.
@@ -68,22 +70,14 @@ def precision_recall(real: NDArray[np.floating], fake: NDArray[np.floating], k: 
     )
 
 
-class Memorisation(NamedTuple):
-    """Share of fakes closer to the training set than to the reference, with its 95% interval. Ties count half."""
-
-    share: float
-    low: float
-    high: float
-
-
 def memorisation(
     fake: NDArray[np.floating], train: NDArray[np.floating], reference: NDArray[np.floating], seed: int
-) -> Memorisation:
+) -> Interval:
     """Return the share of fakes closer to the training set than to an equally large reference: 1/2 without copies.
 
-    Fakes that share their nearest real count as one, because under the null hypothesis only that real's membership in
-    the training set is random. The interval is Wilson's (1927) at Kish's (1965) effective number of fakes,
-    (sum n_c)^2 / sum n_c^2 over clusters of n_c fakes.
+    Ties count half. Fakes that share their nearest real count as one, because under the null hypothesis only that
+    real's membership in the training set is random. The 95% interval is Wilson's (1927) at Kish's (1965) effective
+    number of fakes, (sum n_c)^2 / sum n_c^2 over clusters of n_c fakes.
 
     Args:
         fake: (m, d) features.
@@ -94,8 +88,8 @@ def memorisation(
     Raises:
         ValueError: if the features do not match, or a set is empty.
 
-    >>> memorised = memorisation(np.array([[0.1], [5.0], [9.1]]), np.array([[0.0], [9.0]]), np.array([[3.0], [6.0]]), 0)
-    >>> [round(value, 2) for value in memorised]
+    >>> copied = memorisation(np.array([[0.1], [5.0], [9.1]]), np.array([[0.0], [9.0]]), np.array([[3.0], [6.0]]), 0)
+    >>> [round(value, 2) for value in copied]
     [0.67, 0.21, 0.94]
     """
     if len({fake.shape[1:], train.shape[1:], reference.shape[1:]}) > 1 or fake.ndim != 2:
@@ -112,7 +106,7 @@ def memorisation(
     z = float(norm.ppf(0.975))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return Memorisation(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+    return Interval(share, float(centre - half), float(centre + half)).clipped()
 
 
 def _nearest(

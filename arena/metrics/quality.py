@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arena.imaging.images import to_float, to_uint8
-from arena.metrics.distances import KernelDistance, enough_images, extrapolated_frechet_distance, kernel_distance
+from arena.metrics.distances import SquaredDistance, enough_images, extrapolated_frechet_distance, kernel_distance
 from arena.metrics.features.space import CPU, FeatureSpace
 from arena.metrics.neighbours import memorisation, precision_recall
 from arena.records.schema import Quality
@@ -57,12 +57,12 @@ class QualityMeter:
             frechet_distance=frechet.value if frechet else None,
             frechet_distance_error=frechet.error if frechet else None,
             **neighbours._asdict(),
-            memorisation=copied.share,
+            memorisation=copied.value,
             memorisation_low=copied.low,
             memorisation_high=copied.high,
         )
 
-    def kernel_distance(self, images: Tensor) -> KernelDistance:
+    def kernel_distance(self, images: Tensor) -> SquaredDistance:
         """Return the kernel distance alone of uint8 images (N, C, H, W)."""
         return kernel_distance(*self._at_equal_n(self.features(images[: self.n])))
 

@@ -1,15 +1,28 @@
-"""Score a folder of images with the detectors of a finished run."""
+"""Score a folder of images with the detectors of a finished run; neither the race nor its data is built."""
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Self, TextIO
 
 import torch
+from omegaconf import OmegaConf
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from arena.core.errors import ArenaError
+from arena.config.instantiate import SHAPE, instantiate
+from arena.config.saved import members, read_config, section
+from arena.config.schema import STACK
+from arena.core.errors import ArenaError, error_context, first_line
 from arena.data.decoding import decode_images, progress_bar
 from arena.data.files import find_files
-from arena.score.ensemble import DetectorEnsemble
+from arena.detectors.base import Detector, GanAwareDetector
+from arena.detectors.gallery import Gallery, score_all
+from arena.detectors.heads import PlattScaling
+from arena.detectors.stack import Stack
+from arena.imaging.evidence import Evidence
+from arena.records.layout import RunLayout
 
 BATCH = 256
 """Files decoded and scored at once, so that memory does not grow with the folder."""
@@ -64,3 +77,103 @@ def score_folder(run: Path, folder: Path, rows: TextIO, notes: TextIO, *, round_
         "if as many are fake as real; for other images they only rank"
     )
     print("\n".join(lines), file=notes)
+
+
+@dataclass(frozen=True)
+class DetectorEnsemble:
+    """The detectors of one round of a run, calibrated for that run's data with as many fakes as reals.
+
+    Args:
+        detectors: technique -> its detector, as ``retrain`` left it.
+        calibrations: technique -> the calibration of its scores.
+        stack: the stack on all detectors, or None if the run has none.
+        evidence: the evidence path of the run.
+        resolution: side in pixels of the images, before the evidence path.
+        channels: 1 (grey) or 3 (colour).
+        round_index: the round.
+    """
+
+    detectors: dict[str, Detector]
+    calibrations: dict[str, PlattScaling]
+    stack: Stack | None
+    evidence: Evidence
+    resolution: int
+    channels: int
+    round_index: int
+
+    @classmethod
+    def load(cls, run: Path, round_index: int | None = None) -> Self:
+        """Load the detectors of a round.
+
+        Args:
+            run: the run directory.
+            round_index: the round; None takes the last one with checkpoints.
+
+        Raises:
+            ArenaError: if ``run`` is no run, or has no detectors of that round.
+        """
+        config = read_config(run)
+        folders = RunLayout(run).detectors()
+        if not folders:
+            raise ArenaError(f"{run}: expected checkpoints of detectors, found none")
+        round_index = max(folders) if round_index is None else round_index
+        if round_index not in folders:
+            raise ArenaError(
+                f"--round={round_index}: expected a round of {run}, which has {min(folders)} to {max(folders)}"
+            )
+        folder = folders[round_index]
+
+        images = section(config, "images")
+        resolution, channels, levels = (int(str(images[key])) for key in SHAPE)
+        path = dict(section(config, "evidence"))
+        if path.get("levels") is None:
+            path["levels"] = levels  # as in the race: those of the data
+        evidence = instantiate(OmegaConf.create(path), "evidence")
+        seen = evidence.resolution(resolution)
+
+        battery = section(config, "battery")
+        nodes = section(battery, "members")
+        detectors, calibrations = {}, {}
+        for name in members(config):
+            key = f"battery.members.{name}"
+            factory = instantiate(OmegaConf.create({"node": nodes[name]}).node, key, SHAPE)
+            with error_context(key):
+                detector: Detector = factory(resolution=seen, channels=channels, levels=levels)
+            if isinstance(detector, GanAwareDetector):
+                # Networks of the run's sizes, without its weights: the detector's own checkpoint holds the weights.
+                settings = dict(section(config, "generator"))
+                node = OmegaConf.create(settings | ({"weights": None} if "weights" in settings else {}))
+                shape = {"resolution": resolution, "channels": channels, "levels": levels}
+                generator = instantiate(node, "generator", SHAPE)(**shape)
+                detector.attach_gan(generator, generator.discriminator(seen))
+            detectors[name], calibrations[name] = detector, PlattScaling()
+            _load(detector, folder / f"{name}.safetensors")
+            _load(calibrations[name], folder / f"{name}.calibration.safetensors")
+        stack = None
+        if battery.get(STACK) is not None:
+            node = OmegaConf.create({"node": battery[STACK]}).node
+            stack = instantiate(node, f"battery.{STACK}", ["members"])(members=len(detectors))
+            _load(stack, folder / f"{STACK}.safetensors")
+        return cls(detectors, calibrations, stack, evidence, resolution, channels, round_index)
+
+    @property
+    def columns(self) -> list[str]:
+        """Return every technique, the stack last."""
+        return [*self.detectors, *([STACK] if self.stack else [])]
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return the probabilities (N, techniques), float64, that uint8 images (N, C, R, R) are fake."""
+        logits = score_all(self.detectors, Gallery(images, self.evidence))
+        columns = [self.calibrations[name].probabilities(score) for name, score in logits.items()]
+        if self.stack is not None:  # a logistic regression, and so calibrated already
+            members = torch.stack([logits[name] for name in self.detectors], 1)
+            columns.append(torch.sigmoid(self.stack(members).double()))
+        return torch.stack(columns, dim=1)
+
+
+def _load(module: nn.Module, path: Path) -> None:
+    try:
+        module.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ArenaError(f"{path}: expected the tensors of this technique ({first_line(error)})") from error

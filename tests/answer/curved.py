@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from arena.answer.runs import FinishedRun, read_run
-from tests.synthetic import _Bench, synthetic_run
+from tests.synthetic import Bench, synthetic_run
 
 
 def curved_run(
@@ -25,7 +25,7 @@ def curved_run(
             n_fake=n,
         )
     )
-    bench = _Bench(run.path, seed, 0, access, 2, n, n, 0.05, ())
+    bench = Bench(run.path, seed, 0, access, 2, n, n, 0.05, ())
     later = [
         bench.fresh(round_index, name, judge, auc)
         for name, values in aucs.items()

@@ -83,7 +83,7 @@ def test_memorisation_is_one_half_without_copies():
         fake, train, reference = rng.normal(size=(200, 2)), *rng.normal(size=(2, 25, 2))
         result = memorisation(fake, train, reference, repeat)
         covered += result.low <= 0.5 <= result.high
-        shares.append(result.share)
+        shares.append(result.value)
     assert np.mean(shares) == pytest.approx(0.5, abs=4 * np.std(shares) / np.sqrt(repeats))
     assert covered >= binom.ppf(0.001, repeats, 0.95)
 
@@ -92,14 +92,14 @@ def test_copies_are_memorised():
     rng = np.random.default_rng(1)
     train, reference = rng.normal(size=(2, 300, 8))
     result = memorisation(train[:200] + 1e-3, train, reference, 0)
-    assert result.share == 1.0
+    assert result.value == 1.0
     assert result.low > 0.95
 
 
 def test_copies_of_the_reference_are_not():
     rng = np.random.default_rng(2)
     train, reference = rng.normal(size=(2, 300, 8))
-    assert memorisation(reference, train, reference, 0).share == 0.0
+    assert memorisation(reference, train, reference, 0).value == 0.0
 
 
 def test_collapse_onto_one_training_image_proves_nothing():
@@ -107,20 +107,20 @@ def test_collapse_onto_one_training_image_proves_nothing():
     rng = np.random.default_rng(3)
     train, reference = rng.normal(size=(2, 100, 4))
     result = memorisation(np.repeat(train[:1], 1000, axis=0), train, reference, 0)
-    assert result.share == 1.0
+    assert result.value == 1.0
     assert result.low < 0.3
 
 
 def test_ties_count_half():
     same = np.random.default_rng(4).integers(0, 17, size=(50, 64)) / 8 - 1
     result = memorisation(np.repeat(same, 3, axis=0), same, same, 0)
-    assert result.share == 0.5
+    assert result.value == 0.5
 
 
 def test_the_larger_set_has_no_advantage():
     rng = np.random.default_rng(5)
     shares = [
-        memorisation(rng.normal(size=(300, 3)), rng.normal(size=(400, 3)), rng.normal(size=(100, 3)), seed).share
+        memorisation(rng.normal(size=(300, 3)), rng.normal(size=(400, 3)), rng.normal(size=(100, 3)), seed).value
         for seed in range(30)
     ]
     assert np.mean(shares) == pytest.approx(0.5, abs=0.04)

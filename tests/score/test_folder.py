@@ -12,7 +12,7 @@ from rich.console import Console
 from arena.detectors.gallery import score
 from arena.race.checkpoints import load_bank, load_battery
 from arena.race.loop import carry_out
-from arena.score.ensemble import DetectorEnsemble
+from arena.score.folder import DetectorEnsemble
 from tests.building import command, tiny_arena
 
 pytestmark = pytest.mark.slow

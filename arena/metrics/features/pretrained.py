@@ -17,37 +17,39 @@ from torch import Tensor, nn
 from arena.core.errors import ArenaError, first_line, require
 from arena.imaging.images import to_float
 from arena.metrics.features.space import CPU, Features, FeatureSpace
-from arena.outside.encoders import CLIP, DINOV2, EncoderKind, VisionEncoder, expected_of, load_encoder
+from arena.outside.encoders import CLIP, DINOV2, EncoderKind, expected_of, load_encoder
 
-BATCH = 64
-INCEPTION_BATCH = 32
-WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 """File of torch-fidelity's release v0.2.0, converted from the weights of the FID's authors."""
 
-_EXPECTED = f"torch-fidelity's file {WEIGHTS} (nothing is downloaded)"
 _UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, AttributeError, UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True)
 class Pretrained(FeatureSpace):
-    """A network of the transformers library. The reals have no effect, so that distances compare between data sets.
+    """Base class of pretrained networks. The reals have no effect, so that distances compare between data sets.
 
     Args:
-        path: a folder with ``config.json`` and ``model.safetensors``, or a name in the hub's local cache.
+        path: the weights, described by ``expected``.
 
     Raises:
         ArenaError: without a path.
     """
 
     path: str | None
-
-    @property
-    @abstractmethod
-    def kind(self) -> EncoderKind:
-        """Return the kind of network."""
+    expected: ClassVar[str]
+    batch: ClassVar[int]
 
     def __post_init__(self) -> None:
-        require(self.path is not None, "features.path", "null", expected_of(self.name))
+        require(self.path is not None, "features.path", "null", self.expected)
+
+    @abstractmethod
+    def _load(self) -> nn.Module:
+        """Load the network."""
+
+    @abstractmethod
+    def _embed(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Return the features (N, d) of uint8 images (N, C, H, W) on the network's device."""
 
     def check(self) -> None:
         """Load the weights once, so that a bad file is found before the warm-up."""
@@ -55,66 +57,60 @@ class Pretrained(FeatureSpace):
 
     def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
         """Move the network to the device, in fp32."""
-        encoder = self._load().to(device)
+        network = self._load().to(device)
 
         @torch.inference_mode()
         def features(images: Tensor) -> NDArray[np.float32]:
-            return torch.cat([encoder(to_float(batch.to(device))).cpu() for batch in images.split(BATCH)]).numpy()
+            batches = images.split(self.batch)
+            return torch.cat([self._embed(network, batch.to(device)).cpu() for batch in batches]).numpy()
 
         return features
 
-    def _load(self) -> VisionEncoder:
+
+class TransformersSpace(Pretrained):
+    """Base class of networks of the transformers library.
+
+    The path is a folder with ``config.json`` and ``model.safetensors``, or a name in the hub's local cache.
+    """
+
+    batch = 64
+    kind: ClassVar[EncoderKind]
+
+    def _load(self) -> nn.Module:
         return load_encoder(str(self.path), "features.path", self.kind)
 
+    def _embed(self, network: nn.Module, images: Tensor) -> Tensor:
+        return network(to_float(images))
 
-class Dinov2(Pretrained):
+
+class Dinov2(TransformersSpace):
     """Class token of DINOv2 (Oquab et al. 2023) at 224 pixels.
 
     Among several networks, its distances agree best with people (Stein et al. 2023).
     """
 
-    name: ClassVar[str] = "dinov2"
-    kind = DINOV2  # type: ignore[assignment]
+    name = "dinov2"
+    expected = expected_of(name)
+    kind = DINOV2
 
 
-class Clip(Pretrained):
+class Clip(TransformersSpace):
     """Image embedding of CLIP (Radford et al. 2021), at the resolution of its training."""
 
-    name: ClassVar[str] = "clip"
-    kind = CLIP  # type: ignore[assignment]
+    name = "clip"
+    expected = expected_of(name)
+    kind = CLIP
 
 
-@dataclass(frozen=True)
-class Inception(FeatureSpace):
+class Inception(Pretrained):
     """The 2048 features before the last layer, with the original resizing, computed by torch-fidelity.
 
-    Args:
-        path: torch-fidelity's file of weights, or the same as safetensors.
-
-    Raises:
-        ArenaError: without a path.
+    The path is torch-fidelity's file of weights, or the same as safetensors.
     """
 
-    name: ClassVar[str] = "inception"
-    path: str | None
-
-    def __post_init__(self) -> None:
-        require(self.path is not None, "features.path", "null", _EXPECTED)
-
-    def check(self) -> None:
-        """Load the weights once, so that a bad file is found before the warm-up."""
-        self._load()
-
-    def fit(self, reference: Tensor, device: torch.device = CPU) -> Features:
-        """Move the network to the device, in fp32. The reals have no effect."""
-        network = self._load().to(device)
-
-        @torch.inference_mode()
-        def features(images: Tensor) -> NDArray[np.float32]:
-            colour = images.expand(-1, 3, -1, -1)
-            return torch.cat([network(batch.to(device))[0].cpu() for batch in colour.split(INCEPTION_BATCH)]).numpy()
-
-        return features
+    name = "inception"
+    expected = f"torch-fidelity's file {INCEPTION} (nothing is downloaded)"
+    batch = 32
 
     def _load(self) -> nn.Module:
         try:
@@ -135,4 +131,7 @@ class Inception(FeatureSpace):
             weights.seek(0)
             return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=weights)
         except _UNREADABLE as error:
-            raise ArenaError(f"features.path={self.path}: expected {_EXPECTED}") from error
+            raise ArenaError(f"features.path={self.path}: expected {self.expected}") from error
+
+    def _embed(self, network: nn.Module, images: Tensor) -> Tensor:
+        return network(images.expand(-1, 3, -1, -1))[0]
