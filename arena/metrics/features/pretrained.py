@@ -74,7 +74,11 @@ class TransformersSpace(Pretrained):
     """
 
     batch = 64
-    kind: ClassVar[EncoderKind]
+
+    @property
+    @abstractmethod
+    def kind(self) -> EncoderKind:
+        """Return the kind of network."""
 
     def _load(self) -> nn.Module:
         return load_encoder(str(self.path), "features.path", self.kind)
@@ -91,7 +95,7 @@ class Dinov2(TransformersSpace):
 
     name = "dinov2"
     expected = expected_of(name)
-    kind = DINOV2
+    kind = DINOV2  # type: ignore[assignment]
 
 
 class Clip(TransformersSpace):
@@ -99,7 +103,7 @@ class Clip(TransformersSpace):
 
     name = "clip"
     expected = expected_of(name)
-    kind = CLIP
+    kind = CLIP  # type: ignore[assignment]
 
 
 class Inception(Pretrained):
