@@ -1,10 +1,11 @@
-"""Write files atomically and hash their content."""
+"""Write files atomically, and hash their content."""
 
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +22,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def save_arrays(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
     """Write named arrays as npz, atomically. Equal arrays make equal files."""
     buffer = BytesIO()
-    np.savez(buffer, **{name: np.asarray(values) for name, values in arrays.items()})
+    named: dict[str, Any] = {name: np.asarray(values) for name, values in arrays.items()}
+    np.savez(buffer, **named)
     write_atomically(path, buffer.getvalue())
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -166,7 +167,7 @@ class GanMonitor:
         self, gan: GanTraining, quality: Quality | None, variety: float | None, fault: str | None
     ) -> TrainingRecord:
         """Return the record of an interval. One that diverged has no images, and so no quality and no variety."""
-        figures = kept_in(TrainingRecord, quality) | {"n": self.n}
+        figures: dict[str, Any] = kept_in(TrainingRecord, quality) | {"n": self.n}
         return TrainingRecord(
             round=self.round_index,
             seed=self.race.seed,

@@ -1,1 +1,1 @@
-"""The phases of a race, one file each. ``arena.race.loop`` gives their order."""
+"""The phases of a race. ``arena.race.loop`` gives their order."""
