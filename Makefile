@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # Install the tested versions. CONSTRAINTS= (empty) takes what the ranges of pyproject.toml admit.
 CONSTRAINTS ?= -c constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(CONSTRAINTS)
-# The tests are small: one process per core, one thread per process.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+# The tests are small: one process per core, one thread per process. An idle process takes over waiting tests.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: race test test-fast lint pytest format clean
 

@@ -78,6 +78,7 @@ def run(installed: Path, cwd: Path, *command: str) -> subprocess.CompletedProces
     return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_configuration_travels_in_the_package(installed, tmp_path):
     carried = {path.relative_to(installed / "arena" / "conf") for path in (installed / "arena").rglob("conf/**/*.yaml")}
     assert carried == {path.relative_to(CHECKOUT / "conf") for path in CHECKOUT.glob("conf/**/*.yaml")}

@@ -22,6 +22,7 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_json_is_all_there_is_on_stdout(folder):
     """The command imports no torch."""
     command = "import sys; from arena.cli.main import main; sys.argv[0] = 'arena'\n"

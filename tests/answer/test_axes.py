@@ -9,6 +9,8 @@ from arena.answer.axes import axes
 from arena.answer.conditions import conditions
 from tests.answer.curved import curved_run
 
+pytestmark = pytest.mark.slow
+
 
 def axes_of(runs):
     return axes(answers(conditions(runs)))
@@ -37,7 +39,6 @@ def by_power_law(limit, change, amounts):
     return {amount: limit + change * (min(amounts) / amount) ** 2 for amount in amounts}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "owner", "limit", "change"),
     [("judge__images", "judge", 0.95, -0.2), ("schedule__response_images", "generator", 0.9, 0.09)],

@@ -33,6 +33,7 @@ def test_two_gaussians_need_the_images_that_theory_says(d):
     assert needed.measured.low <= np.ceil(exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [0.3, 1.0, 2.0])
 def test_chernoffs_number_is_that_of_the_chernoff_information(d):
     """M = exp(-d^2 / 8) for either class, so that ln(100) / (d^2 / 8) images suffice: more than are needed."""

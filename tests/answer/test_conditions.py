@@ -11,6 +11,8 @@ from arena.core.errors import ArenaError
 from arena.records.schema import TrainingRecord
 from tests.synthetic import synthetic_run
 
+pytestmark = pytest.mark.slow
+
 AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7, "mine": 0.7}
 
 
@@ -102,7 +104,6 @@ def test_no_common_seed_no_contrast(tmp_path):
     assert answers(conditions(runs))[0].contrasts == {"none": []}
 
 
-@pytest.mark.slow
 def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp_path):
     runs = runs_of(tmp_path, (0, 1), ("white_box", "none"))
     fault = TrainingRecord(

@@ -85,6 +85,7 @@ def test_the_interval_of_a_difference_holds_the_planted_one():
     assert np.mean(held) >= 0.93
 
 
+@pytest.mark.slow
 def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_path):
     level, falling = [0.97] * POINTS, [0.99 - 0.03 * k for k in range(POINTS)]
     both = limits(

@@ -21,6 +21,7 @@ def quick(run: Path, **settings: Any) -> Path:
     return synthetic_run(run, **({"techniques": TWO, "rounds": 0, "n_real": 900, "n_fake": 900} | settings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "answer", "findings", "said"),
     [

@@ -89,6 +89,7 @@ def test_the_groups_are_those_of_the_schema():
     assert set(leaves("detector", "generator", "data")) != set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.split("/")[0] not in PLAIN | RACES])
 def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf, tmp_path):
     config = node(leaf)
@@ -133,6 +134,7 @@ def applied(factory):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", leaves(*PLAIN))
 def test_a_group_the_race_reads_itself_fits_its_schema(leaf):
     group, option = leaf.split("/")
@@ -142,6 +144,7 @@ def test_a_group_the_race_reads_itself_fits_its_schema(leaf):
     assert written <= {field.name for field in dataclasses.fields(getattr(config, group))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", leaves(*RACES))
 def test_an_experiment_is_a_possible_race(leaf):
     assert isinstance(OmegaConf.to_object(race(leaf.replace("/", "="))), ArenaConfig)
@@ -156,6 +159,7 @@ def test_a_rung_of_the_ladder_is_its_generator_with_the_loss_of_its_year():
         assert config.loss.get("gamma") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", leaves("battery"))
 def test_a_battery_names_its_members_as_their_configs(leaf):
     battery = node(leaf)

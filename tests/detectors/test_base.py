@@ -49,11 +49,13 @@ def auc(detector: Detector, examples: Examples, evidence: Evidence = EVIDENCE) -
     return float(roc_auc_score(examples.labels, score(detector, examples.images, evidence)))
 
 
+@pytest.mark.slow
 @every_technique
 def test_it_learns_its_artefact_and_scores_fakes_higher(trained):
     assert auc(*trained) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("technique", NEEDS_FAKES)
 def test_from_swapped_labels_it_learns_the_opposite(trained_swapped):
     assert auc(*trained_swapped) < 0.1
@@ -143,6 +145,7 @@ def test_its_docstring_tells_paper_differences_blind_spots_and_example(file):
         assert headings == ["Paper", "Differences", "Blind spots", "Example", "Args"], one.__name__
 
 
+@pytest.mark.slow
 @every_technique
 def test_an_outer_autocast_changes_no_score(trained):
     detector, test = trained
@@ -224,6 +227,7 @@ def test_a_technique_on_residuals_does_not_see_brightness(technique):
     torch.testing.assert_close(detector(images + 0.4), detector(images), rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("technique", PAPER)
 def test_a_variant_at_its_published_size_has_the_artefact_and_the_gradient_of_its_technique(technique):
     pytest.importorskip("transformers")

@@ -127,6 +127,7 @@ def test_the_regressors_portraits_are_not_in_the_race(tmp_path, monkeypatch):
     assert len(distinct) == 64 + 48
 
 
+@pytest.mark.slow
 def test_runs_and_arguments_that_do_not_fit_are_refused(finished):
     with pytest.raises(ArenaError, match="data=Digits: expected Portraits"):
         tabulate_attributes(finished.run, Console(quiet=True))

@@ -15,6 +15,8 @@ from arena.mix.photographs import Projection, Projector, Space, mix_photographs,
 from arena.race.checkpoints import load_generator
 from tests.building import command, untrained_style_generator
 
+pytestmark = pytest.mark.slow
+
 # The generator of a run.
 
 

@@ -17,6 +17,8 @@ from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
 from tests.building import tiny_arena
 
+pytestmark = pytest.mark.slow
+
 INTERVAL, BATCH = 64, 16
 STEPS = INTERVAL // BATCH
 KEYS = (f"schedule.evaluate_images={INTERVAL}", f"schedule.batch={BATCH}")

@@ -20,6 +20,8 @@ from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
 from tests.building import tiny_arena
 
+pytestmark = pytest.mark.slow
+
 
 def keys(images: torch.Tensor) -> set[bytes]:
     """Images as hashable bytes."""

@@ -23,6 +23,8 @@ from arena.studies.resumable import ResumableCsv
 from tests.building import command
 from tests.studies.outcomes import A_LINE, control, oracle, simulated_study
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = Path(__file__).parents[2] / "experiments" / "calibration"
 TWO_ARMS = (Arm("digits", ("data=digits",), 4), Arm("digits", ("data=digits",), 2, "planted", "stripes", 2))
 QUIET = Console(quiet=True)
@@ -56,7 +58,6 @@ TINY = ["battery.images=128", "judge.images=128", "judge.folds=2", "judge.degrad
 TINY += ["~battery.members.dct", "~battery.members.oneclass"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arm", "answers"),
     [
@@ -75,7 +76,6 @@ def test_a_trial_gives_the_verdict_on_a_control(arm, answers, tmp_path):
         assert (line.needed > 0) <= (line.finding == "undecided")
 
 
-@pytest.mark.slow
 def test_the_same_trial_again_gives_the_same_outcomes(tmp_path):
     arm = Arm("digits", ("data=digits",), 2, "copycat")
     once, again = (run_trial(arm, 0, TINY, tmp_path / run, tmp_path / "cache") for run in ("once", "again"))
@@ -116,7 +116,6 @@ def test_a_study_continues_with_the_same_overrides_only(tmp_path):
         run_trials(TWO_ARMS, ["judge.folds=3"], tmp_path, QUIET, simulated_trial)
 
 
-@pytest.mark.slow
 def test_the_committed_outcomes_give_the_committed_tables_and_figure(tmp_path, capsys):
     """All trials are in the file, so that the command only tabulates and draws."""
     (tmp_path / "outcomes.csv").write_bytes((COMMITTED / "outcomes.csv").read_bytes())

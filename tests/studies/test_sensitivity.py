@@ -18,6 +18,8 @@ from arena.studies.sensitivity.search import FINE, DetectionLimit, Search, sharp
 from arena.studies.sensitivity.study import Measurement, artefacts, measure, search_limits
 from tests.building import command, tiny_arena
 
+pytestmark = pytest.mark.slow
+
 main = command("sensitivity")
 QUIET = Console(quiet=True)
 NONE, SHARP, DULL = DetectionLimit(64, None, None), DetectionLimit(0, 1, 1.0), DetectionLimit(30, 37, 33.0)

@@ -27,6 +27,7 @@ def faces():
     return FaceAttributes.draw(32, torch.Generator().manual_seed(7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [field.name for field in fields(FaceAttributes)])
 def test_every_attribute_is_visible_at_32_pixels(faces, name):
     values = getattr(faces, name)
