@@ -214,6 +214,12 @@ def test_every_class_there_is_has_a_leaf(package, group, kind):
     assert {name for name in made if not name.endswith((".LearnedDetector", ".NetworkDetector"))} <= configured
 
 
+@pytest.mark.parametrize("battery", ["small", "learned", "all"])
+def test_the_published_size_takes_the_place_of_the_small_one(battery):
+    chosen = race(f"battery={battery}", "detector@battery.members.cnn=paper/cnn").battery.members.cnn
+    assert chosen == OmegaConf.load(CONF / "detector/paper/cnn.yaml")
+
+
 @pytest.mark.parametrize("group", sorted({leaf.split("/")[0] for leaf in LEAVES} - {"detector", *RACES}))
 def test_a_mistyped_key_fails_in_every_group(group):
     with pytest.raises(OmegaConfBaseException, match=f"{group}.mistyped"):
