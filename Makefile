@@ -15,7 +15,7 @@ race: $(VENV)/installed ## run the default race; prints where its report and fig
 
 test: lint pytest ## lint, types and the whole test suite
 
-test-fast: lint $(VENV)/tested ## lint, types and the tests that take under two minutes in all
+test-fast: lint $(VENV)/tested ## lint, types, and the tests that take two to three minutes in all
 	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/tested ## lint, format and types
