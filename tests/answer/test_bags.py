@@ -8,6 +8,8 @@ from arena.answer.bags import FEWEST_BAGS, SURE, bag_curve, images_needed
 from arena.answer.divergence import calibrated_scores
 from tests.answer.gaussians import gaussians, true_auc
 
+pytestmark = pytest.mark.slow
+
 MANY = 4000
 
 
@@ -33,7 +35,6 @@ def test_two_gaussians_need_the_images_that_theory_says(d):
     assert needed.measured.low <= np.ceil(exact)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("d", [0.3, 1.0, 2.0])
 def test_chernoffs_number_is_that_of_the_chernoff_information(d):
     """M = exp(-d^2 / 8) for either class, so that ln(100) / (d^2 / 8) images suffice: more than are needed."""

@@ -11,6 +11,8 @@ from arena.metrics.interval import Interval
 from tests.answer.gaussians import true_jensen_shannon, true_total_variation
 from tests.synthetic import synthetic_run
 
+pytestmark = pytest.mark.slow
+
 SEPARATION = 1.8123876  # of an AUC of 0.9: sqrt(2) times its normal quantile
 
 

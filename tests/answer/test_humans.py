@@ -15,6 +15,8 @@ from tests.building import command
 from tests.figures.drawable import drawable_run, keep_judged
 from tests.synthetic import synthetic_run
 
+pytestmark = pytest.mark.slow
+
 main = command("answer")
 
 TECHNIQUES = {"cnn": 0.5, "forest": 0.5}

@@ -14,6 +14,8 @@ from arena.records.schema import ControlRecord, Scores
 from tests.answer.curved import curved_run
 from tests.answer.planted import planted
 
+pytestmark = pytest.mark.slow
+
 POINTS = 7
 
 
@@ -41,7 +43,6 @@ def found(groups):
     return limits(groups)
 
 
-@pytest.mark.slow
 def test_every_condition_has_the_limits_of_the_stack_and_of_the_strongest(found):
     assert {name: list(kinds) for name, kinds in found.items()} == {
         "access=white_box": ["stack", "strongest"],
@@ -85,7 +86,6 @@ def test_the_interval_of_a_difference_holds_the_planted_one():
     assert np.mean(held) >= 0.93
 
 
-@pytest.mark.slow
 def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_path):
     level, falling = [0.97] * POINTS, [0.99 - 0.03 * k for k in range(POINTS)]
     both = limits(

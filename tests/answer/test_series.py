@@ -6,6 +6,8 @@ from arena.answer.runs import read_run
 from arena.answer.series import as_of
 from tests.synthetic import synthetic_run
 
+pytestmark = pytest.mark.slow
+
 TECHNIQUES = {"cnn": 0.6, "forest": 0.9, "stack": 0.8, "bag": 0.95}
 
 
@@ -40,7 +42,6 @@ def test_every_round_is_read_as_if_it_had_been_the_last(tmp_path):
     assert as_of(answer.run, 3) is None
 
 
-@pytest.mark.slow
 def test_the_mean_of_several_seeds_is_that_of_one_technique(tmp_path):
     trajectory = answered(tmp_path, seeds=3).trajectory
     assert [len(seed) for seed in trajectory.seeds] == [3, 3, 3]

@@ -21,6 +21,8 @@ from tests.detectors.foreign import Alternation, Net, Tied, alternation_as_onnx
 from tests.detectors.planted import CONF, Examples, digits, drops, train_all
 from tests.outside.test_programs import exported, scripted
 
+pytestmark = pytest.mark.slow
+
 EVIDENCE = Evidence(levels=17)
 
 

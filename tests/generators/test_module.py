@@ -20,6 +20,8 @@ from tests.generators.foreign import Z_DIM, Net, Noisy, Tied
 from tests.outside.test_programs import exported, scripted
 from tests.training.test_gan import build, differing, fit, weights
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"train": 3, "test": 5}
 NO_REALS = Reals(torch.empty(0, 1, 8, 8, dtype=torch.uint8), np.empty(0, np.int64))
 
@@ -141,7 +143,6 @@ def test_a_copy_shares_no_memory_and_the_state_survives_safetensors(files, which
 @pytest.mark.parametrize(
     ("which", "precision"), [*((which, "bf16") for which in ANY), ("Net", "fp32"), ("Net.pt", "fp32")]
 )
-@pytest.mark.slow
 def test_it_learns_and_resumes_from_a_saved_state(files, which, precision, tmp_path):
     def new():
         return build(lambda **_: trained(**source(files, which)))
@@ -179,7 +180,6 @@ def test_batch_normalisation_is_trained_and_kept():
 # In a race.
 
 
-@pytest.mark.slow
 def test_other_weights_under_the_same_name_mean_another_warm_up_and_another_race(tmp_path):
     file, net = tmp_path / "weights.safetensors", "generator.name=tests.generators.foreign.Net"
     overrides = (

@@ -7,6 +7,8 @@ from arena.answer.answer import read_answer
 from arena.report.console import print_outcome
 from tests.synthetic import synthetic_run
 
+pytestmark = pytest.mark.slow
+
 
 def printed(run, **options) -> str:
     text = StringIO()

@@ -26,6 +26,8 @@ from tests.building import command
 from tests.figures.drawable import drawable_run, keep_judged
 from tests.report.test_page import ParsedPage
 
+pytestmark = pytest.mark.slow
+
 main = command("answer")
 
 SCREEN = 12
@@ -93,7 +95,6 @@ def answer_by_keyboard(page: Page, marks: list[bool]) -> None:
         page.keyboard.press("Enter")
 
 
-@pytest.mark.slow
 def test_answered_by_keyboard_scored_saved_and_taken_in(window, quizzed, quiz, tmp_path, capsys):
     desktop = window(viewport={"width": 1280, "height": 900})
     requests, trouble = [], []
@@ -170,7 +171,6 @@ def test_a_screen_reader_hears_names_states_and_the_score_and_no_truth_before(de
     assert desktop.get_by_role("status").get_attribute("aria-live") == "polite"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("width", "across"), [(1280, 6), (390, 3), (320, 3)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_the_window(window, width, across, scheme):
@@ -266,7 +266,6 @@ def chunks(png: bytes) -> list[bytes]:
     return kinds
 
 
-@pytest.mark.slow
 def test_the_page_is_the_same_each_time_and_without_images_has_no_quiz(tmp_path):
     run = drawable_run(tmp_path / "run", rounds=0, techniques={"cnn": 0.5})
     first = write_report(read_answer(run)).read_bytes()

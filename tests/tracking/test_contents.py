@@ -11,6 +11,8 @@ from arena.tracking.contents import curves, flat, kept, pictures, scores
 from tests.figures.drawable import drawable_run
 from tests.synthetic import synthetic_run
 
+pytestmark = pytest.mark.slow
+
 
 def closed_by(records, phase, round_index):
     """The records of a race that has come as far as that phase; the synthetic race closes some once a technique."""

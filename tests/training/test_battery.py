@@ -14,6 +14,8 @@ from arena.detectors.heads import Head, Sample
 from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining
 from tests.detectors.planted import CPU, EVIDENCE, Examples, build, digits, train, train_all
 
+pytestmark = pytest.mark.slow
+
 BATCH = 64
 run = partial(train, images=640, learning_rate=1e-2, patience=10)
 

@@ -16,6 +16,8 @@ from arena.training.gan import DetectorLoss, DivergedError, GanTraining, decay, 
 from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic
 from arena.training.machine import Machine, Precision
 
+pytestmark = pytest.mark.slow
+
 REALS = (torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 16).round().mul(255 / 16).to(torch.uint8)
 
 
