@@ -39,7 +39,8 @@ class Condition:
 
     def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
         """Return its matched controls by name of their access. Their config differs in the access alone."""
-        return {} if self.control else {it.access: it for it in among if it.control and it.branch == self.branch}
+        alike = [other for other in among if other.control and other.branch == self.branch]
+        return {} if self.control else {other.access: other for other in alike}
 
 
 def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:

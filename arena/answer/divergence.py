@@ -152,10 +152,10 @@ class LowerBound:
 def total_variation(runs: Sequence[CalibratedScores]) -> LowerBound:
     """Return a lower bound on TV = sup_A |P(A) - Q(A)|: (1 + TV) / 2 is the largest accuracy at equal priors.
 
-    It is the larger of two bounds that share the error: TPR - FPR of decisions at recalibrated logit 0 (Le Cam), and
-    1 - sqrt(2 (1 - AUC)), since no AUC exceeds 1 - (1 - TV)^2 / 2 (Sadasivan et al. 2023). Each judge of each fold has
-    a bound of its own, which holds for their mean too. An image counts once, with the mean of its judges, and the
-    differences of judges add no error. Of several runs it is a bound for the mean over runs like them.
+    It is the larger of two bounds that share the error. One is TPR - FPR of decisions at recalibrated logit 0 (Le Cam).
+    The other is 1 - sqrt(2 (1 - AUC)), since no AUC exceeds 1 - (1 - TV)^2 / 2 (Sadasivan et al. 2023). Each judge of
+    each fold has a bound of its own, which holds for their mean too. An image counts once, with the mean of its judges,
+    and the differences of judges add no error. Of several runs it is a bound for the mean over runs like them.
     """
     wrong = [_risk(run, 0.5 - 0.5 * np.sign(run.evidence) * _sign(run), 1.0, bank) for bank, run in enumerate(runs)]
     area = estimate([[mean([influence(judge, bank) for judge in run.judges])] for bank, run in enumerate(runs)])

@@ -21,14 +21,7 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
     """
     node = config_node(run, "generator", StyleGenerator)
     layout = RunLayout(run)
-    weights = layout.generators()
-    if not weights:
-        raise ArenaError(f"{run}: expected checkpoints of a generator, found none")
-    round_index = max(weights) if round_index is None else round_index
-    if round_index not in weights:
-        raise ArenaError(
-            f"--round={round_index}: expected a round of {run}, which has {min(weights)} to {max(weights)}"
-        )
+    round_index, weights = layout.at_round(layout.generators(), round_index, "a generator")
     try:
         with np.load(layout.reals, allow_pickle=False) as arrays:
             _, channels, resolution, _ = arrays["sample"].shape
@@ -38,7 +31,7 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
     generator = instantiate(node, "generator", SHAPE, weights=None)(
         resolution=resolution, channels=channels, levels=256
     )
-    load_weights(generator, weights[round_index], str(run))
+    load_weights(generator, weights, str(run))
     return generator.eval().requires_grad_(False), round_index
 
 

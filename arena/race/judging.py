@@ -19,7 +19,7 @@ from arena.detectors.stack import Stack
 from arena.metrics.auc import auc, summarise
 from arena.race.checkpoints import Bank
 from arena.race.race import Race
-from arena.records.schema import Regime, ScoreRecord, Scores
+from arena.records.schema import FitnessRecord, Regime, ScoreRecord, Scores
 from arena.records.store import write_scores
 from arena.training.battery import train_battery
 
@@ -272,4 +272,40 @@ def score_record(
         validation_auc=validation_auc,
         scores=write_scores(race.run, name, scores),
         **asdict(summarise(scores, race.margin)),
+    )
+
+
+def fitness_record(
+    race: Race,
+    scores: Scores,
+    technique: str,
+    test: str,
+    *,
+    round_index: int,
+    judge_seed: int,
+    artefact: str | None = None,
+    share: float = 1.0,
+) -> FitnessRecord:
+    """Write the scores of a judge that was tested itself, and return its record.
+
+    Args:
+        race: to which the scores belong.
+        scores: of the judge.
+        technique: of the judge.
+        test: name of the test, part of the name of the score file.
+        round_index: of the fakes.
+        judge_seed: number of the judge.
+        artefact: planted in the fakes. None for fakes of the generator.
+        share: share of data and images that the judge used.
+    """
+    return FitnessRecord(
+        round=round_index,
+        seed=race.seed,
+        technique=technique,
+        artefact=artefact,
+        amplitude=None if artefact is None else race.data.planted_amplitude,
+        share=share,
+        judge_seed=judge_seed,
+        scores=write_scores(race.run, f"{technique}_{test}_j{judge_seed}", scores),
+        **summarise(scores, race.margin).as_fields(),
     )

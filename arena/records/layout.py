@@ -1,8 +1,11 @@
 """Name the files of a run directory."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from arena.core.errors import ArenaError
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,25 @@ class RunLayout:
     def detectors(self) -> dict[int, Path]:
         """Return the existing folders of detectors by round."""
         return self._by_round("checkpoints/round_*/detectors")
+
+    def at_round(self, checkpoints: Mapping[int, Path], round_index: int | None, player: str) -> tuple[int, Path]:
+        """Return a round and its checkpoint. None asks for the last round that has one.
+
+        Args:
+            checkpoints: those of ``generators`` or ``detectors``.
+            round_index: the round, as ``--round`` gives it.
+            player: name of the player for errors.
+
+        Raises:
+            ArenaError: if the run has no checkpoint of that round, or none at all.
+        """
+        if not checkpoints:
+            raise ArenaError(f"{self.run}: expected checkpoints of {player}, found none")
+        chosen = max(checkpoints) if round_index is None else round_index
+        if chosen not in checkpoints:
+            first, last = min(checkpoints), max(checkpoints)
+            raise ArenaError(f"--round={chosen}: expected a round of {self.run}, which has {first} to {last}")
+        return chosen, checkpoints[chosen]
 
     def _by_round(self, pattern: str) -> dict[int, Path]:
         """Return existing paths by the number at the place of the star, ascending."""

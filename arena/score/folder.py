@@ -113,15 +113,8 @@ class DetectorEnsemble:
             ArenaError: if ``run`` is no run, or has no detectors of that round.
         """
         config = read_config(run)
-        folders = RunLayout(run).detectors()
-        if not folders:
-            raise ArenaError(f"{run}: expected checkpoints of detectors, found none")
-        round_index = max(folders) if round_index is None else round_index
-        if round_index not in folders:
-            raise ArenaError(
-                f"--round={round_index}: expected a round of {run}, which has {min(folders)} to {max(folders)}"
-            )
-        folder = folders[round_index]
+        layout = RunLayout(run)
+        round_index, folder = layout.at_round(layout.detectors(), round_index, "detectors")
 
         images = section(config, "images")
         resolution, channels, levels = (int(str(images[key])) for key in SHAPE)

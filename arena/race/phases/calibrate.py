@@ -9,9 +9,9 @@ from arena.generators.base import Generator
 from arena.generators.controls import Artefact, Oracle, Planted
 from arena.metrics.auc import summarise
 from arena.race.checkpoints import Bank
-from arena.race.judging import Case, judge_case
+from arena.race.judging import Case, fitness_record, judge_case
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import ControlRecord, FitnessRecord, Record, Summary, TechniqueRecord
+from arena.records.schema import ControlRecord, Record, Summary, TechniqueRecord
 from arena.records.store import write_scores
 
 ORACLE = "oracle"
@@ -79,8 +79,8 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
 def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     """Judge reals with an artefact by the techniques to which it belongs."""
     own = [technique for technique in race.techniques if own_artefact(race, technique) == artefact]
-    kind, amplitude = own_artefact(race, own[0]), race.data.planted_amplitude
-    case = _case(race, Planted(**race.shape, kind=kind, amplitude=amplitude))
+    kind = own_artefact(race, own[0])
+    case = _case(race, Planted(**race.shape, kind=kind, amplitude=race.data.planted_amplitude))
     needed = list(race.members) if STACK in own else own  # the stack needs every member
     progress.expect(race.judge.folds * race.judge.images)
     seed = race.seed_of("calibrate", player=f"planted_{kind}")
@@ -88,17 +88,8 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     records: list[Record] = []
     bound = 0.5 + race.margin
     for technique in own:
-        scores = judgements[technique].test
-        fitness = FitnessRecord(
-            round=0,
-            seed=race.seed,
-            technique=technique,
-            artefact=kind,
-            amplitude=amplitude,
-            share=1.0,
-            judge_seed=0,
-            scores=write_scores(race.run, f"{technique}_planted_{kind}_j0", scores),
-            **summarise(scores, race.margin).as_fields(),
+        fitness = fitness_record(
+            race, judgements[technique].test, technique, f"planted_{kind}", round_index=0, judge_seed=0, artefact=kind
         )
         records.append(fitness)
         records.append(

@@ -12,9 +12,9 @@ from arena.core.progress import Progress
 from arena.imaging.evidence import degraded
 from arena.metrics.auc import summarise
 from arena.race.checkpoints import load_bank
-from arena.race.judging import Case, judge_case, score_record
+from arena.race.judging import Case, fitness_record, judge_case, score_record
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreRecord
+from arena.records.schema import MarginRecord, Record, ScoreRecord
 from arena.records.store import write_scores
 
 HALF = 0.5
@@ -48,21 +48,13 @@ def judge(race: Race, round_index: int, player: str, progress: Progress) -> Phas
     if last:
         half, more = judge_case(race, case, members, seed, judge_seed, share=HALF, progress=progress)
         images += more
-        for technique, judgement in half.items():
-            name = f"{technique}_half_g{round_index:02d}_j{judge_seed}"
-            records.append(
-                FitnessRecord(
-                    round=round_index,
-                    seed=race.seed,
-                    technique=technique,
-                    artefact=None,
-                    amplitude=None,
-                    share=HALF,
-                    judge_seed=judge_seed,
-                    scores=write_scores(race.run, name, judgement.test),
-                    **summarise(judgement.test, race.margin).as_fields(),
-                )
+        test = f"half_g{round_index:02d}"
+        records += [
+            fitness_record(
+                race, judgement.test, technique, test, round_index=round_index, judge_seed=judge_seed, share=HALF
             )
+            for technique, judgement in half.items()
+        ]
     return PhaseOutput(records, images)
 
 
