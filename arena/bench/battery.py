@@ -8,10 +8,10 @@ from rich.table import Table
 from arena.bench.speed import table_of, timed
 from arena.detectors.gallery import Gallery, score_all
 from arena.generators.controls import Oracle
+from arena.race.case import Case, cut_fold, labelled, redealt
 from arena.race.checkpoints import Bank
-from arena.race.judging import Case, cut_fold, labelled
 from arena.race.race import Race
-from arena.training.battery import train_battery
+from arena.training.battery import Group, train_battery
 
 SCORED = 512
 """Most images of a timed scoring pass."""
@@ -90,17 +90,14 @@ def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
     images = torch.cat([race.judge_reals.images, race.generator_reals.images])[:SCORED]
 
     def train() -> None:
-        case = Case.of(race, bank, 0, control=True)
-        fold = cut_fold(race, case, 0, share=1.0)
+        case = Case.of(race, bank.test, redealt(race, bank), 0, control=True)
+        fold = cut_fold(race, case, judge_seed=0, number=0, share=1.0)
         train_battery(
-            detectors,
+            [Group(detectors, labelled(*fold.learn), labelled(*fold.stop), seed=0)],
             case.gallery,
-            labelled(*fold.learn),
-            labelled(*fold.stop),
             settings=race.battery,
             images=race.judge.images,
             fresh=True,
-            seed=0,
             machine=race.machine,
         )
 

@@ -90,12 +90,15 @@ class ScheduleConfig(Group):
 
 @dataclass
 class BankConfig(Group):
-    """Fakes forged in each round, by use. ``cell`` of the test bank score off-diagonal cells of the payoff matrix."""
+    """Fakes forged in each round, by use: for the detectors in the loop, and as many anew for each judge seed.
+
+    All judges share the test bank. ``cell`` of its images score off-diagonal cells of the payoff matrix.
+    """
 
     KEY: ClassVar[str] = "bank"
-    train: int = checked(1024, ge=8)
-    validation: int = checked(256, ge=8)
-    test: int = checked(1024, ge=8)
+    train: int = checked(4096, ge=8)
+    validation: int = checked(512, ge=8)
+    test: int = checked(10_000, ge=8)
     cell: int = checked(256, ge=8)
 
     def __post_init__(self) -> None:
@@ -144,8 +147,12 @@ class JudgeConfig(Group):
     """Folds of the judge reals: each real is tested by judges that never saw it."""
     images: int = 12_000
     """Budget of a judge, at least ``battery.images``."""
+    doublings: int = checked(1, ge=0, le=8)
+    """Most doublings of images and training fakes at the last round. Each is taken if judges may gain from it."""
     reals: int | None = checked(None, int | None, ge=FEWEST["judge"])
     """Most judge reals to use, drawn by ``data.seed``; None for all of the judge's part."""
+    locked: bool = False
+    """Whether the locked reals judge, for a last race with settings that no such race has tuned."""
     degradations: list[str] = field(default_factory=lambda: [*LADDERS])
     """Degradations of reals and fakes alike, where AUC is pinned at 1 in the last round."""
 

@@ -23,7 +23,7 @@ from sklearn.datasets import get_data_home
 from arena.core.errors import ArenaError
 from arena.data.decoding import CacheEntry, cached, decode_images
 from arena.data.files import DecodedFiles, decode_files
-from arena.data.reals import RealData, Reals
+from arena.data.reals import LockedShare, RealData, Reals
 
 TIMEOUT = 15.0
 """Seconds without an answer after which a server counts as unreachable."""
@@ -109,8 +109,18 @@ class Olivetti(RealData):
 
     name = "olivetti"
 
-    def __init__(self, *, resolution: int, seed: int, planted_amplitude: float, cache_dir: str | Path) -> None:
-        super().__init__(resolution=resolution, channels=1, levels=256, seed=seed, planted_amplitude=planted_amplitude)
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        seed: int,
+        planted_amplitude: float,
+        cache_dir: str | Path,
+        locked: LockedShare = 0.0,
+    ) -> None:
+        super().__init__(
+            resolution=resolution, channels=1, levels=256, seed=seed, planted_amplitude=planted_amplitude, locked=locked
+        )
         self.cache_dir = Path(cache_dir).expanduser()
 
     def load(self) -> Reals:
@@ -172,9 +182,12 @@ class Lfw(RealData):
         crop: Annotated[int, Field(ge=8, le=250)],
         seed: int,
         planted_amplitude: float,
+        locked: LockedShare = 0.0,
         cache_dir: str | Path,
     ) -> None:
-        super().__init__(resolution=resolution, channels=3, levels=256, seed=seed, planted_amplitude=planted_amplitude)
+        super().__init__(
+            resolution=resolution, channels=3, levels=256, seed=seed, planted_amplitude=planted_amplitude, locked=locked
+        )
         self.crop, self.cache_dir = crop, Path(cache_dir).expanduser()
 
     def load(self) -> Reals:

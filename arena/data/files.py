@@ -13,7 +13,7 @@ from torch import Tensor
 
 from arena.core.errors import ArenaError, require
 from arena.data.decoding import cached, decode_images
-from arena.data.reals import RealData, Reals
+from arena.data.reals import LockedShare, RealData, Reals
 
 FOLDER_VERSION = 1
 """Part of the cache key. Raise it when the same files would give other pixels."""
@@ -47,6 +47,7 @@ class ImageFolder(RealData):
         channels: Literal[1, 3] | None,
         seed: int,
         planted_amplitude: float,
+        locked: LockedShare = 0.0,
         persons: str | None,
         cache_dir: str | Path,
     ) -> None:
@@ -58,7 +59,12 @@ class ImageFolder(RealData):
                 raise ArenaError(f"data.persons={persons}: expected a regular expression ({failure})") from failure
             require(groups == 1, "data.persons", persons, f"one group, found {groups}")
         super().__init__(
-            resolution=resolution, channels=channels or 3, levels=256, seed=seed, planted_amplitude=planted_amplitude
+            resolution=resolution,
+            channels=channels or 3,
+            levels=256,
+            seed=seed,
+            planted_amplitude=planted_amplitude,
+            locked=locked,
         )
         # Decoded here, because the images decide the number of channels, and so that a bad folder fails at once.
         self._decoded = decode_folder("data", path, resolution, channels, cache_dir)

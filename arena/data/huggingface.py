@@ -19,7 +19,7 @@ from torch import Tensor
 from arena.core.errors import ArenaError, first_line, require
 from arena.data.decoding import CacheEntry, Source, cached, decode_images, map_ahead
 from arena.data.downloads import TIMEOUT, unavailable
-from arena.data.reals import RealData, Reals
+from arena.data.reals import LockedShare, RealData, Reals
 
 HUGGINGFACE_VERSION = 1
 """Part of the name of the cache. Raise it when the same rows would give other pixels."""
@@ -66,6 +66,7 @@ class HuggingFace(RealData):
         channels: Literal[1, 3],
         seed: int,
         planted_amplitude: float,
+        locked: LockedShare = 0.0,
         cache_dir: str | Path,
     ) -> None:
         self.repository = "null" if name is None else name
@@ -74,7 +75,12 @@ class HuggingFace(RealData):
             possible, "data.name", self.repository, "a set of the Hugging Face hub, as in data.name=uoft-cs/cifar10"
         )
         super().__init__(
-            resolution=resolution, channels=channels, levels=256, seed=seed, planted_amplitude=planted_amplitude
+            resolution=resolution,
+            channels=channels,
+            levels=256,
+            seed=seed,
+            planted_amplitude=planted_amplitude,
+            locked=locked,
         )
         self.config, self.split_name, self.revision = config, split, revision
         self.image, self.label, self.person, self.n = image, label, person, n

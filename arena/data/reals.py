@@ -3,16 +3,20 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from arena.core.errors import require
-from arena.data.split import Split, partition, sources_of, split_for_judging, split_reals
+from arena.data.split import Purpose, Split, partition, sources_of, split_reals
+
+LockedShare = Annotated[float, Field(ge=0, le=0.5)]
+"""Share of the reals that are opened only by ``judge.locked``."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,19 @@ class RealData(pl.LightningDataModule, ABC):
         levels: grey levels of the data, 2 to 256.
         seed: ``data.seed``, seed of the split.
         planted_amplitude: peak amplitude, in whole grey levels, of the artefact that a working judge must detect.
+        locked: share of the reals kept from everything but a race with ``judge.locked``, for every ``data.seed``.
     """
 
-    def __init__(self, *, resolution: int, channels: int, levels: int, seed: int, planted_amplitude: float) -> None:
+    def __init__(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        levels: int,
+        seed: int,
+        planted_amplitude: float,
+        locked: LockedShare = 0.0,
+    ) -> None:
         super().__init__()
         power_of_two = resolution >= 8 and resolution & (resolution - 1) == 0
         require(power_of_two, "data.resolution", resolution, "a power of two, at least 8")
@@ -76,7 +90,7 @@ class RealData(pl.LightningDataModule, ABC):
         expected = f"a whole number of the data's grey levels, 1 to {levels - 1}"
         require(whole, "data.planted_amplitude", planted_amplitude, expected)
         self.resolution, self.channels, self.levels, self.seed = resolution, channels, levels, seed
-        self.planted_amplitude = planted_amplitude
+        self.planted_amplitude, self.locked = planted_amplitude, locked
         self._reals: Reals | None = None
 
     @abstractmethod
@@ -95,11 +109,12 @@ class RealData(pl.LightningDataModule, ABC):
         """Load and split; later calls do nothing."""
         if self._reals is None:
             self._reals = self.load()
-            self.split: Split = split_reals(len(self._reals), self.seed, self._reals.persons)
+            self.split_for("train")
 
-    def split_for_judging(self) -> None:
-        """Split again for images made outside: no reals are set aside to train a generator."""
-        self.split = split_for_judging(len(self.reals), self.seed, self.reals.persons)
+    def split_for(self, purpose: Purpose) -> None:
+        """Split for the origin of the fakes, see ``SHARES``."""
+        reals = self.reals
+        self.split: Split = split_reals(len(reals), self.seed, reals.persons, self.locked, purpose)
 
     @property
     def reals(self) -> Reals:
@@ -109,5 +124,5 @@ class RealData(pl.LightningDataModule, ABC):
         return self._reals
 
     def part(self, name: str) -> Reals:
-        """Return the reals of one part of the split: generator, detector, judge or reference."""
+        """Return the reals of one part of the split: generator, detector, judge, reference or locked."""
         return self.reals[getattr(self.split, name)]

@@ -1,6 +1,7 @@
 """Split the reals into disjoint parts by the data seed (rule of evidence 2)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +9,26 @@ from numpy.typing import NDArray
 from arena.core.errors import ArenaError
 from arena.core.seeding import derive_seed
 
-SHARES = {"generator": 0.30, "detector": 0.17, "judge": 0.30, "reference": 0.23}
-"""Share of the reals in each part. The judge's sets the error bars, and the generator's the quality of the fakes."""
-OUTSIDE_SHARE = 0.3
-"""Share of the detectors in the loop if the fakes were made outside, where no reals train a generator."""
-FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 32}
+Purpose = Literal["train", "control", "outside"]
+"""Origin of the fakes: a generator that trains on reals, a control made of reals, or images from outside."""
+
+SHARES: dict[Purpose, dict[str, float]] = {
+    "train": {"generator": 0.28, "detector": 0.14, "judge": 0.42, "reference": 0.16},
+    "control": {"generator": 0.46, "detector": 0.06, "judge": 0.24, "reference": 0.24},
+    "outside": {"detector": 0.30, "judge": 0.35, "reference": 0.35},
+}
+"""Share of the open reals in each part, by purpose. The judge's sets the error bars, the generator's the quality.
+
+Only a generator that trains could carry the reference reals to the judges. Elsewhere the reference part also judges,
+because measuring quality trains nothing. Images from outside owe nothing to a generator part: the detectors' part
+stands in for it."""
+FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 28}
 """Smallest useful size of each part."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the four disjoint parts: int64 arrays, each in random order.
+    """Indices of the parts: int64 arrays, each in random order.
 
     The first n of a part are therefore a random sample of it, even if files are sorted by class or person.
 
@@ -28,63 +38,57 @@ class Split:
             generator.
         judge: trains and tests the judges. Nothing that reaches the generator is trained on it.
         reference: measures quality and memorisation.
+        locked: in no other part, whatever the data seed. With ``judge.locked`` it takes the place of ``judge``.
     """
 
     generator: NDArray[np.int64]
     detector: NDArray[np.int64]
     judge: NDArray[np.int64]
     reference: NDArray[np.int64]
+    locked: NDArray[np.int64]
 
 
-def split_reals(n: int, data_seed: int, persons: NDArray[np.int64] | None = None) -> Split:
-    """Split n images into the four parts.
+def split_reals(
+    n: int,
+    data_seed: int,
+    persons: NDArray[np.int64] | None = None,
+    locked: float = 0.0,
+    purpose: Purpose = "train",
+) -> Split:
+    """Split n images into the parts.
 
     Args:
         n: number of images.
-        data_seed: the only seed used, so that every condition of a study has the same split.
+        data_seed: seed of the open parts, so that every condition of a study has the same split. The locked part is
+            the same for every seed.
         persons: (n,) person in each image, if known; no person is then in two parts.
+        locked: share of the images in the locked part.
+        purpose: origin of the fakes, which decides the shares of the others.
 
     Raises:
         ArenaError: if there are too few images for the smallest useful parts.
     """
-    needed = max(int(np.ceil(FEWEST[part] / SHARES[part])) for part in SHARES)
-    if n < needed:
-        raise ArenaError(f"data: {n} usable images, but the splits need at least {needed}")
+    shares, sources = SHARES[purpose], sources_of(n, persons)
+    kept_back = partition(sources, np.array([round(locked * n)]), np.random.default_rng(derive_seed(0, "locked"))) == 0
+    is_open = np.flatnonzero(~kept_back)
+    needed = max(int(np.ceil(FEWEST[part] / share)) for part, share in shares.items())
+    if len(is_open) < needed:
+        beside = f" beside {n - len(is_open)} locked ones" if locked else ""
+        raise ArenaError(f"data: {len(is_open)} usable images{beside}, but the splits need at least {needed}")
     rng = np.random.default_rng(derive_seed(data_seed, "split"))
-    sources = sources_of(n, persons)
-    part = partition(sources, np.round(np.cumsum([*SHARES.values()][:-1]) * n), rng)
-    split = Split(*(rng.permutation(np.flatnonzero(part == k)) for k in range(len(SHARES))))
-    for name, fewest in FEWEST.items():
-        if (size := len(getattr(split, name))) < fewest:
+    edges = np.round(np.cumsum([*shares.values()][:-1]) * len(is_open))
+    part = partition(sources_of(len(is_open), sources[is_open]), edges, rng)
+    parts = {name: rng.permutation(is_open[part == k]) for k, name in enumerate(shares)}
+    for name, drawn in parts.items():
+        if len(drawn) < FEWEST[name]:
             raise ArenaError(
-                f"data: split by person, {size} of {n} usable images are left to the {name} part, "
-                f"which needs at least {fewest}: {sources.max() + 1} persons are too few or too unequal"
+                f"data: split by person, {len(drawn)} of {n} usable images are left to the {name} part, "
+                f"which needs at least {FEWEST[name]}: {sources.max() + 1} persons are too few or too unequal"
             )
-    return split
-
-
-def split_for_judging(n: int, data_seed: int, persons: NDArray[np.int64] | None = None) -> Split:
-    """Split n images for fakes made outside, where no reals train a generator.
-
-    The detectors' part stands in for the generator's. Half of the judges' part is also the reference, because measuring
-    quality trains nothing.
-
-    Args:
-        n: number of images.
-        data_seed: the only seed used.
-        persons: (n,) person in each image, if known; no person is then in two parts.
-
-    Raises:
-        ArenaError: if there are too few images for the smallest useful parts.
-    """
-    needed = int(np.ceil(max(FEWEST["detector"] / OUTSIDE_SHARE, 2 * FEWEST["reference"] / (1 - OUTSIDE_SHARE))))
-    if n < needed:
-        raise ArenaError(f"data: {n} usable images, but the splits need at least {needed}")
-    rng = np.random.default_rng(derive_seed(data_seed, "split"))
-    edges = np.round(np.array([OUTSIDE_SHARE, (1 + OUTSIDE_SHARE) / 2]) * n)
-    part = partition(sources_of(n, persons), edges, rng)
-    detector, reference, others = (rng.permutation(np.flatnonzero(part == k)) for k in range(3))
-    return Split(detector, detector, rng.permutation(np.concatenate([reference, others])), reference)
+    if purpose != "train":
+        parts["judge"] = rng.permutation(np.concatenate([parts["judge"], parts["reference"]]))
+    parts.setdefault("generator", parts["detector"])
+    return Split(**parts, locked=rng.permutation(np.flatnonzero(kept_back)))
 
 
 def sources_of(n: int, persons: NDArray[np.int64] | None) -> NDArray[np.int64]:

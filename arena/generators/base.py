@@ -4,15 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
+from arena.data.split import Purpose
+from arena.generators.matching import Matched, fit_matching
+from arena.imaging.images import ImageShape
 
 FORGE_BATCH = 256
+FIT_PIXELS, FEWEST_TO_FIT, MOST_TO_FIT = 2**24, 256, 4096
+"""Size of the fakes that a matching is fitted on: pixels of all channels, and bounds of the number of images."""
 
 
 class Generator(nn.Module, ABC):
@@ -24,8 +29,8 @@ class Generator(nn.Module, ABC):
         levels: grey levels of the data. Generators do not round to them; the evidence path does.
     """
 
-    outside: ClassVar[bool] = False
-    """True if the images come from outside and owe nothing to generator-train. Judges may then have those reals."""
+    purpose: ClassVar[Purpose] = "train"
+    """Origin of the images, which decides the split of the reals. Generators of ``train`` forge without end."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()
@@ -60,12 +65,28 @@ class Generator(nn.Module, ABC):
         """Raise ``ArenaError``, before training, if the generator cannot forge banks of these sizes."""
 
 
+class TrainableShape(ImageShape, total=False):
+    """Keywords of every trainable generator: shape of the images, and what ``forge`` matches to generator-train."""
+
+    matched: Matched | None
+
+
 class TrainableGenerator(Generator):
-    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], with a discriminator of its own."""
+    """A network z (B, z_dim) -> images (B, C, H, W) in about [-1, 1], with a discriminator of its own.
+
+    Args:
+        matched: pixel histogram, mean spectrum or both that forged fakes share with generator-train, by a fixed map
+            after the network. Training does not know the map. None for the network's own images.
+        shape: see ``ImageShape``.
+    """
 
     z_dim: int
     learning_rate: float
     """Of Adam, for generator and discriminator. It depends on how the layers are parametrised."""
+
+    def __init__(self, *, matched: Matched | None = None, **shape: Unpack[ImageShape]) -> None:
+        super().__init__(**shape)
+        self.matched = matched
 
     @abstractmethod
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
@@ -83,9 +104,32 @@ class TrainableGenerator(Generator):
         """Return images for a training step. Style generators mix styles here."""
         return self(z, rng)
 
-    @torch.inference_mode()
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
-        """Sample in eval mode and fp32, ``FORGE_BATCH`` images at a time."""
+        """Sample banks, and match them to generator-train if the config asks for it.
+
+        The map is fitted on fakes of a stream of its own, which depends on neither bank nor ``seed``. All banks that
+        these weights forge have the same map.
+        """
+        banks = self.sample(counts, seed)
+        if self.matched is None:
+            return banks
+        count = FIT_PIXELS // (self.channels * self.resolution**2)
+        count = min(max(count, FEWEST_TO_FIT), MOST_TO_FIT)
+        fakes = self.sample({"matching": count}, derive_seed(0, "matching"))["matching"]
+        matching = fit_matching(self.matched, fakes, reals.images, self.levels)
+        return {name: matching(bank) for name, bank in banks.items()}
+
+    @torch.inference_mode()
+    def sample(self, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
+        """Return banks of the network's own images, in eval mode and fp32, ``FORGE_BATCH`` images at a time.
+
+        Args:
+            counts: name of the bank -> number of images.
+            seed: of the streams.
+
+        Returns:
+            Name of the bank -> float images (n, C, H, W) on the CPU.
+        """
         device = next(chain(self.parameters(), self.buffers()), torch.empty(0)).device
         training = self.training
         self.eval()

@@ -21,32 +21,42 @@ Artefact = Literal[
     "checkerboard", "stripes", "spectral_peak", "colour_shift", "noise_residual", "upsampling_trace", "quantisation"
 ]
 
+DRAWN = 0.75
+"""Share of generator-train from which the oracle draws its banks."""
+TEST_OF_FEW = 2
+"""Largest size of the oracle's test bank, in units of its training bank, where reals are few."""
+
 
 class Oracle(Generator):
     """Forge real images. No technique may detect them more often than alpha allows.
 
-    Banks are disjoint, drawn without replacement from one half of generator-train. If it has too few images, all banks
-    shrink in proportion. The other half counts as the training set, so that the memorisation measure sees new images.
+    Banks are disjoint, drawn without replacement from ``DRAWN`` of generator-train. If it has too few images, the test
+    bank shrinks to ``TEST_OF_FEW`` times the training bank, and then all banks in proportion. The rest counts as the
+    training set, so that the memorisation measure sees new images.
     """
+
+    purpose = "control"
 
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Draw banks of real images. The first banks do not depend on the last ones, if no bank shrinks."""
-        drawn_from, _ = _halves(reals)
+        drawn_from, _ = _drawn_and_trained(reals)
+        if sum(counts.values()) > len(drawn_from) and {"train", "test"} <= counts.keys():
+            counts = {**counts, "test": min(counts["test"], TEST_OF_FEW * counts["train"])}
         banks = deal(drawn_from.sources, counts, derive_seed(seed, "bank", player="oracle"))
         return {name: to_float(drawn_from[bank].images) for name, bank in banks.items()}
 
     def training_set(self, reals: Reals) -> Reals:
-        """Return the half that banks are never drawn from."""
-        return _halves(reals)[1]
+        """Return the part that banks are never drawn from."""
+        return _drawn_and_trained(reals)[1]
 
 
-def _halves(reals: Reals) -> tuple[Reals, Reals]:
-    """Split into the half to draw from and the half that counts as training set, with no person in both.
+def _drawn_and_trained(reals: Reals) -> tuple[Reals, Reals]:
+    """Split into the part to draw from and the part that counts as training set, with no person in both.
 
     The seed is a function of the reals, so that the split is the same in every round and in the memorisation measure.
     """
     rng = np.random.default_rng(derive_seed(int(reals.ids.sum()), "oracle"))
-    return reals.split_off(len(reals) // 2, rng)
+    return reals.split_off(round(DRAWN * len(reals)), rng)
 
 
 def deal(sources: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
@@ -73,6 +83,8 @@ def deal(sources: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> di
 
 class Copycat(Generator):
     """Forge copies of generator-train. The memorisation measure must invalidate such a race, for any scores."""
+
+    purpose = "control"
 
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Copy images, each bank from its own stream. No image repeats before all have been copied."""

@@ -40,7 +40,7 @@ class FolderGenerator(Generator):
         cache_dir: folder for decoded images.
     """
 
-    outside = True
+    purpose = "outside"
 
     def __init__(self, *, path: str | Path | None, cache_dir: str | Path, **shape: Unpack[ImageShape]) -> None:
         super().__init__(**shape)

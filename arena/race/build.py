@@ -20,7 +20,7 @@ from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
 from arena.config.compose import compose_config, explanation
 from arena.config.instantiate import SHAPE, check_keys, instantiate
-from arena.config.saved import flatten, read_config
+from arena.config.saved import flatten, read_config, without_matching
 from arena.config.schema import ArenaConfig
 from arena.core.errors import ArenaError, DoesNotApply, require
 from arena.core.files import write_atomically
@@ -29,7 +29,7 @@ from arena.data.reals import RealData
 from arena.generators.base import TrainableGenerator
 from arena.generators.style import StyleGenerator
 from arena.race.branch import Branch
-from arena.race.judging import VALIDATION_SHARE
+from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
 from arena.training.machine import Machine
 
@@ -72,11 +72,11 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     levels = OmegaConf.select(composed, "evidence.levels")
     evidence = instantiate(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
     generator = instantiate(composed.generator, "generator", SHAPE)
-    if generator(resolution=data.resolution, channels=data.channels, levels=data.levels).outside:
-        data.split_for_judging()
+    data.split_for(generator(resolution=data.resolution, channels=data.channels, levels=data.levels).purpose)
     reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
     warm_up_key = {"reals": reals, "evidence": repr(evidence)}
-    warm_up_key |= {key: settings[key] for key in ("generator", "loss", "augmentation", "features")}
+    unmatched = without_matching(settings)
+    warm_up_key |= {key: unmatched[key] for key in ("generator", "loss", "augmentation", "features")}
     # The files belong to the settings of a run, since one photograph more is another split.
     entry = {str(key): value for key, value in settings.items()} | {"reals": reals}
     stack, bag = composed.battery.stack, composed.battery.bag
@@ -86,6 +86,7 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         seed=config.seed,
         rounds=config.race.rounds,
         margin=config.answer.margin,
+        alpha=config.answer.alpha,
         data=data,
         evidence=evidence,
         generator=generator,
@@ -150,6 +151,8 @@ def check(race: Race) -> None:
         if technique not in race.members:
             known = ", ".join(race.members)
             raise ArenaError(f"access.held_out={technique}: expected techniques of the battery ({known})")
+    if race.judge.locked:
+        require(race.data.locked > 0, "data.locked", race.data.locked, "above 0, the share that judge.locked opens")
     race.features.check()
     _ = race.examples_of  # builds every detector, so that every constructor checks its arguments
     generator = race.new_generator()

@@ -27,7 +27,7 @@ class Bank(NamedTuple):
     @classmethod
     def of(cls, forged: dict[str, Tensor], levels: int) -> Self:
         """Round float images in [-1, 1] to the data's levels."""
-        return cls(**{name: to_uint8(on_levels(images, levels)) for name, images in forged.items()})
+        return cls(**{name: to_bank(images, levels) for name, images in forged.items()})
 
     def save(self, path: Path) -> None:
         """Write an npz of uint8, atomically."""
@@ -38,6 +38,11 @@ class Bank(NamedTuple):
         """Read a saved bank."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(*(torch.from_numpy(arrays[name]) for name in cls._fields))
+
+
+def to_bank(images: Tensor, levels: int) -> Tensor:
+    """Return float images (n, C, H, W) in [-1, 1] as uint8, rounded to the data's grey levels."""
+    return to_uint8(on_levels(images, levels))
 
 
 def load_bank(race: Race, round_index: int) -> Bank:

@@ -10,11 +10,11 @@ from arena.core.degradations import LADDERS
 from arena.detectors.base import Detector, FittedDetector
 from arena.detectors.gallery import Gallery
 from arena.generators.base import TrainableGenerator
+from arena.race.case import labelled
 from arena.race.gan_monitor import new_gan
-from arena.race.judging import labelled
 from arena.race.phases.calibrate import controls
 from arena.race.race import Race
-from arena.training.battery import train_battery
+from arena.training.battery import Group, train_battery
 
 STEPS = 6
 """Timed steps of each player."""
@@ -69,15 +69,13 @@ def _seconds_to_train(race: Race, gallery: Gallery, detectors: Mapping[str, Dete
     parts = np.array_split(np.arange(len(gallery)), 8)
     learn, stop = labelled(np.concatenate(parts[:3]), np.concatenate(parts[3:6])), labelled(*parts[6:])
     start = time.perf_counter()
+    new = {technique: race.new_detector(technique, 0) for technique in detectors}
     train_battery(
-        {technique: race.new_detector(technique, 0) for technique in detectors},
+        [Group(new, learn, stop, seed=0)],
         gallery,
-        learn,
-        stop,
         settings=race.battery,
         images=STEPS * race.battery.batch,
         fresh=True,
-        seed=0,
         machine=race.machine,
     )
     return time.perf_counter() - start

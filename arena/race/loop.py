@@ -16,7 +16,7 @@ from arena.race.phases.calibrate import calibrate, controls
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
-from arena.race.phases.judges import judge, judges, margin
+from arena.race.phases.judges import budgets, judge, margin
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook
@@ -47,8 +47,8 @@ def algorithm(race: Race) -> Iterator[Step]:
         if r:
             yield confront, r, BATTERY  # 2 G_r's fakes before earlier detectors: "frozen"
         yield retrain, r, BATTERY  # 3 from where they stood, old fakes replayed: "retrained"
-        for seed in judges(race):
-            yield judge, r, seed  # 4 from scratch, never attacked: "fresh"
+        for budget in budgets(race, r):
+            yield judge, r, budget  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
             for degradation in race.judge.degradations:
                 yield margin, r, degradation  # where the AUC is pinned: how far from the edge?

@@ -15,6 +15,7 @@ from arena.config.schema import BAG, STACK, BankConfig, BatteryConfig, JudgeConf
 from arena.core.errors import error_context, requires
 from arena.core.seeding import derive_seed
 from arena.data.reals import RealData, Reals
+from arena.data.split import Purpose
 from arena.detectors.base import Detector, GanAwareDetector
 from arena.detectors.stack import Bag, Stack
 from arena.generators.base import Generator, TrainableGenerator
@@ -40,6 +41,7 @@ class Race:
         run: run directory.
         cache: folder of the warm-ups, which races share.
         margin: AUC above 1/2 from which a technique catches the generator.
+        alpha: one-sided level of each test.
         generator: constructor that only lacks the shape of the images, as those of ``members``.
         warm_up_key: JSON of the settings that determine the warm-up.
         members: constructors of the techniques that apply to the images and the generator.
@@ -53,6 +55,7 @@ class Race:
     seed: int
     rounds: int
     margin: float
+    alpha: float
     data: RealData
     evidence: Evidence
     generator: Callable[..., Generator]
@@ -104,7 +107,7 @@ class Race:
     @cached_property
     def judge_reals(self) -> Reals:
         """Reals of every test. They train nothing that reaches the generator."""
-        reals = self.data.part("judge")
+        reals = self.data.part("locked" if self.judge.locked else "judge")
         if self.judge.reals is None or self.judge.reals >= len(reals):
             return reals
         rng = np.random.default_rng(derive_seed(self.data.seed, "judge-reals"))
@@ -184,9 +187,9 @@ class Race:
         return "gradients" if technique in self.attacked else "none"
 
     @cached_property
-    def outside(self) -> bool:
-        """True if the fakes were made outside. No reals are then kept from the judges for a generator."""
-        return self.new_generator().outside
+    def purpose(self) -> Purpose:
+        """Origin of the fakes: a generator that trains, a control, or images from outside."""
+        return self.new_generator().purpose
 
     @cached_property
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 
 from arena.core.degradations import Degradation
 
-Regime = Literal["frozen", "retrained", "fresh"]
+Regime = Literal["frozen", "retrained", "fresh", "transferred"]
 AccessLevel = Literal["none", "gradients"]
 """Knowledge that the generator had of a technique, from nothing upwards."""
 
@@ -115,7 +115,12 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRecord(Summary, Entry):
-    """Evaluation of one technique on the fakes of one generator round."""
+    """Evaluation of one technique on the fakes of one generator round.
+
+    ``judge_images`` is the budget of a fresh judge, in training images. At the last round it may grow until the judges
+    no longer gain from more, and then one judge seed has a record for each budget. ``judge_run`` is the seed of the run
+    whose fresh judges tested these fakes (regime "transferred"), None for detectors of this run.
+    """
 
     kind: Literal["score"] = "score"
     technique: str
@@ -123,10 +128,12 @@ class ScoreRecord(Summary, Entry):
     regime: Regime
     access: AccessLevel
     judge_seed: int | None
+    judge_images: int | None
     generator_round: int
     detector_round: int
     validation_auc: float | None
     scores: ScoreFile
+    judge_run: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +208,7 @@ class FitnessRecord(AucEstimate, Entry):
     amplitude: float | None
     share: float
     judge_seed: int
+    judge_images: int
     scores: ScoreFile
 
 

@@ -1,7 +1,7 @@
-"""Train the battery: one stream of balanced batches for all detectors, with early stopping for each."""
+"""Train detectors: one stream of balanced batches for each group of them, all groups side by side."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -30,128 +30,162 @@ PREPARED, PREPARED_VALUES = 2048, 1 << 26
 """Largest number of images, and of values in them, that a detector is prepared with before its first step."""
 
 
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Detectors that learn from the same images: the battery in the loop, or the judges of one seed and fold.
+
+    Args:
+        detectors: by technique.
+        train: images to learn from. A fitted technique without need of fakes gets the reals alone, here and below.
+        validation: images for early stopping.
+        seed: of all randomness.
+    """
+
+    detectors: Mapping[str, Detector]
+    train: Labelled
+    validation: Labelled
+    seed: int
+
+
 def train_battery(
-    detectors: Mapping[str, Detector],
+    groups: Sequence[Group],
     gallery: Gallery,
-    train: Labelled,
-    validation: Labelled,
     *,
     settings: BatteryConfig,
     images: int,
     fresh: bool,
-    seed: int,
     machine: Machine,
     progress: Progress | None = None,
     logger: Logger | Literal[False] = False,
 ) -> int:
-    """Train fitted and gradient-trained detectors in place, within their budget.
+    """Train the fitted and the gradient-trained detectors of all groups in place, within their budget.
+
+    The groups learn side by side, so that small networks keep all cores busy. The result of a detector depends neither
+    on the other groups nor on the other detectors, up to the floating-point order described in ``parallel_map``.
 
     Args:
-        detectors: by technique; new if ``fresh``, otherwise as left by an earlier round.
+        groups: detectors that are new if ``fresh``, otherwise as left by an earlier round.
         gallery: all images.
-        train: images to learn from. A fitted technique without need of fakes gets the reals alone, here and below.
-        validation: images for early stopping.
         settings: batch, learning rate, patience.
         images: budget of a detector trained by gradient. A fitted detector sees each example once.
         fresh: whether detectors first have to be prepared with some of the training images.
-        seed: of all randomness.
         machine: device and precision.
         progress: advances with every step.
         logger: of the phase.
 
     Returns:
-        The number of images in the batches shown.
+        The number of images in the batches shown, over all groups.
     """
-    gallery.measure(detectors)
-    learned: dict[str, LearnedDetector] = {}
-    for name, detector in detectors.items():
-        match detector:
-            case FittedDetector():
-                samples = []
-                for which, labels in (train, validation):
-                    if not detector.needs_fakes:
-                        which, labels = which[labels == 0], labels[labels == 0]
-                    samples.append(Sample(gallery.features(name, which), labels))
-                detector.fit(*samples, seed=derive_seed(seed, "fit", player=name))
-            case LearnedDetector():
-                learned[name] = detector
-            case _:
-                raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
-    if not learned:
+    for group in groups:
+        gallery.measure(group.detectors)
+    pairs = [(group, name) for group in groups for name in group.detectors]
+    parallel_map(lambda pair: _fit(*pair, gallery), [pair for pair in pairs if _is_fitted(*pair)], gallery.device)
+    learners = [
+        Learner(name, detector, group)
+        for group, name in pairs
+        if isinstance(detector := group.detectors[name], LearnedDetector)
+    ]
+    if not learners:
         return 0
-    for detector in learned.values() if fresh else ():
-        _prepare(detector, gallery, train, seed)
-    for detector in learned.values():
-        detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for learner in learners if fresh else ():
+        _prepare(learner, gallery)
+    for learner in learners:
+        learner.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = images // settings.batch
-    large = any(detector.side < detector.resolution for detector in learned.values())
-    validation_cost = len(validation.which) * (GRID**2 if large else 1)  # validation covers large images with crops
+    large = any(learner.detector.side < learner.detector.resolution for learner in learners)
+    stopped_on = max(len(learner.group.validation.which) for learner in learners)
+    validation_cost = stopped_on * (GRID**2 if large else 1)  # validation covers large images with crops
     most = min(VALIDATIONS, steps // SPACING, int(images * LEARNING_COST / validation_cost))
+    learning = len({id(learner.group) for learner in learners})
     taken = machine.fit(
-        BatteryTraining(learned, gallery, train, validation, settings, seed),
+        BatteryTraining(learners, gallery, settings),
         range(steps),
         validate_every=max(1, steps // max(1, most)),
-        callbacks=[] if progress is None else [progress.callback(settings.batch)],
+        callbacks=[] if progress is None else [progress.callback(settings.batch * learning)],
         logger=logger,
     )
-    for detector in learned.values():  # the layout of a loaded detector, so that both give the same scores to the bit
-        detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return taken * settings.batch
+    for learner in learners:  # the layout of a loaded detector, so that both give the same scores to the bit
+        learner.detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return taken * settings.batch * learning
 
 
-def _prepare(detector: LearnedDetector, gallery: Gallery, train: Labelled, seed: int) -> None:
+def _is_fitted(group: Group, name: str) -> bool:
+    detector = group.detectors[name]
+    if not isinstance(detector, FittedDetector | LearnedDetector):
+        raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
+    return isinstance(detector, FittedDetector)
+
+
+def _fit(group: Group, name: str, gallery: Gallery) -> None:
+    detector, samples = cast(FittedDetector, group.detectors[name]), []
+    for which, labels in (group.train, group.validation):
+        if not detector.needs_fakes:
+            which, labels = which[labels == 0], labels[labels == 0]
+        samples.append(Sample(gallery.features(name, which), labels))
+    detector.fit(*samples, seed=derive_seed(group.seed, "fit", player=name))
+
+
+@dataclass(eq=False)
+class Learner:
+    """A detector that is trained by gradient, with its group and the state of its early stopping.
+
+    Args:
+        name: its technique.
+        detector: trained in place.
+        group: the images that it learns from.
+        best_auc: of its best validation so far.
+        best_state: its tensors at that validation.
+        validation_auc: of its last validation.
+        waited: validations since the best.
+        loss: of its last step.
+    """
+
+    name: str
+    detector: LearnedDetector
+    group: Group
+    best_auc: float = -math.inf
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    validation_auc: float = math.nan
+    waited: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+
+def _prepare(learner: Learner, gallery: Gallery) -> None:
     """Prepare a detector with a random sample of the training images, cropped as in training."""
-    rng = torch.Generator().manual_seed(derive_seed(seed, "prepare"))
+    detector, train = learner.detector, learner.group.train
+    rng = torch.Generator().manual_seed(derive_seed(learner.group.seed, "prepare"))
     most = min(PREPARED, PREPARED_VALUES // (detector.channels * detector.side**2))
     which = train.which[torch.randperm(len(train.which), generator=rng)[:most]]
     detector.to(gallery.device)
     detector.prepare(gallery.crops(which, detector.side, torch.rand(len(which), 2, generator=rng)))
 
 
-@dataclass
-class EarlyStopState:
-    """State of one detector: its best validation so far, the number of validations since, and its last loss."""
-
-    best_auc: float = -math.inf
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-    waited: int = 0
-    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
-
-
 class BatteryTraining(pl.LightningModule):
-    """Train all gradient-trained detectors on one stream of batches, half reals and half fakes.
+    """Train detectors by gradient, each group on its own stream of batches, half reals and half fakes.
 
     Their parameters are disjoint, so minimising each loss minimises the sum. Each detector runs backward right after
-    its forward pass, which frees its activations. The result of a detector does not depend on the others, up to the
-    floating-point order described in ``parallel_map``. Each ends in the state of its highest validation AUC.
+    its forward pass, which frees its activations. Each ends in the state of its highest validation AUC.
     """
 
-    def __init__(
-        self,
-        detectors: Mapping[str, LearnedDetector],
-        gallery: Gallery,
-        train: Labelled,
-        validation: Labelled,
-        settings: BatteryConfig,
-        seed: int,
-    ) -> None:
+    def __init__(self, learners: Sequence[Learner], gallery: Gallery, settings: BatteryConfig) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.detectors = nn.ModuleDict(detectors)
-        self.gallery, self.validation_set, self.settings, self.seed = gallery, validation, settings, seed
-        self.reals, self.fakes = (train.which[train.labels == label] for label in (0, 1))
+        self.detectors = nn.ModuleList(learner.detector for learner in learners)
+        self.learners, self.gallery, self.settings = learners, gallery, settings
         self.halves = (settings.batch - settings.batch // 2, settings.batch // 2)
         self.labels = torch.tensor([0.0, 1.0]).repeat_interleave(torch.tensor(self.halves))
-        self.states = {name: EarlyStopState() for name in detectors}
+        self.classes = {
+            group: [group.train.which[group.train.labels == label] for label in (0, 1)] for group in self.learning
+        }
 
     @property
-    def learning(self) -> dict[str, LearnedDetector]:
-        """Detectors that have not been stopped."""
-        return {
-            name: cast(LearnedDetector, self.detectors[name])
-            for name, state in self.states.items()
-            if state.waited < self.settings.patience
-        }
+    def learning(self) -> dict[Group, list[Learner]]:
+        """The detectors that have not been stopped, by their group."""
+        groups: dict[Group, list[Learner]] = {}
+        for learner in self.learners:
+            if learner.waited < self.settings.patience:
+                groups.setdefault(learner.group, []).append(learner)
+        return groups
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW (Loshchilov & Hutter 2019) with a one-cycle learning rate (Smith & Topin 2019).
@@ -159,9 +193,9 @@ class BatteryTraining(pl.LightningModule):
         At a constant rate the validation loss of a young network is so noisy that it stops too early for a judge.
         """
         groups = []
-        for detector in self.learning.values():
-            trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
-            groups.append({"params": trained, "lr": detector.learning_rate or self.settings.learning_rate})
+        for learner in self.learners:
+            trained = [parameter for parameter in learner.detector.parameters() if parameter.requires_grad]
+            groups.append({"params": trained, "lr": learner.detector.learning_rate or self.settings.learning_rate})
         optimizer = torch.optim.AdamW(groups, weight_decay=1e-2, fused=True)
         steps = max(int(self.trainer.estimated_stepping_batches), 2)
         rates = [group["lr"] for group in groups]
@@ -169,42 +203,49 @@ class BatteryTraining(pl.LightningModule):
 
     def training_step(self, step: int) -> None:
         """Take one step of every detector that has not been stopped."""
-        rng = torch.Generator().manual_seed(derive_seed(self.seed, "batch", step))
-        drawn = torch.cat(
-            [
-                which[torch.randint(len(which), (n,), generator=rng)]
-                for which, n in zip((self.reals, self.fakes), self.halves, strict=True)
-            ]
-        )
-        at = torch.rand(len(drawn), 2, generator=rng)
-        learning, labels = self.learning, self.labels.to(self.device)
-        crops = {
-            side: self.gallery.crops(drawn, side, at).contiguous(memory_format=torch.channels_last)
-            for side in {detector.side for detector in learning.values()}
-        }
+        labels, work = self.labels.to(self.device), list[tuple[Learner, Tensor]]()
+        for group, learners in self.learning.items():
+            crops = self._crops(group, {learner.detector.side for learner in learners}, step)
+            work += [(learner, crops[learner.detector.side]) for learner in learners]
 
-        def learn(name: str) -> None:
+        def learn(pair: tuple[Learner, Tensor]) -> None:
             """Run one detector forward and backward. Lightning's own backward does not support several threads."""
-            detector = learning[name]
-            stream = derive_seed(self.seed, "augment", step, name)
-            images = detector.augmented(crops[detector.side], torch.Generator().manual_seed(stream))
+            learner, images = pair
+            detector = learner.detector
+            stream = derive_seed(learner.group.seed, "augment", step, learner.name)
+            images = detector.augmented(images, torch.Generator().manual_seed(stream))
             with torch.random.fork_rng([self.device] if self.device.type == "cuda" else [], enabled=detector.draws):
                 if detector.draws:
                     torch.manual_seed(stream)
                 loss = detector.loss(images, labels)
                 loss.backward()
-            self.states[name].loss = loss.detach()
+            learner.loss = loss.detach()
 
-        with sharing(*crops.values()):
-            parallel_map(learn, [name for name, detector in learning.items() if not detector.draws], self.device)
-            for name, detector in learning.items():
-                if detector.draws:
-                    learn(name)
+        batches = {id(images): images for _, images in work}
+        with sharing(*batches.values()):
+            parallel_map(learn, [pair for pair in work if not pair[0].detector.draws], self.device)
+            for pair in work:
+                if pair[0].detector.draws:
+                    learn(pair)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step()
         optimizer.zero_grad()
         cast(torch.optim.lr_scheduler.OneCycleLR, self.lr_schedulers()).step()
+
+    def _crops(self, group: Group, sides: set[int], step: int) -> dict[int, Tensor]:
+        """Draw the group's batch of a step, and return it by the side of its crops."""
+        rng = torch.Generator().manual_seed(derive_seed(group.seed, "batch", step))
+        drawn = torch.cat(
+            [
+                which[torch.randint(len(which), (n,), generator=rng)]
+                for which, n in zip(self.classes[group], self.halves, strict=True)
+            ]
+        )
+        at = torch.rand(len(drawn), 2, generator=rng)
+        return {
+            side: self.gallery.crops(drawn, side, at).contiguous(memory_format=torch.channels_last) for side in sides
+        }
 
     def validation_step(self, step: int) -> None:
         """Compute the AUC of each detector over all validation images, in eval mode and full precision.
@@ -213,21 +254,30 @@ class BatteryTraining(pl.LightningModule):
         Stopping by the loss leaves judges of hard fakes near chance, depending on the seed.
         """
         learning = self.learning
-        logits = score_all(learning, self.gallery, self.validation_set.which)
-        for name, detector in learning.items():
-            state = self.states[name]
-            validation_auc = auc(logits[name].numpy(), self.validation_set.labels.numpy())
-            state.waited += 1
-            if validation_auc > state.best_auc:
-                state.best_auc, state.waited = validation_auc, 0
-                state.best_state = {key: value.clone() for key, value in detector.state_dict().items()}
-            if self.logger:
-                shown = {f"{name}/loss": float(state.loss), f"{name}/validation_auc": validation_auc}
-                self.logger.log_metrics(shown | {"images": float(self.global_step * self.settings.batch)})
+        parallel_map(lambda group: self._validate(*group), list(learning.items()), self.device)
+        if self.logger:
+            for learner in (learner for learners in learning.values() for learner in learners):
+                self._log(learner)
         self.trainer.should_stop = not self.learning
+
+    def _validate(self, group: Group, learners: list[Learner]) -> None:
+        named = {learner.name: learner.detector for learner in learners}
+        logits = score_all(named, self.gallery, group.validation.which)
+        for learner in learners:
+            validation_auc = auc(logits[learner.name].numpy(), group.validation.labels.numpy())
+            learner.waited += 1
+            learner.validation_auc = validation_auc
+            if validation_auc > learner.best_auc:
+                learner.best_auc, learner.waited = validation_auc, 0
+                learner.best_state = {key: value.clone() for key, value in learner.detector.state_dict().items()}
+
+    def _log(self, learner: Learner) -> None:
+        shown = {f"{learner.name}/loss": float(learner.loss), f"{learner.name}/validation_auc": learner.validation_auc}
+        assert self.logger
+        self.logger.log_metrics(shown | {"images": float(self.global_step * self.settings.batch)})
 
     def on_fit_end(self) -> None:
         """Restore the best state of each detector."""
-        for name, state in self.states.items():
-            if state.best_state:
-                self.detectors[name].load_state_dict(state.best_state)
+        for learner in self.learners:
+            if learner.best_state:
+                learner.detector.load_state_dict(learner.best_state)

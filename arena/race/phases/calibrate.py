@@ -8,8 +8,9 @@ from arena.detectors.base import GanAwareDetector
 from arena.generators.base import Generator
 from arena.generators.controls import Artefact, Oracle, Planted
 from arena.metrics.auc import summarise
+from arena.race.case import Case, redealt
 from arena.race.checkpoints import Bank
-from arena.race.judging import Case, fitness_record, judge_case
+from arena.race.judging import fitness_record, judge_case
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import ControlRecord, Record, Summary, TechniqueRecord
 from arena.records.store import write_scores
@@ -47,19 +48,18 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     case, seed = _case(race, Oracle(**race.shape)), race.seed_of("calibrate", player=ORACLE)
     progress.expect(race.judge.seeds * race.judge.folds * race.judge.images)
     summaries: dict[str, list[Summary]] = {technique: [] for technique in race.techniques}
-    images = 0
-    for judge_seed in range(race.judge.seeds):
-        judgements, trained = judge_case(race, case, list(race.members), seed, judge_seed, progress=progress)
-        images += trained
+    seeds, budget = range(race.judge.seeds), race.judge.images
+    judged, images = judge_case(race, case, list(race.members), seed, seeds, images=budget, progress=progress)
+    for judge_seed, judgements in enumerate(judged):
         for technique, judgement in judgements.items():
             summaries[technique].append(summarise(judgement.test, race.margin))
             write_scores(race.run, f"{technique}_oracle_j{judge_seed}", judgement.test)
     normal = NormalDist()
     joint = normal.inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(race.techniques))) / normal.inv_cdf(0.975)
     records: list[Record] = [*technique_records(race)]
-    for technique, judged in summaries.items():
-        auc = fmean(summary.auc for summary in judged)
-        half = max(summary.auc_high - summary.auc_low for summary in judged) / 2
+    for technique, of_seeds in summaries.items():
+        auc = fmean(summary.auc for summary in of_seeds)
+        half = max(summary.auc_high - summary.auc_low for summary in of_seeds) / 2
         records.append(
             ControlRecord(
                 round=0,
@@ -84,12 +84,20 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     needed = list(race.members) if STACK in own else own  # the stack needs every member
     progress.expect(race.judge.folds * race.judge.images)
     seed = race.seed_of("calibrate", player=f"planted_{kind}")
-    judgements, images = judge_case(race, case, needed, seed, 0, progress=progress)
+    budget = race.judge.images
+    (judgements,), images = judge_case(race, case, needed, seed, [0], images=budget, progress=progress)
     records: list[Record] = []
     bound = 0.5 + race.margin
     for technique in own:
         fitness = fitness_record(
-            race, judgements[technique].test, technique, f"planted_{kind}", round_index=0, judge_seed=0, artefact=kind
+            race,
+            judgements[technique].test,
+            technique,
+            f"planted_{kind}",
+            round_index=0,
+            judge_seed=0,
+            judge_images=budget,
+            artefact=kind,
         )
         records.append(fitness)
         records.append(
@@ -110,7 +118,8 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
 
 def _case(race: Race, control: Generator) -> Case:
     forged = control.forge(race.bank.counts, race.seed_of("forge", player="control"), race.generator_reals)
-    return Case.of(race, Bank.of(forged, race.data.levels), round_index=0, control=True)
+    bank = Bank.of(forged, race.data.levels)
+    return Case.of(race, bank.test, redealt(race, bank), round_index=0, control=True)
 
 
 def technique_records(race: Race) -> list[TechniqueRecord]:

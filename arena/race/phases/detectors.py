@@ -16,11 +16,12 @@ from arena.detectors.base import Detector, GanAwareDetector
 from arena.detectors.gallery import Gallery, score_all
 from arena.detectors.heads import PlattScaling
 from arena.detectors.stack import Stack
+from arena.race.case import labelled
 from arena.race.checkpoints import load_bank, load_battery, load_detector, save_tensors
-from arena.race.judging import labelled, score_record, scores_of, stacked
+from arena.race.judging import score_record, scores_of, stacked
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import Record, Regime, ScoreRecord
-from arena.training.battery import train_battery
+from arena.training.battery import Group, train_battery
 
 LOOP_VALIDATION_SHARE = 0.25
 """Share of the detectors' reals that stop them."""
@@ -135,14 +136,11 @@ def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dic
         detectors = {technique: detector for technique, (detector, new) in begun.items() if new is fresh}
         if detectors:
             images += train_battery(
-                detectors,
+                [Group(detectors, train, validation, race.seed_of("retrain", round_index))],
                 gallery,
-                train,
-                validation,
                 settings=race.battery,
                 images=race.battery.images,
                 fresh=fresh,
-                seed=race.seed_of("retrain", round_index),
                 machine=race.machine,
                 progress=progress,
                 logger=race.tracker.logger(f"round_{round_index:02d}/retrain"),

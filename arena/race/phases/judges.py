@@ -5,16 +5,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
 
+from arena.answer.estimate import estimate
 from arena.answer.findings import strongest
+from arena.answer.runs import read_influence
 from arena.config.schema import BAG
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.core.progress import Progress
 from arena.imaging.evidence import degraded
-from arena.metrics.auc import summarise
+from arena.metrics.auc import Influence, combine, summarise
+from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
-from arena.race.judging import Case, fitness_record, judge_case, score_record
+from arena.race.judging import fitness_record, judge_case, score_record
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import MarginRecord, Record, ScoreRecord
+from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreFile, ScoreRecord
 from arena.records.store import write_scores
 
 HALF = 0.5
@@ -24,44 +27,89 @@ MARGIN_SEED = 0
 """Number of the judges of degraded images."""
 
 
-def judges(race: Race) -> list[str]:
-    """Return the players of this phase. Each judge seed has a fresh judge of every technique."""
-    return [f"seed {seed}" for seed in range(race.judge.seeds)]
+def budgets(race: Race, round_index: int) -> list[str]:
+    """Return the players of this phase: the budgets of the judges. At the last round it may be doubled."""
+    doublings = race.judge.doublings if round_index == race.rounds else 0
+    return [f"{race.judge.images * 2**k} images" for k in range(doublings + 1)]
 
 
-def judge(race: Race, round_index: int, player: str, progress: Progress) -> PhaseOutput:
-    """Judge G_round's fakes with the judges of one seed. The verdict reads these "fresh" scores alone.
+def judge(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
+    """Judge G_round's fakes with the judges of every seed. The verdict reads these "fresh" scores alone.
 
-    At the last round the same judges are trained once more on half of their data and images. If the whole gains over
-    the half by more than its error, a larger judge would see more, which forbids "passes" (rule of evidence 4).
+    At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
+    than half of the margin over the half, a larger judge might see more. The budget is then doubled, as often as
+    declared, and the verdict reads the largest one. A technique that may still gain cannot pass (rule of evidence 4).
     """
-    judge_seed, last = judges(race).index(player), round_index == race.rounds
-    case, seed, members = case_of(race, round_index), race.seed_of("judge", round_index), list(race.members)
-    progress.expect(race.judge.folds * race.judge.images * (1 + HALF * last))
-    whole, images = judge_case(race, case, members, seed, judge_seed, progress=progress)
-    records: list[Record] = [
+    multiple = 2 ** budgets(race, round_index).index(player)
+    if multiple > 1 and not gaining(race, records, multiple // 2 * race.judge.images):
+        return PhaseOutput([], 0)
+    last, budget = round_index == race.rounds, multiple * race.judge.images
+    case, seed = case_of(race, round_index, multiple), race.seed_of("judge", round_index)
+    seeds, members = range(race.judge.seeds), list(race.members)
+    progress.expect(len(seeds) * race.judge.folds * budget * (1 + HALF * last))
+    whole, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress)
+    written: list[Record] = [
         score_record(
-            race, judgement.test, technique, "fresh", round_index, round_index, judge_seed, judgement.validation_auc
+            race,
+            judgement.test,
+            technique,
+            "fresh",
+            round_index,
+            round_index,
+            judge_seed,
+            judge_images=budget,
+            validation_auc=judgement.validation_auc,
         )
-        for technique, judgement in whole.items()
+        for judge_seed, judgements in enumerate(whole)
+        for technique, judgement in judgements.items()
     ]
     if last:
-        half, more = judge_case(race, case, members, seed, judge_seed, share=HALF, progress=progress)
+        halves, more = judge_case(race, case, members, seed, seeds, images=budget, share=HALF, progress=progress)
         images += more
-        test = f"half_g{round_index:02d}"
-        records += [
+        written += [
             fitness_record(
-                race, judgement.test, technique, test, round_index=round_index, judge_seed=judge_seed, share=HALF
+                race,
+                judgement.test,
+                technique,
+                f"half_g{round_index:02d}",
+                round_index=round_index,
+                judge_seed=judge_seed,
+                judge_images=budget,
+                share=HALF,
             )
-            for technique, judgement in half.items()
+            for judge_seed, judgements in enumerate(halves)
+            for technique, judgement in judgements.items()
         ]
-    return PhaseOutput(records, images)
+    return PhaseOutput(written, images)
 
 
-@functools.lru_cache(maxsize=1)  # the judges of all seeds of a round judge the same images
-def case_of(race: Race, round_index: int) -> Case:
-    """Return the judge reals beside a round's fakes."""
-    return Case.of(race, load_bank(race, round_index), round_index)
+def gaining(race: Race, records: Sequence[Record], judge_images: int) -> list[str]:
+    """Return the techniques whose judges of this budget may gain more than half of the margin from twice the data."""
+    read = functools.cache(partial(read_influence, race.run))
+    whole: dict[tuple[str, int], ScoreFile] = {}
+    half: dict[tuple[str, int], ScoreFile] = {}
+    for record in records:
+        match record:
+            case ScoreRecord(regime="fresh", judge_seed=int(judge_seed)) if record.round == race.rounds:
+                kept = whole
+            case FitnessRecord(artefact=None, judge_seed=judge_seed) if record.round == race.rounds:
+                kept = half
+            case _:
+                continue
+        if record.judge_images == judge_images:
+            kept[record.technique, judge_seed] = record.scores
+    pairs: dict[str, list[Influence]] = {}
+    for technique, judge_seed in whole.keys() & half.keys():
+        both = [read(each[technique, judge_seed]) for each in (whole, half)]
+        pairs.setdefault(technique, []).append(combine(both, (1.0, -1.0)))
+    return [name for name, gains in pairs.items() if estimate([gains]).high(race.alpha) >= race.margin / 2]
+
+
+@functools.lru_cache(maxsize=1)  # whole and half judges judge the same images
+def case_of(race: Race, round_index: int, multiple: int = 1) -> Case:
+    """Return the judge reals beside a round's fakes. ``multiple`` is that of the judges' budget."""
+    bank = load_bank(race, round_index)
+    return Case.of(race, bank.test, fakes_of_judges(race, bank, round_index, multiple), round_index)
 
 
 def margin(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
@@ -77,6 +125,8 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
     kind: Degradation = next(kind for kind in LADDERS if kind == player)
     levels = LADDERS[kind].levels
     progress.expect(race.judge.folds * race.judge.images * len(levels).bit_length())
+    bank = load_bank(race, round_index)
+    fakes = fakes_of_judges(race, bank, round_index)[: MARGIN_SEED + 1]
     change_seed, judges_seed = race.seed_of("degrade", round_index, kind), race.seed_of("judge", round_index)
     tried: list[Record] = []
     images = 0
@@ -84,8 +134,16 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
     def fallen(level: float) -> bool:
         nonlocal images
         change = partial(degraded, kind=kind, level=level, levels=race.data.levels, seed=change_seed)
-        case = Case.of(race, load_bank(race, round_index), round_index, change=change)
-        judgements, trained = judge_case(race, case, list(race.members), judges_seed, MARGIN_SEED, progress=progress)
+        case = Case.of(race, bank.test, fakes, round_index, change=change)
+        (judgements,), trained = judge_case(
+            race,
+            case,
+            list(race.members),
+            judges_seed,
+            [MARGIN_SEED],
+            images=race.judge.images,
+            progress=progress,
+        )
         images += trained
         for technique, judgement in judgements.items():
             if technique == BAG:

@@ -16,8 +16,9 @@ from arena.generators.base import TrainableGenerator
 from arena.generators.controls import Artefact, Planted
 from arena.metrics.auc import summarise
 from arena.race.build import race_from
+from arena.race.case import Case, redealt
 from arena.race.checkpoints import Bank
-from arena.race.judging import Case, judge_case
+from arena.race.judging import judge_case
 from arena.race.race import Race
 from arena.studies.resumable import ResumableCsv
 from arena.studies.sensitivity.figure import sensitivity
@@ -86,9 +87,10 @@ def measure(race: Race, kind: Artefact, amplitude: int, techniques: list[str]) -
     """Plant an artefact in reals, train fresh judges on them, and return the AUC of each technique."""
     planted = Planted(**race.shape, kind=kind, amplitude=amplitude)
     forged = planted.forge(race.bank.counts, race.seed_of("sensitivity"), race.generator_reals)
-    case = Case.of(race, Bank.of(forged, race.data.levels), round_index=0, control=True)
+    bank = Bank.of(forged, race.data.levels)
+    case = Case.of(race, bank.test, redealt(race, bank), round_index=0, control=True)
     seed = race.seed_of("sensitivity", player=f"{kind}/{amplitude}")
-    judgements, _ = judge_case(race, case, techniques, seed, judge_seed=0)
+    (judgements,), _ = judge_case(race, case, techniques, seed, [0], images=race.judge.images)
     lines = []
     for technique in techniques:
         summary = summarise(judgements[technique].test, race.margin)

@@ -1,0 +1,156 @@
+"""The images of one judgement: reals and fakes, and the folds in which fresh judges learn from them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arena.data.reals import Reals
+from arena.data.split import folds, partition
+from arena.detectors.gallery import Gallery, Labelled
+from arena.race.checkpoints import Bank, load_generator, to_bank
+from arena.race.race import Race
+
+VALIDATION_SHARE = 0.2
+"""Share of a judge's reals that stop it."""
+
+Places = NDArray[np.int64]
+"""Places of images in a gallery."""
+
+
+class JudgeFakes(NamedTuple):
+    """Fakes that the judges of one seed learn from and stop on: uint8 (n, C, H, W) each."""
+
+    train: Tensor
+    validation: Tensor
+
+
+def fakes_of_judges(race: Race, bank: Bank, round_index: int, multiple: int = 1) -> list[JudgeFakes]:
+    """Return fakes for the judges of each seed, drawn anew for each, so that fitted techniques vary too.
+
+    A generator forges them. Controls and images from outside are finite: their training and validation fakes are dealt
+    anew for each seed, and none of them is ever a test fake.
+
+    Args:
+        race: of the judges.
+        bank: the fakes of the round.
+        round_index: of the generator.
+        multiple: of the training fakes, for a larger budget.
+    """
+    if race.purpose != "train":
+        return redealt(race, bank)
+    generator, fakes = load_generator(race, round_index), list[JudgeFakes]()
+    counts = {"train": multiple * race.bank.train, "validation": race.bank.validation}
+    for judge_seed in range(race.judge.seeds):
+        forged = generator.forge(counts, race.seed_of("forge", player=f"judge={judge_seed}"), race.generator_reals)
+        fakes.append(JudgeFakes(**{name: to_bank(images, race.data.levels) for name, images in forged.items()}))
+    return fakes
+
+
+def redealt(race: Race, bank: Bank) -> list[JudgeFakes]:
+    """Deal a bank's training and validation fakes anew for the judges of each seed."""
+    pooled, dealt = torch.cat([bank.train, bank.validation]), list[JudgeFakes]()
+    for judge_seed in range(race.judge.seeds):
+        order = np.random.default_rng(race.seed_of("deal", player=f"judge={judge_seed}")).permutation(len(pooled))
+        dealt.append(JudgeFakes(*pooled[torch.from_numpy(order)].split([len(bank.train), len(bank.validation)])))
+    return dealt
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Reals and fakes, in one gallery, on which fresh judges learn and are tested.
+
+    Args:
+        gallery: the reals, then the test fakes, then for each judge seed its fakes to train and to validate.
+        reals: those of the gallery, the tested ones first.
+        tested: number of tested reals. The others are only learned from.
+        test: number of test fakes, which all judge seeds share.
+        learn: number of training and validation fakes of each judge seed.
+        round_index: of the judgement. GAN-aware judges know the GAN of the round before.
+        crossed: whether judges also learn from the test fakes of other folds. Fakes made outside are few.
+    """
+
+    gallery: Gallery
+    reals: Reals
+    tested: int
+    test: int
+    learn: tuple[int, int]
+    round_index: int
+    crossed: bool
+
+    @classmethod
+    def of(
+        cls,
+        race: Race,
+        test: Tensor,
+        fakes: Sequence[JudgeFakes],
+        round_index: int,
+        control: bool = False,
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> "Case":
+        """Set the judge reals beside fakes. Judges of fakes made outside also learn from the detectors' reals.
+
+        Args:
+            race: of the judges.
+            test: fakes that test the judges, uint8 (N, C, H, W).
+            fakes: those of each judge seed.
+            round_index: of the judgement.
+            control: whether the fakes are a control, made of the detectors' reals. No judge then learns from those.
+            change: applied to all images, uint8 (N, C, H, W), before the evidence path.
+        """
+        tested, outside = race.judge_reals, race.purpose == "outside"
+        reals = tested
+        if outside and not control:
+            reals = race.data.reals[np.concatenate([tested.ids, race.data.part("detector").ids])]
+        images = torch.cat([reals.images, test, *(part for of_seed in fakes for part in of_seed)])
+        gallery = Gallery(images if change is None else change(images), race.evidence, race.machine.device)
+        learn = (len(fakes[0].train), len(fakes[0].validation))
+        return cls(gallery, reals, len(tested), len(test), learn, round_index, outside)
+
+    def fakes(self, judge_seed: int) -> tuple[Places, Places, Places]:
+        """Return the places of the fakes to train and to validate the judges of a seed, and of the test fakes."""
+        start = len(self.reals) + self.test + judge_seed * sum(self.learn)
+        train, validation = np.split(start + np.arange(sum(self.learn)), self.learn[:1])
+        return train, validation, len(self.reals) + np.arange(self.test)
+
+    def ids_of(self, fakes: Places) -> NDArray[np.int64]:
+        """Return the ids of fakes: their indices in the test bank, or after it for others."""
+        return fakes - len(self.reals)
+
+
+class Fold(NamedTuple):
+    """Places in a case's gallery to learn from, to stop on and to test: reals and fakes of each."""
+
+    learn: tuple[Places, Places]
+    stop: tuple[Places, Places]
+    test: tuple[Places, Places]
+
+
+def cut_fold(race: Race, case: Case, judge_seed: int, number: int, share: float) -> Fold:
+    """Return one fold of the judges of a seed, the same for every technique. Each seed has folds of its own."""
+    tested, player = np.arange(case.tested), f"judge={judge_seed}"
+    train_fakes, validation_fakes, test_fakes = case.fakes(judge_seed)
+    real_fold = folds(case.reals[tested].sources, race.judge.folds, race.seed_of("folds", player=f"{player}/reals"))
+    fake_fold = folds(np.arange(case.test), race.judge.folds, race.seed_of("folds", player=f"{player}/fakes"))
+    others = np.concatenate([np.flatnonzero(real_fold != number), np.arange(case.tested, len(case.reals))])
+    rng = np.random.default_rng(race.seed_of("judge-validation", number, player))
+    part = partition(case.reals[others].sources, np.array([int(len(others) * VALIDATION_SHARE)]), rng)
+    rest, fakes = others[part == 1], train_fakes
+    if case.crossed:
+        fakes = rng.permutation(np.concatenate([fakes, test_fakes[fake_fold != number]]))
+    learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
+    return Fold(
+        learn=(learn, fakes[: round(share * len(fakes))]),
+        stop=(others[part == 0], validation_fakes),
+        test=(np.flatnonzero(real_fold == number), test_fakes[fake_fold == number]),
+    )
+
+
+def labelled(reals: Places, fakes: Places) -> Labelled:
+    """Return places of both classes with their labels, the reals first."""
+    labels = torch.tensor([0, 1]).repeat_interleave(torch.tensor([len(reals), len(fakes)]))
+    return Labelled(torch.from_numpy(np.concatenate([reals, fakes])), labels)
