@@ -26,7 +26,7 @@ from arena.generators.controls import Artefact, Planted
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import ImageShape, to_float, to_uint8
-from arena.training.battery import train_battery
+from arena.training.battery import Group, train_battery
 from arena.training.machine import Machine
 
 OTHERS = {"stack", "bag", "module", "probe"}
@@ -152,15 +152,13 @@ def train_all(
     """Train several detectors in one pass."""
     gallery = Gallery(torch.cat([learned.images, validation.images]), evidence)
     places = torch.arange(len(gallery))
+    train = Labelled(places[: len(learned.labels)], learned.labels)
     return train_battery(
-        detectors,
+        [Group(detectors, train, Labelled(places[len(learned.labels) :], validation.labels), seed)],
         gallery,
-        Labelled(places[: len(learned.labels)], learned.labels),
-        Labelled(places[len(learned.labels) :], validation.labels),
         settings=BatteryConfig(images=images, batch=batch, learning_rate=learning_rate, patience=patience),
         images=images,
         fresh=fresh,
-        seed=seed,
         machine=CPU,
     )
 
