@@ -11,7 +11,7 @@ from itertools import pairwise
 from arena.answer.estimate import estimate
 from arena.answer.findings import STRONGEST, differences_by_seed
 from arena.answer.runs import FinishedRun
-from arena.config.saved import canonical, condition_settings, flatten, section
+from arena.config.saved import canonical, condition_settings, flatten, matching, section, without_matching
 from arena.core.errors import ArenaError
 from arena.metrics.interval import Interval
 
@@ -23,7 +23,8 @@ class Condition:
     Args:
         name: ``access=...``, and the settings in which it differs from the conditions beside it.
         access: name of the generator's access to the detectors.
-        branch: canonical JSON of the config without seeds and access. A condition and its controls have it in common.
+        branch: canonical JSON of the config without seeds, access and ``generator.matched``. A condition and its
+            controls have it in common.
         runs: in order of their seeds, no two with the same.
     """
 
@@ -34,13 +35,36 @@ class Condition:
 
     @property
     def control(self) -> bool:
-        """True where its access is declared as a control."""
+        """True where its access is declared as a control, or its fakes are matched to generator-train."""
+        return self.matching is not None or self._access_control
+
+    @property
+    def matching(self) -> str | None:
+        """What its fakes are matched in after the network (``generator.matched``), if in anything."""
+        return matching(self.runs[0].config)
+
+    @property
+    def _access_control(self) -> bool:
         return bool(section(self.runs[0].config, "access").get("control"))
 
     def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
-        """Return its matched controls by name of their access. Their config differs in the access alone."""
-        alike = [other for other in among if other.control and other.branch == self.branch]
-        return {} if self.control else {other.access: other for other in alike}
+        """Return its matched controls. Their config differs in the access, the matching of the fakes, or both.
+
+        A control by its access has only controls of the same access: the same generator, its fakes matched. A condition
+        with matched fakes has none.
+
+        Returns:
+            Name of the access, and of the matching if there is one -> the control.
+        """
+        if self.matching is not None:
+            return {}
+        alike = [other for other in among if other.control and other.branch == self.branch and other is not self]
+        if self._access_control:
+            alike = [other for other in alike if other.access == self.access and other.matching is not None]
+        return {
+            other.access if other.matching is None else f"{other.access}, {other.matching} matched": other
+            for other in alike
+        }
 
 
 def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
@@ -62,8 +86,9 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
                     f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
                 )
         access = members[0].access
+        branch = canonical(without_matching(group[0].config), drop=("access",))
         name = ", ".join([f"access={access}", *_distinctive(own, settings)])
-        grouped.append(Condition(name, access, canonical(group[0].config, drop=("access",)), tuple(members)))
+        grouped.append(Condition(name, access, branch, tuple(members)))
     return sorted(grouped, key=lambda condition: (condition.control, condition.name))
 
 
@@ -111,10 +136,10 @@ class Contrast:
     pairs: int
 
 
-def contrasts(pairs: Sequence[tuple[FinishedRun, FinishedRun]], strongest: tuple[str, str] | None) -> list[Contrast]:
-    """Return the contrast of every technique, and of the strongest.
-
-    A technique is left out where a pair of runs has no judge seed in common.
+def compared_techniques(
+    pairs: Sequence[tuple[FinishedRun, FinishedRun]], strongest: tuple[str, str] | None
+) -> dict[str, tuple[str, str]]:
+    """Return name of a contrast -> technique of the condition and of the control: of every technique, and the strongest.
 
     Args:
         pairs: one run of the condition and one of the control each, one pair or more.
@@ -122,10 +147,18 @@ def contrasts(pairs: Sequence[tuple[FinishedRun, FinishedRun]], strongest: tuple
             where one of them has none.
     """
     names = {name: (name, name) for name in pairs[0][0].declared.techniques}
-    if strongest is not None:
-        names[STRONGEST] = strongest
+    return names if strongest is None else names | {STRONGEST: strongest}
+
+
+def contrasts(
+    pairs: Sequence[tuple[FinishedRun, FinishedRun]], techniques: Mapping[str, tuple[str, str]]
+) -> list[Contrast]:
+    """Return the contrast of every technique that ``compared_techniques`` names.
+
+    A technique is left out where a pair of runs has no judge seed in common.
+    """
     listed = []
-    for name, (ours, theirs) in names.items():
+    for name, (ours, theirs) in techniques.items():
         differences = [
             differences_by_seed((run, run.fresh(ours), 2 * number), (other, other.fresh(theirs), 2 * number + 1))
             for number, (run, other) in enumerate(pairs)

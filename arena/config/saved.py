@@ -89,6 +89,21 @@ def canonical(config: Mapping[str, object], drop: tuple[str, ...] = ()) -> str:
     return json.dumps(condition_settings(config, drop), sort_keys=True, default=str)
 
 
+def matching(config: Mapping[str, object]) -> str | None:
+    """Return what the fakes of a resolved config are matched in (``generator.matched``), or None."""
+    generator = config.get("generator")
+    matched = generator.get("matched") if isinstance(generator, Mapping) else None
+    return None if matched is None else str(matched)
+
+
+def without_matching(config: Mapping[str, object]) -> dict[str, object]:
+    """Return a config without ``generator.matched``, which changes nothing that is trained."""
+    generator = config.get("generator")
+    if not isinstance(generator, Mapping):
+        return dict(config)
+    return {**config, "generator": {key: value for key, value in generator.items() if key != "matched"}}
+
+
 def flatten(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield every setting of a config with its dotted key.
 

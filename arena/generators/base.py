@@ -16,7 +16,7 @@ from arena.generators.matching import Matched, fit_matching
 from arena.imaging.images import ImageShape
 
 FORGE_BATCH = 256
-FIT_PIXELS, FEWEST_TO_FIT, MOST_TO_FIT = 2**24, 256, 4096
+FIT_PIXELS, FEWEST_TO_FIT, MOST_TO_FIT = 2**23, 256, 4096
 """Size of the fakes that a matching is fitted on: pixels of all channels, and bounds of the number of images."""
 
 
@@ -83,6 +83,7 @@ class TrainableGenerator(Generator):
     z_dim: int
     learning_rate: float
     """Of Adam, for generator and discriminator. It depends on how the layers are parametrised."""
+    matched: Matched | None
 
     def __init__(self, *, matched: Matched | None = None, **shape: Unpack[ImageShape]) -> None:
         super().__init__(**shape)

@@ -7,9 +7,9 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from arena.generators.base import TrainableGenerator
+from arena.generators.base import TrainableGenerator, TrainableShape
 from arena.generators.layers import SLOPE, doublings, logits
-from arena.imaging.images import ImageShape
+from arena.generators.output import Output, OutputLayer
 
 NARROWEST = 16
 
@@ -20,7 +20,7 @@ def _widths(resolution: int, width: int) -> list[int]:
 
 
 class DcganGenerator(TrainableGenerator):
-    """z -> transposed convolutions, each doubling the side, with batch normalisation and ReLU between them -> tanh.
+    """z -> transposed convolutions, each doubling the side, with batch normalisation and ReLU between them -> output.
 
     In training, batch normalisation uses the batch. Fakes are forged in eval mode, with running statistics, so that an
     image does not depend on its batch mates.
@@ -31,6 +31,8 @@ class DcganGenerator(TrainableGenerator):
         batch_norm: whether the discriminator also normalises batches, as in the paper. Only for losses without
             penalties: a gradient penalty is a property of one image (Gulrajani et al. 2017, section 4).
         learning_rate: of Adam.
+        output: form of the last layer, see ``OutputLayer``.
+        shape: see ``TrainableShape``.
     """
 
     def __init__(
@@ -40,7 +42,8 @@ class DcganGenerator(TrainableGenerator):
         z_dim: PositiveInt = 100,
         batch_norm: bool = False,
         learning_rate: PositiveFloat = 2e-4,
-        **shape: Unpack[ImageShape],
+        output: Output = "clip",
+        **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)
         self.width, self.z_dim, self.learning_rate, self.batch_norm = width, z_dim, learning_rate, batch_norm
@@ -52,7 +55,7 @@ class DcganGenerator(TrainableGenerator):
         ]
         for a, b in pairwise(widths):
             layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(widths[-1], self.channels, 4, stride=2, padding=1), nn.Tanh()]
+        layers += [nn.ConvTranspose2d(widths[-1], self.channels, 4, stride=2, padding=1), OutputLayer(output)]
         self.layers = nn.Sequential(*layers)
         for layer in self.layers:
             if isinstance(layer, nn.ConvTranspose2d):

@@ -6,18 +6,20 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from arena.generators.base import TrainableGenerator
+from arena.generators.base import TrainableGenerator, TrainableShape
 from arena.generators.layers import logits
-from arena.imaging.images import ImageShape
+from arena.generators.output import Output, OutputLayer
 
 
 class Gan2014Generator(TrainableGenerator):
-    """z -> two hidden layers of rectified units -> pixels. The paper's sigmoid is a tanh here.
+    """z -> two hidden layers of rectified units -> pixels. The paper's pixels end in a sigmoid.
 
     Args:
         width: of the hidden layers (1,200 in the paper's code).
         z_dim: size of z (100 in the paper's code).
         learning_rate: of Adam (the paper used momentum).
+        output: form of the last layer, see ``OutputLayer``.
+        shape: see ``TrainableShape``.
     """
 
     def __init__(
@@ -26,7 +28,8 @@ class Gan2014Generator(TrainableGenerator):
         width: PositiveInt = 512,
         z_dim: PositiveInt = 100,
         learning_rate: PositiveFloat = 2e-4,
-        **shape: Unpack[ImageShape],
+        output: Output = "clip",
+        **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)
         self.width, self.z_dim, self.learning_rate = width, z_dim, learning_rate
@@ -36,7 +39,7 @@ class Gan2014Generator(TrainableGenerator):
             nn.Linear(width, width),
             nn.ReLU(),
             nn.Linear(width, self.channels * self.resolution**2),
-            nn.Tanh(),
+            OutputLayer(output),
         )
 
     def discriminator(self, resolution: int) -> "MaxoutDiscriminator":

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from arena.core.errors import ArenaError, require
 from arena.core.files import file_hash
 from arena.data.reals import Reals
-from arena.generators.base import Generator, TrainableGenerator
+from arena.generators.base import Generator, TrainableGenerator, TrainableShape
 from arena.generators.style import ResidualDiscriminator
-from arena.imaging.images import ImageShape
 from arena.outside.programs import (
     check_source,
     last_line,
@@ -40,7 +39,7 @@ class TrainableModuleGenerator(TrainableGenerator):
         learning_rate: of Adam.
         discriminator_width: channels of the discriminator up to 16 pixels.
         made_of: files of its code and weights.
-        shape: see ``ImageShape``.
+        shape: see ``TrainableShape``.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class TrainableModuleGenerator(TrainableGenerator):
         learning_rate: float,
         discriminator_width: int,
         made_of: Sequence[Path],
-        **shape: Unpack[ImageShape],
+        **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)
         self.network, self.z_dim, self.value_range, self.learning_rate = network, z_dim, value_range, learning_rate
@@ -119,7 +118,7 @@ def module_generator(
     trainable: bool = False,
     learning_rate: PositiveFloat = 1e-3,
     discriminator_width: PositiveInt = 32,
-    **shape: Unpack[ImageShape],
+    **shape: Unpack[TrainableShape],
 ) -> ModuleGenerator | TrainableModuleGenerator:
     """Build a generator from a program file or a class: standard normal z (B, z_dim) -> images (B, C, H, W).
 
@@ -136,7 +135,7 @@ def module_generator(
         trainable: whether to train it. Otherwise it is only examined (``race.rounds=0``).
         learning_rate: of Adam, if trained.
         discriminator_width: channels of the residual discriminator up to 16 pixels, if trained.
-        shape: see ``ImageShape``.
+        shape: see ``TrainableShape``.
 
     Raises:
         ArenaError: if there is no such network, or its images do not have the shape and range of the data.

@@ -1,7 +1,7 @@
 """R3GAN, after Huang, Gokaslan, Kuleshov & Tompkin 2024: a residual network without style or normalisation.
 
 Differences from the paper: sides double bilinearly and halve by averaging (the paper filters both by [1, 2, 1]),
-images end in tanh, and there are no cosine schedules of rates and penalties.
+images end in ``OutputLayer`` (the paper's in none), and there are no cosine schedules of rates and penalties.
 """
 
 from itertools import pairwise
@@ -12,7 +12,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.core.errors import require
-from arena.generators.base import TrainableGenerator
+from arena.generators.base import TrainableGenerator, TrainableShape
 from arena.generators.layers import (
     LRELU_GAIN,
     Convolution,
@@ -23,7 +23,7 @@ from arena.generators.layers import (
     sum_of_four,
     upsample,
 )
-from arena.imaging.images import ImageShape
+from arena.generators.output import Output, OutputLayer
 
 EXPANSION = 2
 """Channels inside a residual block, in units of those outside."""
@@ -71,7 +71,7 @@ def _body(widths: list[int], blocks: int, group: int) -> tuple[nn.ModuleList, nn
 
 
 class R3ganGenerator(TrainableGenerator):
-    """z weighs a learned 4x4 basis -> residual blocks with bilinear doubling between -> 1x1 convolution -> tanh.
+    """z weighs a learned 4x4 basis -> residual blocks with bilinear doubling between -> 1x1 convolution -> output.
 
     Args:
         width: channels up to 16 pixels, halved with every doubling above (768 throughout in the paper).
@@ -79,6 +79,8 @@ class R3ganGenerator(TrainableGenerator):
         group: channels of one group of the 3x3 convolutions (16 in the paper), a divisor of twice every width.
         z_dim: size of z (64 in the paper).
         learning_rate: of Adam.
+        output: form of the last layer, see ``OutputLayer``.
+        shape: see ``TrainableShape``.
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class R3ganGenerator(TrainableGenerator):
         group: PositiveInt = 16,
         z_dim: PositiveInt = 64,
         learning_rate: PositiveFloat = 2e-4,
-        **shape: Unpack[ImageShape],
+        output: Output = "clip",
+        **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)
         widths = [channels_at(4 << k, width) for k in range(doublings(self.resolution) + 1)]
@@ -103,6 +106,7 @@ class R3ganGenerator(TrainableGenerator):
         self.stages, self.transitions = _body(widths, blocks, group)
         self.to_image = Convolution(widths[-1], self.channels, 1, bias=False)
         _initialise(self.to_image)
+        self.output = OutputLayer(output)
 
     def discriminator(self, resolution: int) -> "R3ganDiscriminator":
         """Return the mirror image of the generator."""
@@ -115,7 +119,7 @@ class R3ganGenerator(TrainableGenerator):
         x = self.weigh(z)[:, :, None, None] * self.basis
         for k, stage in enumerate(self.stages):
             x = stage(x if k == 0 else upsample(self.transitions[k - 1](x)))
-        return self.to_image(x).tanh()
+        return self.output(self.to_image(x))
 
 
 class R3ganDiscriminator(nn.Module):

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.core.files import file_hash
-from arena.generators.base import TrainableGenerator
+from arena.generators.base import TrainableGenerator, TrainableShape
 from arena.generators.layers import (
     LRELU_GAIN,
     EqualisedConv,
@@ -26,7 +26,7 @@ from arena.generators.layers import (
     sum_of_four,
     upsample,
 )
-from arena.imaging.images import ImageShape
+from arena.generators.output import Output, OutputLayer
 from arena.outside.programs import load_weights
 
 W_AVERAGE_BETA = 0.995
@@ -69,7 +69,9 @@ class StyleGenerator(TrainableGenerator):
         discriminator_width: as ``width``, for the discriminator; None for the same.
         minibatch_group: images of the discriminator's minibatch deviation, 0 for none.
         learning_rate: of Adam, for equalised layers.
+        output: form of the last layer, see ``OutputLayer``.
         weights: safetensors file to start from, such as ``generator.safetensors`` of a finished round, or None.
+        shape: see ``TrainableShape``.
     """
 
     layer_of: Tensor
@@ -87,8 +89,9 @@ class StyleGenerator(TrainableGenerator):
         discriminator_width: PositiveInt | None = None,
         minibatch_group: NonNegativeInt = 0,
         learning_rate: PositiveFloat = 4e-3,
+        output: Output = "clip",
         weights: str | Path | None = None,
-        **shape: Unpack[ImageShape],
+        **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)
         self.z_dim, self.mixing, self.learning_rate = z_dim, mixing, learning_rate
@@ -109,6 +112,7 @@ class StyleGenerator(TrainableGenerator):
         self.style_sizes = inputs + [widths[k] for k in self.last_of_side]
         self.owners = [*range(len(inputs)), *(k + 1 for k in self.last_of_side)]
         self.n_styles = len(inputs) + 1
+        self.output = OutputLayer(output)
         self.styles = EqualisedLinear(z_dim, sum(self.style_sizes), bias=1.0)
         layer_of = torch.tensor(self.owners).repeat_interleave(torch.tensor(self.style_sizes))
         self.register_buffer("layer_of", layer_of, persistent=False)
@@ -199,8 +203,7 @@ class StyleGenerator(TrainableGenerator):
                 new = self.to_image[k // 2](x, of_image[k // 2])
                 image = new if image is None else upsample(image) + new
         assert image is not None
-        # The discriminator sees images clipped to black and white. Without tanh no gradient pulls back a pixel beyond.
-        return image.tanh()
+        return self.output(image)
 
     def _noise(self, n: int, noise: Noise) -> Sequence[Tensor | None]:
         """Return the noise inputs (n, 1, H, W) of every layer from one draw, or frozen ones (1, 1, H, W)."""

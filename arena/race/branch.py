@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from arena.answer.runs import declared, read_run
-from arena.config.saved import canonical, flatten
+from arena.config.saved import canonical, flatten, without_matching
 from arena.core.errors import ArenaError
 from arena.records.layout import RunLayout
 
@@ -72,5 +72,6 @@ class Branch:
 
 
 def _settings(config: Mapping[str, object]) -> dict[str, object]:
-    """Return all settings by dotted key, without the places of files."""
-    return {name: value for name, value in flatten(config) if not name.endswith(("cache_dir", ".weights"))}
+    """Return all settings by dotted key, without the places of files and without what is matched after the network."""
+    settings = flatten(without_matching(config))
+    return {name: value for name, value in settings if not name.endswith(("cache_dir", ".weights"))}

@@ -160,7 +160,7 @@ class GanMonitor:
     def fakes(self, gan: GanTraining) -> torch.Tensor:
         """Return images of the average, always of the same z."""
         average = gan.ema.to(self.race.machine.device)
-        forged = average.forge({"test": self.n}, self.race.seed_of("watch"), self.race.generator_reals)
+        forged = average.sample({"test": self.n}, self.race.seed_of("watch"))
         return to_uint8(on_levels(forged["test"], self.race.data.levels))
 
     def record(
