@@ -278,6 +278,7 @@ class Bench:
             amplitude=None if artefact is None else 2.0,
             share=0.5 if artefact is None else 1.0,
             judge_seed=judge,
+            judge_images=20_000,
             scores=file,
             **summary.as_fields(),
         )
@@ -336,6 +337,7 @@ class Bench:
             regime=regime,
             access="gradients" if technique in self.attacked else "none",
             judge_seed=judge,
+            judge_images=None if judge is None else 20_000,
             generator_round=generator_round,
             detector_round=detector_round,
             validation_auc=validation_auc,

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from arena.answer.conditions import Condition, Contrast, conditions, contrasts, matched
+from arena.answer.conditions import Condition, Contrast, compared_techniques, conditions, contrasts, matched
+from arena.answer.cross import CrossMatrix, cross_in_words, cross_matrices
 from arena.answer.distance import Distance, distance
 from arena.answer.findings import STRONGEST, TechniqueFinding, findings, fit_techniques, strongest_on_validation
+from arena.answer.frontier import EqualQuality, at_equal_quality
 from arena.answer.game import Game, game
 from arena.answer.humans import people, sort_answers
 from arena.answer.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condition_curves, limits
 from arena.answer.runs import FinishedRun, find_runs, read_run
 from arena.answer.series import Series, Trajectory, read_series, trajectory
+from arena.answer.tiers import Tiers, tiers, tiers_sentence
 from arena.answer.verdict import (
     Guards,
     Strongest,
@@ -63,6 +66,16 @@ class Answer:
         return guards(self.runs, self.findings)
 
     @cached_property
+    def tiers(self) -> Tiers:
+        """The verdicts of deployed, transferred and adaptive detectors."""
+        return tiers(self.runs, self.findings)
+
+    @cached_property
+    def cross(self) -> dict[str, CrossMatrix]:
+        """Technique -> judges of each run on the fakes of every run. Empty where ``arena cross`` has not run."""
+        return cross_matrices(self.runs)
+
+    @cached_property
     def strongest(self) -> Strongest | None:
         """The technique with the highest validation AUC."""
         return strongest_finding(self.runs, self.findings)
@@ -80,17 +93,29 @@ class Answer:
     @cached_property
     def contrasts(self) -> dict[str, list[Contrast]]:
         """Control -> paired differences from it, by technique. Empty where no two runs have their seeds in common."""
-        return {name: self._contrasts(control) for name, control in self.controls.items()}
+        return {name: contrasts(pairs, techniques) for name, (pairs, techniques) in self._paired.items()}
 
-    def _contrasts(self, control: "Answer") -> list[Contrast]:
+    @cached_property
+    def equal_quality(self) -> dict[str, list[EqualQuality]]:
+        """Control -> paired differences from it at equal kernel distance, by technique."""
+        return {name: at_equal_quality(pairs, techniques) for name, (pairs, techniques) in self._paired.items()}
+
+    @cached_property
+    def _paired(self) -> dict[str, tuple[list[tuple[FinishedRun, FinishedRun]], dict[str, tuple[str, str]]]]:
+        """Control -> the pairs of runs, and the techniques compared."""
+        return {name: self._paired_with(control) for name, control in self.controls.items()}
+
+    def _paired_with(
+        self, control: "Answer"
+    ) -> tuple[list[tuple[FinishedRun, FinishedRun]], dict[str, tuple[str, str]]]:
         pairs = [(self.runs[i], control.runs[j]) for i, j in matched(self.runs, control.runs)]
         if not pairs:
-            return []
+            return [], {}
         ours, theirs = (
             strongest_on_validation(side, answer.of(side))
             for answer, side in zip((self, control), zip(*pairs, strict=True), strict=True)
         )
-        return contrasts(pairs, (ours[0], theirs[0]) if ours and theirs else None)
+        return pairs, compared_techniques(pairs, (ours[0], theirs[0]) if ours and theirs else None)
 
     @cached_property
     def distance(self) -> Distance | None:
@@ -111,6 +136,7 @@ class Answer:
         """The verdict, as ``verdict.json`` has it."""
         terms = self.runs[0].declared
         outcome = decide(self.findings, self.guards)
+        said = sentence(outcome, self.findings, self.guards, self.runs)
         limit = self.limits.get(STRONGEST)
         differences = {
             name: next((each.difference for each in listed if each.technique == STRONGEST), None)
@@ -122,6 +148,7 @@ class Answer:
             alpha=terms.answer.alpha,
             round=terms.last_round,
             techniques={each.technique: technique_verdict(each, terms.answer.alpha) for each in self.findings},
+            tiers=self.tiers,
             strongest=self.strongest,
             limit=limit and limit.fitted.limit,
             limit_reason=(limit.fitted.reason or ASSUMPTION)
@@ -131,7 +158,7 @@ class Answer:
             control=differences if any(differences.values()) else None,
             guards=self.guards,
             faults=tuple(fault for run in self.runs for fault in run.faults),
-            sentence=sentence(outcome, self.findings, self.guards, self.runs),
+            sentence=" ".join([said, tiers_sentence(self.tiers)]) if outcome != "invalid" else said,
         )
 
     @cached_property
@@ -150,7 +177,7 @@ class Answer:
         return game(self.run.path, self.run.records)
 
     def as_json(self) -> dict[str, object]:
-        """Return condition, runs, verdict, contrasts and limits as plain containers."""
+        """Return condition, runs, verdict, contrasts, cross matrix in words, and limits as plain containers."""
         return {
             "condition": self.condition.name,
             "runs": [str(run.path) for run in self.runs],
@@ -162,6 +189,10 @@ class Answer:
                 ]
                 for control, listed in self.contrasts.items()
             },
+            "equal_quality": {
+                control: [each.as_json() for each in listed] for control, listed in self.equal_quality.items()
+            },
+            "cross": cross_in_words(self.cross, self.verdict.margin, self.verdict.alpha),
             "limits": {kind: limit.as_json() for kind, limit in self.limits.items()},
         }
 

@@ -73,7 +73,7 @@ def payoff(records: Iterable[Record], technique: str) -> Matrix:
 
     Entry [g, d] is the AUC of the detector of round d on the fakes of the generator of round g. Below the diagonal
     (d < g) the detector never saw these fakes (regime "frozen"). On and above it, it was trained on fakes of that
-    round (regime "retrained"). Fresh judges are no players, and have no entry.
+    round (regime "retrained"). Fresh and transferred judges are no players, and have no entry.
 
     Returns:
         (rounds, rounds) float64, NaN where nothing was measured. It is (0, 0) if the technique has no record.
@@ -91,7 +91,7 @@ def played(records: Iterable[Record], technique: str) -> dict[tuple[int, int], S
     return {
         (record.generator_round, record.detector_round): record
         for record in records
-        if isinstance(record, ScoreRecord) and record.technique == technique and record.regime != "fresh"
+        if isinstance(record, ScoreRecord) and record.technique == technique and record.regime in ("frozen", "retrained")
     }
 
 

@@ -22,6 +22,7 @@ from arena.records.schema import (
     FitnessRecord,
     QualityRecord,
     Record,
+    Regime,
     ScoreFile,
     ScoreRecord,
     TrainingRecord,
@@ -29,6 +30,8 @@ from arena.records.schema import (
 from arena.records.store import read_records, read_scores
 
 Kind = TypeVar("Kind", bound=Record)
+JUDGED: tuple[Regime, ...] = ("fresh", "transferred")
+"""Regimes of judges, which the declared reals test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,12 @@ def declared(config: Mapping[str, object]) -> Declared:
 
 def declared_hash(declaration: Declared) -> str:
     """Return the SHA-256 (hex) of the declaration's canonical JSON, the key ``declared`` of ``config.yaml``."""
-    return hashlib.sha256(json.dumps(dataclasses.asdict(declaration), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(declared_json(declaration).encode()).hexdigest()
+
+
+def declared_json(declaration: Declared) -> str:
+    """Return the declaration as canonical JSON, the text that is hashed."""
+    return json.dumps(dataclasses.asdict(declaration), sort_keys=True)
 
 
 def read_influence(run: Path, file: ScoreFile, bank: int = 0, reals: str | None = None) -> Influence:
@@ -175,7 +183,7 @@ class FinishedRun:
     def _influence(self, record: ScoreRecord | FitnessRecord) -> Influence:
         file = record.scores
         if file.file not in self._influences:
-            judge = isinstance(record, ScoreRecord) and record.regime == "fresh" and record.technique != BAG
+            judge = isinstance(record, ScoreRecord) and record.regime in JUDGED and record.technique != BAG
             reals = self.declared.judge_reals if judge else None
             self._influences[file.file] = read_influence(self.path, file, reals=reals)
         return self._influences[file.file]

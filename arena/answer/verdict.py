@@ -20,6 +20,7 @@ from typing import Literal
 from arena.answer.distance import Distance
 from arena.answer.findings import Finding, TechniqueFinding, strongest_on_validation
 from arena.answer.runs import FinishedRun, oracle_floor
+from arena.answer.tiers import Tiers
 from arena.config.schema import AnswerConfig
 from arena.core.files import write_atomically
 from arena.metrics.interval import Interval
@@ -124,6 +125,7 @@ class Strongest:
 class Verdict:
     """``verdict.json``: its keys are the fields.
 
+    ``tiers`` has the verdicts of three kinds of detector, of which ``answer`` repeats the adaptive one.
     ``limit`` is the AUC at which the strongest technique levels off as rounds go on. ``limit_reason`` states its
     assumption, or why there is none. ``distance`` holds the bounds on the distance between real and fake from the
     strongest technique's judges. ``faults`` lists the times that a generator was rolled back while it trained, and
@@ -135,6 +137,7 @@ class Verdict:
     alpha: float
     round: int
     techniques: Mapping[str, TechniqueVerdict]
+    tiers: Tiers
     strongest: Strongest | None
     limit: Interval | None
     limit_reason: str

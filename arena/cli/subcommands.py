@@ -211,6 +211,27 @@ def mix(arguments: Sequence[str]) -> None:
     print(f"wrote {', '.join(map(str, written))}")
 
 
+def cross(arguments: Sequence[str]) -> None:
+    """Run ``arena cross RUN...``."""
+    parser = CommandParser(
+        "cross",
+        "Test the fresh judges of each run on the fakes of every other run. The runs are of one condition and share "
+        "data.seed. The judges are trained again from each run's files. The tests join the records of the run whose "
+        "fakes they judge. The same command continues an interrupted one.",
+    )
+    parser.add_runs()
+    options = parser.parse_intermixed_args(arguments)
+
+    from arena.answer.cross import cross_in_words
+    from arena.race.cross import cross_runs
+
+    with resumable("the same command"):
+        answered = cross_runs(options.runs, Console())
+    console = stdout_console()
+    for line in cross_in_words(answered.cross, answered.verdict.margin, answered.verdict.alpha):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 # --- the instrument and this machine ----------------------------------------------------------------------------------
 
 
@@ -252,6 +273,29 @@ def _of_study(name: str, description: str, arguments: Sequence[str]) -> tuple[Pa
     return options.out, options.overrides
 
 
+def declare(arguments: Sequence[str]) -> None:
+    """Run ``arena declare [overrides]``."""
+    parser = CommandParser(
+        "declare",
+        "Print how the outcome of a race would be read, its SHA-256 and the git commit, and run nothing. Published "
+        "elsewhere before the race, the hash shows that these terms were fixed beforehand.",
+    )
+    parser.add_overrides(" of the race, such as seed=1")
+    options = parser.parse_intermixed_args(arguments)
+
+    from arena.answer.runs import declared, declared_hash, declared_json
+    from arena.config.saved import read_config, section
+    from arena.race.build import race_from
+
+    with TemporaryDirectory() as run:
+        race_from(options.overrides, Path(run))  # builds every part and trains none
+        config = read_config(Path(run))
+    terms = declared(config)
+    print(f"declared: {declared_hash(terms)}")
+    print(f"commit: {section(config, 'environment').get('git_commit')}")
+    print(f"terms: {declared_json(terms)}")
+
+
 def bench(arguments: Sequence[str]) -> None:
     """Run ``arena bench [--battery] [overrides]``."""
     parser = CommandParser(
@@ -287,6 +331,6 @@ def bench(arguments: Sequence[str]) -> None:
 
 COMMANDS = {
     command.__name__: command
-    for command in (answer, figures, report, score, mix, sensitivity, calibration, dashboard, bench)
+    for command in (answer, figures, report, score, mix, cross, sensitivity, calibration, dashboard, declare, bench)
 }
 """Subcommands by name."""

@@ -87,6 +87,10 @@ class ScheduleConfig(Group):
             images = getattr(self, key)
             require(images >= self.batch, f"schedule.{key}", images, f"at least one batch ({self.batch})")
 
+    def shown(self, images: int) -> int:
+        """Return the real images that training with a budget of ``images`` shows: whole batches of them."""
+        return images // self.batch * self.batch
+
 
 @dataclass
 class BankConfig(Group):

@@ -147,7 +147,8 @@ def bars(axes: Axes, x: Sequence[float], intervals: Iterable[Interval], colour: 
 
 PINNED = 0.999
 """Highest AUC that a separation axis resolves; higher ones are drawn here, since test sets rarely tell more nines."""
-_TICKS = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, PINNED)
+AUC_TICKS = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, PINNED)
+"""Ticks of a separation axis."""
 
 
 def separation_axis(axes: Axes, lowest: float) -> None:
@@ -157,7 +158,7 @@ def separation_axis(axes: Axes, lowest: float) -> None:
     """
     axes.set_yscale("function", functions=(lambda auc: norm.ppf(np.clip(auc, 1e-6, 1 - 1e-6)), norm.cdf))
     axes.set_ylim(max(1 - PINNED, min(0.4, lowest)), 0.9995)
-    axes.yaxis.set_major_locator(FixedLocator(_TICKS))
+    axes.yaxis.set_major_locator(FixedLocator(AUC_TICKS))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda auc, _: f"≥{auc:g}" if auc >= PINNED else f"{auc:g}"))
 

@@ -11,12 +11,15 @@ from matplotlib.figure import Figure
 from arena.answer.answer import Answer, answer_of, answers
 from arena.answer.axes import axes
 from arena.answer.conditions import Condition, conditions
+from arena.answer.frontier import frontier
 from arena.answer.game import game
 from arena.answer.runs import declared, read_run
 from arena.answer.series import read_series
 from arena.config.saved import read_config
 from arena.figures.axes import save
+from arena.figures.cross import cross, cross_table
 from arena.figures.distance import bags, highlighted, margin_curves
+from arena.figures.frontier import frontier_map, frontier_table
 from arena.figures.images import mixing, read_mixing, read_rounds, rounds_of_images
 from arena.figures.ladder import generator_of, ladder, ladder_entry
 from arena.figures.limit import limit_by_resource, limit_by_round
@@ -26,6 +29,7 @@ from arena.figures.tables import (
     game_table,
     quality_table,
     scores_table,
+    tiers_table,
     trajectories_table,
     verdict_table,
     write_table,
@@ -70,6 +74,7 @@ def draw_all(run: Path, out: Path, answer: Answer | None = None) -> list[Path]:
         tables["game"] = game_table(games)
     if answer is not None:
         tables["verdict"] = verdict_table(answer.verdict)
+        tables["tiers"] = tiers_table(answer.tiers)
         figures |= _answer_figures(answer, margin)
     written = [path for name, figure in figures.items() for path in save(figure, out / name)]
     return written + [path for name, table in tables.items() for path in write_table(table, out / name)]
@@ -118,7 +123,7 @@ def draw_runs(places: Sequence[Path], out: Path) -> Iterator[Path]:
 
 
 def compare(compared: Sequence[Answer], out: Path) -> list[Path]:
-    """Draw quality against detectability, limits, curves along a swept resource, and a ladder of generators.
+    """Draw quality against detectability, the frontier, cross matrices, limits, curves along a resource, and a ladder.
 
     A limit is drawn of each condition with a matched control among the answers, or with several runs. A ladder is drawn
     where conditions of one access have different generators.
@@ -134,6 +139,12 @@ def compare(compared: Sequence[Answer], out: Path) -> list[Path]:
     table = [["name", "condition", "runs"]]
     table += [[name, each.condition.name, str(len(each.runs))] for name, each in zip(names, compared, strict=True)]
     written += write_table(table, out / "conditions")
+    written += _frontiers(compared, names, out)
+    crossed = [each for each in compared if each.cross]
+    for number, answer in enumerate(crossed, 1):
+        name = "cross" if len(crossed) == 1 else f"cross_{number}"
+        written += save(cross(answer.cross), out / name)
+        written += write_table(cross_table(answer.cross), out / name)
     limited = [each for each in compared if each.controls or (len(each.runs) > 1 and not each.condition.control)]
     for number, answer in enumerate(limited, 1):
         name = "limit" if len(limited) == 1 else f"limit_{number}"
@@ -147,6 +158,15 @@ def compare(compared: Sequence[Answer], out: Path) -> list[Path]:
             name = "ladder" if len(accesses) == 1 else f"ladder_{access}"
             written += save(ladder([ladder_entry(answer) for answer in alike], _margin(alike[0])), out / name)
     return written
+
+
+def _frontiers(compared: Sequence[Answer], names: Sequence[str], out: Path) -> list[Path]:
+    """Draw AUC against kernel distance and against images, of the techniques that the first condition puts first."""
+    paths = {name: [frontier(run) for run in each.runs] for name, each in zip(names, compared, strict=True)}
+    if not any(point.kernel_distance > 0 for runs in paths.values() for run in runs for point in run):
+        return []
+    figure = frontier_map(paths, highlighted(compared[0].verdict), _margin(compared[0]))
+    return save(figure, out / "frontier") + write_table(frontier_table(paths), out / "frontier")
 
 
 def short_names(groups: Sequence[Condition]) -> list[str]:

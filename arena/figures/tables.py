@@ -10,6 +10,7 @@ from typing import NamedTuple
 from arena.answer.findings import Finding
 from arena.answer.game import Game
 from arena.answer.series import MISSING, Series, Trajectory
+from arena.answer.tiers import TIERS, Tier, Tiers
 from arena.answer.verdict import Verdict
 from arena.core.files import write_atomically
 from arena.metrics.distances import frechet_name
@@ -35,6 +36,21 @@ def verdict_table(verdict: Verdict) -> Table:
     table = [["technique", "access", "auc", "low", "high", "finding"]]
     for name, test in verdict.techniques.items():
         table.append([name, test.access, *map(number, (test.auc, test.low, test.high)), test.finding])
+    return table
+
+
+def tiers_table(tiers: Tiers) -> Table:
+    """Return one row a tier and technique: whether it was attacked, its AUC with one-sided bounds, and its finding.
+
+    ``flipped`` says yes where the opposite sign of the scores would catch.
+    """
+    table = [["tier", "attacked", "technique", "auc", "low", "high", "finding", "flipped"]]
+    for name in TIERS:
+        tier: Tier = getattr(tiers, name)
+        for attacked, part in ((True, tier.attacked), (False, tier.not_attacked)):
+            for technique, test in part.techniques.items():
+                aucs = map(number, (test.auc, test.low, test.high))
+                table.append([name, yes(attacked), technique, *aucs, test.finding or "", yes(test.flipped)])
     return table
 
 

@@ -18,11 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arena import __version__
 from arena.answer.runs import declared, declared_hash, hash_of_reals
-from arena.config.compose import compose_config, explanation
+from arena.config.compose import CONF, compose_config, explanation
 from arena.config.instantiate import SHAPE, check_keys, instantiate
 from arena.config.saved import flatten, read_config, without_matching
 from arena.config.schema import ArenaConfig
-from arena.core.errors import ArenaError, DoesNotApply, require
+from arena.core.errors import ArenaError, DoesNotApply, first_line, require
 from arena.core.files import write_atomically
 from arena.core.machine import processor
 from arena.data.reals import RealData
@@ -48,6 +48,23 @@ def race_from(overrides: Sequence[str], run: Path) -> Race:
         return build_race(compose_config([*overrides, f"run_dir={run}", "logger=none"]), overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ArenaError(explanation(error, overrides)) from error
+
+
+def race_of(run: Path) -> Race:
+    """Build the race of a run directory again, from its ``config.yaml`` and without a logger.
+
+    Raises:
+        ArenaError: if the directory holds no run of this version, or its race cannot be built here.
+    """
+    config, logger = read_config(run), OmegaConf.load(CONF / "logger" / "offline.yaml")
+    settings = {entry.name: config[entry.name] for entry in fields(ArenaConfig) if entry.name in config}
+    settings |= {"run_dir": str(run), "logger": OmegaConf.merge(logger, {"mode": "none"})}
+    try:
+        composed = OmegaConf.merge(OmegaConf.structured(ArenaConfig), settings)
+        assert isinstance(composed, DictConfig)
+        return build_race(composed)
+    except OmegaConfBaseException as error:
+        raise ArenaError(f"{run / 'config.yaml'}: expected the settings of a race ({first_line(error)})") from error
 
 
 def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:

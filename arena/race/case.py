@@ -97,7 +97,7 @@ class Case:
         Args:
             race: of the judges.
             test: fakes that test the judges, uint8 (N, C, H, W).
-            fakes: those of each judge seed.
+            fakes: those of each judge seed. None for judges that learned from another case.
             round_index: of the judgement.
             control: whether the fakes are a control, made of the detectors' reals. No judge then learns from those.
             change: applied to all images, uint8 (N, C, H, W), before the evidence path.
@@ -108,7 +108,7 @@ class Case:
             reals = race.data.reals[np.concatenate([tested.ids, race.data.part("detector").ids])]
         images = torch.cat([reals.images, test, *(part for of_seed in fakes for part in of_seed)])
         gallery = Gallery(images if change is None else change(images), race.evidence, race.machine.device)
-        learn = (len(fakes[0].train), len(fakes[0].validation))
+        learn = (len(fakes[0].train), len(fakes[0].validation)) if fakes else (0, 0)
         return cls(gallery, reals, len(tested), len(test), learn, round_index, outside)
 
     def fakes(self, judge_seed: int) -> tuple[Places, Places, Places]:

@@ -76,10 +76,36 @@ def judge_case(
     Returns:
         The judgement of each technique for each judge seed, and the number of images trained on.
     """
+    (judged,), trained = judge_cases(
+        race, case, [], techniques, seed, judge_seeds, images=images, share=share, progress=progress
+    )
+    return judged, trained
+
+
+def judge_cases(
+    race: Race,
+    case: Case,
+    others: Sequence[Case],
+    techniques: Sequence[str],
+    seed: int,
+    judge_seeds: Sequence[int],
+    *,
+    images: int,
+    share: float = 1.0,
+    progress: Progress | None = None,
+) -> tuple[list[list[dict[str, Judgement]]], int]:
+    """Do as ``judge_case``, and test the same judges on the test fakes of other cases too.
+
+    Other cases have the same reals, and as many test fakes. They are dealt into folds as those of ``case``.
+
+    Returns:
+        For the case and each other one, the judgement of each technique for each judge seed. Validation is that of the
+        case in all of them. Then the number of images trained on.
+    """
     places = [(judge_seed, number) for judge_seed in judge_seeds for number in range(race.judge.folds)]
     parameters = sum(tensor.numel() for name in techniques for tensor in race.examples_of[name].parameters())
     together = max(1, PARAMETERS // max(parameters, 1))
-    of_folds, trained = list[dict[str, Judgement]](), 0
+    of_folds, trained = list[list[dict[str, Judgement]]](), 0
     for start in range(0, len(places), together):
         judges = [
             FoldJudges.of(race, case, techniques, seed, *place, share) for place in places[start : start + together]
@@ -93,17 +119,28 @@ def judge_case(
             machine=race.machine,
             progress=progress,
         )
-        of_folds += parallel_map(lambda each: each.judgements(case), judges, race.machine.device)
-    judged = []
-    for k in range(len(judge_seeds)):
-        of_seed = of_folds[k * race.judge.folds : (k + 1) * race.judge.folds]
-        judgements = {name: Judgement.joined([judged[name] for judged in of_seed]) for name in techniques}
-        if race.stack is not None and set(techniques) == set(race.members):
-            judgements[STACK] = judge_stack(race, judgements)
-            if race.bag is not None:
-                judgements[BAG] = Judgement(*map(race.bag, judgements[STACK]))
-        judged.append(judgements)
-    return judged, trained
+        for other in others:
+            other.gallery.measure(judges[0].group.detectors)
+        of_folds += parallel_map(lambda each: each.judgements(case, others), judges, race.machine.device)
+    return [
+        [
+            _over_folds(race, techniques, [of_cases[number] for of_cases in of_folds[k : k + race.judge.folds]])
+            for k in range(0, len(of_folds), race.judge.folds)
+        ]
+        for number in range(1 + len(others))
+    ], trained
+
+
+def _over_folds(
+    race: Race, techniques: Sequence[str], of_folds: Sequence[Mapping[str, Judgement]]
+) -> dict[str, Judgement]:
+    """The judgements of one seed. All members together also give stack and bag."""
+    judgements = {name: Judgement.joined([judged[name] for judged in of_folds]) for name in techniques}
+    if race.stack is not None and set(techniques) == set(race.members):
+        judgements[STACK] = judge_stack(race, judgements)
+        if race.bag is not None:
+            judgements[BAG] = Judgement(*map(race.bag, judgements[STACK]))
+    return judgements
 
 
 class FoldJudges(NamedTuple):
@@ -126,15 +163,14 @@ class FoldJudges(NamedTuple):
         }
         return cls(Group(judges, labelled(*fold.learn), labelled(*fold.stop), stream), fold, number)
 
-    def judgements(self, case: Case) -> dict[str, Judgement]:
-        """Return the scores of the fold's test and validation images, by technique."""
-        (tested, validated) = (
-            self._scores(case, score_all(self.group.detectors, case.gallery, labelled(*part).which), part)
-            for part in (self.fold.test, self.fold.stop)
-        )
-        return {name: Judgement(tested[name], validated[name]) for name in tested}
+    def judgements(self, case: Case, others: Sequence[Case] = ()) -> list[dict[str, Judgement]]:
+        """Return the scores of the fold's test and validation images by technique, for the case and for each other."""
+        validated = self._scores(case, self.fold.stop)
+        tested = [self._scores(each, self.fold.test) for each in (case, *others)]
+        return [{name: Judgement(test[name], validated[name]) for name in test} for test in tested]
 
-    def _scores(self, case: Case, logits: Mapping[str, Tensor], places: tuple[Places, Places]) -> dict[str, Scores]:
+    def _scores(self, case: Case, places: tuple[Places, Places]) -> dict[str, Scores]:
+        logits = score_all(self.group.detectors, case.gallery, labelled(*places).which)
         reals, fakes = places
         return {
             name: scores_of(of_images, case.reals[reals], case.ids_of(fakes), self.number)
@@ -201,9 +237,14 @@ def score_record(
     judge_seed: int | None = None,
     judge_images: int | None = None,
     validation_auc: float | None = None,
+    judge_run: int | None = None,
 ) -> ScoreRecord:
-    """Write the scores of one test and return its record. ``judge_images`` is the budget of a fresh judge."""
+    """Write the scores of one test and return its record.
+
+    ``judge_images`` is the budget of a fresh judge, and ``judge_run`` the seed of another run whose judge it is.
+    """
     judge = "" if judge_seed is None else f"_j{judge_seed}"
+    judge += "" if judge_run is None else f"_of{judge_run}"
     judge += "" if judge_images in (None, race.judge.images) else f"_{judge_images}"
     name = f"{technique}_{regime}_g{generator_round:02d}_d{detector_round:02d}{judge}"
     return ScoreRecord(
@@ -219,6 +260,7 @@ def score_record(
         detector_round=detector_round,
         validation_auc=validation_auc,
         scores=write_scores(race.run, name, scores),
+        judge_run=judge_run,
         **asdict(summarise(scores, race.margin)),
     )
 

@@ -6,9 +6,13 @@ from rich.table import Table
 from rich.text import Text
 
 from arena.answer.answer import Answer
+from arena.answer.cross import cross_in_words
 from arena.answer.distance import distance_in_words
+from arena.answer.frontier import NO_COMMON_QUALITY, EqualQuality
 from arena.answer.limit import limits_in_words
+from arena.answer.tiers import Tiers, flipped_in_words, tier_rows
 from arena.figures.tables import outcome
+from arena.metrics.interval import Interval
 
 STYLE = {"passes": "green", "caught": "red", "undecided": "yellow", "unfit": "magenta"}
 
@@ -24,6 +28,7 @@ def print_outcome(answer: Answer, console: Console) -> None:
     for row in outcome(verdict, answer.series):
         table.add_row(*map(Text, row[:-1]), Text(row.finding, style=STYLE[row.finding]))
     console.print(table)
+    _print_tiers(verdict.tiers, console)
     plain = not console.is_terminal
     console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
     for fault in verdict.faults:
@@ -44,17 +49,44 @@ def print_answer(answer: Answer, console: Console) -> None:
         numbers = ("-" if value is None else f"{value:.3f}" for value in (test.auc, test.low, test.high))
         table.add_row(name, test.access, *numbers, test.finding)
     console.print(table)
+    _print_tiers(verdict.tiers, console)
     for control, contrasts in answer.contrasts.items():
-        title = f"AUC less that of access={control}"
-        table = Table("technique", "difference", "95% low", "95% high", "pairs", title=title)
+        title = f"AUC less that of access={control}, with 95% intervals"
+        table = Table("technique", "at equal images", "pairs", "at equal kernel distance", "pairs", title=title)
+        equal = {each.technique: each for each in answer.equal_quality[control]}
         for contrast in contrasts:
-            table.add_row(contrast.technique, *(f"{value:+.3f}" for value in contrast.difference), str(contrast.pairs))
+            at_equal_images = _difference_in_words(contrast.difference)
+            table.add_row(
+                contrast.technique, at_equal_images, str(contrast.pairs), *_at_equal_quality(equal[contrast.technique])
+            )
         if contrasts:
             console.print(table)
     console.print(verdict.sentence, soft_wrap=True)
     distance = [distance_in_words(verdict.distance)] if verdict.distance else []
-    for line in (*limits_in_words(answer.limits), *distance):
+    crossed = cross_in_words(answer.cross, verdict.margin, verdict.alpha)
+    for line in (*crossed, *limits_in_words(answer.limits), *distance):
         console.print(line, soft_wrap=True, highlight=False)
     for fault in verdict.faults:
         console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)
     console.print()
+
+
+def _print_tiers(tiers: Tiers, console: Console) -> None:
+    """Print the three verdicts, a row each, and the detectors whose sign is wrong."""
+    table = Table("verdict", "techniques attacked", "not attacked", box=SIMPLE_HEAD)
+    for name, _, *parts in tier_rows(tiers):
+        table.add_row(Text(name), *map(Text, parts))
+    console.print(table)
+    if flipped := flipped_in_words(tiers):
+        console.print(Text(flipped), soft_wrap=not console.is_terminal)
+
+
+def _at_equal_quality(equal: EqualQuality) -> tuple[str, str]:
+    """The difference at equal kernel distance, and the pairs of runs that have such a distance in common."""
+    if equal.difference is None:
+        return NO_COMMON_QUALITY, f"0 of {equal.of}"
+    return _difference_in_words(equal.difference), f"{equal.pairs} of {equal.of}"
+
+
+def _difference_in_words(difference: Interval) -> str:
+    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"

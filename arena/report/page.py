@@ -8,6 +8,7 @@ from pathlib import Path
 from arena.answer.answer import Answer
 from arena.answer.distance import distance_in_words
 from arena.answer.limit import limits_in_words
+from arena.answer.tiers import flipped_in_words, tier_rows
 from arena.answer.verdict import Guard, Guards
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
@@ -45,6 +46,8 @@ def write_report(answer: Answer) -> Path:
         answer=ANSWERS[verdict.answer],
         verdict=verdict,
         rows=outcome(verdict, answer.series),
+        tiers=tier_rows(verdict.tiers),
+        flipped=flipped_in_words(verdict.tiers),
         timeline=timeline_picture(answer),
         images=list(image_pictures(answer)),
         quiz=quiz_section(run),

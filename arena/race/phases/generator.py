@@ -55,7 +55,7 @@ def warm_up(race: Race, progress: Progress) -> PhaseOutput:
         else:
             train_gan(race, images, partial=cached.with_suffix(".partial"), target=cached, progress=progress)
     shutil.copytree(cached, target, dirs_exist_ok=True)
-    return PhaseOutput([*read_curve(cached)], images)
+    return PhaseOutput([*read_curve(cached)], race.schedule.shown(images))
 
 
 def cache_key(race: Race) -> str:
@@ -90,7 +90,7 @@ def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
         detector_loss=detector_loss(race, round_index),
         progress=progress,
     )
-    return PhaseOutput([*curve], images)
+    return PhaseOutput([*curve], race.schedule.shown(images))
 
 
 def detector_loss(race: Race, round_index: int) -> PoolLoss | None:
