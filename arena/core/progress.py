@@ -77,7 +77,7 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str, round_index: int, player: str) -> Iterator[None]:
-        """Show one phase of the race while it runs."""
+        """Show one phase of the race while it runs in this process."""
         self.title, self.total, self.trained = _title((name, player)), 0.0, 0.0
         self.start = self.clock = time.monotonic()
         self.bars.update(self.race_bar, description=f"round {round_index}")
@@ -85,8 +85,16 @@ class Progress:
         yield
         seconds, pace = time.monotonic() - self.start, self.pace()
         self._close((name, player), seconds)
+        self._line(round_index, self.title, seconds, pace)
+
+    def beside(self, name: str, round_index: int, player: str, seconds: float) -> None:
+        """Count a phase that ran beside others and is now done. It adds nothing to the time left."""
+        self._close((name, player), 0.0)
+        self._line(round_index, f"{_title((name, player))} (beside)", seconds, "")
+
+    def _line(self, round_index: int, title: str, seconds: float, pace: str) -> None:
         if not self.console.is_terminal:
-            parts = [f"[{self.finished}/{len(self.kinds)}] round {round_index}", self.title, f"{seconds:.1f} s", pace]
+            parts = [f"[{self.finished}/{len(self.kinds)}] round {round_index}", title, f"{seconds:.1f} s", pace]
             self.say(" · ".join(filter(None, [*parts, self.left()])))
 
     def skip(self, name: str, player: str, seconds: float) -> None:

@@ -1,14 +1,14 @@
 """Run a race: the algorithm, its phases one after the other, and the answer from their records."""
 
-import inspect
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
 
 import torch
 from rich.console import Console
 
 from arena.answer.answer import Answer, read_answer
-from arena.core.machine import peak_memory_mib
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import estimate_cost
@@ -17,20 +17,12 @@ from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import budgets, judge, margin
-from arena.race.race import PhaseOutput, Race
-from arena.records.schema import PhaseRecord
+from arena.race.processes import Outcome, SecondProcess, Step, reads_records, run_phase
+from arena.race.race import Race
 from arena.records.store import RecordBook
 from arena.report.page import write_report
 
 GENERATOR, BATTERY = "generator", "battery"
-Phase = Callable[..., PhaseOutput]
-"""A function that takes what it uses, by name, of ``race``, ``round_index``, ``player``, ``records`` and ``progress``.
-
-``records`` are those of the phases before. A phase reads them and the files of the run, and no other state. It does the
-same whether the phases before ran in this process or in one that was killed.
-"""
-Step = tuple[Phase, int, str]
-"""A phase, its round and its player."""
 
 
 def algorithm(race: Race) -> Iterator[Step]:
@@ -101,35 +93,55 @@ def carry_out(race: Race, console: Console) -> None:
 
 
 def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Progress) -> None:
-    """Carry out phases in order. A phase is done once its records are appended, and is then skipped."""
-    machine = race.machine
-    for phase, round_index, player in steps:
-        name = phase.__name__
-        if (closed := book.closed(name, round_index, player)) is not None:
-            progress.skip(name, player, closed.seconds)
-            continue
-        if machine.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        start = time.perf_counter()
-        arguments = {
-            "race": race,
-            "round_index": round_index,
-            "player": player,
-            "records": book.records,
-            "progress": progress,
-        }
-        with progress.phase(name, round_index, player):
-            output = phase(**{key: arguments[key] for key in inspect.signature(phase).parameters})
-        record = PhaseRecord(
-            round=round_index,
-            seed=race.seed,
-            phase=name,
-            player=player,
-            images=output.images,
-            seconds=time.perf_counter() - start,
-            peak_memory_mib=peak_memory_mib(machine.device.type == "cuda"),
-            device=str(machine.device),
-            precision=machine.precision,
-        )
-        book.append([*output.records, record])
-        race.tracker.records(book.records)
+    """Carry out phases. A phase is done once its records are appended, and is then skipped.
+
+    On a processor with several threads, phases that may run beside the generator do so in a second process. Records are
+    appended in the order of the phases in either case. A kill therefore loses the phases that wait for an earlier one.
+    """
+    left: list[Step] = []
+    for step in steps:
+        phase, round_index, player = step
+        if (closed := book.closed(phase.__name__, round_index, player)) is not None:
+            progress.skip(phase.__name__, player, closed.seconds)
+        else:
+            left.append(step)
+    beside = [step for step in left if runs_beside(race, step)]
+    waiting: deque[tuple[Step, Future[Outcome]]] = deque()
+
+    def append(all_of_them: bool) -> None:
+        """Append the records of waiting phases in order: those before the first that still runs, or of all."""
+        while waiting and (all_of_them or waiting[0][1].done()):
+            step, future = waiting.popleft()
+            outcome = future.result()
+            book.append([*outcome.records, outcome.closing])
+            race.tracker.records(book.records)
+            if step in beside:
+                progress.beside(step[0].__name__, step[1], step[2], outcome.closing.seconds)
+
+    with ExitStack() as stack:
+        second = stack.enter_context(SecondProcess(race)) if beside else None
+        for step in left:
+            if second is not None and step in beside:
+                waiting.append((step, second.submit(step)))
+                continue
+            if reads_records(step[0]):
+                append(all_of_them=True)
+                stack.close()  # nothing is left to run beside
+            future: Future[Outcome] = Future()
+            with progress.phase(step[0].__name__, step[1], step[2]):
+                future.set_result(run_phase(race, step, book.records, progress))
+            waiting.append((step, future))
+            append(all_of_them=False)
+        append(all_of_them=True)
+
+
+def runs_beside(race: Race, step: Step) -> bool:
+    """Return whether a phase runs in a second process, while the generator trains on.
+
+    No generator depends on fresh judges or on controls. The judges of the last round have nothing to run beside, and
+    take all cores themselves. A GPU, or a processor with one thread, is not shared.
+    """
+    phase, round_index, _ = step
+    if race.machine.device.type != "cpu" or torch.get_num_threads() < 2:
+        return False
+    return round_index < race.rounds and phase in (calibrate, judge)
