@@ -6,7 +6,8 @@ import pytest
 from arena.answer.answer import answers
 from arena.answer.conditions import conditions
 from arena.answer.estimate import estimate
-from arena.answer.runs import read_run
+from arena.answer.runs import FinishedRun, read_run
+from arena.config.saved import section
 from arena.core.errors import ArenaError
 from arena.records.schema import TrainingRecord
 from tests.synthetic import synthetic_run
@@ -121,3 +122,37 @@ def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp
     assert {contrast.pairs for contrast in told.contrasts["none"]} == {1}
     assert control.verdict.faults == ("round 0, warm-up: divergence: a loss was not finite by step 3",)
     assert told.verdict.faults == ()
+
+
+def with_matched_fakes(run: FinishedRun, matched: str | None) -> FinishedRun:
+    config = {**run.config, "generator": {**section(run.config, "generator"), "matched": matched}}
+    return dataclasses.replace(run, config=config)
+
+
+def test_runs_with_matched_fakes_are_controls_of_those_without(tmp_path):
+    plain = [with_matched_fakes(run, None) for run in runs_of(tmp_path, (0,), ("white_box", "none"))]
+    others = runs_of(tmp_path / "matched", (0,), ("white_box", "none"))
+    mapped = [with_matched_fakes(run, kind) for run, kind in zip(others, ("both", "histogram"), strict=True)]
+    found = conditions(plain + mapped)
+    by_name = {each.name: each for each in found}
+    assert list(by_name) == [
+        "access=white_box, generator.matched=None",
+        "access=none, generator.matched=None",
+        "access=none, generator.matched=histogram",
+        "access=white_box, generator.matched=both",
+    ]
+    attack, control, *baselines = found
+    assert [each.control for each in found] == [False, True, True, True]
+    assert set(attack.controls(found)) == {"none", "none, histogram matched", "white_box, both matched"}
+    assert set(control.controls(found)) == {"none, histogram matched"}
+    assert not any(each.controls(found) for each in baselines)
+    (listed, *_) = answers(found)
+    assert [contrast.pairs for contrast in listed.contrasts["none, histogram matched"]] == [1, 1, 1]
+    assert listed.contrasts["none, histogram matched"][0].difference.value == pytest.approx(-0.2, abs=0.05)
+
+
+def test_fakes_that_differ_in_more_than_the_matching_are_no_control(tmp_path):
+    (run,) = runs_of(tmp_path, (0,), ("white_box",))
+    (other,) = runs_of(tmp_path / "other", (0,), ("white_box",), judge_seeds=4)
+    found = conditions([run, with_matched_fakes(other, "histogram")])
+    assert found[0].controls(found) == {}
