@@ -48,7 +48,7 @@ class LadderEntry:
         year: of its generator; None where ``YEARS`` does not list it, such as a folder of images.
         technique: the strongest, by validation; empty where no judge is fit.
         points: AUC with its 95% interval of every technique, and of ``strongest``.
-        distance: kernel distance with its 95% interval: two standard errors of one run, or t over several runs.
+        distance: kernel distance with its 95% interval (``mean_interval``).
         reals: kernel distance of reals from other reals, at equal n.
     """
 
@@ -68,7 +68,7 @@ def ladder_entry(answer: Answer) -> LadderEntry:
     if technique:
         points[STRONGEST] = points[technique]
     quality = [run.quality for run in answer.runs]
-    distance = mean_interval([one.kernel_distance for one in quality], quality[0].kernel_distance_error)
+    distance = mean_interval([one.kernel_distance for one in quality], [one.kernel_distance_error for one in quality])
     reals = float(np.mean([one.real_kernel_distance for one in quality]))
     return LadderEntry(*generator_of(answer.condition), technique, points, distance, reals)
 

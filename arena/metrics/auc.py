@@ -72,6 +72,7 @@ class Influence:
         fake_id: (m,) key of each fake, sorted and unique over banks.
         fake: (m,) influence of each fake.
         floor: additional variance that the ranking cannot show, see ``floor_variance``.
+        share: whether the value is a mean of AUCs, and so a share. A difference is none.
     """
 
     value: float
@@ -80,6 +81,7 @@ class Influence:
     fake_id: NDArray[np.int64]
     fake: NDArray[np.float64]
     floor: float
+    share: bool = False
 
     @property
     def variance(self) -> float:
@@ -135,7 +137,7 @@ def influence(scores: Scores, bank: int = 0) -> Influence:
     observed = float(real @ real + fake @ fake)
     floor = floor_variance(auc, observed, len(real), len(fake))
     dependence = FOLD_DEPENDENCE if len(folds) > 1 else 1
-    return Influence(auc, real_id, np.sqrt(dependence) * real, fake_id, fake, floor).of_bank(bank)
+    return Influence(auc, real_id, np.sqrt(dependence) * real, fake_id, fake, floor, share=True).of_bank(bank)
 
 
 def floor_variance(auc: float, observed: float, n_real: int, n_fake: int) -> float:
@@ -166,7 +168,8 @@ def combine(influences: Sequence[Influence], weights: Sequence[float]) -> Influe
     fake_id, fake = _sum_by_key([item.fake_id for item in influences], [weight * item.fake for item, weight in pairs])
     value = sum(weight * item.value for item, weight in pairs)
     floor = sum(abs(weight) * item.floor for item, weight in pairs)
-    return Influence(value, real_id, real, fake_id, fake, floor)
+    share = all(item.share for item in influences) and min(weights) >= 0 and bool(np.isclose(sum(weights), 1.0))
+    return Influence(value, real_id, real, fake_id, fake, floor, share)
 
 
 def mean(influences: Sequence[Influence]) -> Influence:

@@ -7,9 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from scipy.optimize import root_scalar
+from scipy.stats import t
 
 from arena.answer.answer import read_answer
-from arena.answer.estimate import needed
+from arena.answer.estimate import Estimate, needed
 from arena.config.schema import AnswerConfig
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
@@ -27,6 +29,9 @@ from arena.studies.calibration.figure import calibration
 from arena.studies.calibration.summary import expected_table, nulls_table, power_table
 from arena.studies.calibration.trials import ARMS, Arm, Outcome, in_order
 from arena.studies.resumable import ResumableCsv
+
+MOST_DF = 1e4
+"""Degrees of freedom from which Student's t counts as normal."""
 
 
 def calibration_study(out: Path, overrides: Sequence[str], console: Console) -> None:
@@ -77,14 +82,22 @@ def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: 
                 auc=estimate.value,
                 of_images=estimate.of_images,
                 of_reals=float(reals @ reals),
-                of_judges=estimate.of_repeats,
-                df=estimate.df,
+                of_judges=estimate.error**2 - estimate.of_images,
+                df=degrees_of_freedom(estimate),
                 finding=finding.finding,
                 needed=(needed(estimate, bound, terms.alpha).images or 0) if open_for_images else 0,
                 answer=answer.verdict.answer,
             )
         )
     return outcomes
+
+
+def degrees_of_freedom(estimate: Estimate) -> float:
+    """Return the degrees of freedom with which Student's t has the 95% quantile of the estimate's interval."""
+    quantile = estimate.reach(0.025) / estimate.error
+    if quantile <= t.isf(0.025, MOST_DF):
+        return MOST_DF
+    return float(root_scalar(lambda df: t.isf(0.025, df) - quantile, bracket=(1.0, MOST_DF)).root)
 
 
 RunTrial = Callable[[Arm, int, Sequence[str], Path, Path], list[Outcome]]

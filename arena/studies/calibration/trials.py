@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
         of_images: variance that falls with the number of images.
         of_reals: the part of ``of_images`` due to reals, counted ``FOLD_DEPENDENCE`` times as DeLong gives it.
         of_judges: variance that falls with the number of judges.
-        df: degrees of freedom of the two variances together.
+        df: degrees of freedom of Student's t that give the 95% interval.
         finding: passes, caught, undecided or unfit.
         needed: test images per class that would decide an undecided finding. 0 where images are not what is missing.
         answer: of the trial.
