@@ -8,19 +8,22 @@ from arena.data.digits import Digits
 from arena.data.reals import Reals
 
 
-def test_digits_are_those_of_scikit_learn():
+def test_the_digits_end_with_those_of_scikit_learn():
     reals = Digits(resolution=8, seed=0, planted_amplitude=2).reals
     ink, digit = load_digits(return_X_y=True)
-    assert reals.images.shape == (1797, 1, 8, 8)
+    assert reals.images.shape == (5620, 1, 8, 8)
     assert reals.images.dtype == torch.uint8
-    assert np.array_equal(np.rint(reals.images[:, 0].numpy() / 255 * 16), np.reshape(ink, (-1, 8, 8)))
-    assert np.array_equal(reals.attributes["digit"], digit)
+    last = np.rint(reals.images[-len(digit) :, 0].numpy() / 255 * 16)
+    assert np.array_equal(last, np.reshape(ink, (-1, 8, 8)))
+    assert np.array_equal(reals.attributes["digit"][-len(digit) :], digit)
+    assert len({image.numpy().tobytes() for image in reals.images}) == 5620
 
 
 def test_parts_keep_images_ids_and_attributes_together():
-    data = Digits(resolution=8, seed=5, planted_amplitude=2)
+    data = Digits(resolution=8, seed=5, planted_amplitude=2, locked=0.2)
     judge = data.part("judge")
-    assert len(judge) == 539  # three tenths
+    assert len(data.part("locked")) == 1124  # a fifth
+    assert len(judge) == 1889  # 42% of the rest
     assert torch.equal(judge.images, data.reals.images[torch.from_numpy(judge.ids)])
     assert np.array_equal(judge.attributes["digit"], data.reals.attributes["digit"][judge.ids])
 

@@ -43,8 +43,9 @@ def test_its_first_generator_is_the_last_of_its_origin(finished: Race, branch: R
 def test_its_detectors_start_from_those_of_its_origin(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
     begun = []
 
-    def train_battery(detectors, *_, fresh: bool, **__) -> int:
-        begun.append((fresh, {name: dict(detector.state_dict()) for name, detector in detectors.items()}))
+    def train_battery(groups, *_, fresh: bool, **__) -> int:
+        (group,) = groups
+        begun.append((fresh, {name: dict(detector.state_dict()) for name, detector in group.detectors.items()}))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("arena.race.phases.detectors.train_battery", train_battery)

@@ -11,7 +11,7 @@ from arena.answer.findings import technique_estimate
 from arena.answer.runs import read_run
 from arena.race.loop import carry_out
 from arena.race.phases.fakes import forge, measure
-from arena.race.phases.judges import judge, judges
+from arena.race.phases.judges import budgets, judge
 from tests.building import arena_in, carry_out_phases
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
         run = tmp_path / str(seed) / "run"
         overrides = ("generator=oracle", f"seed={seed}", f"data.seed={seed}")
         race = arena_in(run, *CONTROL, *BUDGET, *BANK, *overrides)
-        judged = [(judge, 0, player) for player in judges(race)]
+        judged = [(judge, 0, player) for player in budgets(race, 0)]
         carry_out_phases(race, (forge, 0, "generator"), *judged, (measure, 0, "generator"))
         found = read_run(run)
         assert found.records

@@ -4,8 +4,9 @@ import torch
 from PIL import Image
 
 from arena.generators.controls import Oracle
+from arena.race.case import Case, cut_fold, fakes_of_judges, labelled, redealt
 from arena.race.checkpoints import Bank, load_bank
-from arena.race.judging import Case, cut_fold, labelled, scores_of
+from arena.race.judging import scores_of
 from arena.race.race import Race
 from tests.building import tiny_arena
 
@@ -24,40 +25,65 @@ def outside(run) -> Race:
 
 def case_of(race: Race) -> Case:
     forged = race.new_generator().forge(race.bank.counts, 0, race.generator_reals)
-    return Case.of(race, Bank.of(forged, race.data.levels), 0)
+    bank = Bank.of(forged, race.data.levels)
+    return Case.of(race, bank.test, redealt(race, bank), 0)
+
+
+def finished_case(race: Race) -> Case:
+    bank = load_bank(race, 1)
+    return Case.of(race, bank.test, fakes_of_judges(race, bank, 1), 1)
 
 
 def test_places_point_to_the_images_of_their_part(finished: Race):
-    bank = load_bank(finished, 1)
-    case = Case.of(finished, bank, 1)
-    for places, images in (
-        (np.arange(case.tested), finished.judge_reals.images),
-        *zip(case.fakes, bank, strict=True),
-    ):
-        expected = finished.evidence.seen(images)
-        assert torch.equal(case.gallery.seen[torch.from_numpy(places)], expected)
-    _, validation, test = case.fakes
+    bank, case = load_bank(finished, 1), finished_case(finished)
+    parts = [(np.arange(case.tested), finished.judge_reals.images)]
+    for judge_seed, fakes in enumerate(fakes_of_judges(finished, bank, 1)):
+        parts += zip(case.fakes(judge_seed), [*fakes, bank.test], strict=True)
+    for places, images in parts:
+        assert torch.equal(case.gallery.seen[torch.from_numpy(places)], finished.evidence.seen(images))
+    _, validation, test = case.fakes(0)
     assert case.ids_of(test[[0, 5]]).tolist() == [0, 5]
-    assert case.ids_of(validation[[3]]).tolist() == [3]
+    assert set(case.ids_of(validation)).isdisjoint(case.ids_of(test))
+
+
+def test_every_judge_seed_draws_fakes_of_its_own_and_all_share_the_test(finished: Race):
+    bank = load_bank(finished, 1)
+    drawn = fakes_of_judges(finished, bank, 1)
+    assert len(drawn) == finished.judge.seeds
+    shown = [{image.numpy().tobytes() for part in fakes for image in part} for fakes in drawn]
+    together = set.union(*shown)
+    assert len(together) == sum(map(len, shown))
+    assert together.isdisjoint(image.numpy().tobytes() for image in bank.test)
+    twice = fakes_of_judges(finished, bank, 1, multiple=2)
+    assert len(twice[0].train) == 2 * len(drawn[0].train)
+    assert len(twice[0].validation) == len(drawn[0].validation)
+
+
+def test_every_judge_seed_has_folds_of_its_own(finished: Race):
+    case = finished_case(finished)
+    first, second = (cut_fold(finished, case, judge_seed, 0, share=1.0) for judge_seed in (0, 1))
+    assert set(first.test[0]) != set(second.test[0])
+    assert set(first.test[1]) != set(second.test[1])
 
 
 def test_judges_of_a_trained_generator_learn_from_no_test_fake(finished: Race):
-    case = Case.of(finished, load_bank(finished, 1), 1)
-    for number in range(finished.judge.folds):
-        fold = cut_fold(finished, case, number, share=1.0)
-        assert set(fold.learn[1]) == set(case.fakes[0])
-        assert set(fold.learn[0]) | set(fold.stop[0]) <= set(range(case.tested))
+    case = finished_case(finished)
+    for judge_seed in range(finished.judge.seeds):
+        for number in range(finished.judge.folds):
+            fold = cut_fold(finished, case, judge_seed, number, share=1.0)
+            assert set(fold.learn[1]) == set(case.fakes(judge_seed)[0])
+            assert set(fold.learn[0]) | set(fold.stop[0]) <= set(range(case.tested))
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_judges_of_fakes_made_outside_learn_from_the_other_folds(outside: Race, share: float):
     """Every real and every fake is tested once, by judges that neither learned from it nor stopped on it."""
     case, tested = case_of(outside), []
-    train_fakes, _, test_fakes = case.fakes
+    train_fakes, _, test_fakes = case.fakes(0)
     assert case.crossed
     assert len(case.reals) == len(outside.judge_reals) + len(outside.data.part("detector"))
     for number in range(outside.judge.folds):
-        fold = cut_fold(outside, case, number, share)
+        fold = cut_fold(outside, case, 0, number, share)
         used = {*fold.learn[0], *fold.learn[1], *fold.stop[0], *fold.stop[1]}
         here = [*fold.test[0], *fold.test[1]]
         assert not used & set(here)
@@ -84,7 +110,8 @@ def test_labels_are_in_the_order_of_their_places():
 def test_the_judges_of_a_control_do_not_learn_from_its_images_as_reals(outside: Race):
     """The oracle's fakes are the detectors' reals. A judge that learned these as reals would be below chance."""
     forged = Oracle(**outside.shape).forge(outside.bank.counts, 0, outside.generator_reals)
-    case = Case.of(outside, Bank.of(forged, outside.data.levels), 0, control=True)
+    bank = Bank.of(forged, outside.data.levels)
+    case = Case.of(outside, bank.test, redealt(outside, bank), 0, control=True)
     reals = {image.numpy().tobytes() for image in case.reals.images}
-    assert {image.numpy().tobytes() for bank in case.bank for image in bank}.isdisjoint(reals)
+    assert {image.numpy().tobytes() for part in bank for image in part}.isdisjoint(reals)
     assert len(case.reals) == len(outside.judge_reals)

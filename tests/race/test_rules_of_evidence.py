@@ -1,23 +1,28 @@
 """A test for each rule of evidence that code can break (docs/design.md)."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from arena.core.errors import ArenaError
 from arena.core.progress import Progress
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.techniques.dct import Dct
+from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import Bank, load_bank, load_detector, load_generator
 from arena.race.gan_monitor import train_gan
-from arena.race.judging import Case, judge_case
+from arena.race.judging import judge_case
 from arena.race.phases.detectors import LoopReals, begin, with_replay
 from arena.race.phases.generator import detector_loss
+from arena.race.phases.judges import case_of
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
+from arena.training.battery import Group
 from tests.building import tiny_arena
 
 pytestmark = pytest.mark.slow
@@ -35,11 +40,13 @@ class Spy:
         self.calls: list[tuple[torch.Tensor, Labelled, Labelled]] = []
         self.started: list[dict[str, torch.Tensor]] = []
 
-    def __call__(self, detectors, gallery: Gallery, train: Labelled, validation: Labelled, **_: object) -> int:
-        self.calls.append((gallery.seen, train, validation))
-        self.started += [
-            {name: value.clone() for name, value in detector.state_dict().items()} for detector in detectors.values()
-        ]
+    def __call__(self, groups: Sequence[Group], gallery: Gallery, **_: object) -> int:
+        for group in groups:
+            self.calls.append((gallery.seen, group.train, group.validation))
+            self.started += [
+                {name: value.clone() for name, value in detector.state_dict().items()}
+                for detector in group.detectors.values()
+            ]
         return 0
 
 
@@ -68,8 +75,8 @@ def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Race, monkeypat
     monkeypatch.setattr("arena.race.judging.train_battery", spy)
     race = tiny_arena(run)
     bank = load_bank(finished, 0)
-    case = Case.of(race, bank, 0)
-    judgements, _ = judge_case(race, case, ["cnn"], seed=1, judge_seed=0)
+    case = Case.of(race, bank.test, fakes_of_judges(finished, bank, 0), 0)
+    (judgements,), _ = judge_case(race, case, ["cnn"], 1, [0], images=128)
     test = judgements["cnn"].test
     reals = race.judge_reals
     assert sorted(test.image[test.label == 0]) == sorted(reals.ids)
@@ -98,6 +105,16 @@ def test_2_the_data_seed_alone_draws_fewer_judge_reals_from_the_judges_part(run:
     assert list(few) == list(again) != list(other)
     assert list(whole) == list(most) == list(arenas[0].data.part("judge").ids)
     assert list(few) != list(whole[:60])
+
+
+def test_2_the_locked_reals_judge_only_where_the_race_says_so(run: Path):
+    usual, last = (tiny_arena(run.parent / str(k), f"judge.locked={k == 1}", "judge.reals=null") for k in range(2))
+    locked = keys(usual.data.part("locked").images)
+    assert keys(last.judge_reals.images) == locked
+    parts = [usual.data.part(name).images for name in ("generator", "detector", "judge", "reference")]
+    assert locked.isdisjoint(keys(torch.cat(parts)))
+    with pytest.raises(ArenaError, match=r"data.locked=0.*above 0"):
+        tiny_arena(run.parent / "none", "judge.locked=true", "data.locked=0")
 
 
 def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pytest.MonkeyPatch):
@@ -222,7 +239,7 @@ def test_retraining_starts_from_the_last_weights_and_judging_does_not(
     spy = Spy()
     monkeypatch.setattr("arena.race.judging.train_battery", spy)
     elsewhere = dataclasses.replace(finished, run=run)  # the files of the finished race stay as they are
-    judge_case(elsewhere, Case.of(finished, load_bank(finished, 1), 1), ["cnn"], seed=1, judge_seed=0)
+    judge_case(elsewhere, case_of(finished, 1), ["cnn"], 1, [0], images=128)
     before = load_detector(finished, "cnn", 0).state_dict()
     detector, new = begin(finished, "cnn", 1)
     assert not new

@@ -11,7 +11,7 @@ from arena.core.machine import on_threads
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.heads import Head, Sample
-from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining
+from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining, Group, Learner, train_battery
 from tests.detectors.planted import CPU, EVIDENCE, Examples, build, digits, train, train_all
 
 pytestmark = pytest.mark.slow
@@ -95,6 +95,31 @@ def test_a_detector_does_not_depend_on_the_others_it_is_trained_with():
     for name, value in alone.state_dict().items():
         assert torch.equal(value, first.state_dict()[name])
         assert torch.equal(value, second.state_dict()[name])
+
+
+def test_groups_that_learn_side_by_side_are_those_that_learn_in_turn():
+    """Each group has its own images, stopping and stream, as the judges of one fold and seed have."""
+    learned, validation, _ = digits("cnn")
+    gallery = Gallery(torch.cat([learned.images, validation.images]), EVIDENCE)
+    stop = Labelled(torch.arange(len(learned.images), len(gallery)), validation.labels)
+
+    def groups() -> list[Group]:
+        halves = (torch.arange(start, len(learned.images), 2) for start in (0, 1))
+        return [
+            Group({"cnn": build("cnn"), "dct": build("dct")}, Labelled(half, learned.labels[half]), stop, seed)
+            for seed, half in enumerate(halves)
+        ]
+
+    settings = {"settings": BatteryConfig(images=320, batch=64), "images": 320, "fresh": True, "machine": CPU}
+    together, alone = groups(), groups()
+    shown = train_battery(together, gallery, **settings)
+    assert shown == sum(train_battery([group], gallery, **settings) for group in alone) == 2 * 320
+    for one, other in zip(together, alone, strict=True):
+        for name, detector in one.detectors.items():
+            expected = other.detectors[name].state_dict()
+            assert all(torch.equal(value, expected[key]) for key, value in detector.state_dict().items())
+    first, second = (group.detectors["cnn"].state_dict()["network.stem.weight"] for group in together)
+    assert not torch.equal(first, second)
 
 
 def test_the_number_of_threads_changes_nothing():
@@ -207,9 +232,9 @@ def test_early_stopping_uses_the_auc_of_all_validation_images():
     validation = uneven(30, 10)
     detector = Scripted([0.5, 0.5])
     gallery, labelled = Gallery(validation.images, EVIDENCE), Labelled(torch.arange(40), validation.labels)
-    training = BatteryTraining({"it": detector}, gallery, labelled, labelled, BatteryConfig(images=8, batch=8), 0)
-    CPU.fit(training, range(1), validate_every=1)
-    assert training.states["it"].best_auc == pytest.approx(validation_auc(detector, validation), abs=1e-9)
+    learner = Learner("it", detector, Group({"it": detector}, labelled, labelled, seed=0))
+    CPU.fit(BatteryTraining([learner], gallery, BatteryConfig(images=8, batch=8)), range(1), validate_every=1)
+    assert learner.best_auc == pytest.approx(validation_auc(detector, validation), abs=1e-9)
 
 
 def test_the_final_state_is_that_of_the_highest_validation_auc():

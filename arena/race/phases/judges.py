@@ -168,11 +168,15 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
 
 
 def validation_aucs(records: Sequence[Record], round_index: int) -> dict[str, list[float | None]]:
-    """Return the validation AUC of a round's fresh judges, by technique of single images."""
+    """Return the validation AUC of a round's fresh judges of the largest budget, by technique of single images."""
+    fresh = [
+        record
+        for record in records
+        if isinstance(record, ScoreRecord) and (record.regime, record.generator_round) == ("fresh", round_index)
+    ]
+    largest = max((record.judge_images or 0 for record in fresh), default=0)
     aucs: dict[str, list[float | None]] = {}
-    for record in records:
-        if not isinstance(record, ScoreRecord) or record.technique == BAG:
-            continue
-        if (record.regime, record.generator_round) == ("fresh", round_index):
+    for record in fresh:
+        if record.technique != BAG and record.judge_images == largest:
             aucs.setdefault(record.technique, []).append(record.validation_auc)
     return aucs
