@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from arena.answer.answer import Answer, read_answer
+from arena.answer.power import MOST, power, reals_needed
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import estimate_cost
@@ -23,6 +24,8 @@ from arena.records.store import RecordBook
 from arena.report.page import write_report
 
 GENERATOR, BATTERY = "generator", "battery"
+POWER = 0.8
+"""Probability of a pass, for a perfect generator, below which the console names the reals that would reach it."""
 
 
 def algorithm(race: Race) -> Iterator[Step]:
@@ -87,9 +90,26 @@ def carry_out(race: Race, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    console.print(power_in_words(race), highlight=False, soft_wrap=True)
     kinds = [(phase.__name__, player) for phase, _, player in steps]
     with Progress(console, kinds, seconds) as progress:
         run_phases(race, book, steps, progress)
+
+
+def power_in_words(race: Race) -> str:
+    """Return the probability with which a perfect generator would pass, and the reals that would do where it is low."""
+    fakes = race.bank.test
+    if race.purpose != "train":  # a finite source
+        fakes = len(race.new_generator().forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)["test"])
+    terms = {"fakes": fakes, "techniques": len(race.techniques), "margin": race.margin, "alpha": race.alpha}
+    probability = power(reals=len(race.judge_reals), **terms)
+    said = f"a perfect generator would pass with probability {probability:.2f}"
+    if probability >= POWER:
+        return said
+    wanted = reals_needed(POWER, **terms)
+    enough = f"{wanted:,} judge reals" if wanted < MOST else "more fakes"
+    here = f"here {len(race.judge_reals):,} reals and {fakes:,} fakes test"
+    return f"{said}; {POWER:g} takes {enough} or a larger answer.margin ({here})"
 
 
 def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Progress) -> None:
