@@ -56,7 +56,7 @@ class Bayar(NetworkDetector):
         network: on the prediction errors.
     """
 
-    artefact = "checkerboard"
+    artefact = "stripes"
 
     def __init__(self, *, filters: PositiveInt, size: int, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)

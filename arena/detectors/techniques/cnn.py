@@ -85,7 +85,7 @@ class Cnn(NetworkDetector):
         network: on the pixels.
     """
 
-    artefact = "checkerboard"
+    artefact = "stripes"
     turn: ClassVar[bool] = False
     """Whether training images are rotated by multiples of 90 degrees."""
 

@@ -73,7 +73,7 @@ class Cooccurrence(FittedDetector):
     """
 
     differentiable = True
-    artefact = "checkerboard"
+    artefact = "quantisation"
 
     def __init__(self, *, bins: Annotated[int, Field(ge=2, le=256)], **shape: Unpack[ImageShape]) -> None:
         super().__init__(**shape)
@@ -98,7 +98,7 @@ class CooccurrenceCnn(NetworkDetector):
         network: on six matrices of colour images or one of grey images.
     """
 
-    artefact = "checkerboard"
+    artefact = "quantisation"
 
     def __init__(
         self, *, bins: Annotated[int, Field(ge=8, le=256)], network: Network, **keywords: Unpack[Keywords]

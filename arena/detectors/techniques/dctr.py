@@ -23,6 +23,15 @@ AT_ONCE = 1 << 17
 """Pixels transformed at once, so that they fit a processor's cache."""
 
 
+def cosine_patterns(like: Tensor) -> Tensor:
+    """Patterns (64, 64) of the orthonormal DCT of 8x8 blocks, of the type of ``like``, in fractions of 1 / ``GRAIN``.
+
+    A flattened block times this matrix gives its coefficients, vertical frequency first.
+    """
+    matrix = dct_matrix(BLOCK).double()
+    return torch.kron(matrix, matrix).T.mul(GRAIN).round().div(GRAIN).to(like)
+
+
 def histograms(pixels: Tensor, step: float) -> Tensor:
     """Shares (B, 25, 64, 5) of the quantised magnitudes 0 to 4 of DCT coefficients.
 
@@ -35,8 +44,7 @@ def histograms(pixels: Tensor, step: float) -> Tensor:
         horizontal frequencies) and by magnitude. In images of less than 15 pixels some classes have no block; their
         shares are 0.
     """
-    matrix = dct_matrix(BLOCK).double()
-    patterns = torch.kron(matrix, matrix).T.mul(GRAIN).round().div(GRAIN).to(pixels)
+    patterns = cosine_patterns(pixels)
     counts = pixels.new_zeros(len(pixels), PHASES, PHASES, BLOCK**2, BINS)
     first = torch.arange(len(pixels), device=pixels.device)[:, None, None] * BLOCK**2
     place = (first + torch.arange(BLOCK**2, device=pixels.device)) * BINS
@@ -74,7 +82,7 @@ class Dctr(FittedDetector):
     """
 
     differentiable = False
-    artefact = "checkerboard"
+    artefact = "stripes"
 
     def __init__(self, *, step: PositiveFloat, **shape: Unpack[ImageShape]) -> None:
         super().__init__(**shape)

@@ -168,7 +168,7 @@ class Forest(FittedDetector):
     """
 
     differentiable = False
-    artefact = "checkerboard"
+    artefact = "noise_residual"
 
     def __init__(
         self,

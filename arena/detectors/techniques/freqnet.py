@@ -113,7 +113,7 @@ class FreqNet(LearnedDetector):
         width: channels of the first two blocks, a multiple of 4; the others have twice as many.
     """
 
-    artefact = "checkerboard"
+    artefact = "spectral_peak"
 
     def __init__(self, *, width: Annotated[int, Field(ge=4, multiple_of=4)], **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)

@@ -54,7 +54,7 @@ class Gram(LearnedDetector):
         trunk: the residual network.
     """
 
-    artefact = "checkerboard"
+    artefact = "spectral_peak"
 
     def __init__(
         self,

@@ -17,4 +17,5 @@ class NoDown(Cnn):
         blur, jpeg, network, keywords: see ``Cnn``.
     """
 
+    artefact = "checkerboard"
     turn = True

@@ -24,7 +24,7 @@ class Patch(LearnedDetector):
         trunk: the truncated network; its last map has a vector for every place.
     """
 
-    artefact = "checkerboard"
+    artefact = "spectral_peak"
 
     def __init__(self, *, trunk: TrunkFactory, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)

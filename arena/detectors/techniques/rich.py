@@ -70,7 +70,7 @@ class Rich(FittedDetector):
     """
 
     differentiable = False
-    artefact = "checkerboard"
+    artefact = "noise_residual"
     mirror: Tensor
 
     def __init__(

@@ -84,7 +84,7 @@ class Srm(NetworkDetector):
         network: on the residuals divided by ``truncation``.
     """
 
-    artefact = "checkerboard"
+    artefact = "stripes"
 
     def __init__(self, *, truncation: PositiveFloat, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
