@@ -45,6 +45,8 @@ class Declared:
             stack and bag where the battery has them.
         judge_seeds: fresh judges of each technique.
         judge_folds: cross-fitting folds.
+        judge_images: budget of a judge in every round.
+        judge_doublings: most doublings of the budget at the last round.
         data_seed: seed of the split.
         judge_reals: SHA-256 of the reals of the test, from ``hash_of_reals``.
     """
@@ -54,6 +56,8 @@ class Declared:
     techniques: tuple[str, ...]
     judge_seeds: int
     judge_folds: int
+    judge_images: int
+    judge_doublings: int
     data_seed: int
     judge_reals: str
 
@@ -86,6 +90,8 @@ def declared(config: Mapping[str, object]) -> Declared:
         techniques=tuple(sorted(techniques)),
         judge_seeds=int(number(judge, "seeds")),
         judge_folds=int(number(judge, "folds")),
+        judge_images=int(number(judge, "images")),
+        judge_doublings=int(number(judge, "doublings")),
         data_seed=int(number(section(config, "data"), "seed")),
         judge_reals=str(config.get("judge_reals")),
     )
@@ -156,11 +162,23 @@ class FinishedRun:
 
     @cached_property
     def judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
-        """(technique, round) -> judge seed -> test of that round's fakes by the fresh judge."""
-        judges: dict[tuple[str, int], dict[int, ScoreRecord]] = {}
-        for record in self.of_kind(ScoreRecord):
-            if record.regime == "fresh" and record.judge_seed is not None:
-                judges.setdefault((record.technique, record.generator_round), {})[record.judge_seed] = record
+        """(technique, round) -> judge seed -> test of that round's fakes by the fresh judge of the largest budget."""
+        return {key: {seed: tests[-1] for seed, tests in judges.items()} for key, judges in self._judges.items()}
+
+    @cached_property
+    def equal_judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
+        """The same for the budget that every round has, so that rounds compare. The last round may have a larger one."""
+        return {key: {seed: tests[0] for seed, tests in judges.items()} for key, judges in self._judges.items()}
+
+    @cached_property
+    def _judges(self) -> dict[tuple[str, int], dict[int, list[ScoreRecord]]]:
+        """(technique, round) -> judge seed -> tests by its fresh judges, in ascending order of their budget."""
+        judges: dict[tuple[str, int], dict[int, list[ScoreRecord]]] = {}
+        fresh = [record for record in self.of_kind(ScoreRecord) if record.regime == "fresh"]
+        for record in sorted(fresh, key=lambda record: record.judge_images or 0):
+            if record.judge_seed is not None:
+                seeds = judges.setdefault((record.technique, record.generator_round), {})
+                seeds.setdefault(record.judge_seed, []).append(record)
         return judges
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
