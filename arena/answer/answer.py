@@ -12,21 +12,14 @@ from arena.answer.distance import Distance, distance
 from arena.answer.findings import STRONGEST, TechniqueFinding, findings, fit_techniques, strongest_on_validation
 from arena.answer.frontier import EqualQuality, at_equal_quality
 from arena.answer.game import Game, game
+from arena.answer.guards import Guards, guards
 from arena.answer.humans import people, sort_answers
 from arena.answer.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condition_curves, limits
+from arena.answer.power import power
 from arena.answer.runs import FinishedRun, find_runs, read_run
 from arena.answer.series import Series, Trajectory, read_series, trajectory
 from arena.answer.tiers import Tiers, tiers, tiers_sentence
-from arena.answer.verdict import (
-    Guards,
-    Strongest,
-    Verdict,
-    decide,
-    guards,
-    sentence,
-    strongest_finding,
-    technique_verdict,
-)
+from arena.answer.verdict import Strongest, Verdict, decide, sentence, strongest_finding, technique_verdict
 from arena.config.schema import BAG
 from arena.records.schema import Scores
 
@@ -157,9 +150,29 @@ class Answer:
             distance=self.distance,
             control=differences if any(differences.values()) else None,
             guards=self.guards,
+            power=self.power,
             faults=tuple(fault for run in self.runs for fault in run.faults),
-            sentence=" ".join([said, tiers_sentence(self.tiers)]) if outcome != "invalid" else said,
+            sentence=" ".join([said, tiers_sentence(self.tiers), *self._power_in_words()])
+            if outcome != "invalid"
+            else said,
         )
+
+    @cached_property
+    def power(self) -> float | None:
+        """Probability with which a perfect generator would have passed in one run. None without fresh judges."""
+        terms = self.runs[0].declared
+        fresh = [record for name in terms.techniques if name != BAG for record in self.runs[0].fresh(name).values()]
+        if not fresh:
+            return None
+        reals, fakes = min((record.n_real, record.n_fake) for record in fresh)
+        limits = {"margin": terms.answer.margin, "alpha": terms.answer.alpha}
+        return power(reals=reals, fakes=fakes, techniques=len(terms.techniques), **limits)
+
+    def _power_in_words(self) -> list[str]:
+        if self.power is None:
+            return []
+        one = " in one run" if len(self.runs) > 1 else ""
+        return [f"A perfect generator would have passed{one} with probability {self.power:.2f}."]
 
     @cached_property
     def trajectory(self) -> Trajectory:

@@ -12,8 +12,8 @@ import numpy as np
 from arena.answer.conditions import Condition
 from arena.answer.estimate import estimate
 from arena.answer.findings import TechniqueFinding, strongest_on_validation, technique_estimate
+from arena.answer.guards import guards
 from arena.answer.runs import FinishedRun, read_influence
-from arena.answer.verdict import guards
 from arena.config.schema import BAG, STACK, AnswerConfig
 from arena.metrics.interval import Interval
 from arena.records.schema import AccessLevel, QualityRecord, Record, Regime, ScoreRecord, highest_access
@@ -105,8 +105,7 @@ class TrajectoryPoint:
         round: of the generator.
         technique: the strongest.
         auc: its AUC on the test, with the 95% interval.
-        guarded: guard -> its figure, averaged over runs. That of memorisation is the lower end of its interval, which
-            the guard compares with its limit.
+        guarded: guard -> its figure, averaged over runs.
     """
 
     round: int
@@ -160,6 +159,6 @@ def _step(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding], tec
     guarded: dict[GuardName, float] = {
         "quality": float(np.mean([each.quality.figure for each in held])),
         "variety": float(np.mean([each.variety.figure for each in held])),
-        "memorisation": float(np.mean([run.quality.memorisation_low for run in runs])),
+        "memorisation": float(np.mean([each.memorisation.figure for each in held])),
     }
     return TrajectoryPoint(runs[0].declared.last_round, technique, auc.interval().clipped(), guarded)

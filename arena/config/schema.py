@@ -173,10 +173,14 @@ class AnswerConfig(Group):
     KEY: ClassVar[str] = "answer"
     margin: float = checked(0.05, gt=0, lt=0.5)
     alpha: float = checked(0.05, gt=0, lt=0.5)
-    quality_limit: float = checked(0.1, gt=0)
-    """Largest kernel distance, as a share of that between reals at half their resolution and reals."""
+    quality_limit: float = checked(1.0, gt=0)
+    """Largest kernel distance to reals, as a multiple of that of reals with noise of about one grey level."""
     variety_limit: float = checked(0.5, gt=0, le=1)
     """Least recall and coverage, as a share of what reals give each other."""
+    classes_limit: float = checked(0.2, gt=0, lt=1)
+    """Largest total variation between the classes of fakes and of reals, where the data names classes."""
+    copies_limit: float = checked(0.02, gt=0, lt=1)
+    """Share of near copies of training images that counts as memorisation if clearly exceeded. The null is 0.001."""
     memorisation_limit: float = checked(0.6, gt=0.5, lt=1)
     """Share of fakes nearer to the training set that counts as memorisation if clearly exceeded. The null is 1/2."""
 

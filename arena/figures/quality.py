@@ -35,14 +35,14 @@ class GuardAxis(NamedTuple):
             return min(least, self.limit / 10) / 2, max([4 * self.limit, *(2 * value for value in values)])
         if self.guard == "variety":
             return min([self.limit / 2, *values]) - 0.03, max([1.0, *values]) + 0.05
-        return min([0.4, *values]) - 0.03, max([self.limit + 0.1, *values]) + 0.03
+        return -self.limit / 2, max([3 * self.limit, *(1.05 * value for value in values)])
 
 
 def _guard_axes(terms: AnswerConfig) -> tuple[GuardAxis, ...]:
     return (
-        GuardAxis("quality", "kernel distance / that of blurred reals", terms.quality_limit, above=True),
+        GuardAxis("quality", "kernel distance / that of noisy reals", terms.quality_limit, above=True),
         GuardAxis("variety", "recall or coverage / that of reals", terms.variety_limit, above=False),
-        GuardAxis("memorisation", "nearer to training reals, lower end", terms.memorisation_limit, above=True),
+        GuardAxis("memorisation", "near copies of training images", terms.copies_limit, above=True),
     )
 
 

@@ -32,10 +32,15 @@ def scores_table(series: Sequence[Series]) -> Table:
 
 
 def verdict_table(verdict: Verdict) -> Table:
-    """Return one row a technique: its AUC with the one-sided bounds at alpha that decide, and its finding."""
-    table = [["technique", "access", "auc", "low", "high", "finding"]]
+    """Return one row a technique: its AUC with the one-sided bounds at alpha that decide, and its finding.
+
+    ``saturated`` says whether the upper bound ``gain_high`` of the gain from twice the data is below half the margin.
+    """
+    table = [["technique", "access", "auc", "low", "high", "finding", "saturated", "gain_high"]]
     for name, test in verdict.techniques.items():
-        table.append([name, test.access, *map(number, (test.auc, test.low, test.high)), test.finding])
+        aucs = map(number, (test.auc, test.low, test.high))
+        saturated = "" if test.saturated is None else yes(test.saturated)
+        table.append([name, test.access, *aucs, test.finding, saturated, number(test.gain_high)])
     return table
 
 
@@ -57,7 +62,8 @@ def tiers_table(tiers: Tiers) -> Table:
 def quality_table(records: Sequence[Record]) -> Table:
     """Return one row a round, and a last one of held-out reals at as many images (memorisation: chance, 1/2).
 
-    Standard errors stand beside the distances, the 95% interval beside memorisation. The Frechet distance is
+    Standard errors stand beside the distances, the 95% interval beside memorisation. The last columns are the other
+    figures of the guards, and empty for reals or where the data names no classes. The Frechet distance is
     extrapolated to infinitely many images, and called FID where the features are Inception's.
     """
     measured = [record for record in records if isinstance(record, QualityRecord)]
@@ -67,21 +73,22 @@ def quality_table(records: Sequence[Record]) -> Table:
     frechet = frechet_name(last.features).lower().replace(" ", "_")
     compared = ["kernel_distance", "kernel_distance_error", "frechet_distance", "frechet_distance_error"]
     compared += ["precision", "recall", "density", "coverage"]
-    memorised = ["memorisation", "memorisation_low", "memorisation_high"]
+    guarded = ["memorisation", "memorisation_low", "memorisation_high", "copied_at_most", "near_copies", "exact_copies"]
+    guarded += ["class_distance", "class_distance_low", "class_distance_high", "unrecognised"]
     headings = [name.replace("frechet_distance", frechet) for name in compared]
-    table = [["round", "features", "n", *headings, *memorised]]
+    table = [["round", "features", "n", *headings, *guarded]]
     for record in measured:
-        cells = [number(getattr(record, name)) for name in compared + memorised]
+        cells = [number(getattr(record, name)) for name in compared + guarded]
         table.append([str(record.round), record.features, str(record.n), *cells])
     reals = [number(getattr(last, f"real_{name}")) for name in compared]
-    table.append(["reals", last.features, str(last.n), *reals, number(0.5), "", ""])
+    table.append(["reals", last.features, str(last.n), *reals, number(0.5), *[""] * (len(guarded) - 1)])
     return table
 
 
 def trajectories_table(trajectories: Sequence[Trajectory]) -> Table:
     """Return one row a condition and round: AUC of its strongest technique with 95% interval, figures of its guards."""
     table = [["condition", "runs", "round", "strongest", "auc", "auc_low", "auc_high"]]
-    table[0] += ["quality", "variety", "memorisation_low"]
+    table[0] += ["quality", "variety", "near_copies"]
     for trajectory in trajectories:
         for step in trajectory.steps:
             words = [trajectory.name, str(len(trajectory.seeds) or 1), str(step.round), step.technique]

@@ -1,5 +1,6 @@
-"""A value with its interval."""
+"""A value with its interval, and the upper bound of a ratio."""
 
+import math
 from typing import NamedTuple
 
 
@@ -25,3 +26,18 @@ class Interval(NamedTuple):
         {'auc': 0.5, 'low': 0.4, 'high': 0.6}
         """
         return {name: self.value, "low": self.low, "high": self.high}
+
+
+def ratio_upper_bound(part: float, part_error: float, whole: float, whole_error: float, z: float) -> float:
+    """Return the upper bound of ``part / whole``, two independent estimates with standard errors (Fieller 1954).
+
+    Every larger multiple c of the whole exceeds the part by more than z errors of ``part - c * whole``. The bound is
+    infinite where the whole is not above 0 by more than z errors, or where a figure is not a number.
+
+    >>> round(ratio_upper_bound(0.0, 1.0, 100.0, 0.0, z=1.645), 5), ratio_upper_bound(1.0, 0.1, 1.0, 1.0, z=1.645)
+    (0.01645, inf)
+    """
+    if not (whole > z * whole_error and math.isfinite(part + part_error)):
+        return math.inf
+    spread = (whole * part_error) ** 2 + (part * whole_error) ** 2 - (z * part_error * whole_error) ** 2
+    return (part * whole + z * math.sqrt(spread)) / (whole**2 - (z * whole_error) ** 2)

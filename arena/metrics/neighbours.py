@@ -1,14 +1,11 @@
-"""Nearest-neighbour metrics of features: precision, recall, density, coverage and memorisation."""
+"""Nearest-neighbour metrics of features: precision, recall, density and coverage."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
-
-from arena.metrics.interval import Interval
 
 
 class PrecisionRecall(NamedTuple):
@@ -68,55 +65,3 @@ def precision_recall(real: NDArray[np.floating], fake: NDArray[np.floating], k: 
         density=float(balls.mean() / k),
         coverage=float(covered.mean()),
     )
-
-
-def memorisation(
-    fake: NDArray[np.floating], train: NDArray[np.floating], reference: NDArray[np.floating], seed: int
-) -> Interval:
-    """Return the share of fakes closer to the training set than to an equally large reference: 1/2 without copies.
-
-    Ties count half. Fakes that share their nearest real count as one, because under the null hypothesis only that
-    real's membership in the training set is random. The 95% interval is Wilson's (1927) at Kish's (1965) effective
-    number of fakes, (sum n_c)^2 / sum n_c^2 over clusters of n_c fakes.
-
-    Args:
-        fake: (m, d) features.
-        train: (n, d) features of the generator's training images.
-        reference: (r, d) features of other reals. The larger of both sets is subsampled to the size of the smaller.
-        seed: seed of the subsample.
-
-    Raises:
-        ValueError: if the features do not match, or a set is empty.
-
-    >>> copied = memorisation(np.array([[0.1], [5.0], [9.1]]), np.array([[0.0], [9.0]]), np.array([[3.0], [6.0]]), 0)
-    >>> [round(value, 2) for value in copied]
-    [0.67, 0.21, 0.94]
-    """
-    if len({fake.shape[1:], train.shape[1:], reference.shape[1:]}) > 1 or fake.ndim != 2:
-        raise ValueError(f"expected features (n, d), got {fake.shape}, {train.shape} and {reference.shape}")
-    if min(len(fake), len(train), len(reference)) == 0:
-        raise ValueError("expected at least one fake, one training and one reference image")
-    rng = np.random.default_rng(seed)
-    size = min(len(train), len(reference))
-    to_train, in_train = _nearest(fake, train[rng.permutation(len(train))[:size]])
-    to_reference, in_reference = _nearest(fake, reference[rng.permutation(len(reference))[:size]])
-    closer = np.where(to_train == to_reference, 0.5, (to_train < to_reference).astype(np.float64))
-    cluster = np.where(to_train <= to_reference, in_train, size + in_reference)
-    share, n = float(closer.mean()), len(fake) ** 2 / float((np.bincount(cluster) ** 2.0).sum())
-    z = float(norm.ppf(0.975))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return Interval(share, float(centre - half), float(centre + half)).clipped()
-
-
-def _nearest(
-    points: NDArray[np.floating], sample: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the distance to the nearest neighbour in a sample, and its index.
-
-    The distance is computed from differences, so that equal images are at exactly 0.
-    """
-    points, sample = points.astype(np.float64), sample.astype(np.float64)
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(sample)
-    index = search.kneighbors(points, return_distance=False)[:, 0]
-    return np.sqrt(((points - sample[index]) ** 2).sum(axis=1)), index

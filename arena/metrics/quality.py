@@ -2,14 +2,13 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arena.imaging.images import to_float, to_uint8
 from arena.metrics.distances import SquaredDistance, enough_images, extrapolated_frechet_distance, kernel_distance
 from arena.metrics.features.space import CPU, FeatureSpace
-from arena.metrics.neighbours import memorisation, precision_recall
+from arena.metrics.memorisation import memorisation
+from arena.metrics.neighbours import precision_recall
 from arena.records.schema import Quality
 
 
@@ -44,7 +43,10 @@ class QualityMeter:
         Raises:
             ValueError: if there are too few images for nearest neighbours.
         """
-        features = self.features(images)
+        return self.quality_of(self.features(images))
+
+    def quality_of(self, features: NDArray[np.float32]) -> Quality:
+        """Return the same of images whose features (N, d) are known."""
         real, fake = self._at_equal_n(features)
         kernel = kernel_distance(real, fake)
         frechet = extrapolated_frechet_distance(real, fake, self.seed) if enough_images(*real.shape) else None
@@ -62,18 +64,10 @@ class QualityMeter:
             memorisation_high=copied.high,
         )
 
-    def kernel_distance(self, images: Tensor) -> SquaredDistance:
-        """Return the kernel distance alone of uint8 images (N, C, H, W)."""
-        return kernel_distance(*self._at_equal_n(self.features(images[: self.n])))
+    def kernel_distance_of(self, features: NDArray[np.float32]) -> SquaredDistance:
+        """Return the kernel distance alone of images whose features (N, d) are known."""
+        return kernel_distance(*self._at_equal_n(features))
 
     def _at_equal_n(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         n = min(self.n, len(features))
         return self._reference[:n], features[:n]
-
-
-def at_half_resolution(images: Tensor) -> Tensor:
-    """Return uint8 images without their finest detail: a yardstick of quality whose damage is visible."""
-    x = to_float(images)
-    small = F.interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True, align_corners=False)
-    large = F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
-    return to_uint8(large)

@@ -67,13 +67,22 @@ class AucEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(AucEstimate):
-    """All figures of one judge's scores. ``p_above`` and ``p_below`` are the p-values of the one-sided tests."""
+    """All figures of one judge's scores. ``p_above`` and ``p_below`` are the p-values of the one-sided tests.
+
+    ``average_precision_chance`` is the average precision of uninformative scores, the share of fakes. True positive
+    rates have 95% intervals. They are None where a fold has too few reals for one false positive.
+    """
 
     p_above: float
     p_below: float
     average_precision: float
-    tpr_at_1pct_fpr: float
-    tpr_at_5pct_fpr: float
+    average_precision_chance: float
+    tpr_at_1pct_fpr: float | None
+    tpr_at_1pct_fpr_low: float | None
+    tpr_at_1pct_fpr_high: float | None
+    tpr_at_5pct_fpr: float | None
+    tpr_at_5pct_fpr_low: float | None
+    tpr_at_5pct_fpr_high: float | None
     eer: float
     log_loss: float
     n_real: int
@@ -100,6 +109,44 @@ class Quality:
     memorisation: float
     memorisation_low: float
     memorisation_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardFigures:
+    """Figures of a set of fakes that the guards of a verdict compare with a limit.
+
+    Args:
+        unit: the degradation of held-out reals whose kernel distance is the unit of the guard of quality, in words.
+        unit_kernel_distance: that distance, at equal n.
+        unit_kernel_distance_error: its standard error.
+        near_copies: share of fakes nearer to one training image than held-out reals are (``metrics.memorisation``).
+        near_copies_low: its lower bound.
+        near_copies_chance: its largest value by chance.
+        exact_copies: share of fakes that equal a training image.
+        exact_copies_p: p that these are no more frequent than among held-out reals.
+        copied_at_most: upper bound on the share of copies, from ``memorisation_high``.
+        class_attribute: the attribute whose classes differ most from those of reals. It and the figures of classes are
+            None where no attribute of the data can be read.
+        class_distance: total variation between the classes of fakes and of held-out reals, with its 95% interval.
+        unrecognised: share of fakes that the classifier of that attribute does not recognise, 0.05 of reals.
+        missing_classes: classes that the fakes lack.
+    """
+
+    unit: str
+    unit_kernel_distance: float
+    unit_kernel_distance_error: float
+    near_copies: float
+    near_copies_low: float
+    near_copies_chance: float
+    exact_copies: float
+    exact_copies_p: float
+    copied_at_most: float
+    class_attribute: str | None
+    class_distance: float | None
+    class_distance_low: float | None
+    class_distance_high: float | None
+    unrecognised: float | None
+    missing_classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,18 +184,16 @@ class ScoreRecord(Summary, Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityRecord(Quality, Entry):
+class QualityRecord(Quality, GuardFigures, Entry):
     """Quality of a round's fakes in the feature space ``features``.
 
-    The fields ``real_*`` are the figures of held-out reals at equal n. ``blurred_kernel_distance`` is that of reals at
-    half their resolution.
+    The fields ``real_*`` are the figures of held-out reals at equal n.
     """
 
     kind: Literal["quality"] = "quality"
     features: str
     real_kernel_distance: float
     real_kernel_distance_error: float
-    blurred_kernel_distance: float
     real_frechet_distance: float | None
     real_frechet_distance_error: float | None
     real_precision: float

@@ -1,5 +1,6 @@
 """``report.html``: one self-contained page, the verdict's sentence first."""
 
+import dataclasses
 import math
 import shlex
 from collections.abc import Mapping
@@ -7,9 +8,9 @@ from pathlib import Path
 
 from arena.answer.answer import Answer
 from arena.answer.distance import distance_in_words
+from arena.answer.guards import Guard, Guards
 from arena.answer.limit import limits_in_words
 from arena.answer.tiers import flipped_in_words, tier_rows
-from arena.answer.verdict import Guard, Guards
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
 from arena.figures.tables import game_table, in_words, outcome
@@ -19,14 +20,8 @@ from arena.report.pictures import image_pictures, limit_pictures, payoff_picture
 from arena.report.quiz import quiz_section, render
 
 ANSWERS = {"passes_all": "Passes all", "caught": "Caught", "undecided": "Undecided", "invalid": "Invalid"}
-GUARDS = {
-    "quality": ("kernel distance to reals, divided by that of reals blurred to half their resolution", "at most"),
-    "variety": ("recall and coverage, divided by those of held-out reals", "at least"),
-    "memorisation": ("share of fakes nearer to the training set than to as many other reals (chance 0.5)", "at most"),
-    "judges": ("share of the techniques whose judges are fit", "at least"),
-    "provenance": ("differences between the files of reals and of fakes", "at most"),
-}
-"""Guard -> the measured quantity, and on which side of the limit the guard holds."""
+AT_LEAST = ("variety", "judges")
+"""Guards that hold above their limit. The others hold below it."""
 
 
 def write_report(answer: Answer) -> Path:
@@ -77,13 +72,15 @@ def write_report(answer: Answer) -> Path:
     return path
 
 
-def _guards(guards: Guards) -> list[tuple[str, str, str, str, Guard]]:
-    """Return a row for each guard: its name, the quantity, its value, the values allowed, and the guard itself."""
+def _guards(guards: Guards) -> list[tuple[str, str, str, Guard]]:
+    """Return a row for each guard: its name, its value, the values allowed, and the guard itself."""
     rows = []
-    for name, (quantity, side) in GUARDS.items():
-        guard = getattr(guards, name)
-        value = f"{guard.figure:.2f}" if math.isfinite(guard.figure) else "unknown"
-        rows.append((name, quantity, value, f"{side} {guard.threshold:g}", guard))
+    for field in dataclasses.fields(guards):
+        guard = getattr(guards, field.name)
+        if guard is not None:
+            value = f"{guard.figure:.3g}" if math.isfinite(guard.figure) else "unknown"
+            side = "at least" if field.name in AT_LEAST else "at most"
+            rows.append((field.name, value, f"{side} {guard.threshold:g}", guard))
     return rows
 
 

@@ -28,8 +28,9 @@ Metrics = dict[str, float | str]
 OVER_ROUNDS = ("auc/*", "strongest/*", "quality/*", "seconds/*", "faces", "payoff")
 """Names of the metrics and pictures shown over the rounds."""
 _COMPARED = ("kernel_distance", "frechet_distance", "precision", "recall", "density", "coverage")
-_QUALITY = (*_COMPARED, *(f"real_{name}" for name in _COMPARED), "blurred_kernel_distance")
-_QUALITY += ("memorisation", "memorisation_low", "memorisation_high")
+_QUALITY = (*_COMPARED, *(f"real_{name}" for name in _COMPARED), "unit_kernel_distance")
+_QUALITY += ("memorisation", "memorisation_low", "memorisation_high", "near_copies", "exact_copies", "copied_at_most")
+_QUALITY += ("class_distance", "unrecognised")
 _TYPES: Mapping[str, type] = {"round": int, "technique": str, "access": str}
 """Types of the columns of scores; all others are AUCs."""
 _STAGING = "WANDB_DATA_DIR"

@@ -44,7 +44,7 @@ class DashboardSection(NamedTuple):
 TIMEOUT = 5
 """Seconds to wait for the check of the API key."""
 COLUMNS = ("verdict/answer", "verdict/strongest/technique", "verdict/strongest/auc")
-COLUMNS += tuple(f"verdict/guards/{guard}/holds" for guard in ("quality", "variety", "memorisation"))
+COLUMNS += tuple(f"verdict/guards/{guard}/holds" for guard in ("quality", "variety", "classes", "memorisation"))
 """Columns of the list of runs, after their names: keys of the summary."""
 
 

@@ -18,7 +18,7 @@ MEMORISED = {"memorisation": 0.93, "memorisation_low": 0.9, "memorisation_high":
 
 
 def quick(run: Path, **settings: Any) -> Path:
-    return synthetic_run(run, **({"techniques": TWO, "rounds": 0, "n_real": 900, "n_fake": 900} | settings))
+    return synthetic_run(run, **({"techniques": TWO, "rounds": 0, "n_real": 2000, "n_fake": 2000} | settings))
 
 
 @pytest.mark.slow
@@ -37,8 +37,15 @@ def quick(run: Path, **settings: Any) -> Path:
         ({"techniques": TWO | {"cnn": 0.9}, "unrecorded": ("forest",)}, "caught", "caught unfit", "cnn"),
         ({"techniques": TWO | {"cnn": 0.9}, "quality": MEMORISED}, "invalid", "caught passes", "memorised: 93%"),
         ({"quality": MEMORISED}, "invalid", "passes passes", "memorised"),
-        ({"quality": {"kernel_distance": 0.5}}, "invalid", "passes passes", "quality"),
-        ({"quality": {"kernel_distance": np.nan}}, "invalid", "passes passes", "quality"),
+        ({"quality": {"kernel_distance": 0.5}}, "invalid", "passes passes", "lost quality"),
+        ({"quality": {"kernel_distance": np.nan}}, "invalid", "passes passes", "lost quality"),
+        # a guard that is not shown to hold forbids passing, and is no finding against the images
+        ({"quality": {"kernel_distance": 0.079}}, "undecided", "passes passes", "but the quality of the images is not"),
+        ({"quality": {"class_distance_high": 0.25}}, "undecided", "passes passes", "classes of the images are not shown"),
+        ({"quality": {"class_distance_low": 0.25, "class_distance_high": 0.35}}, "invalid", "passes passes", "by up to 35%"),
+        ({"quality": {"missing_classes": ("digit=7",)}}, "invalid", "passes passes", "the images lack digit=7"),
+        ({"quality": {"near_copies": 0.08, "near_copies_low": 0.05}}, "invalid", "passes passes", "8% of its fakes are near"),
+        ({"quality": {"exact_copies": 0.012, "exact_copies_p": 1e-6}}, "invalid", "passes passes", "1.2% of its fakes equal"),
         ({"quality": {"recall": 0.3}}, "invalid", "passes passes", "variety: 40%"),
         ({"quality": {"coverage": 0.2}}, "invalid", "passes passes", "variety"),
         ({"differences": ("format: PNG against JPEG",)}, "invalid", "passes passes", "differ in 1"),
@@ -46,8 +53,8 @@ def quick(run: Path, **settings: Any) -> Path:
         ({"quality": {"recall": 0.3}, "unrecorded": ("cnn",)}, "invalid", "unfit passes", "variety"),
         ({"techniques": TWO | {"cnn": 0.55}}, "undecided", "undecided passes", "test images of each class"),
         ({"n_real": 60, "n_fake": 60, "folds": 2}, "undecided", "undecided undecided", "test images of each class"),
-        ({"half_loss": 0.08}, "undecided", "undecided undecided", "needs 2 times their data"),
-        ({"loop_gain": 0.08}, "undecided", "undecided undecided", "in AUC behind the detector in the loop"),
+        ({"half_loss": 0.08}, "undecided", "undecided undecided", "cnn: not saturated, judges gain at most +0.1"),
+        ({"loop_gain": 0.08}, "undecided", "undecided undecided", "the detector in the loop, retrained on these fakes"),
         ({"techniques": TWO | {"cnn": 0.85}, "loop_gain": 0.08}, "caught", "caught undecided", "cnn"),
         ({"unrecorded": ("cnn",)}, "undecided", "unfit passes", "cnn: unfit, fewer than 3 fresh judges"),
         ({"planted": {"forest": 0.53}}, "undecided", "passes unfit", "forest: unfit, did not catch the planted"),
@@ -78,10 +85,11 @@ def test_contract_of_verdict_json(passed):
     written = json.loads((passed / "verdict.json").read_text())
     keys = ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit"]
     assert list(written) == [*keys, "limit_reason", "distance", "control", "guards", "faults", "sentence"]
-    assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "access", "finding"}
+    assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "access", "finding", "saturated", "gain_high"}
     assert [entry["access"] for entry in written["techniques"].values()] == ["gradients", "none"]
-    assert list(written["guards"]) == ["quality", "variety", "memorisation", "judges", "provenance"]
-    assert all(set(guard) == {"figure", "threshold", "holds"} for guard in written["guards"].values())
+    assert list(written["guards"]) == ["quality", "variety", "classes", "memorisation", "judges", "provenance"]
+    parts = {"figure", "threshold", "holds", "broken", "unit", "reason"}
+    assert all(set(guard) == parts for guard in written["guards"].values())
     assert written["limit"] is None
     assert written["limit_reason"] == "2 points, at least 6 are needed"
     distance = ["technique", "total_variation", "jensen_shannon_bits", "images", "images_chernoff"]
@@ -109,7 +117,7 @@ def test_strongest_is_chosen_on_validation(tmp_path):
 
 
 def test_infinite_figures_are_null(tmp_path):
-    found = read_answer(quick(tmp_path / "run", quality={"blurred_kernel_distance": 0.0})).verdict
+    found = read_answer(quick(tmp_path / "run", quality={"unit_kernel_distance": 0.0})).verdict
     assert found.answer == "invalid"
     found.write(tmp_path)
     assert json.loads((tmp_path / "verdict.json").read_text())["guards"]["quality"]["figure"] is None

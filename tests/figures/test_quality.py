@@ -43,7 +43,7 @@ def test_the_path_drawn_is_the_trajectory(usual):
         assert y == pytest.approx([min(step.auc.value, 0.999) for step in usual.steps])
 
 
-@pytest.mark.parametrize(("panel", "limit", "above"), [(0, 0.1, True), (1, 0.5, False), (2, 0.6, True)])
+@pytest.mark.parametrize(("panel", "limit", "above"), [(0, 1.0, True), (1, 0.5, False), (2, 0.02, True)])
 def test_the_broken_side_is_hatched_and_the_passing_corner_framed(usual, panel, limit, above):
     axes = quality([usual]).axes[panel]
     (hatched,) = [patch for patch in axes.patches if patch.get_hatch()]
@@ -58,15 +58,15 @@ def test_the_broken_side_is_hatched_and_the_passing_corner_framed(usual, panel, 
     assert (corner.get_y(), corner.get_y() + corner.get_height()) == pytest.approx((0.45, 0.55))
 
 
-@pytest.mark.parametrize("distance", [-0.001, 0.0])
+@pytest.mark.parametrize("distance", [-0.01, -0.002])
 def test_a_distance_of_nothing_is_drawn_at_the_end_of_the_logarithmic_axis(tmp_path, distance):
     axes = quality([trajectory(tmp_path, quality={"kernel_distance": distance})]).axes[0]
     assert drawn(axes)[0][-1] == axes.get_xlim()[0] > 0
 
 
-def test_where_the_blurred_reals_say_nothing_the_guard_is_broken_and_drawn_so(tmp_path):
-    axes = quality([trajectory(tmp_path, quality={"blurred_kernel_distance": 0.0})]).axes[0]
-    assert drawn(axes)[0][-1] == axes.get_xlim()[1] > 0.1
+def test_where_the_unit_says_nothing_the_figure_is_infinite_and_drawn_at_the_end(tmp_path):
+    axes = quality([trajectory(tmp_path, quality={"unit_kernel_distance": 0.0})]).axes[0]
+    assert drawn(axes)[0][-1] == axes.get_xlim()[1] > 1.0
 
 
 def test_an_auc_of_one_is_drawn_at_the_end_of_its_axis(tmp_path):

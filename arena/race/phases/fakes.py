@@ -12,7 +12,8 @@ from arena.data.provenance import compare_provenance
 from arena.data.reals import Reals
 from arena.generators.mixing import MixingGrid
 from arena.generators.style import StyleGenerator
-from arena.metrics.quality import QualityMeter, at_half_resolution
+from arena.metrics.guards import GuardMeter
+from arena.metrics.quality import QualityMeter
 from arena.race.checkpoints import Bank, load_bank, load_generator
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import ProvenanceRecord, QualityRecord, kept_in
@@ -61,31 +62,29 @@ def keep_judged(race: Race, bank: Bank) -> None:
 def measure(race: Race, round_index: int) -> PhaseOutput:
     """Compare the test fakes with reference reals, and judge reals with them at equal n.
 
-    The judge reals stand in for a perfect generator. At half their resolution they stand in for a visibly bad one.
+    The judge reals stand in for a perfect generator. With faint noise they stand in for one whose images differ a
+    little.
     """
-    meter = quality_meter(race)
-    quality = meter.quality(load_bank(race, round_index).test)
-    held_out = held_out_reals(race).images[: quality.n]
-    reals, blurred = meter.quality(held_out), meter.kernel_distance(at_half_resolution(held_out))
+    quality, reals, figures = guard_meter(race).quality(load_bank(race, round_index).test)
     record = QualityRecord(
         round=round_index,
         seed=race.seed,
         features=race.features.name,
-        blurred_kernel_distance=blurred.value,
         **asdict(quality),
+        **asdict(figures),
         **kept_in(QualityRecord, reals, "real_"),
     )
     return PhaseOutput([record] if round_index else [record, provenance(race)], quality.n)
 
 
-@functools.lru_cache(maxsize=1)  # the features of the reals are computed once for all rounds
-def quality_meter(race: Race) -> QualityMeter:
+@functools.lru_cache(maxsize=1)  # the figures of the reals are computed once for all rounds
+def guard_meter(race: Race) -> GuardMeter:
     """Return a meter beside the reference reals, at as many images as there are reals on either side."""
-    reference = race.data.part("reference")
+    reference, held_out = race.data.part("reference"), held_out_reals(race)
     train = race.new_generator().training_set(race.generator_reals)
-    n = min(len(reference), len(held_out_reals(race)))
-    seed = race.seed_of("memorisation")
-    return QualityMeter(race.features, reference.images, train.images, n, seed, race.machine.device)
+    n, seed = min(len(reference), len(held_out)), race.seed_of("memorisation")
+    meter = QualityMeter(race.features, reference.images, train.images, n, seed, race.machine.device)
+    return GuardMeter(meter, train, reference, held_out, race.data.levels, race.seed_of("unit"))
 
 
 def held_out_reals(race: Race) -> Reals:

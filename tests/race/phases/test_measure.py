@@ -63,7 +63,9 @@ def test_a_race_records_its_provenance_once_and_its_quality_every_round(finished
     assert [record.round for record in qualities] == [0, 1, 2]
     for record in qualities:
         assert record.features == "fitted"
-        assert record.real_kernel_distance < record.blurred_kernel_distance
+        assert record.real_kernel_distance < record.unit_kernel_distance
+        assert record.unit == "Gaussian noise of 15.9 grey levels of 255"
+        assert 0 <= record.near_copies_low <= record.near_copies <= 1
         assert record.frechet_distance is None  # 96 images are too few for 51 features
         assert 0 <= record.memorisation_low <= record.memorisation <= record.memorisation_high <= 1
 
