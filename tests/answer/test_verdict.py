@@ -83,7 +83,7 @@ def test_contract_of_verdict_json(passed):
     found = read_answer(passed).verdict
     found.write(passed)
     written = json.loads((passed / "verdict.json").read_text())
-    keys = ["answer", "margin", "alpha", "round", "techniques", "strongest", "limit"]
+    keys = ["answer", "margin", "alpha", "round", "techniques", "tiers", "strongest", "limit"]
     assert list(written) == [*keys, "limit_reason", "distance", "control", "guards", "faults", "sentence"]
     assert set(written["techniques"]["cnn"]) == {"auc", "low", "high", "access", "finding", "saturated", "gain_high"}
     assert [entry["access"] for entry in written["techniques"].values()] == ["gradients", "none"]
@@ -215,6 +215,6 @@ def test_of_many_that_caught_the_sentence_names_the_highest_and_counts_the_other
     techniques = {f"technique_{k}": 0.7 + 0.03 * k for k in range(8)}
     found = read_answer(quick(tmp_path / "run", techniques=techniques, n_real=300, n_fake=300)).verdict
     assert "8 of 8 techniques" in found.sentence
-    assert found.sentence.endswith(" and 3 more.")
+    assert " and 3 more. " in found.sentence
     assert found.sentence.index("technique_7)") < found.sentence.index("technique_3)")
     assert "technique_2)" not in found.sentence

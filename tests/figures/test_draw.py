@@ -20,7 +20,7 @@ from tests.figures.test_training import CURVE
 main = command("figures")
 
 FIGURES = {"timeline", "payoff", "rounds", "quality", "limit", "bags"}
-TABLES = {"scores", "game", "quality", "verdict"}
+TABLES = {"scores", "game", "quality", "verdict", "tiers"}
 EVERYTHING = """
 import sys
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_equal_records_make_equal_files_whatever_the_process(two_runs, tmp_path)
     }
     assert of_folder["0"] == files_of(FIGURES | {"training", "mixing", "margins"}, TABLES)
     assert of_folder["1"] == files_of(FIGURES, TABLES)
-    assert of_folder[""] == files_of({"sensitivity", "limit", "quality"}, {"comparison", "conditions"})
+    assert of_folder[""] == files_of({"sensitivity", "limit", "quality", "frontier"}, {"comparison", "conditions", "frontier"})
 
 
 @pytest.mark.slow
@@ -151,6 +151,11 @@ def test_long_names_give_way_to_access_and_generator(tmp_path):
     settings = [{"width": width, "a_setting_of_a_long_name": width} for width in (8, 16)]
     runs = [generated_run(tmp_path / str(k), STYLE, generator=one) for k, one in enumerate(settings)]
     assert short_names(conditions(runs)) == ["access=white_box, style #1", "access=white_box, style #2"]
+    matched = generated_run(tmp_path / "matched", STYLE, generator=settings[0] | {"matched": "histogram"})
+    assert short_names(conditions([runs[0], matched])) == [
+        "access=white_box, style",
+        "access=white_box, style, histogram matched",
+    ]
     few = [generated_run(tmp_path / access, STYLE, access=access) for access in ("white_box", "none")]
     assert short_names(conditions(few)) == ["access=white_box", "access=none"]
 
