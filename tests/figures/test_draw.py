@@ -73,7 +73,9 @@ def test_equal_records_make_equal_files_whatever_the_process(two_runs, tmp_path)
     }
     assert of_folder["0"] == files_of(FIGURES | {"training", "mixing", "margins"}, TABLES)
     assert of_folder["1"] == files_of(FIGURES, TABLES)
-    assert of_folder[""] == files_of({"sensitivity", "limit", "quality", "frontier"}, {"comparison", "conditions", "frontier"})
+    assert of_folder[""] == files_of(
+        {"sensitivity", "limit", "quality", "frontier"}, {"comparison", "conditions", "frontier"}
+    )
 
 
 @pytest.mark.slow
