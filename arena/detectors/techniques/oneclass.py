@@ -161,16 +161,18 @@ class OneClass(FittedDetector):
     one-class support vector machine (Schoelkopf et al. 2001) and of the isolation forest (Liu, Ting & Zhou 2008).
     Differences: Khalid & Woo train a variational autoencoder. Here the features are another technique's, without its
     head. That technique is a ``FittedDetector``, since a network would have learned its features from fakes.
-    Blind spots: A fake that is more typical than most reals. It has no gradient where the features have none, and none
+    Blind spots: A fake that is more typical than most reals, and any artefact that hides among the differences between
+    reals, such as a noise residual of few grey levels. It has no gradient where the features have none. There is none
     through the isolation forest.
     Example: ``battery.add=[oneclass] battery.members.oneclass.method=svm``
 
     Args:
-        of: the technique whose features, and planted artefact, it takes.
+        of: the technique whose features it takes.
         method: ``mahalanobis``, ``svm`` or ``forest``.
     """
 
     needs_fakes = False
+    artefact = "stripes"
 
     def __init__(self, *, of: FeatureTechnique, method: Method, **shape: Unpack[ImageShape]) -> None:
         super().__init__(**shape)
@@ -179,7 +181,6 @@ class OneClass(FittedDetector):
         fitted = isinstance(self.of, FittedDetector)
         require(fitted, "of", type(self.of).__name__, "a technique of features under a head, such as forest")
         del self.of.head
-        self.artefact = self.of.artefact
         self.differentiable = self.of.differentiable and method != "forest"
         self.head = HEADS[method]()
 
