@@ -8,12 +8,13 @@ condition ended with, along the control's own rounds.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from arena.answer.estimate import estimate
 from arena.answer.runs import FinishedRun
 from arena.metrics.auc import Influence, combine
 from arena.metrics.interval import Interval
-from arena.records.schema import QualityRecord, ScoreRecord, TrainingRecord
+from arena.records.schema import QualityRecord, TrainingRecord
 
 NO_COMMON_QUALITY = "no common quality"
 """Said where no round of the control had images as good, or none had images as bad."""
@@ -60,7 +61,10 @@ class EqualQuality:
 
 
 def frontier(run: FinishedRun) -> list[FrontierPoint]:
-    """Return a point for every round of a run that was measured and judged."""
+    """Return a point for every round of a run that was measured and judged.
+
+    Its judges have the budget of every round. Those of a larger budget find more, and only the last round has them.
+    """
     shown = {0: math.nan} | {
         # A response to round r makes the generator of round r + 1. The warm-up makes that of round 0.
         record.round + (record.purpose == "respond"): float(record.images_seen)
@@ -68,29 +72,12 @@ def frontier(run: FinishedRun) -> list[FrontierPoint]:
     }
     points = []
     for round_index, record in sorted(_measured(run).items()):
-        judged = {name: judges_at(run, name, round_index) for name in run.declared.techniques}
-        aucs = {name: sum(test.auc for test in tests.values()) / len(tests) for name, tests in judged.items() if tests}
+        judged = {name: run.equal_judges.get((name, round_index), {}) for name in run.declared.techniques}
+        aucs = {name: fmean(test.auc for test in tests.values()) for name, tests in judged.items() if tests}
         if aucs:
             images = shown.get(round_index, math.nan)
             points.append(FrontierPoint(round_index, images, record.kernel_distance, aucs))
     return points
-
-
-def judges_at(run: FinishedRun, technique: str, round_index: int) -> dict[int, ScoreRecord]:
-    """Return judge seed -> the fresh judge of a round, all with the same budget.
-
-    At the last round the judges may have been trained again with more images. Those with the least are taken, since the
-    rounds before had no more, and a judge with more images finds more.
-    """
-    tests: dict[int, ScoreRecord] = {}
-    for record in run.of_kind(ScoreRecord):
-        if (record.regime, record.technique, record.generator_round) != ("fresh", technique, round_index):
-            continue
-        if record.judge_seed is not None:
-            before = tests.get(record.judge_seed)
-            if before is None or (record.judge_images or 0) < (before.judge_images or 0):
-                tests[record.judge_seed] = record
-    return tests
 
 
 def at_equal_quality(
@@ -124,11 +111,11 @@ def _difference(techniques: tuple[str, str], number: int, run: FinishedRun, cont
     before, share = place
     ours, theirs = techniques
     cells = ((run, ours, run.declared.last_round), (control, theirs, before), (control, theirs, before + 1))
-    judged = [judges_at(*cell) for cell in cells]
+    judged = [side.equal_judges.get((technique, round_index), {}) for side, technique, round_index in cells]
     seeds = sorted(set.intersection(*(set(tests) for tests in judged)))
     influences = [
-        cell[0].influences([tests[seed] for seed in seeds], 3 * number + bank)
-        for bank, (cell, tests) in enumerate(zip(cells, judged, strict=True))
+        cell[0].influences([tests[seed] for seed in seeds], number)  # equal index is equal z
+        for cell, tests in zip(cells, judged, strict=True)
     ]
     variance = _variance_of_share(share, run.quality, measured[before], measured[before + 1])
     return [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.answer.frontier import at_equal_quality, enclosing, frontier, judges_at
+from arena.answer.frontier import at_equal_quality, enclosing, frontier
 from arena.answer.runs import FinishedRun, read_run
 from arena.records.schema import QualityRecord, ScoreRecord
 from tests.synthetic import synthetic_run
@@ -72,8 +72,8 @@ def test_a_run_on_the_frontier_of_its_control_does_not_differ(pair):
 def test_less_caught_at_equal_quality_though_equal_at_equal_images(pair):
     run, control = measured(pair[0], [0.08, 0.06, 0.04]), measured(pair[1], [0.08, 0.04, 0.02])
     (found,) = at_equal_quality([(run, control)], NAMES)
-    auc = {r: np.mean([judge.auc for judge in judges_at(control, "cnn", r).values()]) for r in range(3)}
-    ours = np.mean([judge.auc for judge in judges_at(run, "cnn", 2).values()])
+    auc = {r: np.mean([judge.auc for judge in control.equal_judges["cnn", r].values()]) for r in range(3)}
+    ours = np.mean([judge.auc for judge in run.equal_judges["cnn", 2].values()])
     assert found.difference is not None
     assert found.difference.value == pytest.approx(ours - auc[1])
     half = measured(pair[0], [0.08, 0.06, math.sqrt(0.04 * 0.02)])
