@@ -19,7 +19,6 @@ from arena.answer.findings import fit_techniques
 from arena.answer.limit import ASSUMPTION, FittedCurve, fit_curve, interval_in_words
 from arena.answer.runs import FinishedRun
 from arena.config.saved import canonical, flatten
-from arena.metrics.auc import Influence
 
 Owner = Literal["generator", "judge"]
 _RESOURCES = {
@@ -95,27 +94,27 @@ def _along(key: str, owner: Owner, line: Mapping[float, Answer]) -> list[Axis]:
     seeds = sorted(set.intersection(*(set(runs) for runs in by_seed)))
     if not seeds:
         return []
-    columns = [
-        _last(answer, [runs[seed] for seed in seeds]) for answer, runs in zip(line.values(), by_seed, strict=True)
-    ]
+    runs = [[of_condition[seed] for seed in seeds] for of_condition in by_seed]
     x = np.log2(np.array(list(line)) / min(line))
     axes = []
-    for kind in columns[0]:
-        if not all(kind in column for column in columns):
+    for kind, technique in _last(list(line.values())[-1], runs[-1]).items():
+        judges = [[judged(run).get((technique, run.declared.last_round)) for run in column] for column in runs]
+        if not all(all(column) for column in judges):
             continue
-        runs = [run_curve([column[kind][1][number] for column in columns]) for number in range(len(seeds))]
-        fitted = fit_curve(curve(list(x), runs, [column[kind][0] for column in columns]))
-        axes.append(Axis(key, owner, tuple(line), kind, fitted))
+        curves = [
+            run_curve(
+                [column[number].influences(of_seed[number] or []) for column, of_seed in zip(runs, judges, strict=True)]
+            )
+            for number in range(len(seeds))
+        ]
+        axes.append(Axis(key, owner, tuple(line), kind, fit_curve(curve(list(x), curves, [technique] * len(line)))))
     return axes
 
 
-def _last(answer: Answer, runs: Sequence[FinishedRun]) -> dict[str, tuple[str, list[list[Influence]]]]:
-    """Kind -> the technique at the last round, and its judges there in each run."""
+def _last(answer: Answer, runs: Sequence[FinishedRun]) -> dict[str, str]:
+    """Kind -> the technique of the whole curve: the strongest where there is most of the resource."""
     last = runs[0].declared.last_round
-    return {
-        kind: (points[last], [run.influences(judged(run)[points[last], last]) for run in runs])
-        for kind, points in by_round(runs, fit_techniques(answer.of(runs))).items()
-    }
+    return {kind: points[last] for kind, points in by_round(runs, fit_techniques(answer.of(runs))).items()}
 
 
 def axis_in_words(axis: Axis) -> str:

@@ -1,7 +1,7 @@
 """Conditions of finished runs, and the effect of the generator's access: AUC in one less AUC in its matched control.
 
-A pair of runs has the seed, the data seed and so the test reals in common. Each has fakes of its own. The error that
-both owe to the reals largely cancels, and judges are paired by their seed.
+A pair of runs has the seed, the data seed and so the test reals in common, and fakes of the same z. The error that
+both owe to them largely cancels, and judges are paired by their seed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,11 +156,14 @@ def contrasts(
     """Return the contrast of every technique that ``compared_techniques`` names.
 
     A technique is left out where a pair of runs has no judge seed in common.
+
+    Fakes of a pair are paired by their index, which is the same z in both: the seed alone draws the z of the test bank.
+    ``arena.answer.curve`` has the rule for fakes of controls and folders.
     """
     listed = []
     for name, (ours, theirs) in techniques.items():
         differences = [
-            differences_by_seed((run, run.fresh(ours), 2 * number), (other, other.fresh(theirs), 2 * number + 1))
+            differences_by_seed((run, run.fresh(ours), number), (other, other.fresh(theirs), number))
             for number, (run, other) in enumerate(pairs)
         ]
         if all(differences):

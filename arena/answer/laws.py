@@ -1,17 +1,22 @@
 """Fit saturating laws to a curve of detectability, and find its asymptote.
 
+The laws are of the separation d' = sqrt(2) * probit(AUC): the distance, in standard deviations, of two normal
+distributions with that AUC (Green & Swets 1966). Near 0 and 1 an AUC hardly moves while d' does, and a test set tells
+little of either. Points there are left out.
+
 A law is ``a + b * f(x)``, where x is counted from the first point and f falls from 1 to 0. It falls exponentially, as
 ``exp(-decay * x)``, or by a power, as ``(1 + x) ** -decay``. For each decay of a grid a and b follow from generalised
 least squares. The interval of the asymptote a is that of the profile likelihood over the grids of both families.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import root_scalar
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from arena.metrics.interval import Interval
 
@@ -23,10 +28,14 @@ FEWEST = 6
 LEAST_SEEN = 1 / 3
 """Least share of the whole change that the points must hold. Slower shapes are not tried. A curve that moves and does
 not refute the slowest shape does not refute those either, and then has no limit to name."""
+PINNED = 0.97
+"""AUC from which, and below the complement of which, a point is left out. No limit may lie beyond it either."""
 WIDEST = 0.2
-"""Widest interval that is still reported."""
-LEAST_EXTRA_SD = 0.003
-"""Standard deviation, in AUC, between rounds that no test image shows. A few points often show none by luck."""
+"""Widest interval that is still reported, in AUC."""
+WIDEST_SEPARATION = 1.2
+"""Widest interval that is still reported, in d'. At an AUC of 0.9 that is 0.16 in AUC."""
+LEAST_EXTRA_SD = 0.015
+"""Standard deviation, in d', between rounds that no test image shows. A few points often show none by luck."""
 ALPHA = 0.05
 """Two-sided level of the interval and of every test here."""
 
@@ -34,6 +43,29 @@ _PARAMETERS = 3
 _SHAPES = 96
 # The fastest shape has 2% of its change left at the second point. A faster one would depend on the first point alone.
 _FASTEST = 4.0
+
+
+def separation(auc: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return d', which is 0 at an AUC of 1/2 and negative below.
+
+    >>> separation(np.array([0.5, 0.9])).round(3)
+    array([0.   , 1.812])
+    """
+    return np.sqrt(2.0) * norm.ppf(auc)
+
+
+def auc_of(separation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the AUC of two normal distributions with that d'."""
+    return norm.cdf(separation / np.sqrt(2.0))
+
+
+def unpinned(y: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the points after the last pinned one.
+
+    A point before it says as little: which points lie just below ``PINNED`` there is chance.
+    """
+    pinned = np.flatnonzero((y >= PINNED) | (y <= 1 - PINNED))
+    return np.arange(pinned[-1] + 1 if len(pinned) else 0, len(y))
 
 
 def shape(family: Family, decay: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -67,8 +99,8 @@ def shapes(x: NDArray[np.float64]) -> Shapes:
 class ParameterGrid(NamedTuple):
     """The fit of every shape of one family, arrays (K,) from the slowest shape to the fastest.
 
-    ``decay`` is the rate of f in 1/x, or the exponent. ``var_a``, ``var_b`` and ``cov_ab`` are the variances of a and b
-    and their covariance. ``error`` is the squared error of the points in units of theirs.
+    ``decay`` is the rate of f in 1/x, or the exponent. a and b are in d'. ``var_a``, ``var_b`` and ``cov_ab`` are their
+    variances and their covariance. ``error`` is the squared error of the points in units of theirs.
     """
 
     family: Family
@@ -81,24 +113,19 @@ class ParameterGrid(NamedTuple):
     error: NDArray[np.float64]
 
     def allowed(self, x: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the least and the greatest value at each x within the squared error ``most``; inf, -inf if none."""
+        """Return the least and the greatest d' at each x within the squared error ``most``; inf, -inf if none."""
         f = shape(self.family, self.decay, x)
         room = np.sqrt(np.maximum(most - self.error, 0.0))[:, None]
         half = room * np.sqrt(self.var_a[:, None] + 2 * f * self.cov_ab[:, None] + f**2 * self.var_b[:, None])
-        value, fits = self.a[:, None] + self.b[:, None] * f, (self.bounded <= most)[:, None]
-        low = np.where(fits, np.clip(value - half, 0.0, 1.0), np.inf).min(axis=0)
-        high = np.where(fits, np.clip(value + half, 0.0, 1.0), -np.inf).max(axis=0)
+        value, fits = self.a[:, None] + self.b[:, None] * f, (self.error <= most)[:, None]
+        low = np.where(fits, value - half, np.inf).min(axis=0)
+        high = np.where(fits, value + half, -np.inf).max(axis=0)
         return low, high
-
-    @property
-    def bounded(self) -> NDArray[np.float64]:
-        """Squared error of each shape with the asymptote held within [0, 1]."""
-        return self.error + (self.a - np.clip(self.a, 0.0, 1.0)) ** 2 / self.var_a
 
 
 @dataclass(frozen=True)
 class Law:
-    """The best fit of one family: ``a + b * f(x)``.
+    """The best fit of one family: d' is ``a + b * f(x)``.
 
     ``drops_out`` says that it fits significantly worse than the other family, and has no part in the interval.
     """
@@ -110,8 +137,8 @@ class Law:
     drops_out: bool
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the law at x, counted from the first point."""
-        return self.a + self.b * shape(self.family, np.array([self.decay]), x)[0]
+        """Return the AUC at x, counted from the first point fitted."""
+        return auc_of(self.a + self.b * shape(self.family, np.array([self.decay]), x)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +146,11 @@ class Saturation:
     """The laws fitted to a curve, and its asymptote.
 
     Args:
-        asymptote: that of the best law, with its 95% interval. Where the curve shows no trend, its mean. None where it
-            is not identifiable.
+        asymptote: AUC of the best law, with its 95% interval. Where the curve shows no trend, that of its mean d'.
+            None where it is not identifiable.
         reason: why it is not identifiable, in words. Empty where there is an asymptote.
-        extra_sd: standard deviation between points beyond the covariance of the curve.
+        fitted: (K,) the x of the points fitted. Pinned ones are left out.
+        extra_sd: standard deviation in d' between points beyond the covariance of the curve.
         laws: the best of each family. Empty where there are too few points.
         grids: the shapes tried of each family.
         most: largest squared error that the interval allows.
@@ -130,15 +158,16 @@ class Saturation:
 
     asymptote: Interval | None
     reason: str
+    fitted: NDArray[np.float64]
     extra_sd: float = 0.0
     laws: tuple[Law, ...] = ()
     grids: tuple[ParameterGrid, ...] = ()
     most: float = 0.0
 
     def band(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the least and the greatest value that a law allows at each x from the first point (pointwise 95%)."""
-        ends = [grid.allowed(x, self.most) for grid in self.grids]
-        return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+        """Return the least and the greatest AUC that a law allows at each x from the first fitted (pointwise 95%)."""
+        low, high = _ends(self.grids, x, self.most)
+        return auc_of(low), auc_of(high)
 
 
 def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64]) -> Saturation:
@@ -147,20 +176,25 @@ def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArr
     Args:
         x: (R,) increasing. Only distances from the first count, and the asymptote is that of x without end.
         y: (R,) AUCs.
-        covariance: (R, R) known part of their errors.
+        covariance: (R, R) known part of their errors. Those of d' follow to first order.
     """
+    kept = unpinned(y)
+    x, auc, pinned = x[kept], y[kept], len(y) - len(kept)
     if len(x) < FEWEST:
-        return Saturation(None, f"{len(x)} points, at least {FEWEST} are needed")
+        return Saturation(None, _too_few(y, len(x)), x)
+    y = separation(auc)
+    slope = np.sqrt(2.0) / norm.pdf(norm.ppf(auc))
+    covariance = covariance[np.ix_(kept, kept)] * np.outer(slope, slope)
     tried = shapes(x - x[0])
     extra_sd = _extra_sd(tried, y, covariance)
     white = _whitening(covariance, extra_sd)
     grids, accelerating = _fit(tried, y, white)
-    errors = [grid.bounded for grid in grids]
+    errors = [grid.error for grid in grids]
     least = float(min(error.min() for error in errors))
     room = float(t.isf(ALPHA / 2, len(x) - _PARAMETERS)) ** 2  # of the 95% profile-likelihood interval: F(1, n - 3)
     most = least + room
-    ends = [grid.allowed(np.array([np.inf]), most) for grid in grids]
-    low, high = float(min(end[0][0] for end in ends)), float(max(end[1][0] for end in ends))
+    low, high = (float(end[0]) for end in _ends(grids, np.array([np.inf]), most))
+    ends = auc_of(np.array([low, high]))
     laws = []
     for grid, error in zip(grids, errors, strict=True):
         k = int(error.argmin())
@@ -177,11 +211,42 @@ def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArr
         reason = f"still {trend} at the last point: less than a third of the change may have been seen"
     elif _goes_on(x, tried, y, white, extra_sd):
         reason = "no law that levels off fits: the curve turns, or goes on where the law has settled"
-    elif high - low > WIDEST:
-        reason = f"any limit from {low:.2f} to {high:.2f} fits, and the widest reported is {WIDEST:g}"
+    elif ends[1] > PINNED or ends[0] < 1 - PINNED:
+        side = f"above {PINNED:g}" if ends[1] > PINNED else f"below {1 - PINNED:.2g}"
+        reason = f"any limit from {ends[0]:.2f} to {ends[1]:.2f} fits, and {side} the AUC is pinned and tells none"
+    elif high - low > WIDEST_SEPARATION or np.ptp(ends) > WIDEST:
+        reason = f"any limit from {ends[0]:.2f} to {ends[1]:.2f} fits, and the widest reported is {WIDEST:g} in AUC"
+        reason += f" and {WIDEST_SEPARATION:g} in d'"
+    if reason and pinned:
+        reason += f" ({_left_out(pinned)})"
     best = laws[int(np.argmin([error.min() for error in errors]))]
-    asymptote = float(np.clip(best.a if moves else mean, low, high))
-    return Saturation(None if reason else Interval(asymptote, low, high), reason, extra_sd, tuple(laws), grids, most)
+    limit = float(auc_of(np.clip(best.a if moves else mean, low, high)))
+    return Saturation(
+        None if reason else Interval(limit, *ends.tolist()), reason, x, extra_sd, tuple(laws), grids, most
+    )
+
+
+def _ends(
+    grids: Sequence[ParameterGrid], x: NDArray[np.float64], most: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and the greatest d' at each x over all families."""
+    ends = [grid.allowed(x, most) for grid in grids]
+    return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+
+
+def _too_few(y: NDArray[np.float64], kept: int) -> str:
+    pinned = len(y) - kept
+    if pinned == 0:
+        return f"{kept} points, at least {FEWEST} are needed"
+    if kept == 0:
+        side = f"above {PINNED:g}" if y[-1] > 0.5 else f"below {1 - PINNED:.2g}"
+        return f"the last point is {side}, where the AUC is pinned and tells no limit"
+    return f"{kept} points after the last pinned one, at least {FEWEST} are needed ({_left_out(pinned)})"
+
+
+def _left_out(pinned: int) -> str:
+    points = "the first point is" if pinned == 1 else f"the first {pinned} points are"
+    return f"{points} left out, up to the last above {PINNED:g} or below {1 - PINNED:.2g}"
 
 
 def _extra_sd(tried: Shapes, y: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:

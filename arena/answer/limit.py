@@ -1,5 +1,7 @@
 """The limit of a condition: where detectability levels off as rounds go on, beside its matched controls and the oracle.
 
+The laws are of d', and rounds whose AUC is pinned next to 0 or 1 are left out (``arena.answer.laws``).
+
 Most of the fall from round to round is longer training, which the controls have too. The limit therefore stands beside
 theirs, and their difference beside the paired curve, whose points have seed, test reals and judges in common. No law is
 fitted to the difference: the difference of two curves that level off may fall and rise again.
@@ -37,6 +39,11 @@ class FittedCurve:
     reason: str
     saturation: Saturation | None
 
+    @property
+    def left_out(self) -> list[float]:
+        """The x of the points that were left out of the fit, since their AUC is pinned."""
+        return [] if self.saturation is None else np.setdiff1d(self.curve.x, self.saturation.fitted).tolist()
+
 
 @dataclass(frozen=True, eq=False)
 class ControlLimit:
@@ -54,7 +61,7 @@ class TechniqueLimit:
     """The limit of the stack, or of the strongest technique.
 
     Args:
-        kind: ``stack`` or ``strongest``.
+        kind: ``stack`` or ``strongest``. The strongest is one technique for all rounds.
         fitted: the curve by round, and its limit.
         floor: the oracle's AUC for the technique of the last round. None where it was not tested.
         controls: name of the control -> its limit.
@@ -71,6 +78,8 @@ class TechniqueLimit:
         return {
             "limit": self.fitted.limit and self.fitted.limit.as_json("asymptote"),
             "reason": self.fitted.reason,
+            "technique": self.fitted.curve.techniques[-1],
+            "rounds_left_out": [int(x) for x in self.fitted.left_out],
             "less": {name: each and each.as_json("asymptote") for name, each in differences.items()},
             "floor": self.floor and self.floor.as_json("auc"),
         }
@@ -88,7 +97,7 @@ class ConditionCurve:
 def condition_curves(runs: Sequence[FinishedRun], fit: Sequence[str]) -> dict[str, ConditionCurve]:
     """Return the curve of the stack and that of the strongest technique, each where it was judged at the last round.
 
-    The strongest is one of the techniques of ``fit``.
+    The strongest is one of the techniques of ``fit``, by validation at the last round, and the same at every round.
     """
     every = [(run, judged(run)) for run in runs]
     curves = {}
@@ -174,12 +183,19 @@ def _limit(limit: TechniqueLimit) -> str:
     if limit.fitted.limit is None:
         return f"Limit ({limit.kind}): {interval_in_words(limit.fitted)}."
     words = f"Limit ({limit.kind}): AUC levels off at {interval_in_words(limit.fitted)} {ASSUMPTION}."
+    if left_out := [int(x) for x in limit.fitted.left_out]:
+        words += f" Left out, with an AUC next to 0 or 1: {_rounds(left_out)}."
     for name, control in limit.controls.items():
         if control.difference is not None:
             words += f" Less that of the control {name}: {interval_in_words(control.difference, '+')}."
     if limit.floor is not None:
         words += f" The oracle is at {limit.floor.value:.3f} [{limit.floor.low:.3f}, {limit.floor.high:.3f}]."
     return words
+
+
+def _rounds(rounds: Sequence[int]) -> str:
+    """Such as "round 0", or "rounds 0 to 3": those left out are the first ones."""
+    return f"round {rounds[0]}" if len(rounds) == 1 else f"rounds {rounds[0]} to {rounds[-1]}"
 
 
 def interval_in_words(fitted: FittedCurve, sign: str = "") -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_curve
 
+from arena.metrics.interval import Interval
 from arena.records.schema import Scores, Summary
 
 UNSEEN_IMAGES = 4
@@ -26,6 +27,7 @@ itself, hence 2. One sample admits no unbiased estimate of it (Bengio & Grandval
 """
 BANK_STRIDE = 1 << 40
 """Offset between the keys of fakes in different banks, which are different images under the same index."""
+_DRAWS = 4_000
 
 
 def auc(score: NDArray[np.floating], label: NDArray[np.integer]) -> float:
@@ -194,7 +196,9 @@ def summarise(scores: Scores, margin: float) -> Summary:
         margin: e of the one-sided tests: ``p_above`` tests H0: AUC <= 1/2 + e, ``p_below`` H0: AUC >= 1/2 - e.
 
     Returns:
-        The figures. ``auc_low`` and ``auc_high`` bound a 95% interval (DeLong's, with its floor) within [0, 1].
+        The figures. ``auc_low`` and ``auc_high`` bound a 95% interval (DeLong's, with its floor) within [0, 1]. Average
+        precision is at chance at the share of fakes, given beside it. True positive rates are None where
+        ``true_positive_rate`` has none.
     """
     judged = influence(scores)
     error = float(np.sqrt(judged.variance))
@@ -202,9 +206,11 @@ def summarise(scores: Scores, margin: float) -> Summary:
     of_folds = []
     for fold in np.unique(scores.fold):
         score, label = scores.score[scores.fold == fold], scores.label[scores.fold == fold]
-        rates = (tpr_at_fpr(score, label, 0.01), tpr_at_fpr(score, label, 0.05), eer(score, label))
-        of_folds.append((float(average_precision_score(label, score)), *rates, log_loss(score, label)))
-    average_precision, tpr_at_1pct_fpr, tpr_at_5pct_fpr, equal_error, loss = map(float, np.mean(of_folds, axis=0))
+        chance = float(np.mean(label))
+        precision = float(average_precision_score(label, score))
+        of_folds.append((precision, chance, eer(score, label), log_loss(score, label)))
+    average_precision, average_precision_chance, equal_error, loss = map(float, np.mean(of_folds, axis=0))
+    at_1pct, at_5pct = (true_positive_rate(scores, fpr) for fpr in (0.01, 0.05))
     return Summary(
         auc=judged.value,
         auc_low=max(0.0, judged.value - half_width),
@@ -212,13 +218,51 @@ def summarise(scores: Scores, margin: float) -> Summary:
         p_above=float(norm.sf((judged.value - 0.5 - margin) / error)),
         p_below=float(norm.cdf((judged.value - 0.5 + margin) / error)),
         average_precision=average_precision,
-        tpr_at_1pct_fpr=tpr_at_1pct_fpr,
-        tpr_at_5pct_fpr=tpr_at_5pct_fpr,
+        average_precision_chance=average_precision_chance,
+        tpr_at_1pct_fpr=at_1pct and at_1pct.value,
+        tpr_at_1pct_fpr_low=at_1pct and at_1pct.low,
+        tpr_at_1pct_fpr_high=at_1pct and at_1pct.high,
+        tpr_at_5pct_fpr=at_5pct and at_5pct.value,
+        tpr_at_5pct_fpr_low=at_5pct and at_5pct.low,
+        tpr_at_5pct_fpr_high=at_5pct and at_5pct.high,
         eer=equal_error,
         log_loss=loss,
         n_real=int((scores.label == 0).sum()),
         n_fake=int((scores.label == 1).sum()),
     )
+
+
+def true_positive_rate(scores: Scores, fpr: float) -> Interval | None:
+    """Return the true positive rate at a false positive rate, averaged over folds, with its 95% interval.
+
+    None where a fold has fewer than 1 / ``fpr`` sources of reals: the rate would be one at no false positive.
+
+    The interval is that of the rate at exactly ``fpr``. A threshold with that rate has a binomial number of a fold's
+    reals above it, whatever their law. Draws of that number place the threshold between two reals, and a uniform draw
+    between the fakes there. The rate of the fakes above it has Jeffreys' distribution. The interval holds the middle
+    95% of the mean over folds. Reals of one person count as one. Reals of a fold also train the judges of others, which
+    is left out.
+
+    Args:
+        scores: scores per image.
+        fpr: false positive rate.
+    """
+    rng, values, drawn = np.random.default_rng(0), [], []
+    for fold in np.unique(scores.fold):
+        of_fold = scores.take(scores.fold == fold)
+        real, fake = (np.sort(of_fold.score[of_fold.label == label]) for label in (0, 1))
+        sources = len(np.unique(of_fold.source[of_fold.label == 0]))
+        if sources * fpr < 1:
+            return None
+        above = np.rint(rng.binomial(sources, fpr, _DRAWS) * len(real) / sources).astype(int)
+        edges = np.concatenate([[-np.inf], real, [np.inf]])
+        fewest = len(fake) - fake.searchsorted(edges[len(real) + 1 - above], "right")
+        most = len(fake) - fake.searchsorted(edges[len(real) - above], "left")
+        caught = rng.uniform(fewest, most)
+        drawn.append(rng.beta(caught + 0.5, len(fake) - caught + 0.5))
+        values.append(tpr_at_fpr(of_fold.score, of_fold.label, fpr))
+    value, ends = float(np.mean(values)), np.quantile(np.mean(drawn, axis=0), (0.025, 0.975))
+    return Interval(value, min(float(ends[0]), value), max(float(ends[1]), value))
 
 
 def tpr_at_fpr(score: NDArray[np.floating], label: NDArray[np.integer], fpr: float) -> float:

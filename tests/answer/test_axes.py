@@ -41,7 +41,7 @@ def by_power_law(limit, change, amounts):
 
 @pytest.mark.parametrize(
     ("key", "owner", "limit", "change"),
-    [("judge__images", "judge", 0.95, -0.2), ("schedule__response_images", "generator", 0.9, 0.09)],
+    [("judge__images", "judge", 0.85, -0.2), ("schedule__response_images", "generator", 0.75, 0.15)],
 )
 def test_the_limit_as_a_resource_grows_without_end(tmp_path, key, owner, limit, change):
     amounts = [1000 * 2**k for k in range(7)]

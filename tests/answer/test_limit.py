@@ -8,7 +8,7 @@ from arena.answer.answer import answer_of, answers
 from arena.answer.conditions import conditions, matched
 from arena.answer.curve import Curve, curve, run_curve
 from arena.answer.laws import saturation
-from arena.answer.limit import fit_curve, less
+from arena.answer.limit import fit_curve, less, limits_in_words
 from arena.metrics.auc import influence
 from arena.records.schema import ControlRecord, Scores
 from tests.answer.curved import curved_run
@@ -24,7 +24,7 @@ def limits(groups):
     return {answer.condition.name: answer.limits for answer in answers(groups)}
 
 
-END = {"white_box": 0.97, "none": 0.99}
+END = {"white_box": 0.85, "none": 0.9}
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,12 @@ def test_every_condition_has_the_limits_of_the_stack_and_of_the_strongest(found)
     assert found["access=none"]["stack"].controls == {}
 
 
-@pytest.mark.parametrize(("name", "truth"), [("access=white_box", 0.97), ("access=none", 0.99)])
+@pytest.mark.parametrize(("name", "truth"), [("access=white_box", 0.85), ("access=none", 0.9)])
 def test_the_limit_of_curves_that_stay_where_they_are(found, name, truth):
     its = found[name]["stack"].fitted
     assert its.reason == ""
     assert its.limit.low < truth < its.limit.high
-    assert its.limit.value == pytest.approx(truth, abs=0.01)
+    assert its.limit.value == pytest.approx(truth, abs=0.03)
 
 
 def test_the_difference_from_the_control(found):
@@ -65,8 +65,8 @@ def test_the_difference_from_the_control(found):
     assert control.fitted is found["access=none"]["stack"].fitted
     difference = control.difference
     assert difference.limit == less(found["access=white_box"]["stack"].fitted.limit, control.fitted.limit)
-    assert difference.limit.low < -0.02 < difference.limit.high
-    np.testing.assert_allclose(difference.curve.values, -0.02, atol=0.015)
+    assert difference.limit.low < -0.05 < difference.limit.high
+    np.testing.assert_allclose(difference.curve.values, -0.05, atol=0.03)
     assert difference.curve.runs == 2
 
 
@@ -87,7 +87,7 @@ def test_the_interval_of_a_difference_holds_the_planted_one():
 
 
 def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_path):
-    level, falling = [0.97] * POINTS, [0.99 - 0.03 * k for k in range(POINTS)]
+    level, falling = [0.85] * POINTS, [0.95 - 0.03 * k for k in range(POINTS)]
     both = limits(
         conditions(
             curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, access=access, n=300)
@@ -112,15 +112,33 @@ def test_one_run_by_itself(groups):
     assert its.controls == {}
     limit = its.fitted.limit
     assert limit is not None
-    assert limit.low < 0.97 < limit.high
+    assert limit.low < 0.85 < limit.high
 
 
 def test_a_falling_curve_falls_to_its_limit(tmp_path):
-    aucs = list(0.9 + 0.095 * np.exp(-1.5 * np.arange(9)))
+    aucs = list(0.85 + 0.11 * np.exp(-1.5 * np.arange(9)))
     its = answer_of([curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000)]).limits["stack"].fitted
     assert its.limit is not None
-    assert its.limit.low < 0.9 < its.limit.high
-    assert its.limit.value == pytest.approx(0.9, abs=0.02)
+    assert its.limit.low < 0.85 < its.limit.high
+    assert its.limit.value == pytest.approx(0.85, abs=0.02)
+
+
+def test_rounds_next_to_one_are_left_out_and_the_words_say_which(tmp_path):
+    aucs = [0.999, 0.99, *(0.8 + 0.1 * np.exp(-1.5 * np.arange(8)))]
+    answer = answer_of([curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=1000)])
+    its = answer.limits["stack"]
+    assert its.fitted.left_out == [0, 1]
+    assert its.as_json()["rounds_left_out"] == [0, 1]
+    (words, *_) = limits_in_words(answer.limits)
+    assert "Left out, with an AUC next to 0 or 1: rounds 0 to 1." in words
+
+
+def test_a_drift_next_to_one_has_no_limit_and_the_words_say_why(tmp_path):
+    aucs = list(0.995 - 0.001 * np.arange(8))
+    answer = answer_of([curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, n=500)])
+    assert answer.limits["stack"].fitted.limit is None
+    (words, *_) = limits_in_words(answer.limits)
+    assert "not identifiable (the last point is above 0.97" in words
 
 
 def test_runs_that_do_not_pair_have_no_difference(groups):
@@ -133,7 +151,7 @@ def test_runs_that_do_not_pair_have_no_difference(groups):
 def test_from_scores_to_limit_the_interval_holds_the_truth():
     """Of many runs of eight rounds, judged by three judges on the same reals, whose generator stands still."""
     rng = np.random.default_rng(0)
-    truth, n = 0.9, 500
+    truth, n = 0.8, 500
     fits = []
     for _ in range(30):
         reals = rng.normal(size=n)

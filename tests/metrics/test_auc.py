@@ -20,6 +20,7 @@ from arena.metrics.auc import (
     placements,
     summarise,
     tpr_at_fpr,
+    true_positive_rate,
 )
 from arena.records.schema import Scores
 from tests.metrics.scores import scores_of
@@ -237,9 +238,9 @@ def test_rates_against_all_thresholds(normal, decimals):
 @pytest.mark.parametrize(
     ("real", "fake", "expected"),
     [
-        ([0.0, 1.0], [2.0, 3.0], {"auc": 1.0, "eer": 0.0, "tpr_at_1pct_fpr": 1.0, "average_precision": 1.0}),
-        ([2.0, 3.0], [0.0, 1.0], {"auc": 0.0, "eer": 1.0, "tpr_at_1pct_fpr": 0.0}),
-        ([5.0, 5.0], [5.0, 5.0], {"auc": 0.5, "eer": 0.5, "tpr_at_5pct_fpr": 0.0, "average_precision": 0.5}),
+        ([0.0, 1.0], [2.0, 3.0], {"auc": 1.0, "eer": 0.0, "average_precision": 1.0, "average_precision_chance": 0.5}),
+        ([2.0, 3.0], [0.0, 1.0], {"auc": 0.0, "eer": 1.0, "tpr_at_1pct_fpr": None}),
+        ([5.0, 5.0], [5.0, 5.0], {"auc": 0.5, "eer": 0.5, "tpr_at_5pct_fpr": None, "average_precision": 0.5}),
         ([0.0, 0.0], [0.0, 0.0], {"log_loss": np.log(2)}),
         ([0.0, 1.0], [1.0, 2.0], {"auc": 0.875}),  # three of four pairs are won, one is tied
     ],
@@ -247,7 +248,39 @@ def test_rates_against_all_thresholds(normal, decimals):
 def test_conventions(real, fake, expected):
     result = summarise(scores_of(np.array(real), np.array(fake)), margin=0.05)
     for name, value in expected.items():
-        assert getattr(result, name) == pytest.approx(value), name
+        assert getattr(result, name) == (value if value is None else pytest.approx(value)), name
+
+
+@pytest.mark.parametrize(("n", "supported"), [(99, False), (100, True)])
+def test_a_rate_at_one_percent_needs_a_hundred_reals_in_every_fold(n, supported):
+    rng = np.random.default_rng(1)
+    fold_real, fold_fake = np.repeat([0, 1], [n, 300]), np.arange(200) % 2
+    scores = scores_of(rng.normal(size=n + 300), rng.normal(size=200), fold_real, fold_fake)
+    assert (summarise(scores, 0.05).tpr_at_1pct_fpr is not None) is supported
+    assert summarise(scores, 0.05).tpr_at_5pct_fpr is not None
+    assert true_positive_rate(scores._replace(source=scores.source // 4), 0.01) is None  # four images of each person
+
+
+@pytest.mark.parametrize(("separation", "fpr"), [(0.0, 0.05), (1.0, 0.01), (2.0, 0.01), (2.0, 0.05), (3.5, 0.05)])
+def test_the_interval_of_a_rate_holds_it(separation, fpr):
+    """Of three folds on scales of their own, which pooled would have another rate."""
+    rng, repeats, n, m = np.random.default_rng(2), 200, 180, 340
+    truth, held = norm.sf(norm.isf(fpr) - separation), 0
+    folds = [np.repeat(np.arange(3), size) for size in (n, m)]
+    for _ in range(repeats):
+        real, fake = rng.normal(5 * folds[0]), rng.normal(5 * folds[1] + separation)
+        found = true_positive_rate(scores_of(real, fake, *folds), fpr)
+        assert found is not None
+        assert 0 <= found.low <= found.value <= found.high <= 1
+        held += found.low <= truth <= found.high
+    assert held >= binom.ppf(1e-3, repeats, 0.95)
+
+
+def test_average_precision_of_uninformative_scores_is_the_share_of_fakes():
+    rng = np.random.default_rng(3)
+    result = summarise(scores_of(rng.normal(size=1000), rng.normal(size=3000)), 0.05)
+    assert result.average_precision_chance == 0.75
+    assert result.average_precision == pytest.approx(0.75, abs=0.03)
 
 
 def test_large_logits_have_finite_loss():
