@@ -292,7 +292,7 @@ def declare(arguments: Sequence[str]) -> None:
         config = read_config(Path(run))
     terms = declared(config)
     print(f"declared: {declared_hash(terms)}")
-    print(f"commit: {section(config, 'environment').get('git_commit')}")
+    print(f"commit: {section(config, 'environment').get('git_commit') or 'unknown, as this is no checkout'}")
     print(f"terms: {declared_json(terms)}")
 
 
