@@ -78,8 +78,8 @@ def every(commands: list[list[str]], cwd: Path, before: str = "") -> tuple[list[
 # --- help ------------------------------------------------------------------------------------------------------------
 
 HELP = [
-    (["--help"], ["arena experiment=smoke", "access: none, placebo, white_box", "detector/paper: ", *COMMANDS]),
-    (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "access: mine, none, placebo, white_box"]),
+    (["--help"], ["arena experiment=smoke", "access: equal_norm, none, other_reals", "detector/paper: ", *COMMANDS]),
+    (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "access: equal_norm, mine, none, other_reals"]),
     (["--cfg", "job", "race.rounds=7"], ["rounds: 7", "_target_: arena.data.digits.Digits"]),
     (["--hydra-help"], ["--multirun"]),
     *(([name, "--help"], [f"usage: arena {name} "]) for name in COMMANDS),
@@ -285,10 +285,11 @@ def hydra(*overrides):
 
 
 def test_a_race_is_grouped_on_wandb_by_its_experiment_and_tagged_by_its_options():
-    labels = tracking_labels(hydra("experiment=smoke", "access=placebo", "data=portraits"), Path("runs/one"), "placebo")
-    assert (labels.name, labels.group, labels.job_type) == ("one", "smoke", "placebo")
+    config = hydra("experiment=smoke", "access=other_reals", "data=portraits")
+    labels = tracking_labels(config, Path("runs/one"), "other_reals")
+    assert (labels.name, labels.group, labels.job_type) == ("one", "smoke", "other_reals")
     assert labels.tags == [
-        *("access=placebo", "data=portraits", "generator=style", "battery=tiny", "objective=fool", "pool=all")
+        *("access=other_reals", "data=portraits", "generator=style", "battery=tiny", "objective=fool", "pool=all")
     ]
 
 

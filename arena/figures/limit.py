@@ -25,7 +25,11 @@ _PANEL, _LINE, _LETTERS = 1.95, 0.135, 62
 
 _LAWS: dict[Family, Literal["-", "--"]] = {"exponential": "-", "power law": "--"}
 _FLOOR = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
-CONTROLS = {"none": (HIGHLIGHTS[1], 0.13), "placebo": (HIGHLIGHTS[2]._replace(filled=False), -0.13)}
+CONTROLS = {
+    "none": (HIGHLIGHTS[1], 0.13),
+    "other_reals": (HIGHLIGHTS[2]._replace(filled=False), -0.13),
+    "equal_norm": (mark_of(1), -0.26),
+}
 """Mark and shift of the controls that are part of the package."""
 
 

@@ -16,6 +16,9 @@ from arena.generators.base import Generator, TrainableGenerator
 from arena.imaging.images import on_levels, to_uint8
 from arena.race.race import Race
 
+SHUFFLED = "shuffled"
+"""Suffix of a technique whose detector learned from shuffled labels."""
+
 
 class Bank(NamedTuple):
     """Fakes of one round on the data's grey levels: uint8 (n, C, H, W) each, from streams of their own."""
@@ -58,10 +61,10 @@ def load_generator(race: Race, round_index: int) -> Generator:
     return generator.to(race.machine.device).eval()
 
 
-def load_detector(race: Race, technique: str, round_index: int) -> Detector:
-    """Return the detector of a technique as ``retrain`` left it in a round."""
-    detector = race.new_detector(technique, 0)
-    detector.load_state_dict(load_file(race.layout.detector(round_index, technique)))
+def load_detector(race: Race, name: str, round_index: int) -> Detector:
+    """Return the detector of a technique as ``retrain`` left it in a round. ``SHUFFLED`` may follow the technique."""
+    detector = race.new_detector(name.removesuffix(f".{SHUFFLED}"), 0)
+    detector.load_state_dict(load_file(race.layout.detector(round_index, name)))
     return detector.to(race.machine.device)
 
 

@@ -175,7 +175,7 @@ class Race:
 
     @cached_property
     def attacked(self) -> list[str]:
-        """Techniques whose detectors the generator has gradients of. The stack and the bag are never among them."""
+        """Techniques with a term in the generator's loss. The stack and the bag are never among them."""
         return [
             technique
             for technique, detector in self.examples_of.items()
@@ -184,7 +184,7 @@ class Race:
 
     def access_to(self, technique: str) -> AccessLevel:
         """Return the generator's access to a technique."""
-        return "gradients" if technique in self.attacked else "none"
+        return "gradients" if technique in self.attacked and self.access.labels == "true" else "none"
 
     @cached_property
     def purpose(self) -> Purpose:

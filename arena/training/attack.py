@@ -1,16 +1,20 @@
 """Let the generator attack detectors: access to their gradients, objective, pool, and the resulting loss."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
+
+Share = Annotated[float, Field(gt=0, le=1)]
+"""Share of a whole, above 0."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,16 @@ class Access:
 
     - ``white_box``: gradients of every differentiable technique.
     - ``none``: no gradients, with the same budget of images, since a GAN improves with longer training anyway.
-    - ``placebo``: gradients of the same networks, trained on generator-train alone. They carry no information about
-      other reals (rule of evidence 6).
+    - ``other_reals``: gradients of the same networks, trained on generator-train alone. It tests whose reals the
+      detectors in the loop learned from (rule of evidence 6). They still learned to tell fakes from reals.
+    - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
+      ones. They carry no information on real against fake (``arena.training.equal_norm``).
 
     Args:
         name: of the condition.
-        gradients: whether the generator has gradients of detectors.
+        gradients: whether the generator's loss has a term of detectors.
         reals: the part of the reals that the detectors in the loop learn from.
+        labels: ``shuffled`` where the gradients are those of detectors without the labels.
         held_out: techniques of the battery that are never attacked.
         control: whether runs with this access are controls of runs that differ in nothing else.
     """
@@ -33,11 +40,12 @@ class Access:
     name: str
     gradients: bool
     reals: Literal["detector", "generator"]
+    labels: Literal["true", "shuffled"] = "true"
     held_out: list[str] = field(default_factory=list)
     control: bool = False
 
     def attacks(self, technique: str, differentiable: bool) -> bool:
-        """Return whether the generator has gradients of this technique.
+        """Return whether the generator has gradients of this technique, or of its twin without labels.
 
         >>> access = Access("white_box", gradients=True, reals="detector", held_out=["cnn"])
         >>> access.attacks("dct", differentiable=True), access.attacks("cnn", differentiable=True)
@@ -48,13 +56,17 @@ class Access:
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """Loss of the detectors' logits, with its weight relative to the GAN's own. For no attack use ``access=none``."""
+    """Loss of a detector's logits. For no attack use ``access=none``.
+
+    Args:
+        weight: of each attacked technique, relative to the GAN's own loss.
+    """
 
     weight: PositiveFloat
 
     @abstractmethod
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return a scalar of logits of K detectors: of fakes (K, B), and of reals (K, M) they did not train on."""
+        """Return a scalar of one detector's logits: of fakes (B,), and of reals (M,) that it did not train on."""
 
 
 class Fool(Objective):
@@ -63,13 +75,13 @@ class Fool(Objective):
     This is the classical attack. It does not stop at "as real as the reals": a frozen detector is driven far below
     AUC 1/2, and the next detector catches the exaggeration.
 
-    >>> loss = Fool(weight=1.0)(fakes=torch.zeros(1, 3), reals=torch.zeros(1, 3))
+    >>> loss = Fool(weight=1.0)(fakes=torch.zeros(3), reals=torch.zeros(3))
     >>> round(loss.item(), 4)  # log 2
     0.6931
     """
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return the mean over all logits of fakes. The reals do not matter."""
+        """Return the mean over the fakes. The reals do not matter."""
         return self.weight * F.softplus(fakes).mean()
 
 
@@ -81,13 +93,12 @@ class Match(Objective):
     """
 
     def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
-        """Return the mean over the detectors."""
-        scale = reals.std(1).clamp_min(1e-3)
-        means = (fakes.mean(1) - reals.mean(1)) / scale
-        deviations = fakes.std(1) / scale
-        distance = F.smooth_l1_loss(means, means.new_zeros(means.shape), reduction="none")
-        spread = F.smooth_l1_loss(deviations, deviations.new_ones(deviations.shape), reduction="none")
-        return self.weight * (distance + spread).mean()
+        """Return the sum of the two distances."""
+        scale = reals.std().clamp_min(1e-3)
+        mean, deviation = (fakes.mean() - reals.mean()) / scale, fakes.std() / scale
+        distance = F.smooth_l1_loss(mean, torch.zeros_like(mean))
+        spread = F.smooth_l1_loss(deviation, torch.ones_like(deviation))
+        return self.weight * (distance + spread)
 
 
 class Member(NamedTuple):
@@ -99,15 +110,25 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """The past detectors that a response attacks. Sampling keeps the cost of a step constant.
+    """The past detectors that a response attacks, and the weight of each in a step.
+
+    A step draws ``sample`` of the K attacked techniques, all equally likely, or all if there are fewer. Each drawn
+    technique has weight K / min(sample, K). Of that, its newest detector has the share ``newest`` in every step. One
+    older detector has the rest, drawn anew in every step, all equally likely. Without older ones the newest has all.
+
+    In expectation each technique therefore has weight 1, its newest detector ``newest``, and each of its n older ones
+    (1 - ``newest``) / n. None of the first two depends on the round or on the number of techniques drawn. A step
+    costs at most 2 ``sample`` detectors.
 
     Args:
         memory: ``all`` past detectors, or those of the ``last`` round.
-        sample: detectors drawn at each step.
+        sample: techniques drawn at each step.
+        newest: share of the newest detector in the weight of its technique.
     """
 
     memory: Literal["all", "last"]
     sample: PositiveInt
+    newest: Share = 0.5
 
     def members(self, techniques: list[str], round_index: int) -> list[Member]:
         """Return the detectors of these techniques that the response to a round attacks.
@@ -118,26 +139,45 @@ class Pool:
         rounds = range(round_index + 1) if self.memory == "all" else [round_index]
         return [Member(technique, r) for r in rounds for technique in techniques]
 
-    def draw(self, members: list[Member], rng: torch.Generator) -> list[Member]:
-        """Draw ``sample`` distinct members, or all if there are fewer."""
-        order = torch.randperm(len(members), generator=rng, device=rng.device)
-        return [members[i] for i in order[: self.sample].tolist()]
+    def draw(self, members: list[Member], rng: torch.Generator) -> dict[Member, float]:
+        """Draw the detectors of a step. ``rng`` is a CPU stream.
+
+        Returns:
+            Detector -> its weight. The weights sum to the number of techniques.
+        """
+        rounds: dict[str, list[int]] = {}
+        for member in members:
+            rounds.setdefault(member.technique, []).append(member.round)
+        techniques, weights = list(rounds), dict[Member, float]()
+        drawn = torch.randperm(len(techniques), generator=rng)[: self.sample].tolist()
+        for technique in (techniques[k] for k in sorted(drawn)):
+            weight = len(techniques) / len(drawn)
+            *older, newest = sorted(rounds[technique])
+            weights[Member(technique, newest)] = weight * (self.newest if older else 1.0)
+            if older and self.newest < 1:
+                past = older[int(torch.randint(len(older), (), generator=rng))]
+                weights[Member(technique, past)] = weight * (1 - self.newest)
+        return weights
 
 
 class PoolLoss(nn.Module):
-    """Loss of fakes under a few detectors of the pool at each step, frozen and in eval mode.
+    """Weighted sum of the objective over a few detectors of the pool at each step, frozen and in eval mode.
 
     Gradients pass through the detectors to the images. Parameters get no gradient, and buffers do not change.
 
     Args:
         detectors: the pool, by technique and round.
         real_logits: (M,) logits of each detector, of reals it did not train on.
-        pool: how the pool is sampled.
-        objective: loss of the logits.
+        pool: how the pool is sampled and weighted.
+        objective: loss of one detector's logits.
     """
 
     def __init__(
-        self, detectors: dict[Member, Detector], real_logits: dict[Member, Tensor], pool: Pool, objective: Objective
+        self,
+        detectors: Mapping[Member, Detector],
+        real_logits: Mapping[Member, Tensor],
+        pool: Pool,
+        objective: Objective,
     ) -> None:
         super().__init__()
         self.detectors, self.real_logits, self.pool, self.objective = detectors, real_logits, pool, objective
@@ -146,8 +186,15 @@ class PoolLoss(nn.Module):
 
     def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
         """Return the loss of fakes (B, C, H, W) from the evidence path. ``rng`` is the stream of the step."""
+        terms = [weight * self.of_member(member, fakes) for member, weight in self.drawn(rng).items()]
+        return torch.stack(terms).sum()
+
+    def drawn(self, rng: torch.Generator) -> dict[Member, float]:
+        """Return the detectors of the step whose stream is ``rng``, and their weights."""
         # A CPU stream chooses the members, so that the step does not wait for an accelerator.
         order = torch.Generator().manual_seed(derive_seed(rng.initial_seed(), "pool"))
-        drawn = self.pool.draw(list(self.detectors), order)
-        on_fakes = torch.stack([self.detectors[member](fakes).float() for member in drawn])
-        return self.objective(on_fakes, torch.stack([self.real_logits[member] for member in drawn]))
+        return self.pool.draw(list(self.detectors), order)
+
+    def of_member(self, member: Member, fakes: Tensor) -> Tensor:
+        """Return the objective of one detector's logits of fakes (B, C, H, W)."""
+        return self.objective(self.detectors[member](fakes).float(), self.real_logits[member])

@@ -15,7 +15,7 @@ SMALL = {"techniques": {"cnn": 0.6, "dct": 0.7}, "rounds": 0, "n_real": 60, "n_f
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    for access in ("white_box", "none", "placebo"):
+    for access in ("white_box", "none", "other_reals"):
         for seed in (0, 1):
             synthetic_run(root / "sweep" / access / str(seed), access=access, seed=seed, data_seed=seed, **SMALL)
     synthetic_run(root / "sweep" / "killed", seed=7, finished=False, **SMALL)
@@ -33,10 +33,10 @@ def test_json_is_all_there_is_on_stdout(folder):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [each["condition"] for each in found] == ["access=white_box", "access=none", "access=placebo"]
+    assert [each["condition"] for each in found] == ["access=white_box", "access=none", "access=other_reals"]
     assert [len(each["runs"]) for each in found] == [2, 2, 2]
-    assert set(found[0]["contrasts"]) == {"none", "placebo"}
-    assert set(found[0]["verdict"]["control"]) == {"none", "placebo"}
+    assert set(found[0]["contrasts"]) == {"none", "other_reals"}
+    assert set(found[0]["verdict"]["control"]) == {"none", "other_reals"}
     assert found[1]["verdict"]["control"] is None
     assert "killed: not finished" in done.stderr
     assert done.stderr.splitlines()[-1] == "False"
@@ -48,7 +48,7 @@ def test_plain_tables(folder, capsys):
     assert "\x1b" not in printed
     assert printed.count("technique") >= 5
     assert "access=white_box: 2 runs (seed 0, 1)" in printed
-    assert "AUC less that of access=placebo" in printed
+    assert "AUC less that of access=other_reals" in printed
     assert "strongest" in printed
 
 

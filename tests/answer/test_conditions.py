@@ -14,10 +14,10 @@ from tests.synthetic import synthetic_run
 
 pytestmark = pytest.mark.slow
 
-AUC = {"white_box": 0.6, "none": 0.8, "placebo": 0.7, "mine": 0.7}
+AUC = {"white_box": 0.6, "none": 0.8, "other_reals": 0.7, "mine": 0.7}
 
 
-def runs_of(folder, seeds, accesses=("white_box", "none", "placebo"), **settings: Any):
+def runs_of(folder, seeds, accesses=("white_box", "none", "other_reals"), **settings: Any):
     sizes: dict[str, Any] = {"n_real": 300, "n_fake": 900} | settings
     return [
         read_run(
@@ -45,9 +45,9 @@ def test_conditions(six):
     assert [(each.name, each.access, len(each.runs)) for each in six] == [
         ("access=white_box", "white_box", 2),
         ("access=none", "none", 2),
-        ("access=placebo", "placebo", 2),
+        ("access=other_reals", "other_reals", 2),
     ]
-    assert set(six[0].controls(six)) == {"none", "placebo"}
+    assert set(six[0].controls(six)) == {"none", "other_reals"}
     assert six[1].controls(six) == {}
 
 
@@ -79,7 +79,7 @@ def test_a_run_counts_once(tmp_path):
 
 def test_differences_and_their_sign(six):
     answer = answers(six)[0]
-    for control, expected in (("none", -0.2), ("placebo", -0.1)):
+    for control, expected in (("none", -0.2), ("other_reals", -0.1)):
         found = answer.contrasts[control]
         assert [each.technique for each in found] == ["cnn", "dct", "strongest"]
         assert {each.pairs for each in found} == {2}

@@ -58,9 +58,9 @@ def test_seeds_places_and_machine_do_not_part_the_runs_of_a_condition():
     one = canonical(config(run_dir="runs/0", environment={"device": "cpu"}))
     assert one == canonical(config(seed=1, data={"n": 9, "seed": 1}, race={"rounds": 1, "from": "runs/0"}))
     assert one != canonical(config(data={"n": 8, "seed": 0}))
-    placebo = config(access={"name": "placebo"})
-    assert one != canonical(placebo)
-    assert canonical(config(), drop=("access",)) == canonical(placebo, drop=("access",))
+    other_reals = config(access={"name": "other_reals"})
+    assert one != canonical(other_reals)
+    assert canonical(config(), drop=("access",)) == canonical(other_reals, drop=("access",))
 
 
 def test_members_that_were_left_out_are_none():

@@ -11,7 +11,7 @@ from arena.figures.marks import HIGHLIGHTS, mark_of
 from arena.metrics.interval import Interval
 from tests.figures.drawable import curves, keys, words
 
-JUDGES, (NONE, _), (PLACEBO, _) = HIGHLIGHTS[0], CONTROLS["none"], CONTROLS["placebo"]
+JUDGES, (NONE, _), (OTHER_REALS, _) = HIGHLIGHTS[0], CONTROLS["none"], CONTROLS["other_reals"]
 
 
 def curve_to(limit, rounds=8, rate=1.5, technique="stack"):
@@ -34,7 +34,7 @@ FOUND = {
         kind,
         OWN if kind == "stack" else curve_to(0.7, technique="cnn"),
         Interval(0.5, 0.46, 0.54),
-        {"none": ControlLimit(LONGER, difference(OWN, LONGER)), "placebo": ControlLimit(SLOW, difference(OWN, SLOW))},
+        {"none": ControlLimit(LONGER, difference(OWN, LONGER)), "other_reals": ControlLimit(SLOW, difference(OWN, SLOW))},
     )
     for kind in ("stack", "strongest")
 }
@@ -64,10 +64,10 @@ def test_where_the_stack_is_always_strongest_one_column_says_both(figure):
 
 def test_a_limit_that_is_not_identifiable_is_not_drawn_and_the_text_says_why(figure):
     for axes in (figure.axes[0], figure.axes[4]):
-        assert len(curves(axes, PLACEBO)) == 1
+        assert len(curves(axes, OTHER_REALS)) == 1
     text = " ".join(" ".join(line for axes in figure.axes for line in words(axes)).split())
-    assert "limit, placebo: not identifiable: still falling" in text
-    assert "difference, placebo: not identifiable: the control’s limit is not" in text
+    assert "limit, other_reals: not identifiable: still falling" in text
+    assert "difference, other_reals: not identifiable: the control’s limit is not" in text
 
 
 def test_the_numbers_are_written_under_their_panel(figure):
@@ -82,7 +82,7 @@ def test_a_control_of_another_name_has_a_mark_of_its_own():
     assert "control: mine" in keys(figure)
     mark = mark_of(2)
     assert len(curves(figure.axes[0], mark)) == 2
-    assert (mark.colour, mark.marker) not in {(one.colour, one.marker) for one in (JUDGES, NONE, PLACEBO)}
+    assert (mark.colour, mark.marker) not in {(one.colour, one.marker) for one in (JUDGES, NONE, OTHER_REALS)}
 
 
 def test_the_last_tick_is_infinity(figure):

@@ -72,11 +72,11 @@ def test_augmentation_is_that_of_the_branch(finished: Race, run: Path):
 
 
 def test_detectors_trained_on_other_reals_are_not_taken(finished: Race, run: Path):
-    placebo = tiny_arena(run, f"race.from={finished.run}", "access=placebo")
-    assert placebo.branch is not None
-    technique = next(iter(placebo.members))
-    assert placebo.branch.detector(technique, placebo.access.reals) is None
-    assert placebo.branch.detector(technique, "detector") is not None
+    other_reals = tiny_arena(run, f"race.from={finished.run}", "access=other_reals")
+    assert other_reals.branch is not None
+    technique = next(iter(other_reals.members))
+    assert other_reals.branch.detector(technique, other_reals.access.reals) is None
+    assert other_reals.branch.detector(technique, "detector") is not None
 
 
 @pytest.mark.parametrize(

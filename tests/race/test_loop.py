@@ -96,7 +96,7 @@ def test_conditions_branch_from_one_warm_up(tmp_path):
     """All conditions have the same generator at round 0, and only the first race trains it."""
     banks, races = [], []
     few = ("battery.stack=null", "~battery.members.cnn", "~battery.members.forest")
-    for access in ("white_box", "none", "placebo"):
+    for access in ("white_box", "none", "other_reals"):
         race = tiny_arena(tmp_path / access, f"access={access}", "race.rounds=1", *few)
         carry_out(race, Console(quiet=True))
         banks.append([load_bank(race, r) for r in (0, 1)])

@@ -141,9 +141,10 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("access", "part"), [("white_box", "detector"), ("placebo", "generator"), ("none", "detector")]
+    ("access", "part"),
+    [("white_box", "detector"), ("other_reals", "generator"), ("equal_norm", "detector"), ("none", "detector")],
 )
-def test_6_the_placebo_learns_from_generator_train_alone(run: Path, access: str, part: str):
+def test_6_detectors_of_other_reals_learn_from_generator_train_alone(run: Path, access: str, part: str):
     race = tiny_arena(run, f"access={access}")
     loop = LoopReals.of(race)
     assert keys(torch.cat([loop.train, loop.validation])) <= keys(race.data.part(part).images)

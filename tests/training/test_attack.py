@@ -18,7 +18,7 @@ from arena.training.losses import Logistic
 from tests.detectors.planted import CONF, CPU, build
 
 TECHNIQUES = ["cnn", "dct", "spectrum"]
-REALS = torch.zeros(1, 5)
+REALS = torch.zeros(5)
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -41,19 +41,24 @@ def access(name, held_out=()) -> Access:
         ("white_box", ["dct"], True, True),
         ("white_box", ["cnn"], True, False),
         ("none", [], True, False),
-        ("placebo", [], True, True),
-        ("placebo", ["cnn"], True, False),
+        ("other_reals", [], True, True),
+        ("other_reals", ["cnn"], True, False),
+        ("equal_norm", [], False, False),
     ],
 )
 def test_attacked_techniques_are_differentiable_and_not_held_out(name, held_out, differentiable, attacked):
     assert access(name, held_out).attacks("cnn", differentiable) is attacked
 
 
-def test_placebo_differs_from_white_box_in_the_reals_of_its_detectors():
-    white_box, none, placebo = (access(name) for name in ("white_box", "none", "placebo"))
-    assert (white_box.gradients, placebo.gradients, none.gradients) == (True, True, False)
-    assert (white_box.reals, placebo.reals, none.reals) == ("detector", "generator", "detector")
-    assert [condition.name for condition in (white_box, none, placebo)] == ["white_box", "none", "placebo"]
+def test_each_control_differs_from_white_box_in_one_thing():
+    found = {name: access(name) for name in ("white_box", "none", "other_reals", "equal_norm")}
+    assert {name: (one.gradients, one.reals, one.labels) for name, one in found.items()} == {
+        "white_box": (True, "detector", "true"),
+        "none": (False, "detector", "true"),
+        "other_reals": (True, "generator", "true"),
+        "equal_norm": (True, "detector", "shuffled"),
+    }
+    assert [(one.name, one.control) for one in found.values()] == [(name, name != "white_box") for name in found]
 
 
 # Objectives.
@@ -64,19 +69,19 @@ def test_placebo_differs_from_white_box_in_the_reals_of_its_detectors():
 def test_fool_is_the_mean_cross_entropy_of_the_label_real(logits, weight):
     # -log(1 - sigmoid(x)) = log(1 + e^x)
     expected = weight * sum(math.log1p(math.exp(x)) for x in logits) / len(logits)
-    loss = Fool(weight=weight)(torch.tensor([logits], dtype=torch.float64), REALS)
+    loss = Fool(weight=weight)(torch.tensor(logits, dtype=torch.float64), REALS)
     assert loss.shape == ()
     assert float(loss) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_fool_has_the_gradient_of_the_cross_entropy():
-    logits = torch.zeros(3, 4, requires_grad=True)
+    logits = torch.zeros(4, requires_grad=True)
     (gradient,) = torch.autograd.grad(Fool(weight=1.0)(logits, REALS), logits)
-    torch.testing.assert_close(gradient, torch.full((3, 4), 0.5 / 12))  # sigmoid(0) over twelve logits
+    torch.testing.assert_close(gradient, torch.full((4,), 0.5 / 4))  # sigmoid(0) over four logits
 
 
 def test_match_is_zero_for_equal_logits_alone():
-    reals = torch.tensor([[-1.0, 0.0, 1.0, 2.0], [5.0, 6.0, 8.0, 9.0]])
+    reals = torch.tensor([5.0, 6.0, 8.0, 9.0])
     match = Match(weight=1.0)
     assert float(match(reals, reals)) == pytest.approx(0.0, abs=1e-12)
     for other in (reals + 0.5, reals - 0.5, reals * 2, reals * 0.5):
@@ -85,14 +90,14 @@ def test_match_is_zero_for_equal_logits_alone():
 
 @pytest.mark.parametrize(("objective", "low", "high"), [(Match(weight=1.0), 0.47, 0.53), (Fool(weight=1.0), 0, 0.05)])
 def test_match_aims_at_auc_one_half_and_fool_at_zero(objective, low, high):
-    reals = torch.randn(1, 500, generator=rng(0))
-    fakes = torch.randn(1, 500, generator=rng(1)).add(3).requires_grad_()
+    reals = torch.randn(500, generator=rng(0))
+    fakes = torch.randn(500, generator=rng(1)).add(3).requires_grad_()
     descent = torch.optim.Adam([fakes], lr=0.05)
     for _ in range(400):
         descent.zero_grad()
         objective(fakes, reals).backward()
         descent.step()
-    assert low <= float((fakes > reals.T).float().mean()) <= high
+    assert low <= float((fakes > reals[:, None]).float().mean()) <= high
 
 
 # Pool.
@@ -106,22 +111,55 @@ def test_memory_all_has_every_round_and_last_only_one():
     assert Pool("all", 1).members([], 3) == []
 
 
-@pytest.mark.parametrize(("sample", "expected"), [(1, 1), (3, 3), (9, 9), (50, 9)])
-def test_a_draw_has_distinct_members_as_many_as_the_sample_or_all(sample, expected):
-    members = Pool("all", sample).members(TECHNIQUES, 2)
-    draw = Pool("all", sample).draw(members, rng())
-    assert len(draw) == len(set(draw)) == expected
-    assert set(draw) <= set(members)
+def test_a_draw_depends_on_the_given_stream_alone():
+    pool = Pool("all", 2)
+    members = pool.members(TECHNIQUES, 2)
+    draw = pool.draw(members, rng())
     torch.manual_seed(1)
-    assert Pool("all", sample).draw(members, rng()) == draw  # the given stream alone matters
+    assert pool.draw(members, rng()) == draw
 
 
-def test_all_members_are_drawn_equally_often():
-    pool, stream = Pool("all", 2), rng()
-    members = pool.members(["cnn", "dct"], 3)
-    counts = Counter(member for _ in range(2000) for member in pool.draw(members, stream))
-    # 500 each; five binomial deviations are 97.
-    assert all(abs(counts[member] - 500) < 97 for member in members)
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+@pytest.mark.parametrize("techniques", [2, 3, 5])
+@pytest.mark.parametrize("sample", [1, 3])
+def test_every_step_has_the_newest_and_the_same_total_weight(rounds, techniques, sample):
+    pool, names = Pool("all", sample, newest=0.75), ["cnn", "dct", "spectrum", "gram", "fft"][:techniques]
+    members, stream = pool.members(names, rounds), rng()
+    for _ in range(20):
+        draw = pool.draw(members, stream)
+        drawn = {member.technique for member in draw}
+        assert len(drawn) == min(sample, techniques)
+        assert len(draw) == len(drawn) * (1 if rounds == 0 else 2)
+        assert sum(draw.values()) == pytest.approx(techniques)
+        for technique in drawn:
+            share = 1.0 if rounds == 0 else 0.75
+            of_technique = sum(weight for member, weight in draw.items() if member.technique == technique)
+            assert draw[Member(technique, rounds)] == pytest.approx(share * of_technique)
+
+
+@pytest.mark.parametrize(("techniques", "sample", "rounds"), [(3, 3, 2), (3, 1, 4), (5, 2, 1), (2, 9, 3), (4, 2, 0)])
+def test_the_expected_weight_of_a_technique_is_1_in_every_round(techniques, sample, rounds):
+    """Enumerate all draws of a step. They are equally likely."""
+    pool, names = Pool("all", sample, newest=0.75), ["cnn", "dct", "spectrum", "gram", "fft"][:techniques]
+    members, stream, draws = pool.members(names, rounds), rng(), 4000
+    counts = Counter(tuple(sorted(pool.draw(members, stream).items())) for _ in range(draws))
+    drawn = min(sample, techniques)
+    assert len(counts) == math.comb(techniques, drawn) * max(rounds, 1) ** drawn
+    likely = draws / len(counts)
+    assert all(abs(count - likely) < 5 * math.sqrt(likely) + 1 for count in counts.values())
+    expected = dict.fromkeys(members, 0.0)
+    for draw in counts:
+        for member, weight in draw:
+            expected[member] += weight / len(counts)
+    for technique in names:
+        of_technique = [expected[Member(technique, r)] for r in range(rounds + 1)]
+        assert sum(of_technique) == pytest.approx(1)
+        assert of_technique == pytest.approx([*[0.25 / max(rounds, 1)] * rounds, 0.75 if rounds else 1.0])
+
+
+def test_the_share_of_the_newest_may_be_all():
+    pool = Pool("all", 3, newest=1.0)
+    assert pool.draw(pool.members(TECHNIQUES, 2), rng()) == {Member(technique, 2): 1.0 for technique in TECHNIQUES}
 
 
 # Loss of the pool.
@@ -161,8 +199,9 @@ def test_the_loss_is_the_objective_of_the_drawn_detectors_logits(objective):
     pool = detectors()
     fakes, loss = batch(requires_grad=False), pool_loss(pool, 2, objective)
     drawn = Pool("all", 2).draw(list(pool), rng(derive_seed(3, "pool")))
-    expected = [objective(pool[member](fakes)[None], loss.real_logits[member][None]) for member in drawn]
-    torch.testing.assert_close(loss(fakes, rng(3)), torch.stack(expected).mean())
+    assert len(drawn) == 4
+    terms = [weight * objective(pool[member](fakes), loss.real_logits[member]) for member, weight in drawn.items()]
+    torch.testing.assert_close(loss(fakes, rng(3)), torch.stack(terms).sum())
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)

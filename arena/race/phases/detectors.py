@@ -13,7 +13,7 @@ from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
 from arena.detectors.base import Detector, GanAwareDetector
-from arena.detectors.gallery import Gallery, score_all
+from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.detectors.heads import PlattScaling
 from arena.detectors.stack import Stack
 from arena.race.case import labelled
@@ -107,7 +107,7 @@ class LoopReals:
 
     @classmethod
     def of(cls, race: Race) -> "LoopReals":
-        """Split the part once for all rounds. The placebo has as many reals as the condition it controls.
+        """Split the part once for all rounds. ``other_reals`` has as many reals as the condition it controls.
 
         The split depends on ``data.seed`` alone. Reals that stop the detectors of a branch trained none in its origin.
         """
@@ -124,12 +124,7 @@ def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dic
     Returns:
         The detectors, the stack over them, and the number of images trained on.
     """
-    reals, bank = LoopReals.of(race), load_bank(race, round_index)
-    fakes = with_replay(race, bank.train, round_index)
-    parts = [reals.train, fakes, reals.validation, bank.validation]
-    gallery = Gallery(torch.cat(parts), race.evidence, race.machine.device)
-    places = np.split(np.arange(len(gallery)), np.cumsum([len(part) for part in parts])[:-1])
-    train, validation = labelled(places[0], places[1]), labelled(places[2], places[3])
+    gallery, train, validation = loop_images(race, round_index)
     begun = {technique: begin(race, technique, round_index) for technique in race.members}
     images = 0
     for fresh in (True, False):
@@ -157,6 +152,16 @@ def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dic
         calibration = PlattScaling.of(logits[technique], validation.labels)
         save_tensors(calibration, race.layout.detector(round_index, f"{technique}.calibration"))
     return battery, stack, images
+
+
+def loop_images(race: Race, round_index: int) -> tuple[Gallery, Labelled, Labelled]:
+    """Return the images of a round's retraining, and which of them train and which stop the detectors."""
+    reals, bank = LoopReals.of(race), load_bank(race, round_index)
+    fakes = with_replay(race, bank.train, round_index)
+    parts = [reals.train, fakes, reals.validation, bank.validation]
+    gallery = Gallery(torch.cat(parts), race.evidence, race.machine.device)
+    places = np.split(np.arange(len(gallery)), np.cumsum([len(part) for part in parts])[:-1])
+    return gallery, labelled(places[0], places[1]), labelled(places[2], places[3])
 
 
 def begin(race: Race, technique: str, round_index: int) -> tuple[Detector, bool]:

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
+from torch import Tensor
 
 from arena.core.progress import Progress
-from arena.detectors.gallery import score
+from arena.core.seeding import derive_seed
+from arena.detectors.gallery import Gallery, score
 from arena.generators.base import TrainableGenerator
-from arena.race.checkpoints import load_detector
+from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
 from arena.race.gan_monitor import read_curve, train_gan
-from arena.race.phases.detectors import LoopReals
+from arena.race.phases.detectors import LoopReals, loop_images
 from arena.race.race import PhaseOutput, Race
-from arena.training.attack import PoolLoss
+from arena.training.attack import Member, PoolLoss
+from arena.training.battery import Group, train_battery
+from arena.training.equal_norm import Calibrated, EqualNormLoss, calibrated, with_shuffled_labels
 
+CALIBRATED = 256
+"""Most fakes at which shuffled-label detectors are calibrated."""
 SOURCES = (
     "generators/*.py",
     "training/*.py",
@@ -93,7 +99,7 @@ def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
     return PhaseOutput([*curve], race.schedule.shown(images))
 
 
-def detector_loss(race: Race, round_index: int) -> PoolLoss | None:
+def detector_loss(race: Race, round_index: int) -> PoolLoss | EqualNormLoss | None:
     """Return the loss of the detectors that a response to this round attacks. None without any."""
     members = race.pool.members(race.attacked, round_index)
     if not members:
@@ -103,4 +109,48 @@ def detector_loss(race: Race, round_index: int) -> PoolLoss | None:
     real_logits = {
         member: score(detector, reals, race.evidence).to(race.machine.device) for member, detector in detectors.items()
     }
-    return PoolLoss(detectors, real_logits, race.pool, race.objective)
+    attack = PoolLoss(detectors, real_logits, race.pool, race.objective)
+    return attack if race.access.labels == "true" else equal_norm_loss(race, attack, round_index)
+
+
+def equal_norm_loss(race: Race, attack: PoolLoss, round_index: int) -> EqualNormLoss:
+    """Return the control of an attack, by shuffled-label detectors in place of the attacked ones.
+
+    Those of this round are trained here. All are calibrated on validation fakes of this round.
+    """
+    train_shuffled(race, round_index)
+    fakes, reals = load_bank(race, round_index).validation[:CALIBRATED], LoopReals.of(race).validation
+    seen = Gallery(fakes, race.evidence, race.machine.device).images(torch.arange(len(fakes)))
+    controls, real_logits = dict[Member, Calibrated](), dict[Member, Tensor]()
+    for member, true in attack.detectors.items():
+        detector = load_detector(race, f"{member.technique}.{SHUFFLED}", member.round)
+        controls[member] = calibrated(detector.eval().requires_grad_(False), true, seen)
+        real_logits[member] = controls[member].forward(score(detector, reals, race.evidence).to(race.machine.device))
+    return EqualNormLoss(attack, controls, real_logits)
+
+
+def train_shuffled(race: Race, round_index: int) -> None:
+    """Train a new detector of each attacked technique on the images of a round's retraining, with shuffled labels.
+
+    It has the budget of a detector in the loop, and is kept beside that detector.
+    """
+    paths = {name: race.layout.detector(round_index, f"{name}.{SHUFFLED}") for name in race.attacked}
+    if all(path.exists() for path in paths.values()):
+        return
+    gallery, train, validation = loop_images(race, round_index)
+    seed = race.seed_of("shuffled", round_index)
+    detectors = {
+        name: race.new_detector(name, derive_seed(seed, "initialise", player=name), round_index) for name in paths
+    }
+    train = with_shuffled_labels(train, derive_seed(seed, "train"))
+    validation = with_shuffled_labels(validation, derive_seed(seed, "validation"))
+    train_battery(
+        [Group(detectors, train, validation, seed)],
+        gallery,
+        settings=race.battery,
+        images=race.battery.images,
+        fresh=True,
+        machine=race.machine,
+    )
+    for name, path in paths.items():
+        save_tensors(detectors[name], path)
