@@ -82,7 +82,7 @@ def guards(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) ->
     return Guards(
         quality=worst(quality_guard),
         variety=worst(variety_guard, least=True),
-        classes=worst(_classes_guard) if all(run.quality.class_attribute for run in runs) else None,
+        classes=worst(classes_guard) if all(run.quality.class_attribute for run in runs) else None,
         memorisation=worst(memorisation_guard),
         judges=_judges_guard([each for each in findings if not each.people]),
         provenance=_provenance_guard(runs),
@@ -123,7 +123,7 @@ def _share(part: float, whole: float) -> float:
     return share if math.isfinite(share) else 0.0
 
 
-def _classes_guard(record: QualityRecord, limits: AnswerConfig) -> Guard:
+def classes_guard(record: QualityRecord, limits: AnswerConfig) -> Guard:
     """Return the guard of classes, of a record that has a ``class_attribute``."""
     assert record.class_distance_low is not None
     assert record.class_distance_high is not None

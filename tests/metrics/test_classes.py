@@ -72,16 +72,13 @@ def test_attributes_of_many_values_are_cut_at_their_quartiles():
     rng = np.random.default_rng(6)
     features = rng.normal(size=(800, 3))
     attributes = {"pose": (features[:, 0] + 0.1 * rng.normal(size=800)).astype(np.float32)}
-    (reader,) = attribute_readers(features[:500], _part(attributes, 0, 500), features[500:], _part(attributes, 500, 800))
+    first, second = ({"pose": attributes["pose"][part]} for part in (slice(500), slice(500, None)))
+    (reader,) = attribute_readers(features[:500], first, features[500:], second)
     assert np.diff(reader.edges).min() > 0
     found = class_coverage([reader], features[500:][features[500:, 0] < 0.5], rng.normal(size=(600, 3)), 0)
     assert found.attribute == "pose"
     assert len(found.missing) == 1
     assert "from" in found.missing[0]
-
-
-def _part(attributes, start, stop):
-    return {name: values[start:stop] for name, values in attributes.items()}
 
 
 @pytest.mark.parametrize(
