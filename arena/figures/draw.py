@@ -170,13 +170,16 @@ def _frontiers(compared: Sequence[Answer], names: Sequence[str], out: Path) -> l
 
 
 def short_names(groups: Sequence[Condition]) -> list[str]:
-    """Return names for a legend: the conditions' own, or access and generator where one of those is too long.
+    """Return names for a legend: the conditions' own, or access, generator and matching where one is too long.
 
     Equal names are numbered.
     """
     if all(len(group.name) <= LONGEST for group in groups):
         return [group.name for group in groups]
-    names = [f"access={group.access}, {generator_of(group)[0]}" for group in groups]
+    names = [
+        f"access={group.access}, {generator_of(group)[0]}{f', {group.matching} matched' if group.matching else ''}"
+        for group in groups
+    ]
     return [f"{name} #{names[:k].count(name) + 1}" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 

@@ -64,12 +64,13 @@ def test_the_answer_sets_a_branch_beside_the_same_branch_with_matched_fakes(fini
 @pytest.mark.parametrize("generator", ["gan2014", "style"])
 def test_a_bank_is_on_levels_and_one_seed_forges_it_again(tmp_path: Path, generator: str) -> None:
 
-    banks = []
-    for k in range(2):
-        race = tiny_arena(tmp_path / str(k), "race.rounds=0", "generator.matched=both", generator=generator)
+    races = [
+        tiny_arena(tmp_path / str(k), "race.rounds=0", "generator.matched=both", generator=generator) for k in range(2)
+    ]
+    for race in races:
         with Progress(Console(quiet=True), [], 1.0) as progress:
             warm_up(race, progress)
         forge(race, 0)
-        banks.append(load_bank(race, 0))
-    assert all(torch.equal(*pair) for pair in zip(*banks, strict=True))
-    assert set(banks[0].test.unique().tolist()) <= set(race.generator_reals.images.unique().tolist())
+    first, second = (load_bank(race, 0) for race in races)
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+    assert set(first.test.unique().tolist()) <= set(races[0].generator_reals.images.unique().tolist())
