@@ -115,7 +115,7 @@ def calibrated(shuffled: Detector, true: Detector, fakes: Tensor) -> Calibrated:
 def with_shuffled_labels(sample: Labelled, seed: int) -> Labelled:
     """Return the images with labels that are independent of their own: in each class, half of the images have either.
 
-    Their correlation with the true labels is 0, but for the odd image of a class.
+    Their correlation with the true labels is 0 where each class has an even number of images, and nearly 0 otherwise.
     """
     rng, labels = np.random.default_rng(derive_seed(seed, "shuffle")), torch.zeros_like(sample.labels)
     for label in (0, 1):

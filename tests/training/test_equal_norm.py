@@ -61,7 +61,7 @@ def test_the_norm_at_each_image_is_the_true_detectors_times_the_slope_at_the_con
 
 
 def test_an_equally_saturated_control_has_the_norm_of_the_attack():
-    """Where both answer alike, the whole gradients have equal norms, image by image."""
+    """The gradients of both losses have equal norms at each image whose logits are equal."""
     true, images = Plane(1, 3.0), batch()
     attack = control_of(true, Calibrated(Plane(2), 1.0, 0.0)).attack
 
@@ -149,14 +149,14 @@ def test_a_detector_of_shuffled_labels_has_a_gradient_and_does_not_detect():
     images = torch.cat([torch.randint(k, 256 - k, (600, *SHAPE), generator=rng(k)) for k in (0, 40)]).byte()
     gallery, labels = Gallery(images, Evidence(levels=256)), (torch.arange(1200) >= 600).long()
     train, stop, test = (Labelled(torch.arange(k, 1200, 3), labels[k::3]) for k in range(3))
-    found = []
+    aucs = []
     for learn, validate in ((train, stop), (with_shuffled_labels(train, 0), with_shuffled_labels(stop, 1))):
         detector = build("dct", levels=256)
         group = Group({"dct": detector}, learn, validate, 0)
         train_battery([group], gallery, settings=BATTERY, images=BATTERY.images, fresh=True, machine=CPU)
         logits = score_all({"dct": detector.eval()}, gallery, test.which)["dct"]
-        found.append(auc(logits.numpy(), test.labels.numpy()))
-    assert found[0] > 0.9
-    assert 0.25 < found[1] < 0.75
+        aucs.append(auc(logits.numpy(), test.labels.numpy()))
+    assert aucs[0] > 0.9
+    assert 0.25 < aucs[1] < 0.75
     gradient = logit_gradient(detector, gallery.images(torch.arange(8)))[1]
     assert float(norms(gradient).min()) > 0
