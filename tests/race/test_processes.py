@@ -1,0 +1,89 @@
+"""Phases beside the generator, in a second process, do what they do in one."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from arena.core.errors import ArenaError
+from arena.core.machine import on_threads
+from arena.core.progress import Progress
+from arena.race.loop import carry_out, runs_beside
+from arena.race.phases.calibrate import calibrate
+from arena.race.phases.fakes import forge
+from arena.race.phases.judges import judge
+from arena.race.processes import SecondProcess, reads_records, run_phase
+from arena.race.race import PhaseOutput, Race
+from arena.records.schema import Entry, PhaseRecord
+from arena.records.store import read_records
+from tests.building import tiny_arena
+
+pytestmark = pytest.mark.slow
+
+
+def tell(race: Race, round_index: int, player: str) -> PhaseOutput:
+    """Phase whose record tells the process and the threads that ran it."""
+    if player == "bad":
+        raise ArenaError("data.path=nowhere: expected a folder")
+    if player == "killed":
+        os._exit(3)
+    return PhaseOutput([], os.getpid())
+
+
+def without_costs(records: list[Entry]) -> list[Entry]:
+    return [
+        dataclasses.replace(record, seconds=0.0, peak_memory_mib=0.0) if isinstance(record, PhaseRecord) else record
+        for record in records
+    ]
+
+
+def test_two_processes_write_the_records_of_one_in_the_same_order(run: Path):
+    written = {}
+    for threads in (1, 2):
+        race = tiny_arena(run.parent / str(threads) / "run", "race.rounds=1", "battery=tiny")
+        with on_threads(threads):
+            beside = runs_beside(race, (judge, 0, "128 images"))
+            carry_out(race, Console(quiet=True))
+        assert beside == (threads == 2)
+        written[threads] = without_costs(read_records(race.run))
+    assert written[1] == written[2]
+
+
+def test_only_phases_that_no_generator_depends_on_run_beside_it(run: Path):
+    race = tiny_arena(run, "race.rounds=1")
+    with on_threads(2):
+        assert runs_beside(race, (calibrate, 0, "oracle"))
+        assert runs_beside(race, (judge, 0, "128 images"))
+        assert not runs_beside(race, (judge, 1, "128 images"))  # the last round has nothing to run beside
+        assert not runs_beside(race, (forge, 0, "generator"))
+
+
+def test_phases_run_in_the_second_process_in_order_and_its_errors_come_back(run: Path):
+    race = tiny_arena(run)
+    with on_threads(2), SecondProcess(race) as second:
+        first, bad, last = (second.submit((tell, 0, player)) for player in ("a", "bad", "c"))
+        pid = first.result().closing.images
+        assert pid == last.result().closing.images != os.getpid()
+        with pytest.raises(ArenaError, match=r"data\.path=nowhere"):
+            bad.result()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)  # it has ended with the block
+
+
+def test_a_second_process_that_dies_is_an_error(run: Path):
+    with on_threads(2), SecondProcess(tiny_arena(run)) as second:
+        died, never = second.submit((tell, 0, "killed")), second.submit((tell, 0, "a"))
+        for future in (died, never):
+            with pytest.raises(RuntimeError, match="ended with code 3"):
+                future.result()
+
+
+def test_a_phase_gets_the_arguments_that_it_names(run: Path):
+    race = tiny_arena(run)
+    assert reads_records(judge)
+    assert not reads_records(tell)
+    outcome = run_phase(race, (tell, 2, "a"), [], Progress())
+    assert (outcome.records, outcome.closing.images) == ([], os.getpid())
+    assert (outcome.closing.phase, outcome.closing.round, outcome.closing.player) == ("tell", 2, "a")
