@@ -64,7 +64,7 @@ class Guards:
 
     @property
     def of_images(self) -> list[Guard]:
-        """Those that decide on the images and their files. Judges that are unfit have findings of their own."""
+        """Return the guards of the images and of their files. Judges that are unfit have findings of their own."""
         listed = (self.memorisation, self.quality, self.variety, self.classes, self.provenance)
         return [guard for guard in listed if guard is not None]
 

@@ -134,15 +134,15 @@ def class_coverage(
         seed: of the simulated noise of histograms.
     """
     rng = np.random.default_rng(seed)
-    found, missing = list[ClassCoverage](), list[str]()
+    coverages, missing = list[ClassCoverage](), list[str]()
     for reader in readers:
         of_fakes, of_reals = reader.counts(fake), reader.counts(real)
         missing += [reader.names[k] for k in _missing(of_fakes, of_reals)]
         unrecognised = float(of_fakes[-1] / of_fakes.sum())
-        found.append(ClassCoverage(reader.name, _total_variation(of_fakes, of_reals, rng), unrecognised, ()))
-    if not found:
+        coverages.append(ClassCoverage(reader.name, _total_variation(of_fakes, of_reals, rng), unrecognised, ()))
+    if not coverages:
         return None
-    return max(found, key=lambda each: each.distance.value)._replace(missing=tuple(missing))
+    return max(coverages, key=lambda each: each.distance.value)._replace(missing=tuple(missing))
 
 
 def _missing(of_fakes: NDArray[np.int64], of_reals: NDArray[np.int64]) -> list[int]:

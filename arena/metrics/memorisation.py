@@ -75,8 +75,8 @@ class NearCopies(NamedTuple):
     Args:
         share: share of fakes whose distance ratio is below that of 99.9% of held-out reals.
         low: lower bound of that share at error ``LEVEL`` (Clopper & Pearson 1934).
-        chance: largest share that fakes like the held-out reals would have, but for error ``LEVEL``. It falls with the
-            number of held-out reals.
+        chance: upper bound, at error ``LEVEL``, of the share that fakes like the held-out reals would have. It falls
+            with the number of held-out reals.
     """
 
     share: float
