@@ -144,13 +144,15 @@ def _panel(axes: Axes, curves: Sequence[Drawn]) -> None:
 
 
 def _laws(axes: Axes, curve: Curve, saturation: Saturation, colour: str) -> None:
-    fine = np.linspace(0.0, curve.x[-1] - curve.x[0] + 0.7, 120)
+    """Draw the laws from the first point fitted. Pinned points before it have none."""
+    first = saturation.fitted[0]
+    fine = np.linspace(0.0, curve.x[-1] - first + 0.7, 120)
     low, high = saturation.band(fine)
-    axes.fill_between(fine + curve.x[0], low, high, color=colour, alpha=0.16, linewidth=0, zorder=1.5)
+    axes.fill_between(fine + first, low, high, color=colour, alpha=0.16, linewidth=0, zorder=1.5)
     for law in saturation.laws:
         if not law.drops_out:
             style = _LAWS[law.family]
-            axes.plot(fine + curve.x[0], law.at(fine), linestyle=style, color=colour, linewidth=0.9, zorder=2)
+            axes.plot(fine + first, law.at(fine), linestyle=style, color=colour, linewidth=0.9, zorder=2)
 
 
 def _label_rounds(axes: Axes, curve: Curve) -> None:
@@ -180,15 +182,14 @@ def _in_words(curves: Sequence[Drawn], title: str) -> list[str]:
             lines += textwrap.wrap(f"{what}: not identifiable: {fitted.reason}", _LETTERS, subsequent_indent="    ")
         else:
             asymptote, low, high = fitted.limit
-            lines.append(f"{what}: {asymptote:{sign}.3f} (95% CI {low:{sign}.3f} to {high:{sign}.3f})")
+            left_out = f", from x = {fitted.saturation.fitted[0]:g} on" if fitted.saturation and fitted.left_out else ""
+            lines.append(f"{what}: {asymptote:{sign}.3f} (95% CI {low:{sign}.3f} to {high:{sign}.3f}){left_out}")
     return lines
 
 
 def _title(limit: TechniqueLimit) -> str:
-    if limit.kind in limit.fitted.curve.techniques:
-        return limit.kind
-    names = sorted(set(limit.fitted.curve.techniques))
-    return f"{limit.kind} on validation: {', '.join(names)}" if len(names) <= 3 else f"{limit.kind} on validation"
+    technique = limit.fitted.curve.techniques[-1]
+    return limit.kind if limit.kind == technique else f"{limit.kind} on validation: {technique}"
 
 
 def _share_scale(panels: Sequence[Axes]) -> None:

@@ -202,11 +202,11 @@ def held(design: Design, auc: float, repeats: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("auc", [0.55, 0.9, 0.99])
+@pytest.mark.parametrize("auc", [0.55, 0.9])
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_intervals_hold_the_truth_as_often_as_they_say(design, auc):
     """One-sided bounds too, near an AUC of 0.9 as near 1/2."""
-    repeats = 300
+    repeats = 150
     counts = held(design, auc, repeats)
     fewest = binom.ppf(RARE, repeats, 0.95)
     assert min(counts.values()) >= fewest, counts

@@ -87,10 +87,10 @@ def test_the_interval_of_a_difference_holds_the_planted_one():
 
 
 def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_path):
-    level, falling = [0.85] * POINTS, [0.95 - 0.03 * k for k in range(POINTS)]
+    level, falling = [0.8] * POINTS, [0.95 - 0.03 * k for k in range(POINTS)]
     both = limits(
         conditions(
-            curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, access=access, n=300)
+            curved_run(tmp_path, {"cnn": aucs, "stack": aucs}, access=access, n=1000)
             for access, aucs in (("white_box", level), ("none", falling))
         )
     )

@@ -5,6 +5,7 @@ import pytest
 
 from arena.answer.axes import Axis
 from arena.answer.curve import Curve
+from arena.answer.laws import auc_of, separation
 from arena.answer.limit import ControlLimit, FittedCurve, TechniqueLimit, fit_curve, less
 from arena.figures.limit import CONTROLS, limit_by_resource, limit_by_round
 from arena.figures.marks import HIGHLIGHTS, mark_of
@@ -16,7 +17,8 @@ JUDGES, (NONE, _), (OTHER_REALS, _) = HIGHLIGHTS[0], CONTROLS["none"], CONTROLS[
 
 def curve_to(limit, rounds=8, rate=1.5, technique="stack"):
     x = np.arange(float(rounds))
-    values = limit + (0.99 - limit) * np.exp(-rate * x)
+    start, end = separation(np.array([0.96, limit]))
+    values = auc_of(end + (start - end) * np.exp(-rate * x))
     return fit_curve(Curve(x, values, 0.004**2 * np.eye(rounds), (technique,) * rounds, 3))
 
 
@@ -34,7 +36,10 @@ FOUND = {
         kind,
         OWN if kind == "stack" else curve_to(0.7, technique="cnn"),
         Interval(0.5, 0.46, 0.54),
-        {"none": ControlLimit(LONGER, difference(OWN, LONGER)), "other_reals": ControlLimit(SLOW, difference(OWN, SLOW))},
+        {
+            "none": ControlLimit(LONGER, difference(OWN, LONGER)),
+            "other_reals": ControlLimit(SLOW, difference(OWN, SLOW)),
+        },
     )
     for kind in ("stack", "strongest")
 }
@@ -83,6 +88,18 @@ def test_a_control_of_another_name_has_a_mark_of_its_own():
     mark = mark_of(2)
     assert len(curves(figure.axes[0], mark)) == 2
     assert (mark.colour, mark.marker) not in {(one.colour, one.marker) for one in (JUDGES, NONE, OTHER_REALS)}
+
+
+def test_the_laws_begin_at_the_first_round_that_is_not_pinned():
+    x = np.arange(9.0)
+    values = np.append([0.999, 0.98], OWN.curve.values[:7])
+    fitted = fit_curve(Curve(x, values, 0.004**2 * np.eye(9), ("stack",) * 9, 3))
+    alone = dataclasses.replace(FOUND["stack"], fitted=fitted, controls={}, floor=None)
+    figure = limit_by_round({"stack": alone}, 0.05)
+    laws = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 20]
+    assert laws
+    assert {float(line.get_xdata()[0]) for line in laws} == {2.0}
+    assert "from x = 2 on" in " ".join(words(figure.axes[1]))
 
 
 def test_the_last_tick_is_infinity(figure):

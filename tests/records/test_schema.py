@@ -42,8 +42,10 @@ def test_the_fields_of_a_score_line_that_scripts_read():
     (kind,) = (kind for kind in KINDS if kind.kind == "score")
     assert {field.name for field in dataclasses.fields(kind)} == {
         *("kind", "round", "seed", "technique", "detector", "regime", "access", "judge_seed"),
+        *("judge_images", "judge_run"),
         *("generator_round", "detector_round", "auc", "auc_low", "auc_high", "p_above", "p_below"),
-        *("average_precision", "tpr_at_1pct_fpr", "tpr_at_5pct_fpr", "eer", "log_loss", "n_real", "n_fake"),
+        *("average_precision", "average_precision_chance", "eer", "log_loss", "n_real", "n_fake"),
+        *(f"tpr_at_{rate}pct_fpr{end}" for rate in (1, 5) for end in ("", "_low", "_high")),
         *("validation_auc", "scores"),
     }
 

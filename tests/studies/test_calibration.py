@@ -121,7 +121,7 @@ def test_the_committed_outcomes_give_the_committed_tables_and_figure(tmp_path, c
     (tmp_path / "outcomes.csv").write_bytes((COMMITTED / "outcomes.csv").read_bytes())
     assert command("calibration")(["--out", str(tmp_path)]) == 0
     assert "0 trials to go, 328 done" in capsys.readouterr().out
-    tables = {f"{name}.{kind}" for name in ("expected", "nulls", "power") for kind in ("csv", "tex")}
+    tables = {f"{name}.{kind}" for name in ("expected", "limits", "nulls", "power") for kind in ("csv", "tex")}
     assert {path.name for path in tmp_path.iterdir()} == {"outcomes.csv", "overrides.txt", "calibration.png", *tables}
     for name in tables:
         assert (tmp_path / name).read_text() == (COMMITTED / name).read_text(), name

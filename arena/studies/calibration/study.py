@@ -25,6 +25,7 @@ from arena.race.phases.calibrate import ORACLE
 from arena.race.phases.detectors import retrain
 from arena.race.phases.generator import warm_up
 from arena.records.store import RecordBook
+from arena.studies.calibration.drift import limits_table
 from arena.studies.calibration.figure import calibration
 from arena.studies.calibration.summary import expected_table, nulls_table, power_table
 from arena.studies.calibration.trials import ARMS, Arm, Outcome, in_order
@@ -45,6 +46,7 @@ def calibration_study(out: Path, overrides: Sequence[str], console: Console) -> 
     write_table(expected_table(outcomes, AnswerConfig.alpha), out / "expected")
     write_table(nulls_table(outcomes), out / "nulls")
     write_table(power_table(outcomes), out / "power")
+    write_table(limits_table(), out / "limits")
     write_atomically(out / "calibration.png", png(calibration(outcomes)))
     console.print(f"{(time.monotonic() - start) / 3600:.2f} hours; wrote {out}", highlight=False)
 
