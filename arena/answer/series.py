@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,8 @@ class Series:
         points: regime -> generator round -> AUC. Frozen is the detector of the round before, retrained that of the
             same round. Other pairs of rounds are cells of the payoff matrix.
         seeds: generator round -> AUC of each fresh judge, where there are several.
+        decisive: generator round -> AUC of fresh judges with a larger budget, which the verdict reads. The fresh judges
+            among the points have the budget that every round has.
     """
 
     technique: str
@@ -39,6 +41,7 @@ class Series:
     rounds: tuple[int, ...]
     points: Mapping[Regime, Mapping[int, Interval]]
     seeds: Mapping[int, tuple[float, ...]]
+    decisive: Mapping[int, Interval] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -48,6 +51,10 @@ class Series:
     def at(self, regime: Regime, round_index: int) -> Interval:
         """Return the AUC in a regime at a round, NaN where there is none."""
         return self.points[regime].get(round_index, MISSING)
+
+    def judged(self, round_index: int) -> Interval:
+        """Return the AUC that the verdict reads at a round: that of the fresh judges with the largest budget."""
+        return self.decisive.get(round_index, self.at("fresh", round_index))
 
 
 def score_records(records: Sequence[Record]) -> list[ScoreRecord]:
@@ -62,14 +69,23 @@ def techniques(records: Sequence[Record]) -> list[str]:
 
 
 def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[ScoreRecord]:
-    """Return the tests of that round's generator that the timeline shows: one, or one a seed for fresh judges."""
+    """Return the tests of that round's generator that the timeline shows: one, or one a seed for fresh judges.
+
+    Fresh judges are those with the budget that every round has.
+    """
+    return _by_budget(records, technique, regime, round_index)[0]
+
+
+def _by_budget(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[list[ScoreRecord]]:
+    """Return the tests of that round's generator in ascending order of the judges' budget, at least one list."""
     detector_round = round_index - 1 if regime == "frozen" else round_index
-    return [
-        record
-        for record in score_records(records)
-        if (record.technique, record.regime) == (technique, regime)
-        and (record.generator_round, record.detector_round) == (round_index, detector_round)
-    ]
+    budgets: dict[int, list[ScoreRecord]] = {}
+    for record in score_records(records):
+        if (record.technique, record.regime) != (technique, regime):
+            continue
+        if (record.generator_round, record.detector_round) == (round_index, detector_round):
+            budgets.setdefault(record.judge_images or 0, []).append(record)
+    return [budgets[budget] for budget in sorted(budgets)] or [[]]
 
 
 def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
@@ -78,13 +94,15 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
     regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
     series = []
     for name in techniques(records):
-        tests = {(k, r): on_timeline(records, name, k, r) for k in regimes for r in seen}
+        tests = {(k, r): _by_budget(records, name, k, r) for k in regimes for r in seen}
         points: dict[Regime, dict[int, Interval]] = {
-            k: {r: _point(run, tests[k, r]) for r in seen if tests[k, r]} for k in regimes
+            k: {r: _point(run, tests[k, r][0]) for r in seen if tests[k, r][0]} for k in regimes
         }
         access = highest_access(record.access for record in score_records(records) if record.technique == name)
-        judges = {r: tuple(test.auc for test in tests["fresh", r]) for r in seen}
-        series.append(Series(name, access, seen, points, {r: aucs for r, aucs in judges.items() if len(aucs) > 1}))
+        judges = {r: tuple(test.auc for test in tests["fresh", r][0]) for r in seen}
+        seeds = {r: aucs for r, aucs in judges.items() if len(aucs) > 1}
+        decisive = {r: _point(run, tests["fresh", r][-1]) for r in seen if len(tests["fresh", r]) > 1}
+        series.append(Series(name, access, seen, points, seeds, decisive))
     return series
 
 

@@ -21,12 +21,17 @@ Table = list[list[str]]
 
 
 def scores_table(series: Sequence[Series]) -> Table:
-    """Return one row a round and technique: AUC frozen, retrained, and of fresh judges with its 95% interval."""
-    table = [["round", "technique", "access", "frozen", "retrained", "fresh", "fresh_low", "fresh_high"]]
+    """Return one row a round and technique: AUC frozen, retrained, and of fresh judges with its 95% interval.
+
+    ``larger_budget`` is the AUC of fresh judges with the larger budget that the verdict reads, where there is one.
+    """
+    table = [
+        ["round", "technique", "access", "frozen", "retrained", "fresh", "fresh_low", "fresh_high", "larger_budget"]
+    ]
     for round_index in series[0].rounds if series else ():
         for one in series:
             before = [one.at(regime, round_index).value for regime in ("frozen", "retrained")]
-            aucs = map(number, [*before, *one.at("fresh", round_index)])
+            aucs = map(number, [*before, *one.at("fresh", round_index), one.decisive.get(round_index, MISSING).value])
             table.append([str(round_index), one.technique, one.access, *aucs])
     return table
 
@@ -139,10 +144,10 @@ def outcome(verdict: Verdict, series: Sequence[Series]) -> list[OutcomeRow]:
     by_name = {one.technique: one for one in series}
     rows = []
     for name, test in verdict.techniques.items():
-        frozen, retrained, fresh = (
-            by_name[name].at(regime, verdict.round) if name in by_name else MISSING
-            for regime in ("frozen", "retrained", "fresh")
-        )
+        one = by_name.get(name)
+        frozen = one.at("frozen", verdict.round) if one else MISSING
+        retrained = one.at("retrained", verdict.round) if one else MISSING
+        fresh = one.judged(verdict.round) if one else MISSING
         words = in_words(fresh.value)
         if not math.isnan(fresh.low):
             words += f" [{fresh.low:.3f}, {fresh.high:.3f}]"

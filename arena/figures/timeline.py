@@ -25,6 +25,7 @@ SEEDS = 0.25
 """Rounds right of the fresh judges' mean at which each seed stands."""
 MANY, LONG = 12, 10
 """Number of techniques above which panels are small, to fit a page, and of rounds above which they are wide."""
+LARGER = "fresh judges of the larger budget that the verdict reads"
 _SAWTOOTH = {"color": FAINT, "linewidth": 0.9, "linestyle": (0, (3, 2))}
 
 
@@ -48,6 +49,8 @@ def timeline(series: Sequence[Series], margin: float, narrow: bool = False) -> F
         if long:
             rcParams["lines.markersize"] *= 0.65
         keys = [_line(regime, label=label) for regime, label in LABELS.items()]
+        if any(one.decisive for one in series):
+            keys.append(_larger(label=LARGER))
         keys += [key("responses (down), retraining (up)", **_SAWTOOTH), chance_key(margin)]
         height = (1.25 if many else 1.6) * rows + 0.3 + 0.17 * math.ceil(len(keys) / keys_across)
         figure = Figure(figsize=(panel * columns, height), layout="constrained")
@@ -80,6 +83,9 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
                 judges = series.seeds.get(round_index, ())
                 places = [left + SEEDS] * len(judges)
                 axes.plot(places, judges, "_", color=colour, markersize=size, markeredgewidth=0.7)
+    rounds = [round_index + 2 * OFFSET["fresh"] for round_index in series.decisive]
+    axes.add_line(_larger(rounds, [point.value for point in series.decisive.values()]))
+    bars(axes, rounds, list(series.decisive.values()), REGIMES["fresh"].colour, linewidth=0.9, zorder=2)
 
 
 def _sawtooth(axes: Axes, series: Series) -> None:
@@ -95,6 +101,10 @@ def _sawtooth(axes: Axes, series: Series) -> None:
 
 def _line(regime: Regime, x: Sequence[float] = (), y: Sequence[float] = (), label: str = "") -> Line2D:
     return REGIMES[regime].line(x, y, label=label, zorder=4 if regime == "fresh" else 3)
+
+
+def _larger(x: Sequence[float] = (), y: Sequence[float] = (), label: str = "") -> Line2D:
+    return REGIMES["fresh"].line(x, y, label=label, markerfacecolor="white", linestyle="none", zorder=4)
 
 
 def _frame(axes: Axes, series: Sequence[Series]) -> None:

@@ -97,13 +97,15 @@ def _aucs(records: Sequence[Record], regime: Regime, round_index: int) -> Metric
 
 def _judged(run: Path, records: Sequence[Record], round_index: int) -> Metrics:
     """Return the AUC of each technique's fresh judges together, and the strongest technique."""
-    fresh = {one.technique: one.points["fresh"] for one in _series(run, records, round_index)}
+    fresh = {one.technique: one for one in _series(run, records, round_index)}
     metrics: Metrics = {
-        f"auc/fresh/{name}": aucs[round_index].value for name, aucs in fresh.items() if round_index in aucs
+        f"auc/fresh/{name}": one.at("fresh", round_index).value
+        for name, one in fresh.items()
+        if round_index in one.points["fresh"]
     }
     chosen = strongest(_validation(records, round_index))
     if chosen is not None:
-        auc = fresh[chosen[0]][round_index]
+        auc = fresh[chosen[0]].at("fresh", round_index)
         metrics |= {"strongest/technique": chosen[0], "strongest/auc": auc.value}
         metrics |= {"strongest/low": auc.low, "strongest/high": auc.high}
     return metrics
