@@ -167,7 +167,7 @@ def _part_in_words(part: TierPart) -> str:
         "passes": f"passes {passed} of {len(part.techniques)}",
         "undecided": f"undecided, passes {passed} of {len(part.techniques)}",
     }
-    return f"{counts[part.answer or 'undecided']}, highest {highest} {measured[highest].auc:.3f}"
+    return f"{counts[part.answer or 'undecided']}, {highest} {measured[highest].auc:.3f}"
 
 
 def tiers_sentence(tiers: Tiers) -> str:

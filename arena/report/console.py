@@ -73,7 +73,7 @@ def print_answer(answer: Answer, console: Console) -> None:
 
 def _print_tiers(tiers: Tiers, console: Console) -> None:
     """Print the three verdicts, a row each, and the detectors whose sign is wrong."""
-    table = Table("verdict", "techniques attacked", "not attacked", box=SIMPLE_HEAD)
+    table = Table("verdict", "techniques attacked, highest AUC", "not attacked, highest AUC", box=SIMPLE_HEAD)
     for name, _, *parts in tier_rows(tiers):
         table.add_row(Text(name), *map(Text, parts))
     console.print(table)
