@@ -194,7 +194,10 @@ def synthetic_run(
     beforehand: list[Record] = []
     for name in techniques:
         amount = planted.get(name, 0.98) if isinstance(planted, Mapping) else planted
-        beforehand += [bench.fitness(0, name, 0, amount, artefact="checkerboard"), bench.oracle(name)]
+        beforehand += [
+            bench.fitness(0, name, 0, amount, artefact="checkerboard"),
+            bench.control(0, "oracle", name, 0.5),
+        ]
     bench.close("fitness", 0, "", beforehand)
     provenance = ProvenanceRecord(round=0, seed=seed, checked=True, differences=differences)
     bench.close("provenance", 0, "", [provenance])
@@ -216,6 +219,7 @@ def synthetic_run(
                 judged += [
                     bench.fitness(round_index, name, judge, halved, artefact=None) for judge in range(judge_seeds)
                 ]
+                judged.append(bench.control(round_index, "equal_n", name, expected))
             bench.close("judge", round_index, name, judged)
         if round_index == rounds:
             for degradation, aucs in (margins or {}).items():
@@ -314,18 +318,18 @@ class Bench:
             **summary.as_fields(),
         )
 
-    def oracle(self, technique: str) -> ControlRecord:
-        summary, _ = self._scored(f"oracle-{technique}", technique, 0.5, 0, self.folds)
+    def control(self, round_index: int, control: str, technique: str, auc: float) -> ControlRecord:
+        summary, _ = self._scored(f"{control}-{technique}", technique, auc, round_index, self.folds)
         return ControlRecord(
-            round=0,
+            round=round_index,
             seed=self.seed,
-            control="oracle",
+            control=control,
             technique=technique,
-            expected="AUC 1/2",
+            expected="AUC 1/2" if control == "oracle" else "-",
             found=summary.auc,
             low=summary.auc_low,
             high=summary.auc_high,
-            holds=summary.p_above > 0.001,
+            holds=summary.p_above > 0.001 if control == "oracle" else None,
         )
 
     def _score(

@@ -267,7 +267,16 @@ def oracle_floor(runs: Sequence[FinishedRun], technique: str) -> Interval | None
 
     None where the technique was not tested so.
     """
+    return _control_auc(runs, "oracle", technique)
+
+
+def equal_n_auc(runs: Sequence[FinishedRun], technique: str) -> Interval | None:
+    """Return the AUC of the race's own fakes, as few as the oracle's, averaged over runs. None where not tested so."""
+    return _control_auc(runs, "equal_n", technique)
+
+
+def _control_auc(runs: Sequence[FinishedRun], control: str, technique: str) -> Interval | None:
     controls = [record for run in runs for record in run.of_kind(ControlRecord)]
-    tests = [record for record in controls if (record.control, record.technique) == ("oracle", technique)]
+    tests = [record for record in controls if (record.control, record.technique) == (control, technique)]
     ends = [(test.found, test.low, test.high) for test in tests]
     return Interval(*np.mean(ends, axis=0).tolist()) if tests else None

@@ -20,7 +20,7 @@ from typing import Literal
 from arena.answer.distance import Distance
 from arena.answer.findings import Finding, TechniqueFinding, strongest_on_validation
 from arena.answer.guards import Guards
-from arena.answer.runs import FinishedRun, oracle_floor
+from arena.answer.runs import FinishedRun, equal_n_auc, oracle_floor
 from arena.answer.tiers import Tiers
 from arena.config.schema import AnswerConfig
 from arena.core.files import write_atomically
@@ -49,7 +49,10 @@ class TechniqueVerdict:
 
 @dataclass(frozen=True)
 class Strongest:
-    """The technique with the highest validation AUC, with its test AUC and the oracle's AUC for it as floor."""
+    """The technique with the highest validation AUC, with its test AUC and the oracle's AUC for it as floor.
+
+    ``equal_n`` is its AUC on as few of the race's own fakes as the oracle has, to be compared with the floor.
+    """
 
     technique: str
     validation_auc: float
@@ -57,6 +60,7 @@ class Strongest:
     low: float
     high: float
     floor: Interval | None
+    equal_n: Interval | None
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,9 @@ class Verdict:
     def as_json(self) -> dict[str, object]:
         """Return the verdict as JSON has it. A figure that is infinite or not a number is None."""
         strongest = self.strongest and dataclasses.asdict(self.strongest)
-        if self.strongest and strongest and self.strongest.floor:
-            strongest["floor"] = self.strongest.floor.as_json("auc")
+        if self.strongest and strongest:
+            beside = {"floor": self.strongest.floor, "equal_n": self.strongest.equal_n}
+            strongest |= {name: each and each.as_json("auc") for name, each in beside.items()}
         parts = {
             "strongest": strongest,
             "limit": self.limit and self.limit.as_json("asymptote"),
@@ -129,7 +134,7 @@ def strongest_finding(runs: Sequence[FinishedRun], findings: Sequence[TechniqueF
     technique, validation_auc = best
     estimates = {each.technique: each.estimate for each in findings if each.estimate is not None}
     test = estimates[technique].interval(runs[0].declared.answer.alpha).clipped()
-    return Strongest(technique, validation_auc, *test, oracle_floor(runs, technique))
+    return Strongest(technique, validation_auc, *test, oracle_floor(runs, technique), equal_n_auc(runs, technique))
 
 
 def technique_verdict(finding: TechniqueFinding, alpha: float) -> TechniqueVerdict:

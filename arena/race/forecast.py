@@ -30,9 +30,9 @@ def estimate_cost(race: Race) -> tuple[float, float]:
     """
     judges, rounds = race.judge.seeds, race.rounds + 1
     # Judgements of a technique: one a round and half of one more at the last, the oracle's, two of planted artefacts
-    # (its own and the stack's), and one for each level that a degradation tries.
+    # (its own and the stack's), one of as few fakes as the oracle's, and one for each level that a degradation tries.
     tried = sum(len(ladder.levels).bit_length() for kind, ladder in LADDERS.items() if kind in race.judge.degradations)
-    judgements = race.judge.folds * (judges * (rounds + 0.5 + 1) + 2 + tried)
+    judgements = race.judge.folds * (judges * (rounds + 0.5 + 1) + 3 + tried)
     examples = race.examples_of
     fitted = {name: detector for name, detector in examples.items() if isinstance(detector, FittedDetector)}
     learned = {name: detector for name, detector in examples.items() if name not in fitted}

@@ -275,7 +275,11 @@ class MarginRecord(AucEstimate, Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ControlRecord(Entry):
-    """Outcome of a control whose result is known beforehand: expectation, AUC and whether it holds."""
+    """Outcome of a control: expectation, AUC and whether it holds.
+
+    ``holds`` is None for ``equal_n``, whose outcome is not known beforehand: the race's own fakes, as few as the
+    oracle's.
+    """
 
     kind: Literal["control"] = "control"
     control: str
@@ -284,7 +288,7 @@ class ControlRecord(Entry):
     found: float
     low: float
     high: float
-    holds: bool
+    holds: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """Step 0, calibrate: judge controls of known outcome before the race (rules of evidence 4 and 7)."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import NormalDist, fmean
 
 from arena.config.schema import STACK
@@ -8,14 +10,14 @@ from arena.detectors.base import GanAwareDetector
 from arena.generators.base import Generator
 from arena.generators.controls import Artefact, Oracle, Planted
 from arena.metrics.auc import summarise
-from arena.race.case import Case, redealt
-from arena.race.checkpoints import Bank
-from arena.race.judging import fitness_record, judge_case
+from arena.race.case import Case, JudgeFakes, fakes_of_judges, redealt
+from arena.race.checkpoints import Bank, load_bank
+from arena.race.judging import Judgement, fitness_record, judge_case
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import ControlRecord, Record, Summary, TechniqueRecord
 from arena.records.store import write_scores
 
-ORACLE = "oracle"
+ORACLE, EQUAL_N = "oracle", "equal_n"
 JOINT_CONFIDENCE = 0.999
 """Joint over a battery: a true null is called broken once in a thousand races."""
 
@@ -47,33 +49,58 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     """
     case, seed = _case(race, Oracle(**race.shape)), race.seed_of("calibrate", player=ORACLE)
     progress.expect(race.judge.seeds * race.judge.folds * race.judge.images)
-    summaries: dict[str, list[Summary]] = {technique: [] for technique in race.techniques}
     seeds, budget = range(race.judge.seeds), race.judge.images
     judged, images = judge_case(race, case, list(race.members), seed, seeds, images=budget, progress=progress)
-    for judge_seed, judgements in enumerate(judged):
-        for technique, judgement in judgements.items():
-            summaries[technique].append(summarise(judgement.test, race.margin))
-            write_scores(race.run, f"{technique}_oracle_j{judge_seed}", judgement.test)
     normal = NormalDist()
     joint = normal.inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(race.techniques))) / normal.inv_cdf(0.975)
-    records: list[Record] = [*technique_records(race)]
+    found = _control_records(race, judged, ORACLE, "AUC 1/2", 0)
+    held = [replace(each, holds=abs(each.found - 0.5) <= (each.high - each.found) * joint) for each in found]
+    return PhaseOutput([*technique_records(race), *held], images)
+
+
+def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
+    """Judge the race's own fakes in banks as small as the oracle's, with the judges of one seed.
+
+    An AUC depends on the number of images that judges learn from. The oracle has few fakes, since they are reals, and a
+    race many. Beside this outcome the oracle's is a floor at equal n. No result is expected.
+    """
+    oracle, bank = _control_bank(race, Oracle(**race.shape)), load_bank(race, round_index)
+    train, validation = fakes_of_judges(race, bank, round_index)[0]
+    few = JudgeFakes(train[: len(oracle.train)], validation[: len(oracle.validation)])
+    # As for the oracle, no judge learns from the detectors' reals.
+    case = Case.of(race, bank.test[: len(oracle.test)], [few], round_index, control=True)
+    seed = race.seed_of("judge", round_index, EQUAL_N)
+    judged, images = judge_case(race, case, list(race.members), seed, [0], images=race.judge.images, progress=progress)
+    return PhaseOutput([*_control_records(race, judged, EQUAL_N, "-", round_index)], images)
+
+
+def _control_records(
+    race: Race, judged: Sequence[Mapping[str, Judgement]], control: str, expected: str, round_index: int
+) -> list[ControlRecord]:
+    """Write the scores of each judge seed, and return the mean AUC of each technique with the interval of one seed."""
+    summaries: dict[str, list[Summary]] = {}
+    for judge_seed, judgements in enumerate(judged):
+        for technique, judgement in judgements.items():
+            summaries.setdefault(technique, []).append(summarise(judgement.test, race.margin))
+            write_scores(race.run, f"{technique}_{control}_j{judge_seed}", judgement.test)
+    records = []
     for technique, of_seeds in summaries.items():
         auc = fmean(summary.auc for summary in of_seeds)
         half = max(summary.auc_high - summary.auc_low for summary in of_seeds) / 2
         records.append(
             ControlRecord(
-                round=0,
+                round=round_index,
                 seed=race.seed,
-                control="oracle",
+                control=control,
                 technique=technique,
-                expected="AUC 1/2",
+                expected=expected,
                 found=auc,
                 low=auc - half,
                 high=auc + half,
-                holds=abs(auc - 0.5) <= half * joint,
+                holds=None,
             )
         )
-    return PhaseOutput(records, images)
+    return records
 
 
 def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
@@ -116,9 +143,13 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     return PhaseOutput(records, images)
 
 
-def _case(race: Race, control: Generator) -> Case:
+def _control_bank(race: Race, control: Generator) -> Bank:
     forged = control.forge(race.bank.counts, race.seed_of("forge", player="control"), race.generator_reals)
-    bank = Bank.of(forged, race.data.levels)
+    return Bank.of(forged, race.data.levels)
+
+
+def _case(race: Race, control: Generator) -> Case:
+    bank = _control_bank(race, control)
     return Case.of(race, bank.test, redealt(race, bank), round_index=0, control=True)
 
 

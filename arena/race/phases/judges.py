@@ -16,6 +16,7 @@ from arena.metrics.auc import Influence, combine, summarise
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
 from arena.race.judging import fitness_record, judge_case, score_record
+from arena.race.phases.calibrate import judge_equal_n
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreFile, ScoreRecord
 from arena.records.store import write_scores
@@ -39,6 +40,7 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
     than half of the margin over the half, a larger judge might see more. The budget is then doubled, as often as
     declared, and the verdict reads the largest one. A technique that may still gain cannot pass (rule of evidence 4).
+    The first budget of the last round also judges as few fakes as the oracle has.
     """
     multiple = 2 ** budgets(race, round_index).index(player)
     if multiple > 1 and not gaining(race, records, multiple // 2 * race.judge.images):
@@ -46,7 +48,8 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     last, budget = round_index == race.rounds, multiple * race.judge.images
     case, seed = case_of(race, round_index, multiple), race.seed_of("judge", round_index)
     seeds, members = range(race.judge.seeds), list(race.members)
-    progress.expect(len(seeds) * race.judge.folds * budget * (1 + HALF * last))
+    as_few = last and multiple == 1
+    progress.expect(race.judge.folds * budget * (len(seeds) * (1 + HALF * last) + as_few))
     whole, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress)
     written: list[Record] = [
         score_record(
@@ -80,6 +83,9 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
             for judge_seed, judgements in enumerate(halves)
             for technique, judgement in judgements.items()
         ]
+    if as_few:
+        equal_n = judge_equal_n(race, round_index, progress)
+        written, images = [*written, *equal_n.records], images + equal_n.images
     return PhaseOutput(written, images)
 
 
