@@ -1,9 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from arena.answer.answer import Answer, answer_of
+from arena.answer.answer import Answer, answer_of, read_answer
 from arena.answer.runs import read_run
 from arena.answer.series import as_of
+from arena.figures.tables import outcome
+from arena.records.schema import PhaseRecord, Record
+from arena.records.store import RecordBook
 from tests.synthetic import synthetic_run
 
 pytestmark = pytest.mark.slow
@@ -53,3 +58,23 @@ def test_the_mean_of_several_seeds_is_that_of_one_technique(tmp_path):
 
 def test_without_a_fit_judge_there_is_no_step(tmp_path):
     assert answered(tmp_path, planted=0.5).trajectory.steps == ()
+
+
+def test_curves_read_the_budget_of_every_round_and_the_verdict_the_largest(tmp_path):
+    """The scores of forest stand in for those of cnn judges with twice the images."""
+    answer = answered(tmp_path)
+    run, before = answer.run, {one.technique: one for one in answer.series}
+    forest = run.fresh("forest")
+    larger: list[Record] = [
+        dataclasses.replace(forest[seed], technique="cnn", judge_images=40_000) for seed in sorted(forest)
+    ]
+    closing = run.of_kind(PhaseRecord)[-1]
+    RecordBook(run.path).append([*larger, dataclasses.replace(closing, phase="judge", player="40000 images")])
+    again = read_answer(run.path)
+    cnn = next(one for one in again.series if one.technique == "cnn")
+    assert cnn.points == before["cnn"].points
+    assert cnn.judged(2) == before["forest"].at("fresh", 2) != cnn.at("fresh", 2)
+    assert again.verdict.techniques["cnn"].auc == pytest.approx(before["forest"].at("fresh", 2).value)
+    assert again.run.equal_judges["cnn", 2] == run.fresh("cnn")
+    shown = next(row for row in outcome(again.verdict, again.series) if row.technique == "cnn")
+    assert shown.fresh.startswith(f"{before['forest'].at('fresh', 2).value:.3f}")
