@@ -238,7 +238,7 @@ def true_positive_rate(scores: Scores, fpr: float) -> Interval | None:
     None where a fold has fewer than 1 / ``fpr`` sources of reals: the rate would be one at no false positive.
 
     The interval is that of the rate at exactly ``fpr``. A threshold with that rate has a binomial number of a fold's
-    reals above it, whatever their law. Draws of that number place the threshold between two reals, and a uniform draw
+    reals above it. Draws of that number place the threshold between two reals, and a uniform draw
     between the fakes there. The rate of the fakes above it has Jeffreys' distribution. The interval holds the middle
     95% of the mean over folds. Reals of one person count as one. Reals of a fold also train the judges of others, which
     is left out.
