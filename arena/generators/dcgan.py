@@ -42,7 +42,7 @@ class DcganGenerator(TrainableGenerator):
         z_dim: PositiveInt = 100,
         batch_norm: bool = False,
         learning_rate: PositiveFloat = 2e-4,
-        output: Output = "clip",
+        output: Output = "scaled_tanh",
         **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)

@@ -28,7 +28,7 @@ class Gan2014Generator(TrainableGenerator):
         width: PositiveInt = 512,
         z_dim: PositiveInt = 100,
         learning_rate: PositiveFloat = 2e-4,
-        output: Output = "clip",
+        output: Output = "scaled_tanh",
         **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)

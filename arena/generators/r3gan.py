@@ -91,7 +91,7 @@ class R3ganGenerator(TrainableGenerator):
         group: PositiveInt = 16,
         z_dim: PositiveInt = 64,
         learning_rate: PositiveFloat = 2e-4,
-        output: Output = "clip",
+        output: Output = "scaled_tanh",
         **shape: Unpack[TrainableShape],
     ) -> None:
         super().__init__(**shape)

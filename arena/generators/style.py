@@ -89,7 +89,7 @@ class StyleGenerator(TrainableGenerator):
         discriminator_width: PositiveInt | None = None,
         minibatch_group: NonNegativeInt = 0,
         learning_rate: PositiveFloat = 4e-3,
-        output: Output = "clip",
+        output: Output = "scaled_tanh",
         weights: str | Path | None = None,
         **shape: Unpack[TrainableShape],
     ) -> None:
