@@ -3,9 +3,10 @@
 The same reals judge every round, so a lucky draw of them raises or lowers the whole curve. Judges are trained anew for
 every point, but those of one seed have training fakes of the same z and the same folds.
 
-Fakes pair by their index in the test bank. A generator draws the z of its test bank from the run's seed alone, the
-same in every round and under every access. Equal index is then equal z, and the errors of two points correlate. Controls and folders deal
-their images by that seed, so that equal index is the same image or, where the bank's size differs, an unrelated one.
+Fakes pair by their index in the test bank. A generator draws the z of its test bank from the run's seed alone, the same
+in every round and under every access. Equal index is then equal z, and the errors of two points correlate. Controls and
+folders deal their images by that seed, so that equal index is the same image or, where the bank's size differs, an
+unrelated one.
 Runs of different seeds never pair. Where an index means nothing, products of two influences have mean 0: pairing is
 then unbiased, and adds to a correlation an error of about one over the root of the number of fakes.
 """

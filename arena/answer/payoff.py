@@ -27,8 +27,8 @@ class Payoff:
     """One technique's game: the detector is paid the AUC, the generator its complement.
 
     The errors are those of the test images for these very players. They do not include another training of the same
-    players. All cells have the same reals, and the cells of a row the same fakes, or a part of both off the diagonal.
-    Their errors are therefore dependent, and differences are often more certain than the cells.
+    players. All cells have the same reals, and fakes of the same z, or a part of both off the diagonal. Their errors are
+    therefore dependent, and differences are often more certain than the cells.
 
     Args:
         values: (R, R) AUC [g, d] of the detector of round d on the fakes of the generator of round g.
@@ -108,18 +108,15 @@ def read_payoff(run: Path, records: Iterable[Record], technique: str) -> Payoff 
     if not size:
         return None
     played_all = [cells[cell] for cell in np.ndindex(size, size)]
-    return from_influences([read_influence(run, record.scores, record.generator_round) for record in played_all])
+    return from_influences([read_influence(run, record.scores) for record in played_all])
 
 
 def from_influences(cells: Sequence[Influence]) -> Payoff:
-    """Return the game of R * R cells in C order. Reals are matched by id, fakes by id within a generator's row."""
+    """Return the game of R * R cells in C order. Reals and fakes are matched by id: fakes of one index have one z."""
     size = round(len(cells) ** 0.5)
     of_reals = _dense([cell.real_id for cell in cells], [cell.real for cell in cells])
-    covariance = of_reals @ of_reals.T
-    for g in range(size):
-        row = slice(g * size, (g + 1) * size)
-        of_fakes = _dense([cell.fake_id for cell in cells[row]], [cell.fake for cell in cells[row]])
-        covariance[row, row] += of_fakes @ of_fakes.T
+    of_fakes = _dense([cell.fake_id for cell in cells], [cell.fake for cell in cells])
+    covariance = of_reals @ of_reals.T + of_fakes @ of_fakes.T
     shape = (size, size)
     return Payoff(
         values=np.reshape([cell.value for cell in cells], shape),

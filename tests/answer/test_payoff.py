@@ -21,7 +21,7 @@ def records(run):
 
 def cells_of(run, records, technique):
     return {
-        (r.generator_round, r.detector_round): influence(read_scores(run, r.scores), bank=r.generator_round)
+        (r.generator_round, r.detector_round): influence(read_scores(run, r.scores))
         for r in records
         if isinstance(r, ScoreRecord) and r.technique == technique and r.regime != "fresh"
     }
@@ -64,7 +64,7 @@ def test_a_cell_has_its_auc_and_delongs_error(run, records):
     ("one", "other"),
     [
         pytest.param((1, 1), (1, 0), id="a row shares reals and fakes"),
-        pytest.param((0, 0), (1, 1), id="a diagonal shares reals"),
+        pytest.param((0, 0), (1, 1), id="a diagonal shares reals and z"),
         pytest.param((0, 0), (0, 2), id="a part of both"),
     ],
 )
