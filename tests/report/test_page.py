@@ -101,7 +101,7 @@ def test_findings_guards_controls_and_settings_are_there(hostile, html):
     for name, test in verdict.techniques.items():
         row = words[words.index(name) :]
         assert row[1] == test.finding
-    for guard in ("quality", "variety", "memorisation", "judges", "provenance", "oracle", "checkerboard"):
+    for guard in ("quality", "variety", "classes", "memorisation", "judges", "provenance", "oracle", "checkerboard"):
         assert guard in words
     assert "arena seed=0 'data.path=my faces'" in words
     assert words[words.index("race.rounds") + 1] == "1"
