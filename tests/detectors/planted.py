@@ -12,6 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from arena.config.compose import CONF
@@ -25,7 +26,7 @@ from arena.detectors.heads import Head, Sample
 from arena.generators.controls import Artefact, Planted
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
-from arena.imaging.images import ImageShape, to_float, to_uint8
+from arena.imaging.images import ImageShape, on_levels, to_float, to_uint8
 from arena.training.battery import Group, train_battery
 from arena.training.machine import Machine
 
@@ -105,6 +106,18 @@ def portraits() -> Tensor:
     return data.reals.images
 
 
+def textures(n: int, seed: int, side: int = 32) -> Tensor:
+    """Images uint8 (n, 1, side, side) with the falling spectrum of a photograph, clear of black and white."""
+    rng = np.random.default_rng(seed)
+    f = np.fft.fftfreq(side)
+    falloff = 1 / np.maximum(np.hypot(f[:, None], f[None]), 1 / side)
+    field = np.fft.ifft2(np.fft.fft2(rng.normal(size=(n, 1, side, side))) * falloff).real
+    field = 0.25 * field / field.std((2, 3), keepdims=True)
+    return to_uint8(
+        on_levels(torch.from_numpy(field + 0.03 * rng.normal(size=field.shape)).float().clamp(-0.9, 0.9), 256)
+    )
+
+
 def plant(images: Tensor, kind: Artefact, amplitude: float, levels: int, **traits: Any) -> Tensor:
     """Images (B, C, H, W) with a planted artefact; the traits are further arguments of ``Planted``."""
     channels, resolution = images.shape[1:3]
@@ -179,6 +192,18 @@ def logits(detector: FittedDetector, examples: Examples) -> Tensor:
     """Logits of examples, without a gradient."""
     with torch.no_grad():
         return detector(to_float(examples.images))
+
+
+def auc_on_textures(technique: str, kind: Artefact | None, amplitude: int = 8) -> float:
+    """AUC of a technique trained on textures with and without an artefact; of None, half of the textures are fakes."""
+    parts = [textures(n, seed) for seed, n in enumerate((400, 200, 600))]
+    if kind is None:
+        learned, validation, test = (Examples(part, torch.arange(len(part)) % 2) for part in parts)
+    else:
+        learned, validation, test = (examples(part, kind, amplitude, levels=256) for part in parts)
+    detector = build(technique, 32, 1, 256)
+    train(detector, learned, validation, images=2400, evidence=Evidence(levels=256))
+    return float(roc_auc_score(test.labels, score(detector, test.images, Evidence(levels=256))))
 
 
 def clouds(n: int, features: int, seed: int, fakes: float = 0.5, apart: float = 1.0) -> Sample:

@@ -66,7 +66,7 @@ class PatchCraft(LearnedDetector):
         keywords: arguments of ``LearnedDetector``. With a ``crop``, patches are taken from each crop.
     """
 
-    artefact = "noise_residual"
+    artefact = "checkerboard"
 
     def __init__(
         self,

@@ -4,7 +4,6 @@ import scipy.fft
 import torch
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
-from sklearn.metrics import roc_auc_score
 
 from arena.core.errors import DoesNotApply
 from arena.detectors.base import FittedDetector
@@ -18,8 +17,7 @@ from arena.detectors.techniques.benford import (
     first_digits,
 )
 from arena.imaging.images import on_levels
-from tests.detectors.planted import Examples, build, build_a, examples, fit, logits
-from tests.detectors.techniques.test_spectrum import clouds
+from tests.detectors.planted import auc_on_textures, build, build_a
 
 
 def pictures(n=2, channels=1, side=20):
@@ -79,15 +77,14 @@ def test_digits_are_counted_by_band_and_the_constant_coefficient_is_left_out():
     assert counts.sum() == 63
 
 
-def test_it_catches_quantised_pixels_and_reads_one_half_on_real_images_called_fake():
-    parts = [clouds(n, seed) for seed, n in enumerate((400, 200, 400))]
-    detector = build_a(FittedDetector, "benford", 32, 1, 256)
-    planted = [examples(part, "quantisation", 8, levels=256) for part in parts]
-    fit(detector, *planted[:2])
-    assert roc_auc_score(planted[2].labels, logits(detector, planted[2])) > 0.95
-    reals = [Examples(part, torch.arange(len(part)) % 2) for part in parts]
-    fit(detector, *reals[:2])
-    assert 0.4 < roc_auc_score(reals[2].labels, logits(detector, reals[2])) < 0.6
+@pytest.mark.slow
+def test_it_catches_quantised_pixels():
+    assert auc_on_textures("benford", "quantisation") > 0.9
+
+
+@pytest.mark.slow
+def test_it_reads_one_half_on_real_images_called_fake():
+    assert 0.4 < auc_on_textures("benford", None) < 0.6
 
 
 def test_of_more_images_than_fit_in_one_block_each_has_its_own_features():

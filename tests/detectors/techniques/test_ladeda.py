@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from arena.detectors.techniques.ladeda import LaDeDa
-from tests.detectors.planted import build_a, noise
+from tests.detectors.planted import auc_on_textures, build_a, noise
 
 
 def ladeda(resolution=32, channels=3, **keys):
@@ -48,3 +48,13 @@ def test_at_its_published_size_it_has_the_stages_of_a_resnet_50():
     assert detector.head.in_channels == 2048
     blocks = [layer for layer in detector.layers if hasattr(layer, "skip")]
     assert len(blocks) == 3 + 4 + 6 + 3
+
+
+@pytest.mark.slow
+def test_it_catches_a_spectral_peak():
+    assert auc_on_textures("ladeda", "spectral_peak") > 0.9
+
+
+@pytest.mark.slow
+def test_it_reads_one_half_on_real_images_called_fake():
+    assert 0.4 < auc_on_textures("ladeda", None) < 0.6

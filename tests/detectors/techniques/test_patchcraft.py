@@ -6,7 +6,7 @@ from arena.core.errors import DoesNotApply
 from arena.detectors.techniques.patchcraft import PatchCraft, diversity
 from arena.detectors.techniques.srm import rich_residuals
 from arena.imaging.images import on_levels
-from tests.detectors.planted import build, build_a, noise
+from tests.detectors.planted import auc_on_textures, build, build_a, noise
 
 
 def patchcraft(resolution=32, channels=3, levels=256):
@@ -77,3 +77,13 @@ def test_a_flat_image_has_no_contrast_whatever_its_brightness():
 def test_small_images_have_too_few_patches():
     with pytest.raises(DoesNotApply, match="needs 32 pixels a side"):
         build("patchcraft", 16, 3, 256)
+
+
+@pytest.mark.slow
+def test_it_catches_a_checkerboard():
+    assert auc_on_textures("patchcraft", "checkerboard") > 0.9
+
+
+@pytest.mark.slow
+def test_it_reads_one_half_on_real_images_called_fake():
+    assert 0.4 < auc_on_textures("patchcraft", None) < 0.6

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
 from arena.detectors.techniques.phase import Phase, phase_image
-from tests.detectors.planted import build_a, noise
+from tests.detectors.planted import auc_on_textures, build_a, noise
 
 
 def test_the_phase_image_is_numpys_inverse_transform_of_the_phases():
@@ -38,3 +39,13 @@ def test_its_network_sees_the_image_and_its_phase():
     assert seen.shape == (2, 4, 32, 32)
     assert torch.equal(seen[:, :3], images)
     assert torch.equal(seen[:, 3:], phase_image(images, 1e-2))
+
+
+@pytest.mark.slow
+def test_it_catches_a_spectral_peak():
+    assert auc_on_textures("phase", "spectral_peak", amplitude=16) > 0.9
+
+
+@pytest.mark.slow
+def test_it_reads_one_half_on_real_images_called_fake():
+    assert 0.4 < auc_on_textures("phase", None) < 0.6

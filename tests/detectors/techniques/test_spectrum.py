@@ -6,24 +6,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from arena.detectors.techniques.spectrum import Spectrum, ring_means
-from arena.imaging.images import on_levels, to_uint8
-from tests.detectors.planted import examples, fit, logits, noise
+from tests.detectors.planted import examples, fit, logits, noise, textures
 
 
 def spectrum(resolution=8, channels=1, levels=17):
     return Spectrum(resolution=resolution, channels=channels, levels=levels, epsilon=1e-3)
-
-
-def clouds(n, seed, side=32):
-    """Grey images of 256 levels with the falling spectrum of a photograph, clear of black and white."""
-    rng = np.random.default_rng(seed)
-    f = np.fft.fftfreq(side)
-    falloff = 1 / np.maximum(np.hypot(f[:, None], f[None]), 1 / side)
-    field = np.fft.ifft2(np.fft.fft2(rng.normal(size=(n, 1, side, side))) * falloff).real
-    field = 0.25 * field / field.std((2, 3), keepdims=True)
-    return to_uint8(
-        on_levels(torch.from_numpy(field + 0.03 * rng.normal(size=field.shape)).float().clamp(-0.9, 0.9), 256)
-    )
 
 
 def authors_profile(image):
@@ -73,7 +60,7 @@ def test_contrast_and_brightness_do_not_change_the_profile():
 @pytest.mark.parametrize(("kind", "low", "high"), [("stripes", 0.95, 1.0), ("checkerboard", 0.4, 0.6)])
 def test_it_catches_stripes_and_misses_a_checkerboard_whose_frequency_lies_in_the_outermost_ring(kind, low, high):
     learned, validation, test = (
-        examples(clouds(n, seed), kind, 4, levels=256) for seed, n in enumerate((600, 300, 600))
+        examples(textures(n, seed), kind, 4, levels=256) for seed, n in enumerate((600, 300, 600))
     )
     detector = spectrum(32, levels=256)
     fit(detector, learned, validation)
