@@ -112,13 +112,13 @@ class Member(NamedTuple):
 class Pool:
     """The past detectors that a response attacks, and the weight of each in a step.
 
-    A step draws ``sample`` of the K attacked techniques, all equally likely, or all if there are fewer. Each drawn
-    technique has weight K / min(sample, K). Of that, its newest detector has the share ``newest`` in every step. One
-    older detector has the rest, drawn anew in every step, all equally likely. Without older ones the newest has all.
+    A step draws m = min(``sample``, K) of the K attacked techniques, all equally likely. Each has the weight K / m, of
+    which its newest detector has the share ``newest`` in every step. The rest of all m goes to a single older detector,
+    K (1 - ``newest``), which is drawn anew in every step: its technique among the m, then its round, all equally
+    likely. Without older ones the newest has all. A step thus costs at most ``sample`` + 1 detectors.
 
-    In expectation each technique therefore has weight 1, its newest detector ``newest``, and each of its n older ones
-    (1 - ``newest``) / n. None of the first two depends on the round or on the number of techniques drawn. A step
-    costs at most 2 ``sample`` detectors.
+    The weights of a step sum to K. In expectation each technique has weight 1, its newest detector ``newest``, and each
+    of its n older ones (1 - ``newest``) / n. The first two depend neither on the round nor on ``sample``.
 
     Args:
         memory: ``all`` past detectors, or those of the ``last`` round.
@@ -148,15 +148,19 @@ class Pool:
         rounds: dict[str, list[int]] = {}
         for member in members:
             rounds.setdefault(member.technique, []).append(member.round)
-        techniques, weights = list(rounds), dict[Member, float]()
-        drawn = torch.randperm(len(techniques), generator=rng)[: self.sample].tolist()
-        for technique in (techniques[k] for k in sorted(drawn)):
-            weight = len(techniques) / len(drawn)
-            *older, newest = sorted(rounds[technique])
-            weights[Member(technique, newest)] = weight * (self.newest if older else 1.0)
-            if older and self.newest < 1:
-                past = older[int(torch.randint(len(older), (), generator=rng))]
-                weights[Member(technique, past)] = weight * (1 - self.newest)
+        techniques = list(rounds)
+        order = torch.randperm(len(techniques), generator=rng)[: self.sample].tolist()
+        drawn, whole = [techniques[k] for k in sorted(order)], len(techniques) / max(len(order), 1)
+        with_older = [technique for technique in drawn if len(rounds[technique]) > 1 and self.newest < 1]
+        weights = {
+            Member(technique, max(rounds[technique])): whole * (self.newest if technique in with_older else 1.0)
+            for technique in drawn
+        }
+        if with_older:
+            technique = with_older[int(torch.randint(len(with_older), (), generator=rng))]
+            older = sorted(rounds[technique])[:-1]
+            past = older[int(torch.randint(len(older), (), generator=rng))]
+            weights[Member(technique, past)] = whole * len(with_older) * (1 - self.newest)
         return weights
 
 

@@ -129,12 +129,11 @@ def test_every_step_has_the_newest_and_the_same_total_weight(rounds, techniques,
         draw = pool.draw(members, stream)
         drawn = {member.technique for member in draw}
         assert len(drawn) == min(sample, techniques)
-        assert len(draw) == len(drawn) * (1 if rounds == 0 else 2)
+        assert len(draw) == len(drawn) + (0 if rounds == 0 else 1)
         assert sum(draw.values()) == pytest.approx(techniques)
         for technique in drawn:
             share = 1.0 if rounds == 0 else 0.75
-            of_technique = sum(weight for member, weight in draw.items() if member.technique == technique)
-            assert draw[Member(technique, rounds)] == pytest.approx(share * of_technique)
+            assert draw[Member(technique, rounds)] == pytest.approx(share * techniques / len(drawn))
 
 
 @pytest.mark.parametrize(("techniques", "sample", "rounds"), [(3, 3, 2), (3, 1, 4), (5, 2, 1), (2, 9, 3), (4, 2, 0)])
@@ -144,7 +143,7 @@ def test_the_expected_weight_of_a_technique_is_1_in_every_round(techniques, samp
     members, stream, draws = pool.members(names, rounds), rng(), 4000
     counts = Counter(tuple(sorted(pool.draw(members, stream).items())) for _ in range(draws))
     drawn = min(sample, techniques)
-    assert len(counts) == math.comb(techniques, drawn) * max(rounds, 1) ** drawn
+    assert len(counts) == math.comb(techniques, drawn) * (drawn * rounds if rounds else 1)
     likely = draws / len(counts)
     assert all(abs(count - likely) < 5 * math.sqrt(likely) + 1 for count in counts.values())
     expected = dict.fromkeys(members, 0.0)
@@ -199,7 +198,7 @@ def test_the_loss_is_the_objective_of_the_drawn_detectors_logits(objective):
     pool = detectors()
     fakes, loss = batch(requires_grad=False), pool_loss(pool, 2, objective)
     drawn = Pool("all", 2).draw(list(pool), rng(derive_seed(3, "pool")))
-    assert len(drawn) == 4
+    assert len(drawn) == 3
     terms = [weight * objective(pool[member](fakes), loss.real_logits[member]) for member, weight in drawn.items()]
     torch.testing.assert_close(loss(fakes, rng(3)), torch.stack(terms).sum())
 
