@@ -43,7 +43,8 @@ class EqualNormLoss(nn.Module):
     The control takes both from a shuffled-label detector: the same network, trained on the same images with shuffled
     labels. Its logit's gradient is scaled, image by image and step by step, to the norm of the true detector's. Of the
     true detector nothing but this norm is used. The slope is taken at the control's own logit, which is calibrated to
-    start alike. The push therefore ends once the control is fooled, as that of an attack does.
+    start alike. The push therefore ends once the control is fooled, as that of an attack does. At the true detector's
+    logit it would never end, since a push without content does not fool that detector.
 
     The direction has no content, because the labels are independent of real and fake: in each class one half of the
     images has either label. Networks fit random labels (Zhang et al. 2017), and then have gradients of the texture of a
