@@ -6,7 +6,7 @@ by the instances. These are the held-out classifiers of Pathak & Dufour (CVPR 20
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arena.answer.estimate import Estimate, estimate
 from arena.answer.findings import Finding, holm
@@ -78,7 +78,9 @@ def leave_one_out(cells: Sequence[Sequence[Influence]]) -> list[Influence]:
         return [cells[1][0], cells[0][1]]
     near, far = 1 / (count - 1), -1 / ((count - 1) * (count - 2))
     weights = [[near if run in pair else far for pair in pairs] for run in range(count)]
-    return [combine([cells[i][j] for i, j in pairs], each) for each in weights]
+    values = [combine([cells[i][j] for i, j in pairs], each) for each in weights]
+    # One value may lie outside of [0, 1], but their mean is a mean of AUCs.
+    return [replace(value, share=all(cells[i][j].share for i, j in pairs)) for value in values]
 
 
 def _column(runs: Sequence[FinishedRun], number: int, technique: str) -> list[list[Influence]]:
@@ -154,8 +156,8 @@ def cross_in_words(matrices: dict[str, CrossMatrix], margin: float, alpha: float
     runs = len(first.seeds)
     lines = [
         f"Held-out judges ({runs} runs, {runs * (runs - 1)} pairs): trained on other runs' fakes of the same round, as "
-        f"in Pathak & Dufour (2023). They catch if their mean AUC is shown to be above {0.5 + margin:g}, and are fooled "
-        "if it is shown to be below."
+        f"in Pathak & Dufour (2023). They catch if their mean AUC is shown to be above {0.5 + margin:g}, and are "
+        "fooled if it is shown to be below."
     ]
     words = {"caught": "catch", "passes": "are fooled", "undecided": "are undecided"}
     for name, matrix in matrices.items():
@@ -163,7 +165,7 @@ def cross_in_words(matrices: dict[str, CrossMatrix], margin: float, alpha: float
         less = matrix.difference.interval()
         lines.append(
             f"  {name}: held-out judges {words[found[name]]}, AUC {others.value:.3f} [{others.low:.3f}, "
-            f"{others.high:.3f}]; own judges {own:.3f}, higher by {less.value:+.3f} [{less.low:+.3f}, {less.high:+.3f}]"
+            f"{others.high:.3f}]; own judges {own:.3f}, more by {less.value:+.3f} [{less.low:+.3f}, {less.high:+.3f}]"
         )
     return [*lines, _conclusion(found)]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from arena.answer.frontier import FrontierPoint
 from arena.figures.axes import COLUMN, chance_band, look, pinned, separation_axis
@@ -55,6 +55,7 @@ def frontier_map(paths: Paths, techniques: Sequence[str], margin: float) -> Figu
         lowest = min((point.auc[name] for point in every for name in names if name in point.auc), default=0.4)
         separation_axis(panels[0][0], lowest)
         if len(rows) > 1:
+            panels[1][0].xaxis.set_major_locator(MaxNLocator(4))
             panels[1][0].xaxis.set_major_formatter(FuncFormatter(lambda images, _: f"{images / 1000:g}k"))
         legend(figure, [*keys, chance_key(margin)], columns, 3.4)
     return figure
