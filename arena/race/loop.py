@@ -83,9 +83,10 @@ def carry_out(race: Race, console: Console) -> None:
         return
     for technique, reason in race.left_out.items():
         console.print(f"left out: {technique} {reason}", highlight=False, soft_wrap=True)
-    seconds, disk_mib = estimate_cost(race)
+    beside = any(runs_beside(race, step) for step in steps)
+    seconds, disk_mib = estimate_cost(race, beside)
     console.print(
-        f"{race.rounds} rounds, {len(steps)} phases, at most about {duration(seconds)} and "
+        f"{race.rounds} rounds, {len(steps)} phases, about {duration(seconds)} and at most "
         f"{disk_mib:,.0f} MiB in {race.run} ({race.machine.device}, {race.machine.precision})",
         highlight=False,
         soft_wrap=True,
