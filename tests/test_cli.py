@@ -150,6 +150,7 @@ REFUSED = [
     (["data=portraits", "data.resolution=48"], "data.resolution=48: "),
     (["data.planted_amplitude=17"], "data.planted_amplitude=17: expected a whole number of the data's grey levels"),
     (["access.held_out=[nope]"], "access.held_out=nope: expected techniques of the battery (cnn, dct"),
+    (["battery.aligned=[nope]"], "battery.aligned=nope: expected techniques that learn from fakes (cnn, dct"),
     (["access.held_out=nope"], "access.held_out=nope: expected a list"),
     (["access.held_out=[cnn,dct,spectrum]"], "access=white_box: expected a differentiable technique"),
     (["generator=oracle", "race.rounds=2"], "race.rounds=2: expected 0, since generator=oracle does not train"),

@@ -132,6 +132,10 @@ class BatteryConfig(Group):
     """Validations without gain before training stops, of 20 in a budget."""
     replay: float = checked(0.5, ge=0, lt=1)
     """Share of training fakes from earlier rounds."""
+    aligned: list[str] = field(default_factory=list)
+    """Members that also learn from re-synthesised reals: an autoencoder's, trained on their own training reals."""
+    aligned_share: float = checked(0.5, gt=0, le=1)
+    """Share of these members' training fakes that are re-synthesised reals."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

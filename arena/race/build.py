@@ -168,6 +168,11 @@ def check(race: Race) -> None:
         if technique not in race.members:
             known = ", ".join(race.members)
             raise ArenaError(f"access.held_out={technique}: expected techniques of the battery ({known})")
+    for technique in race.battery.aligned:
+        learning = [name for name, example in race.examples_of.items() if example.needs_fakes]
+        if technique not in learning:
+            known = ", ".join(learning)
+            raise ArenaError(f"battery.aligned={technique}: expected techniques that learn from fakes ({known})")
     if race.judge.locked:
         require(race.data.locked > 0, "data.locked", race.data.locked, "above 0, the share that judge.locked opens")
     race.features.check()

@@ -20,6 +20,7 @@ from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.detectors.heads import Sample
 from arena.detectors.shared import GRID, sharing
 from arena.metrics.auc import auc
+from arena.training.aligned import resynthesised, with_aligned
 from arena.training.machine import Machine
 
 VALIDATIONS, SPACING = 20, 4
@@ -78,10 +79,15 @@ def train_battery(
     """
     for group in groups:
         gallery.measure(group.detectors)
+    aligned = _aligned(groups, gallery, settings)
     pairs = [(group, name) for group in groups for name in group.detectors]
-    parallel_map(lambda pair: _fit(*pair, gallery), [pair for pair in pairs if _is_fitted(*pair)], gallery.device)
+    parallel_map(
+        lambda pair: _fit(*pair, gallery, aligned.get(pair), settings.aligned_share),
+        [pair for pair in pairs if _is_fitted(*pair)],
+        gallery.device,
+    )
     learners = [
-        Learner(name, detector, group)
+        Learner(name, detector, group, aligned.get((group, name)))
         for group, name in pairs
         if isinstance(detector := group.detectors[name], LearnedDetector)
     ]
@@ -116,12 +122,30 @@ def _is_fitted(group: Group, name: str) -> bool:
     return isinstance(detector, FittedDetector)
 
 
-def _fit(group: Group, name: str, gallery: Gallery) -> None:
+def _aligned(groups: Sequence[Group], gallery: Gallery, settings: BatteryConfig) -> dict[tuple[Group, str], Gallery]:
+    """Return the re-synthesised reals of the members that learn from such, made of their group's own training reals."""
+    named = [(group, [name for name in group.detectors if name in settings.aligned]) for group in groups]
+    named = [(group, names) for group, names in named if names]
+
+    def make(pair: tuple[Group, list[str]]) -> Gallery:
+        group, names = pair
+        made = resynthesised(gallery, group.train.which[group.train.labels == 0], derive_seed(group.seed, "aligned"))
+        made.measure({name: group.detectors[name] for name in names})
+        return made
+
+    of_groups = parallel_map(make, named, gallery.device)
+    return {(group, name): made for (group, names), made in zip(named, of_groups, strict=True) for name in names}
+
+
+def _fit(group: Group, name: str, gallery: Gallery, aligned: Gallery | None, share: float) -> None:
     detector, samples = cast(FittedDetector, group.detectors[name]), []
     for which, labels in (group.train, group.validation):
         if not detector.needs_fakes:
             which, labels = which[labels == 0], labels[labels == 0]
         samples.append(Sample(gallery.features(name, which), labels))
+    if aligned is not None:
+        features = aligned.features(name, torch.arange(len(aligned)))
+        samples[0] = with_aligned(samples[0], features, share, derive_seed(group.seed, "aligned", player=name))
     detector.fit(*samples, seed=derive_seed(group.seed, "fit", player=name))
 
 
@@ -133,6 +157,7 @@ class Learner:
         name: its technique.
         detector: trained in place.
         group: the images that it learns from.
+        aligned: the group's training reals, re-synthesised, in their order. None if it does not learn from them.
         best_auc: of its best validation so far.
         best_state: its tensors at that validation.
         validation_auc: of its last validation.
@@ -143,6 +168,7 @@ class Learner:
     name: str
     detector: LearnedDetector
     group: Group
+    aligned: Gallery | None = None
     best_auc: float = -math.inf
     best_state: dict[str, Tensor] = field(default_factory=dict)
     validation_auc: float = math.nan
@@ -205,8 +231,8 @@ class BatteryTraining(pl.LightningModule):
         """Take one step of every detector that has not been stopped."""
         labels, work = self.labels.to(self.device), list[tuple[Learner, Tensor]]()
         for group, learners in self.learning.items():
-            crops = self._crops(group, {learner.detector.side for learner in learners}, step)
-            work += [(learner, crops[learner.detector.side]) for learner in learners]
+            crops = self._crops(group, {(learner.detector.side, learner.aligned) for learner in learners}, step)
+            work += [(learner, crops[learner.detector.side, learner.aligned]) for learner in learners]
 
         def learn(pair: tuple[Learner, Tensor]) -> None:
             """Run one detector forward and backward. Lightning's own backward does not support several threads."""
@@ -233,19 +259,24 @@ class BatteryTraining(pl.LightningModule):
         optimizer.zero_grad()
         cast(torch.optim.lr_scheduler.OneCycleLR, self.lr_schedulers()).step()
 
-    def _crops(self, group: Group, sides: set[int], step: int) -> dict[int, Tensor]:
-        """Draw the group's batch of a step, and return it by the side of its crops."""
-        rng = torch.Generator().manual_seed(derive_seed(group.seed, "batch", step))
-        drawn = torch.cat(
-            [
-                which[torch.randint(len(which), (n,), generator=rng)]
-                for which, n in zip(self.classes[group], self.halves, strict=True)
-            ]
-        )
+    def _crops(
+        self, group: Group, kinds: set[tuple[int, Gallery | None]], step: int
+    ) -> dict[tuple[int, Gallery | None], Tensor]:
+        """Draw the group's batch of a step, and return it by the side of its crops and by its aligned fakes.
+
+        The aligned fakes are those of the first reals of the batch, at the same place. They replace the last fakes.
+        """
+        rng, classes = torch.Generator().manual_seed(derive_seed(group.seed, "batch", step)), self.classes[group]
+        picked = [torch.randint(len(which), (n,), generator=rng) for which, n in zip(classes, self.halves, strict=True)]
+        drawn = torch.cat([which[chosen] for which, chosen in zip(classes, picked, strict=True)])
         at = torch.rand(len(drawn), 2, generator=rng)
-        return {
-            side: self.gallery.crops(drawn, side, at).contiguous(memory_format=torch.channels_last) for side in sides
-        }
+        count, batches = round(self.settings.aligned_share * self.halves[1]), dict[tuple[int, Gallery | None], Tensor]()
+        for side, aligned in kinds:
+            crops = self.gallery.crops(drawn, side, at)
+            if aligned is not None:
+                crops = torch.cat([crops[: len(drawn) - count], aligned.crops(picked[0][:count], side, at[:count])])
+            batches[side, aligned] = crops.contiguous(memory_format=torch.channels_last)
+        return batches
 
     def validation_step(self, step: int) -> None:
         """Compute the AUC of each detector over all validation images, in eval mode and full precision.
