@@ -80,7 +80,7 @@ def _panel(axes: Axes, matrix: CrossMatrix, scale: FuncNorm) -> None:
     axes.spines[:].set_visible(False)
     for row, column in np.ndindex(values.shape):
         ink = ink_on(to_hex(_COLOURS(float(scale(values[row, column])))))
-        words = f"{values[row, column]:.2f}"
+        words = f"{values[row, column]:.{3 if size <= 5 else 2}f}"
         axes.text(column, row, words, ha="center", va="center", color=ink, fontsize=min(8.0, 30.0 / size))
     for width, colour in ((2.6, "white"), (1.2, INK)):  # seen on dark cells and on light ones
         for k in range(size):

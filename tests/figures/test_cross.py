@@ -17,7 +17,7 @@ MATRICES = {"cnn": matrix("cnn", (0.95, 0.81), (0.72, 0.999)), "dct": matrix("dc
 def test_cells_hold_judges_down_and_fakes_across():
     panels = cross(MATRICES).axes
     assert [axes.get_title(loc="left") for axes in panels[:2]] == ["cnn", "dct"]
-    assert words(panels[0]) == ["0.95", "0.81", "0.72", "1.00"]
+    assert words(panels[0]) == ["0.950", "0.810", "0.720", "0.999"]
     assert [text.get_text() for text in panels[0].get_yticklabels()] == ["10", "11"]
     assert panels[0].get_ylabel() == "judges of seed"
     assert "fakes of seed" in panels[1].get_xlabel()
