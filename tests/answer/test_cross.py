@@ -33,8 +33,8 @@ def test_the_interval_over_runs_holds_the_mean_of_all_pairs(count):
     """Rows and columns have effects of their own, so that cells of one run are alike, and few runs say less."""
     rng, held, draws = np.random.default_rng(count), [], 400
     for _ in range(draws):
-        effects = rng.normal(0, 0.02, (count, 1)), rng.normal(0, 0.03, (1, count)), rng.normal(0, 0.01, (count, count))
-        cells = 0.8 + sum(effects)
+        of_judges, of_fakes = rng.normal(0, 0.02, (count, 1)), rng.normal(0, 0.03, (1, count))
+        cells = 0.8 + of_judges + of_fakes + rng.normal(0, 0.01, (count, count))
         apart = leave_one_out([[exact(float(cell)) for cell in row] for row in cells])
         interval = estimate([[each] for each in apart]).interval()
         held.append(interval.low <= 0.8 <= interval.high)

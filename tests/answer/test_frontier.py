@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def measured(run: FinishedRun, distances: list[float], error: float = 0.0) -> Fi
 def pair(tmp_path_factory):
     """A run and its control, whose AUC falls in equal steps of separation from 0.9 to 0.8 over two rounds."""
     folder = tmp_path_factory.mktemp("frontier")
-    few = {"techniques": {"cnn": 0.8}, "start": 0.9, "rounds": 2, "n_real": 500, "n_fake": 500}
+    few: dict[str, Any] = {"techniques": {"cnn": 0.8}, "start": 0.9, "rounds": 2, "n_real": 500, "n_fake": 500}
     return tuple(read_run(synthetic_run(folder / access, access=access, **few)) for access in ("white_box", "none"))
 
 

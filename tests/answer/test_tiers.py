@@ -1,5 +1,7 @@
 """Three verdicts: of deployed, transferred and adaptive detectors, each split by what the generator attacked."""
 
+from typing import Any
+
 import pytest
 
 from arena.answer.answer import answer_of, read_answer
@@ -8,7 +10,7 @@ from arena.answer.tiers import flipped_in_words, tier_rows, tiers_sentence
 from tests.crossing import crossed
 from tests.synthetic import synthetic_run
 
-SMALL = {"n_real": 400, "n_fake": 400}
+SMALL: dict[str, Any] = {"n_real": 400, "n_fake": 400}
 TECHNIQUES = {"cnn": 0.9, "forest": 0.5}
 
 
@@ -41,7 +43,7 @@ def test_each_verdict_reads_its_own_detectors(paths, count):
     assert (transferred.flipped, tiers.transferred.not_attacked.answer) == (False, "passes")
     findings = {each.technique: each.finding for each in answer.findings}
     assert (tiers.adaptive.attacked.answer, tiers.adaptive.not_attacked.answer) == ("caught", findings["forest"])
-    adaptive = tiers.adaptive.attacked.techniques | tiers.adaptive.not_attacked.techniques
+    adaptive = {**tiers.adaptive.attacked.techniques, **tiers.adaptive.not_attacked.techniques}
     assert {name: each.finding for name, each in adaptive.items()} == findings
     assert answer.verdict.answer == "caught"  # the headline is the adaptive verdict
     assert "opposite sign would catch: cnn (deployed, 0.0" in flipped_in_words(tiers)

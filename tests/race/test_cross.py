@@ -1,6 +1,7 @@
 """Judges of each run on the fakes of the others: trained again to the bit, tested on the same reals, and resumable."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,8 +87,8 @@ def test_judges_that_do_not_come_out_as_recorded_are_refused(races):
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthetic")
-    few = {"rounds": 0, "techniques": {"cnn": 0.5}, "n_real": 60, "n_fake": 60}
-    settings = {
+    few: dict[str, Any] = {"rounds": 0, "techniques": {"cnn": 0.5}, "n_real": 60, "n_fake": 60}
+    settings: dict[str, dict[str, Any]] = {
         "one": {}, "two": {"seed": 1}, "other_split": {"seed": 1, "data_seed": 1}, "control": {"access": "none"},
         "open": {"seed": 2, "rounds": 1, "finished": False},
     }  # fmt: skip
