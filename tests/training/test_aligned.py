@@ -12,7 +12,7 @@ from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.heads import Sample
 from arena.imaging.evidence import Evidence
 from arena.training.aligned import resynthesised, with_aligned
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 from tests.detectors.planted import CPU, EVIDENCE, PLANTED, build, examples, noise, portraits
 
 DIGITS = Digits(resolution=8, seed=0, planted_amplitude=PLANTED).reals.images
@@ -32,7 +32,7 @@ def trained(names: list[str], aligned: list[str], seed: int = 0) -> dict[str, De
     learn = Labelled(torch.cat([torch.arange(400), 600 + torch.arange(200)]), (torch.arange(600) >= 400).long())
     stop = Labelled(torch.cat([torch.arange(400, 600), 800 + torch.arange(100)]), (torch.arange(300) >= 200).long())
     train_battery(
-        [Group(detectors, learn, stop, seed)],
+        [BatchGroup(detectors, learn, stop, seed)],
         gallery,
         settings=BatteryConfig(images=3200, batch=64, learning_rate=2e-2, aligned=aligned),
         images=3200,
@@ -93,16 +93,17 @@ def unseen(seed: int = 7) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cnn", "forest"])
-def test_the_rule_catches_a_decoders_traces_that_training_without_it_misses(name):
+@pytest.mark.parametrize(("name", "least"), [("cnn", 0.6), ("forest", 0.85)])
+def test_the_rule_catches_a_decoders_traces_that_training_without_it_misses(name, least):
+    """Validation has the generator's fakes alone, so that a network may be stopped before it knows the traces well."""
     fakes, reals = unseen()
     images, labels = torch.cat([reals, fakes]), (torch.arange(600) >= 300).long()
     aucs = {
         bool(aligned): roc_auc_score(labels, score(trained([name], aligned)[name], images, EVIDENCE))
         for aligned in ([], [name])
     }
-    assert aucs[False] < 0.6
-    assert aucs[True] > 0.85
+    assert aucs[False] < 0.5
+    assert aucs[True] > least
 
 
 @pytest.mark.slow
