@@ -139,7 +139,7 @@ class Contrast:
 def compared_techniques(
     pairs: Sequence[tuple[FinishedRun, FinishedRun]], strongest: tuple[str, str] | None
 ) -> dict[str, tuple[str, str]]:
-    """Return name of a contrast -> technique of the condition and of the control: of every technique, and the strongest.
+    """Return contrast -> technique of the condition and of the control: of every technique, and of the strongest.
 
     Args:
         pairs: one run of the condition and one of the control each, one pair or more.

@@ -167,7 +167,7 @@ class FinishedRun:
 
     @cached_property
     def equal_judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
-        """The same for the budget that every round has, so that rounds compare. The last round may have a larger one."""
+        """The same for the budget that every round has, so that rounds compare. The last may have a larger one too."""
         return {key: {seed: tests[0] for seed, tests in judges.items()} for key, judges in self._judges.items()}
 
     @cached_property

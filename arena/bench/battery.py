@@ -11,7 +11,7 @@ from arena.generators.controls import Oracle
 from arena.race.case import Case, cut_fold, labelled, redealt
 from arena.race.checkpoints import Bank
 from arena.race.race import Race
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 
 SCORED = 512
 """Most images of a timed scoring pass."""
@@ -93,7 +93,7 @@ def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
         case = Case.of(race, bank.test, redealt(race, bank), 0, control=True)
         fold = cut_fold(race, case, judge_seed=0, number=0, share=1.0)
         train_battery(
-            [Group(detectors, labelled(*fold.learn), labelled(*fold.stop), seed=0)],
+            [BatchGroup(detectors, labelled(*fold.learn), labelled(*fold.stop), seed=0)],
             case.gallery,
             settings=race.battery,
             images=race.judge.images,

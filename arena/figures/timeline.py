@@ -83,9 +83,10 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
                 judges = series.seeds.get(round_index, ())
                 places = [left + SEEDS] * len(judges)
                 axes.plot(places, judges, "_", color=colour, markersize=size, markeredgewidth=0.7)
-    rounds = [round_index + 2 * OFFSET["fresh"] for round_index in series.decisive]
-    axes.add_line(_larger(rounds, [point.value for point in series.decisive.values()]))
-    bars(axes, rounds, list(series.decisive.values()), REGIMES["fresh"].colour, linewidth=0.9, zorder=2)
+    if series.decisive:
+        rounds = [round_index + 2 * OFFSET["fresh"] for round_index in series.decisive]
+        axes.add_line(_larger(rounds, [point.value for point in series.decisive.values()]))
+        bars(axes, rounds, list(series.decisive.values()), REGIMES["fresh"].colour, linewidth=0.9, zorder=2)
 
 
 def _sawtooth(axes: Axes, series: Series) -> None:

@@ -15,7 +15,7 @@ from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.phases.calibrate import ORACLE, controls, own_artefact
 from arena.race.race import Race
-from arena.training.battery import LEARNING_COST, SPACING, VALIDATIONS, Group, train_battery
+from arena.training.battery import LEARNING_COST, SPACING, VALIDATIONS, BatchGroup, train_battery
 
 STEPS = 8
 """Timed steps of each player, beyond as many that warm it up."""
@@ -35,7 +35,7 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
     Returns:
         Seconds and MiB of a whole race.
     """
-    pace = Pace.of(race)
+    pace = BatteryPace.of(race)
     judge, seeds, rounds = race.judge, race.judge.seeds, race.rounds
     calibrated = sum(
         judging(race, pace, seeds, judge.images, few=True)
@@ -69,7 +69,7 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
     return seconds, (rounds + 1) * (pixels * bank + tensors + 14 * scored) / 2**20
 
 
-class Pace(NamedTuple):
+class BatteryPace(NamedTuple):
     """Seconds of the whole battery, with all threads: features and fits per image, learning by gradient per image."""
 
     features: float
@@ -77,7 +77,7 @@ class Pace(NamedTuple):
     learn: float
 
     @classmethod
-    def of(cls, race: Race) -> "Pace":
+    def of(cls, race: Race) -> "BatteryPace":
         """Measure it on some reals. They stand for both classes, since only the time is read."""
         images = torch.cat([race.judge_reals.images, race.generator_reals.images])
         images = images[: min(MEASURED, max(64, MEASURED_VALUES // images[0].numel()))]
@@ -94,7 +94,7 @@ class Pace(NamedTuple):
         def train(names: list[str], steps: int) -> float:
             """Return the time of training new detectors, in as many groups as keep all threads busy, for one group."""
             groups = [
-                Group({name: race.new_detector(name, 0) for name in names}, learn, stop, seed=k)
+                BatchGroup({name: race.new_detector(name, 0) for name in names}, learn, stop, seed=k)
                 for k in range(side_by_side)
             ]
             start, machine = time.perf_counter(), race.machine
@@ -109,7 +109,7 @@ class Pace(NamedTuple):
         return cls(features, fit, max(longer - shorter, 0.1 * longer) / (STEPS * race.battery.batch))
 
 
-def judging(race: Race, pace: Pace, seeds: int, images: int, few: bool = False) -> float:
+def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = False) -> float:
     """Return the seconds of judging one bank with the judges of some seeds.
 
     Args:

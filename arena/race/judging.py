@@ -21,7 +21,7 @@ from arena.race.case import Case, Fold, Places, cut_fold, labelled
 from arena.race.race import Race
 from arena.records.schema import FitnessRecord, Regime, ScoreRecord, Scores
 from arena.records.store import write_scores
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 
 PARAMETERS = 20_000_000
 """Most parameters of judges that learn side by side. Judges of larger networks learn in turn."""
@@ -146,7 +146,7 @@ def _over_folds(
 class FoldJudges(NamedTuple):
     """The judges of one seed and fold, and the places that they are tested on."""
 
-    group: Group
+    group: BatchGroup
     fold: Fold
     number: int
 
@@ -161,7 +161,7 @@ class FoldJudges(NamedTuple):
             name: race.new_detector(name, derive_seed(stream, "initialise", player=name), case.round_index)
             for name in techniques
         }
-        return cls(Group(judges, labelled(*fold.learn), labelled(*fold.stop), stream), fold, number)
+        return cls(BatchGroup(judges, labelled(*fold.learn), labelled(*fold.stop), stream), fold, number)
 
     def judgements(self, case: Case, others: Sequence[Case] = ()) -> list[dict[str, Judgement]]:
         """Return the scores of the fold's test and validation images by technique, for the case and for each other."""

@@ -18,7 +18,7 @@ from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import budgets, judge, margin
-from arena.race.processes import Outcome, SecondProcess, Step, reads_records, run_phase
+from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
 from arena.race.race import Race
 from arena.records.store import RecordBook
 from arena.report.page import write_report
@@ -127,7 +127,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
         else:
             left.append(step)
     beside = [step for step in left if runs_beside(race, step)]
-    waiting: deque[tuple[Step, Future[Outcome]]] = deque()
+    waiting: deque[tuple[Step, Future[ClosedPhase]]] = deque()
 
     def append(all_of_them: bool) -> None:
         """Append the records of waiting phases in order: those before the first that still runs, or of all."""
@@ -148,7 +148,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
             if reads_records(step[0]):
                 append(all_of_them=True)
                 stack.close()  # nothing is left to run beside
-            future: Future[Outcome] = Future()
+            future: Future[ClosedPhase] = Future()
             with progress.phase(step[0].__name__, step[1], step[2]):
                 future.set_result(run_phase(race, step, book.records, progress))
             waiting.append((step, future))

@@ -32,7 +32,7 @@ Step = tuple[Phase, int, str]
 """A phase, its round and its player."""
 
 
-class Outcome(NamedTuple):
+class ClosedPhase(NamedTuple):
     """The records of a phase, and the record that closes it."""
 
     records: list[Record]
@@ -47,7 +47,7 @@ def reads_records(phase: Phase) -> bool:
     return "records" in inspect.signature(phase).parameters
 
 
-def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progress) -> Outcome:
+def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progress) -> ClosedPhase:
     """Run one phase, and return its records."""
     phase, round_index, player = step
     machine = race.machine
@@ -73,7 +73,7 @@ def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progr
         device=str(machine.device),
         precision=machine.precision,
     )
-    return Outcome(output.records, closing)
+    return ClosedPhase(output.records, closing)
 
 
 class SecondProcess:
@@ -93,7 +93,7 @@ class SecondProcess:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        self._submitted: queue.Queue[Future[Outcome]] = queue.Queue()
+        self._submitted: queue.Queue[Future[ClosedPhase]] = queue.Queue()
         self._send((replace(race, tracker=NO_TRACKER), threads // 2))
         threading.Thread(target=self._receive, daemon=True).start()
 
@@ -105,9 +105,9 @@ class SecondProcess:
         self._process.wait()
         torch.set_num_threads(self._threads)
 
-    def submit(self, step: Step) -> Future[Outcome]:
+    def submit(self, step: Step) -> Future[ClosedPhase]:
         """Let the process run a phase after those submitted before. It sees no records of other phases."""
-        future: Future[Outcome] = Future()
+        future: Future[ClosedPhase] = Future()
         self._submitted.put(future)
         self._send(step)
         return future

@@ -32,7 +32,7 @@ PREPARED, PREPARED_VALUES = 2048, 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class BatchGroup:
     """Detectors that learn from the same images: the battery in the loop, or the judges of one seed and fold.
 
     Args:
@@ -49,7 +49,7 @@ class Group:
 
 
 def train_battery(
-    groups: Sequence[Group],
+    groups: Sequence[BatchGroup],
     gallery: Gallery,
     *,
     settings: BatteryConfig,
@@ -115,19 +115,21 @@ def train_battery(
     return taken * settings.batch * learning
 
 
-def _is_fitted(group: Group, name: str) -> bool:
+def _is_fitted(group: BatchGroup, name: str) -> bool:
     detector = group.detectors[name]
     if not isinstance(detector, FittedDetector | LearnedDetector):
         raise TypeError(f"{type(detector).__name__} is neither a LearnedDetector nor a FittedDetector")
     return isinstance(detector, FittedDetector)
 
 
-def _aligned(groups: Sequence[Group], gallery: Gallery, settings: BatteryConfig) -> dict[tuple[Group, str], Gallery]:
+def _aligned(
+    groups: Sequence[BatchGroup], gallery: Gallery, settings: BatteryConfig
+) -> dict[tuple[BatchGroup, str], Gallery]:
     """Return the re-synthesised reals of the members that learn from such, made of their group's own training reals."""
     named = [(group, [name for name in group.detectors if name in settings.aligned]) for group in groups]
     named = [(group, names) for group, names in named if names]
 
-    def make(pair: tuple[Group, list[str]]) -> Gallery:
+    def make(pair: tuple[BatchGroup, list[str]]) -> Gallery:
         group, names = pair
         made = resynthesised(gallery, group.train.which[group.train.labels == 0], derive_seed(group.seed, "aligned"))
         made.measure({name: group.detectors[name] for name in names})
@@ -137,7 +139,7 @@ def _aligned(groups: Sequence[Group], gallery: Gallery, settings: BatteryConfig)
     return {(group, name): made for (group, names), made in zip(named, of_groups, strict=True) for name in names}
 
 
-def _fit(group: Group, name: str, gallery: Gallery, aligned: Gallery | None, share: float) -> None:
+def _fit(group: BatchGroup, name: str, gallery: Gallery, aligned: Gallery | None, share: float) -> None:
     detector, samples = cast(FittedDetector, group.detectors[name]), []
     for which, labels in (group.train, group.validation):
         if not detector.needs_fakes:
@@ -167,7 +169,7 @@ class Learner:
 
     name: str
     detector: LearnedDetector
-    group: Group
+    group: BatchGroup
     aligned: Gallery | None = None
     best_auc: float = -math.inf
     best_state: dict[str, Tensor] = field(default_factory=dict)
@@ -205,9 +207,9 @@ class BatteryTraining(pl.LightningModule):
         }
 
     @property
-    def learning(self) -> dict[Group, list[Learner]]:
+    def learning(self) -> dict[BatchGroup, list[Learner]]:
         """The detectors that have not been stopped, by their group."""
-        groups: dict[Group, list[Learner]] = {}
+        groups: dict[BatchGroup, list[Learner]] = {}
         for learner in self.learners:
             if learner.waited < self.settings.patience:
                 groups.setdefault(learner.group, []).append(learner)
@@ -260,7 +262,7 @@ class BatteryTraining(pl.LightningModule):
         cast(torch.optim.lr_scheduler.OneCycleLR, self.lr_schedulers()).step()
 
     def _crops(
-        self, group: Group, kinds: set[tuple[int, Gallery | None]], step: int
+        self, group: BatchGroup, kinds: set[tuple[int, Gallery | None]], step: int
     ) -> dict[tuple[int, Gallery | None], Tensor]:
         """Draw the group's batch of a step, and return it by the side of its crops and by its aligned fakes.
 
@@ -291,7 +293,7 @@ class BatteryTraining(pl.LightningModule):
                 self._log(learner)
         self.trainer.should_stop = not self.learning
 
-    def _validate(self, group: Group, learners: list[Learner]) -> None:
+    def _validate(self, group: BatchGroup, learners: list[Learner]) -> None:
         named = {learner.name: learner.detector for learner in learners}
         logits = score_all(named, self.gallery, group.validation.which)
         for learner in learners:

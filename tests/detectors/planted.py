@@ -27,7 +27,7 @@ from arena.generators.controls import Artefact, Planted
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import ImageShape, on_levels, to_float, to_uint8
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 from arena.training.machine import Machine
 
 OTHERS = {"stack", "bag", "module", "probe"}
@@ -167,7 +167,7 @@ def train_all(
     places = torch.arange(len(gallery))
     train = Labelled(places[: len(learned.labels)], learned.labels)
     return train_battery(
-        [Group(detectors, train, Labelled(places[len(learned.labels) :], validation.labels), seed)],
+        [BatchGroup(detectors, train, Labelled(places[len(learned.labels) :], validation.labels), seed)],
         gallery,
         settings=BatteryConfig(images=images, batch=batch, learning_rate=learning_rate, patience=patience),
         images=images,

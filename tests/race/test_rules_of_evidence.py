@@ -22,7 +22,7 @@ from arena.race.phases.judges import case_of
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
-from arena.training.battery import Group
+from arena.training.battery import BatchGroup
 from tests.building import tiny_arena
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ class Spy:
         self.calls: list[tuple[torch.Tensor, Labelled, Labelled]] = []
         self.started: list[dict[str, torch.Tensor]] = []
 
-    def __call__(self, groups: Sequence[Group], gallery: Gallery, **_: object) -> int:
+    def __call__(self, groups: Sequence[BatchGroup], gallery: Gallery, **_: object) -> int:
         for group in groups:
             self.calls.append((gallery.seen, group.train, group.validation))
             self.started += [

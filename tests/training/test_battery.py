@@ -11,7 +11,7 @@ from arena.core.machine import on_threads
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled, score
 from arena.detectors.heads import Head, Sample
-from arena.training.battery import SPACING, VALIDATIONS, BatteryTraining, Group, Learner, train_battery
+from arena.training.battery import SPACING, VALIDATIONS, BatchGroup, BatteryTraining, Learner, train_battery
 from tests.detectors.planted import CPU, EVIDENCE, Examples, build, digits, train, train_all
 
 pytestmark = pytest.mark.slow
@@ -103,10 +103,10 @@ def test_groups_that_learn_side_by_side_are_those_that_learn_in_turn():
     gallery = Gallery(torch.cat([learned.images, validation.images]), EVIDENCE)
     stop = Labelled(torch.arange(len(learned.images), len(gallery)), validation.labels)
 
-    def groups() -> list[Group]:
+    def groups() -> list[BatchGroup]:
         halves = (torch.arange(start, len(learned.images), 2) for start in (0, 1))
         return [
-            Group({"cnn": build("cnn"), "dct": build("dct")}, Labelled(half, learned.labels[half]), stop, seed)
+            BatchGroup({"cnn": build("cnn"), "dct": build("dct")}, Labelled(half, learned.labels[half]), stop, seed)
             for seed, half in enumerate(halves)
         ]
 
@@ -232,7 +232,7 @@ def test_early_stopping_uses_the_auc_of_all_validation_images():
     validation = uneven(30, 10)
     detector = Scripted([0.5, 0.5])
     gallery, labelled = Gallery(validation.images, EVIDENCE), Labelled(torch.arange(40), validation.labels)
-    learner = Learner("it", detector, Group({"it": detector}, labelled, labelled, seed=0))
+    learner = Learner("it", detector, BatchGroup({"it": detector}, labelled, labelled, seed=0))
     CPU.fit(BatteryTraining([learner], gallery, BatteryConfig(images=8, batch=8)), range(1), validate_every=1)
     assert learner.best_auc == pytest.approx(validation_auc(detector, validation), abs=1e-9)
 

@@ -9,7 +9,7 @@ from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc
 from arena.training.attack import Fool, Match, Member, Objective, Pool, PoolLoss
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 from arena.training.equal_norm import Calibrated, EqualNormLoss, calibrated, logit_gradient, with_shuffled_labels
 from tests.detectors.planted import CPU, build
 
@@ -152,7 +152,7 @@ def test_a_detector_of_shuffled_labels_has_a_gradient_and_does_not_detect():
     aucs = []
     for learn, validate in ((train, stop), (with_shuffled_labels(train, 0), with_shuffled_labels(stop, 1))):
         detector = build("dct", levels=256)
-        group = Group({"dct": detector}, learn, validate, 0)
+        group = BatchGroup({"dct": detector}, learn, validate, 0)
         train_battery([group], gallery, settings=BATTERY, images=BATTERY.images, fresh=True, machine=CPU)
         logits = score_all({"dct": detector.eval()}, gallery, test.which)["dct"]
         aucs.append(auc(logits.numpy(), test.labels.numpy()))

@@ -21,7 +21,7 @@ from arena.race.checkpoints import load_bank, load_battery, load_detector, save_
 from arena.race.judging import score_record, scores_of, stacked
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import Record, Regime, ScoreRecord
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 
 LOOP_VALIDATION_SHARE = 0.25
 """Share of the detectors' reals that stop them."""
@@ -131,7 +131,7 @@ def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dic
         detectors = {technique: detector for technique, (detector, new) in begun.items() if new is fresh}
         if detectors:
             images += train_battery(
-                [Group(detectors, train, validation, race.seed_of("retrain", round_index))],
+                [BatchGroup(detectors, train, validation, race.seed_of("retrain", round_index))],
                 gallery,
                 settings=race.battery,
                 images=race.battery.images,

@@ -18,7 +18,7 @@ from arena.race.gan_monitor import read_curve, train_gan
 from arena.race.phases.detectors import LoopReals, loop_images
 from arena.race.race import PhaseOutput, Race
 from arena.training.attack import Member, PoolLoss
-from arena.training.battery import Group, train_battery
+from arena.training.battery import BatchGroup, train_battery
 from arena.training.equal_norm import Calibrated, EqualNormLoss, calibrated, with_shuffled_labels
 
 CALIBRATED = 256
@@ -145,7 +145,7 @@ def train_shuffled(race: Race, round_index: int) -> None:
     train = with_shuffled_labels(train, derive_seed(seed, "train"))
     validation = with_shuffled_labels(validation, derive_seed(seed, "validation"))
     train_battery(
-        [Group(detectors, train, validation, seed)],
+        [BatchGroup(detectors, train, validation, seed)],
         gallery,
         settings=race.battery,
         images=race.battery.images,
