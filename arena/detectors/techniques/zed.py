@@ -29,8 +29,8 @@ COARSEST = 2
 """Least side in pixels of the coarsest image."""
 
 
-class Logistic(NamedTuple):
-    """Logistic distribution of each pixel (Salimans et al. 2017), in [-1, 1]: all mass beyond an end is on that end."""
+class PixelLogistic(NamedTuple):
+    """PixelLogistic distribution of each pixel (Salimans et al. 2017), in [-1, 1]: all mass beyond an end is on that end."""
 
     mean: Tensor
     scale: Tensor
@@ -100,7 +100,7 @@ class Predictor(nn.Module):
             nn.LeakyReLU(0.2), nn.Conv2d(width, width, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, outputs, 1)
         )
 
-    def forward(self, averages: Tensor, coded: list[Tensor], pixels: Tensor) -> Logistic:
+    def forward(self, averages: Tensor, coded: list[Tensor], pixels: Tensor) -> PixelLogistic:
         """Distributions of pixels (B, C, h, w), given averages and coded pixels of that shape."""
         filtered = self.filters(torch.cat([averages, *coded], dim=1))
         linear, hidden = filtered.tensor_split([sum(self.outputs)], dim=1)
@@ -109,7 +109,7 @@ class Predictor(nn.Module):
         for channel in range(self.channels):
             for before in range(channel):
                 means[channel] = means[channel] + next(weight) * (pixels - averages)[:, before]
-        return Logistic(torch.stack(means, 1), self.bin_width * (LEAST_SCALE + F.softplus(scale)))
+        return PixelLogistic(torch.stack(means, 1), self.bin_width * (LEAST_SCALE + F.softplus(scale)))
 
 
 class Coder(nn.Module):
@@ -134,11 +134,11 @@ class Coder(nn.Module):
             for _ in range(coded)
         )
 
-    def laws(self, images: Tensor) -> Iterator[list[tuple[Tensor, Logistic]]]:
+    def laws(self, images: Tensor) -> Iterator[list[tuple[Tensor, PixelLogistic]]]:
         """Pixels (B, C, h, w) of images (B, C, H, W) and their distributions: of each resolution, finest first."""
         for predictors in self.resolutions:
             assert isinstance(predictors, nn.ModuleList)
-            averages, coded, laws = coarser(images, self.levels), list[Tensor](), list[tuple[Tensor, Logistic]]()
+            averages, coded, laws = coarser(images, self.levels), list[Tensor](), list[tuple[Tensor, PixelLogistic]]()
             height, width = (2 * extent for extent in averages.shape[-2:])
             for k, predictor in enumerate(predictors):
                 pixels = images[..., k // 2 : height : 2, k % 2 : width : 2]

@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from arena.data.digits import Digits
 from arena.detectors.base import FittedDetector
-from arena.detectors.techniques.zed import LEAST_SCALE, Coder, Logistic, Predictor, Surprise, coarser
+from arena.detectors.techniques.zed import LEAST_SCALE, Coder, PixelLogistic, Predictor, Surprise, coarser
 from arena.imaging.images import on_levels, to_float
 from tests.detectors.planted import Examples, build_a, fit, logits, noise, sample
 
@@ -15,11 +15,11 @@ def grey_levels(levels: int) -> torch.Tensor:
     return torch.linspace(-1, 1, levels, dtype=torch.float64)
 
 
-def laws(levels: int) -> Logistic:
+def laws(levels: int) -> PixelLogistic:
     """Distributions of many means, also beyond the ends, and of scales from the least upwards."""
     means, scales = torch.linspace(-1.5, 1.5, 31), torch.tensor([LEAST_SCALE, 0.5, 1, 2, 4]) * 2 / (levels - 1)
     mean, scale = torch.meshgrid(means.double(), scales.double(), indexing="ij")
-    return Logistic(mean[..., None], scale[..., None])
+    return PixelLogistic(mean[..., None], scale[..., None])
 
 
 @pytest.mark.parametrize("levels", [17, 256])
@@ -30,7 +30,7 @@ def test_code_lengths_are_those_of_probabilities_that_sum_to_one(levels):
 
 def test_a_code_length_by_hand():
     """At the mean, a bin as wide as the scale holds the sigmoid of 1/2 less that of -1/2."""
-    law = Logistic(torch.zeros(1), torch.full((1,), 0.125))
+    law = PixelLogistic(torch.zeros(1), torch.full((1,), 0.125))
     sigmoid = 1 / (1 + math.exp(-0.5))
     assert float(law.cost(torch.zeros(1), 0.125)) == pytest.approx(-math.log(2 * sigmoid - 1), rel=1e-5)
     assert float(law.cost(torch.ones(1), 0.125)) == pytest.approx(math.log1p(math.exp(7.5)), rel=1e-5)
@@ -48,10 +48,10 @@ def test_the_expected_code_length_is_the_entropy_up_to_its_integral(levels):
 @pytest.mark.parametrize("value", [-1.0, -0.5, 0.5, 1.0])
 def test_the_gradient_of_the_code_length_pulls_a_pixel_to_the_mean_even_at_the_ends(value):
     pixel = torch.tensor([value], requires_grad=True)
-    law = Logistic(torch.zeros(1), torch.full((1,), 0.2))
+    law = PixelLogistic(torch.zeros(1), torch.full((1,), 0.2))
     (slope,) = torch.autograd.grad(law.cost(pixel, 0.125).sum(), pixel)
     assert float(slope) * value > 0
-    beyond = Logistic(torch.tensor([2 * value]), torch.full((1,), 0.2))
+    beyond = PixelLogistic(torch.tensor([2 * value]), torch.full((1,), 0.2))
     (slope,) = torch.autograd.grad(beyond.cost(pixel, 0.125).sum(), pixel)
     assert float(slope) * value < 0
 
