@@ -43,5 +43,3 @@ def crossed(paths: Sequence[Path], auc: Callable[[int, int, str], float]) -> lis
             phase = dataclasses.replace(closing, phase="cross", player=f"run of seed {judges.seed}", images=0)
             book.append([*written, phase])
     return list(paths)
-
-

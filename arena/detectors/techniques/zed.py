@@ -30,7 +30,7 @@ COARSEST = 2
 
 
 class PixelLogistic(NamedTuple):
-    """PixelLogistic distribution of each pixel (Salimans et al. 2017), in [-1, 1]: all mass beyond an end is on that end."""
+    """Logistic distribution of each pixel (Salimans et al. 2017), in [-1, 1]: all mass beyond an end is on that end."""
 
     mean: Tensor
     scale: Tensor
