@@ -82,7 +82,7 @@ def test_judges_add_variance(run):
 def drawn(rng, rounds=8, runs=3, reals=400, seed_sd=0.02, shared=True, alike=0.3):
     """Runs whose points err by their reals, their fakes of one z and the run itself, about a true value of 0.8."""
     wide = rng.normal(size=(runs if not shared else 1, reals)) * 0.01 / np.sqrt(reals) * 20
-    fake = 0.01 * np.linalg.cholesky((1 - alike) * np.eye(rounds) + alike)
+    fake = 0.01 * np.linalg.cholesky((1 - alike) * np.eye(rounds) + alike).astype(np.float64)
     curves = []
     for number in range(runs):
         real = wide[0 if shared else number]

@@ -130,7 +130,7 @@ def test_people_catch_or_are_undecided_and_never_pass(run, quiz, tmp_path, wrong
 
 def test_holm_counts_people_among_the_battery(run, quiz, tmp_path):
     """A person whose p alone would do, and beside two techniques that found nothing does not."""
-    file = saved(tmp_path / "a.json", quiz, wrong_on(quiz.label, 7, 8))
+    file = saved(tmp_path / "a.json", quiz, wrong_on(quiz.label, 7, 7))
     p = of_people(run, file).estimate.p_above(0.55)
     assert 0.05 / 3 < p < 0.05
     assert finding(run, file).finding == "undecided"

@@ -114,7 +114,7 @@ def test_a_curve_without_noise_gives_back_its_asymptote(family, change):
     truth = auc_of(limit + change * shape(family, np.array([1.2]), ROUNDS)[0])
     fit = saturation(ROUNDS, truth, 1e-7 * np.eye(9))
     law = next(law for law in fit.laws if law.family == family)
-    assert auc_of(law.a) == pytest.approx(0.7, abs=2e-3)
+    assert auc_of(np.array(law.a)) == pytest.approx(0.7, abs=2e-3)
     np.testing.assert_allclose(law.at(ROUNDS), truth, atol=2e-3)
     assert fit.asymptote is not None
     assert fit.asymptote.low < 0.7 < fit.asymptote.high
@@ -150,7 +150,7 @@ def test_the_end_of_the_interval_is_the_last_the_likelihood_allows():
         return min(errors)
 
     for end in fit.asymptote[1:]:
-        assert least_error(separation(end)) == pytest.approx(fit.most, rel=0.02)
+        assert least_error(separation(np.array(end))) == pytest.approx(fit.most, rel=0.02)
 
 
 @pytest.mark.parametrize(
