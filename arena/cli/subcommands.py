@@ -237,40 +237,43 @@ def cross(arguments: Sequence[str]) -> None:
 
 def sensitivity(arguments: Sequence[str]) -> None:
     """Run ``arena sensitivity --out DIR [overrides]``."""
-    out, overrides = _of_study(
+    options = _study_parser(
         "sensitivity",
         "Measure how faint an artefact each technique still catches. The limit of detection is the amplitude, in grey "
         "levels, at which a fresh judge reaches AUC 0.75. Each limit is found by bisection.",
-        arguments,
-    )
+    ).parse_intermixed_args(arguments)
     from arena.studies.sensitivity.study import sensitivity_study
 
     with resumable("the same command"):
-        sensitivity_study(out, overrides, Console())
+        sensitivity_study(options.out, options.overrides, Console())
 
 
 def calibration(arguments: Sequence[str]) -> None:
-    """Run ``arena calibration --out DIR [overrides]``."""
-    out, overrides = _of_study(
+    """Run ``arena calibration --out DIR [--arm NAME] [overrides]``."""
+    from arena.studies.calibration.trials import ARMS
+
+    parser = _study_parser(
         "calibration",
         "Judge controls of known outcome many times over, on digits and on portraits. Real images that are judged as "
         "fakes must not be caught, copies must be invalid, and planted artefacts must be caught.",
-        arguments,
     )
+    names = list(dict.fromkeys(arm.name for arm in ARMS))
+    text = f"run this arm alone (may be repeated): {', '.join(names)}"
+    parser.add_argument("--arm", action="append", choices=names, default=[], metavar="NAME", help=text)
+    options = parser.parse_intermixed_args(arguments)
     from arena.studies.calibration.study import calibration_study
 
     with resumable("the same command"):
-        calibration_study(out, overrides, Console())
+        calibration_study(options.out, options.overrides, Console(), options.arm)
 
 
-def _of_study(name: str, description: str, arguments: Sequence[str]) -> tuple[Path, list[str]]:
+def _study_parser(name: str, description: str) -> CommandParser:
     continues = "The same command with the same DIR continues an interrupted study."
     parser = CommandParser(name, f"{description} {continues}")
     text = "output directory of measurements, tables and figure"
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help=text)
     parser.add_overrides(f", as for a race, on top of experiment={name}")
-    options = parser.parse_intermixed_args(arguments)
-    return options.out, options.overrides
+    return parser
 
 
 def declare(arguments: Sequence[str]) -> None:

@@ -71,7 +71,7 @@ def test_a_trial_gives_the_verdict_on_a_control(arm, answers, tmp_path):
     assert {line.technique for line in outcomes} == {"spectrum", "forest", "fingerprint", "stack"}
     assert {line.answer for line in outcomes} <= answers
     for line in outcomes:
-        assert (line.arm, line.control, line.trial, line.n_real) == ("digits", arm.control, 3, 539)
+        assert (line.arm, line.control, line.trial, line.n_real) == ("digits", arm.control, 3, 2158)
         assert line.error() >= line.error(fold_dependence=1) > 0
         assert (line.needed > 0) <= (line.finding == "undecided")
 

@@ -22,7 +22,6 @@ from arena.metrics.auc import mean
 from arena.race.build import race_from
 from arena.race.loop import algorithm, run_phases
 from arena.race.phases.calibrate import ORACLE
-from arena.race.phases.detectors import retrain
 from arena.race.phases.generator import warm_up
 from arena.records.store import RecordBook
 from arena.studies.calibration.drift import limits_table
@@ -35,14 +34,21 @@ MOST_DF = 1e4
 """Degrees of freedom from which Student's t counts as normal."""
 
 
-def calibration_study(out: Path, overrides: Sequence[str], console: Console) -> None:
+def calibration_study(out: Path, overrides: Sequence[str], console: Console, only: Sequence[str] = ()) -> None:
     """Run the trials that are left, and write ``outcomes.csv``, the tables and the figure to a folder.
+
+    Args:
+        out: the folder.
+        overrides: of every trial.
+        console: output for one line per trial.
+        only: names of the arms to run. Without any, all are run.
 
     Raises:
         ArenaError: for overrides that no race can be built with, or a folder that holds a study with others.
     """
     start = time.monotonic()
-    outcomes = run_trials(ARMS, overrides, out, console)
+    arms = tuple(arm for arm in ARMS if not only or arm.name in only)
+    outcomes = run_trials(arms, overrides, out, console)
     write_table(expected_table(outcomes, AnswerConfig.alpha), out / "expected")
     write_table(nulls_table(outcomes), out / "nulls")
     write_table(power_table(outcomes), out / "power")
@@ -62,8 +68,8 @@ def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: 
         cache: folder for rendered faces.
     """
     race = race_from([*arm.of_trial(trial), *overrides, f"cache_dir={cache}"], run)
-    # The verdict on round 0 reads neither the warm-up, nor the detectors in the loop, nor the oracle.
-    steps = [step for step in algorithm(race) if step[0] not in (warm_up, retrain) and step[2] != ORACLE]
+    # The verdict on round 0 reads neither a warm-up nor the oracle of the calibration.
+    steps = [step for step in algorithm(race) if step[0] is not warm_up and step[2] != ORACLE]
     run_phases(race, RecordBook(run), steps, Progress())
     answer = read_answer(run)
     terms = answer.run.declared.answer

@@ -9,10 +9,12 @@ from scipy.stats import binomtest, chi2, kstest
 
 from arena.figures.tables import Table, yes
 from arena.metrics.auc import FOLD_DEPENDENCE
-from arena.studies.calibration.trials import POWER, STRONG, Outcome
+from arena.studies.calibration.trials import DEFAULTS, POWER, STRONG, Outcome
 
 CONFIDENCE = 0.95
 """Level of the intervals under test."""
+PASSING = 0.8
+"""Least share of the oracle's trials that pass at the defaults."""
 SURE = 0.999
 """Level of a bound that a correct instrument exceeds only by chance."""
 
@@ -141,6 +143,10 @@ def expected_table(outcomes: Sequence[Outcome], alpha: float) -> Table:
         groups.setdefault(line.key[:-1], []).append(line)
     for (arm, control, artefact, amplitude), lines in groups.items():
         caught, invalid = share_of_answers(lines, "caught"), share_of_answers(lines, "invalid")
+        if control == "oracle" and arm.endswith(DEFAULTS):
+            passed = share_of_answers(lines, "passes_all")
+            enough = passed.agrees_with(PASSING) or passed.value > PASSING
+            table.append([arm, control, f"passes_all at least {PASSING:.0%}", str(passed), yes(enough)])
         if control == "oracle":
             cells = [control, f"caught at most {alpha:.0%}", str(caught), yes(caught.is_at_most(alpha))]
         elif control == "copycat":

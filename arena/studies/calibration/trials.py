@@ -21,11 +21,12 @@ class Arm:
 
     Args:
         name: of the arm. Arms of one name share data, battery and budgets.
-        overrides: settings of the arm on top of ``experiment=calibration``.
+        overrides: settings of the arm on top of its experiment.
         trials: number of trials.
         control: generator whose images are judged: oracle, copycat or planted.
         artefact: planted artefact, "" for none.
         amplitude: of the artefact, in grey levels of the data.
+        experiment: whose budgets the arm has: ``calibration``, or ``default`` for those of a race.
     """
 
     name: str
@@ -34,13 +35,15 @@ class Arm:
     control: str = "oracle"
     artefact: str = ""
     amplitude: int = 0
+    experiment: str = "calibration"
 
     def of_trial(self, trial: int) -> list[str]:
         """Return the overrides of one trial."""
         seeds = [f"seed={trial}", f"data.seed={trial}"]
         seeds += [f"data.render_seed={trial}"] if "data=portraits" in self.overrides else []
         planted = [f"generator.kind={self.artefact}", f"generator.amplitude={self.amplitude}"] if self.artefact else []
-        return ["experiment=calibration", *self.overrides, *seeds, f"generator={self.control}", *planted]
+        judged = [f"generator={self.control}", "access=none", "race.rounds=0"]
+        return [f"experiment={self.experiment}", *self.overrides, *seeds, *judged, *planted]
 
     def key_of(self, trial: int) -> tuple[str, str, str, int, int]:
         """Return the key of one trial, as its outcomes have it."""
@@ -56,7 +59,12 @@ NULLS, OF_NETWORKS, CONTROLS, POWERS = 100, 20, 6, 6
 LEVELS = 4
 """Grey levels of the strong artefact on digits, which have 17. Portraits have 256 and get twice as many."""
 
+DEFAULTS = "at the defaults"
+"""Suffix of the arms with the battery, the banks and the budgets of a default race. They measure its power."""
+
 ARMS: tuple[Arm, ...] = (
+    Arm(f"digits {DEFAULTS}", DIGITS, NULLS, experiment="default"),
+    Arm(f"portraits {DEFAULTS}", ("data=portraits",), NULLS, experiment="default"),
     Arm("digits", DIGITS, NULLS),
     Arm("portraits", PORTRAITS, NULLS),
     Arm("digits, cnn", (*DIGITS, "battery=small"), OF_NETWORKS),
