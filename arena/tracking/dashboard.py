@@ -87,9 +87,11 @@ _PAYOFF = (
     _picture("whole battery, at the end", "figures/payoff"),
 )
 _QUALITY = (
-    _lines("kernel distance, of held-out and of blurred reals", "quality/(real_|blurred_)?kernel_.+"),
+    _lines("kernel distance, of held-out reals and of the unit", "quality/(real_|unit_)?kernel_.+"),
     _shares("recall and coverage, and of reals", "quality/(real_)?(recall|coverage)"),
     _shares("memorisation [95%], chance 1/2", "quality/memorisation.*"),
+    _shares("near, exact and possible copies", "quality/(near_copies|exact_copies|copied_at_most)"),
+    _shares("classes: distance, and share not recognised", "quality/(class_distance|unrecognised)"),
     _picture("against detectability, guards drawn", "figures/quality"),
 )
 _TRAINING = (

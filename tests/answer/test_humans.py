@@ -166,7 +166,8 @@ def test_it_enters_the_answer_of_this_call_alone(run, quiz, tmp_path, capsys):
         assert found["verdict"]["answer"] == answer
         assert words in found["verdict"]["sentence"]
         assert "1 person on 48 images" in found["verdict"]["sentence"]
-        assert found["verdict"]["guards"]["judges"] == {"figure": 1.0, "threshold": 1.0, "holds": True}
+        judges = found["verdict"]["guards"]["judges"]
+        assert (judges["figure"], judges["threshold"], judges["holds"]) == (1.0, 1.0, True)
         assert main([str(run), "--human", str(file)]) == 0
         assert "human" in capsys.readouterr().out
     assert (run / "verdict.json").read_bytes() == before

@@ -57,7 +57,7 @@ def test_every_phase_has_its_training_curves(tracked: Race, offline: OfflineRun)
         assert [images for images, _ in losses] == [800]
     for phase in ("round_00/retrain", "round_01/retrain"):
         seen = [images for images, _ in offline.over(f"{phase}/cnn/validation_auc", f"{phase}/images")]
-        assert len(seen) > 1
+        assert seen
         assert seen == sorted(set(seen))
 
 

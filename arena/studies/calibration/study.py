@@ -13,7 +13,7 @@ from scipy.stats import t
 from arena.answer.answer import read_answer
 from arena.answer.estimate import Estimate, needed
 from arena.config.schema import AnswerConfig
-from arena.core.errors import ArenaError
+from arena.core.errors import ArenaError, require
 from arena.core.files import write_atomically
 from arena.core.progress import Progress
 from arena.figures.axes import png
@@ -44,9 +44,13 @@ def calibration_study(out: Path, overrides: Sequence[str], console: Console, onl
         only: names of the arms to run. Without any, all are run.
 
     Raises:
-        ArenaError: for overrides that no race can be built with, or a folder that holds a study with others.
+        ArenaError: for overrides that no race can be built with, an unknown arm, or a folder that holds a study with
+            other overrides.
     """
     start = time.monotonic()
+    names = dict.fromkeys(arm.name for arm in ARMS)
+    for name in only:
+        require(name in names, "--arm", name, f"one of {', '.join(names)}")
     arms = tuple(arm for arm in ARMS if not only or arm.name in only)
     outcomes = run_trials(arms, overrides, out, console)
     write_table(expected_table(outcomes, AnswerConfig.alpha), out / "expected")
