@@ -117,7 +117,9 @@ def bag_curve(runs: Sequence[CalibratedScores]) -> BagCurve:
     several runs are averaged. Their interval is then from the lowest end of any run to the highest, since runs share
     their reals.
     """
-    smallest = min(_count(run, cell, label) for run in runs for cell in run.cells() for label in (0, 1))
+    smallest = min(
+        _count(run, cell, label) for run in runs for cells in _cells(run) for cell in cells for label in (0, 1)
+    )
     largest = smallest // FEWEST_BAGS
     sizes = {1 << k for k in range(largest.bit_length())} | {max(1, largest)}
     measured = {n: _bags(runs, n) for n in sorted(sizes)}
@@ -152,6 +154,11 @@ def images_needed(runs: Sequence[CalibratedScores], curve: BagCurve) -> ImagesNe
     )
 
 
+def _cells(run: CalibratedScores) -> list[list[NDArray[np.bool_]]]:
+    """The halves of the folds of every judge."""
+    return [run.cells(judge) for judge in range(len(run.judges))]
+
+
 def _count(run: CalibratedScores, cell: NDArray[np.bool_], label: int) -> int:
     """The sources of one class in half a fold."""
     return len(np.unique(run.images.source[cell & (run.images.label == label)]))
@@ -169,13 +176,15 @@ def _bags(runs: Sequence[CalibratedScores], n: int) -> Bags:
 
 def _bags_of_run(run: CalibratedScores, n: int) -> Bags:
     rng = np.random.default_rng(n)
-    cells = run.cells()
     right, area = [], []
-    for cell in cells:
-        sums = [_sums(run.evidence[:, cell & (run.images.label == label)], n, rng) for label in (0, 1)]
-        right += [0.5 + 0.5 * np.sign(-sums[0]).mean(), 0.5 + 0.5 * np.sign(sums[1]).mean()]
-        area += [_auc(real.ravel(), fake.ravel()) for real, fake in zip(*sums, strict=True)]
-    real, fake = (sum(_count(run, cell, label) // n for cell in cells) for label in (0, 1))
+    for evidence, cells in zip(run.evidence, _cells(run), strict=True):
+        for cell in cells:
+            real, fake = (_sums(evidence[cell & (run.images.label == label)], n, rng) for label in (0, 1))
+            right += [0.5 + 0.5 * np.sign(-real).mean(), 0.5 + 0.5 * np.sign(fake).mean()]
+            area.append(_auc(real.ravel(), fake.ravel()))
+    real, fake = (
+        min(sum(_count(run, cell, label) // n for cell in cells) for cells in _cells(run)) for label in (0, 1)
+    )
     share, auc = float(np.mean(right)), float(np.mean(area))
     # Clopper-Pearson with the decisions on disjoint bags, of which both classes have at least so many. The error of a
     # mean over dealings, and over judges, is no larger than that of one (Hoeffding 1948).
@@ -187,11 +196,11 @@ def _bags_of_run(run: CalibratedScores, n: int) -> Bags:
 
 
 def _sums(evidence: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Sums (J, dealings, bags) of the evidence (J, N) in disjoint bags of n images, dealt several times."""
-    count = evidence.shape[1]
+    """Sums (dealings, bags) of the evidence (N,) in disjoint bags of n images, dealt several times."""
+    count = len(evidence)
     bags = count // n
     deals = rng.permuted(np.tile(np.arange(count), (PARTITIONS if n > 1 else 1, 1)), axis=1)[:, : bags * n]
-    return evidence[:, deals].reshape(len(evidence), len(deals), bags, n).sum(axis=3)
+    return evidence[deals].reshape(len(deals), bags, n).sum(axis=2)
 
 
 def _auc(real: NDArray[np.float64], fake: NDArray[np.float64]) -> float:

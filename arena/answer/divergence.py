@@ -24,8 +24,8 @@ class CalibratedScores:
     """J judges of one run on the N images that they all tested, in one order.
 
     Args:
-        judges: scores of each judge, image by image. Different folds have different networks.
-        half: (N,) the half of its fold that an image is in, 0 or 1. Images of one source stay together.
+        judges: scores of each judge, image by image. Each judge has folds of its own, and each fold its own network.
+        half: (J, N) the half of the judge's fold that an image is in, 0 or 1. Images of one source stay together.
         evidence: (J, N) recalibrated logits, fitted on the other half of the fold: the log-likelihood ratio of fake to
             real that a score stands for.
         most: (J, N) largest size of ``evidence``. No image is more certain than the images that calibrated it, nor than
@@ -39,13 +39,13 @@ class CalibratedScores:
 
     @property
     def images(self) -> Scores:
-        """Label, image, fold and source of the images. The scores are the first judge's."""
+        """Label, image and source of the images. Scores and folds are the first judge's."""
         return self.judges[0]
 
-    def cells(self) -> list[NDArray[np.bool_]]:
-        """Return the halves of the folds as masks (N,). Their images neither trained nor calibrated their judges."""
-        folds = np.unique(self.images.fold)
-        return [(self.images.fold == fold) & (self.half == half) for fold in folds for half in (0, 1)]
+    def cells(self, judge: int) -> list[NDArray[np.bool_]]:
+        """Return the halves of a judge's folds as masks (N,). Their images neither trained nor calibrated it."""
+        fold, half = self.judges[judge].fold, self.half[judge]
+        return [(fold == number) & (half == side) for number in np.unique(fold) for side in (0, 1)]
 
 
 def calibrated_scores(judges: Sequence[Scores]) -> CalibratedScores:
@@ -60,18 +60,20 @@ def calibrated_scores(judges: Sequence[Scores]) -> CalibratedScores:
     for scores in aligned:
         if not np.isfinite(scores.score).all():
             raise ValueError("scores must be finite")
-        if not all(np.array_equal(mine, theirs) for mine, theirs in zip(scores[1:], first[1:], strict=True)):
-            raise ValueError("the judges tested different images, expected the same ones in the same folds")
-    half = _halves(first)
+        if not all(
+            np.array_equal(getattr(scores, name), getattr(first, name)) for name in ("label", "image", "source")
+        ):
+            raise ValueError("the judges tested different images, expected the same ones")
+    half = np.stack([_halves(scores) for scores in aligned])
     evidence, most = np.zeros((2, len(aligned), len(first.label)))
-    for fold in np.unique(first.fold):
-        for tested in (0, 1):
-            here, there = ((first.fold == fold) & (half == side) for side in (tested, 1 - tested))
-            fewest = min(len(np.unique(first.source[there & (first.label == label)])) for label in (0, 1))
-            if fewest < FEWEST_IMAGES:
-                needed = 2 * FEWEST_IMAGES
-                raise ValueError(f"fold {fold}: too few images, expected {needed} of each class or more")
-            for judge, scores in enumerate(aligned):
+    for judge, scores in enumerate(aligned):
+        for fold in np.unique(scores.fold):
+            for tested in (0, 1):
+                here, there = ((scores.fold == fold) & (half[judge] == side) for side in (tested, 1 - tested))
+                fewest = min(len(np.unique(first.source[there & (first.label == label)])) for label in (0, 1))
+                if fewest < FEWEST_IMAGES:
+                    needed = 2 * FEWEST_IMAGES
+                    raise ValueError(f"fold {fold}: too few images, expected {needed} of each class or more")
                 slope, offset = platt(scores.score[there], first.label[there])
                 seen = np.abs(slope * scores.score[there] + offset).max()
                 bound = min(float(seen), np.log(fewest + 1.0))
@@ -87,7 +89,7 @@ def _in_order(scores: Scores) -> Scores:
 
 
 def _halves(images: Scores) -> NDArray[np.intp]:
-    """Deal sources to two halves of their fold, class by class, equally for all judges."""
+    """Deal sources to two halves of their fold, class by class, equally for all judges with these folds."""
     half = np.zeros(len(images.label), dtype=np.intp)
     rng = np.random.default_rng(0)
     for fold in np.unique(images.fold):
@@ -187,17 +189,18 @@ class _Risk(NamedTuple):
 def _risk(run: CalibratedScores, losses: NDArray[np.float64], largest: float, bank: int) -> _Risk:
     """Mean loss of held-out images with equal weight of classes and folds, and each source's part of its error.
 
-    ``losses`` (J, N) are in [0, ``largest``], the loss of a wholly wrong image.
+    ``losses`` (J, N) are in [0, ``largest``], the loss of a wholly wrong image. The judges are averaged.
     """
-    images, loss = run.images, losses.mean(axis=0)
-    folds = np.unique(images.fold)
-    value, error = 0.0, np.zeros(len(loss))
-    for fold in folds:
-        for label in (0, 1):
-            here = (images.fold == fold) & (images.label == label)
-            share, count = 0.5 / len(folds), int(here.sum())
-            value += share * float(loss[here].mean())
-            error[here] = share * (loss[here] - loss[here].mean()) / np.sqrt(count * (count - 1.0))
+    images, value, error = run.images, 0.0, np.zeros(losses.shape[1])
+    for judge, loss in zip(run.judges, losses, strict=True):
+        folds = np.unique(judge.fold)
+        share = 0.5 / len(folds) / len(losses)
+        for fold in folds:
+            for label in (0, 1):
+                here = (judge.fold == fold) & (images.label == label)
+                count = int(here.sum())
+                value += share * float(loss[here].mean())
+                error[here] += share * (loss[here] - loss[here].mean()) / np.sqrt(count * (count - 1.0))
     is_fake = images.label == 1
     keys = images.source + np.where(is_fake, bank * BANK_STRIDE, 0)
     (real_id, real), (fake_id, fake) = (_by_source(keys[which], error[which]) for which in (~is_fake, is_fake))

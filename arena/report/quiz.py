@@ -68,14 +68,15 @@ def quiz_section(run: FinishedRun) -> QuizSection | None:
 
 
 def panelists(run: FinishedRun, quiz: Quiz) -> list[dict[str, object]]:
-    """Return each technique whose fresh judges tested these images, each image once a judge seed.
+    """Return each technique whose fresh judges tested these images.
 
-    Beside its ``name`` stand, for each image, the mean ``logit`` of its judges and the ``fold`` whose judges tested it.
+    Beside its ``name`` stand, for each image, the ``logit`` that the judge of the first seed gave it, and the ``fold``
+    in which it was tested. Judges of other seeds have other folds.
     """
     return [
         {
             "name": name,
-            "logit": np.stack([judge.score for judge in judges]).mean(axis=0, dtype=np.float64).tolist(),
+            "logit": judges[0].score.tolist(),
             "fold": judges[0].fold.tolist(),
         }
         for name, judges in judged_by(run, quiz).items()

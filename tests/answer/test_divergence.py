@@ -163,11 +163,11 @@ def test_an_image_has_no_say_in_its_own_evidence():
     before = calibrated_scores([judge])
     score = judge.score.copy()
     order = np.lexsort((judge.image, judge.label))
-    first = order[(before.half == 0) & (before.images.fold == 0)]
+    first = order[(before.half[0] == 0) & (before.images.fold == 0)]
     score[first] = np.random.default_rng(2).permutation(score[first])
     after = calibrated_scores([judge._replace(score=score)])
-    here = (before.half == 0) & (before.images.fold == 0)
-    other = (before.half == 1) & (before.images.fold == 0)
+    here = (before.half[0] == 0) & (before.images.fold == 0)
+    other = (before.half[0] == 1) & (before.images.fold == 0)
     assert np.allclose(np.sort(before.evidence[:, here]), np.sort(after.evidence[:, here]))  # permuted, no more
     assert not np.allclose(before.evidence[:, other], after.evidence[:, other])
     assert np.array_equal(before.evidence[:, before.images.fold > 0], after.evidence[:, before.images.fold > 0])
@@ -185,7 +185,7 @@ def test_images_of_one_source_stay_in_one_half():
     found = calibrated_scores([judge._replace(source=persons)])
     reals = found.images.label == 0
     for person in np.unique(found.images.source[reals]):
-        assert len(np.unique(found.half[reals & (found.images.source == person)])) == 1
+        assert len(np.unique(found.half[0, reals & (found.images.source == person)])) == 1
 
 
 def test_the_order_of_the_images_does_not_matter():
@@ -205,3 +205,16 @@ def test_the_order_of_the_images_does_not_matter():
 def test_bad_scores_are_refused(judges, what):
     with pytest.raises(ValueError, match=what):
         calibrated_scores(judges)
+
+
+def test_judges_with_folds_of_their_own_are_averaged():
+    """Other folds are another dealing of the same images: for the same scores the bounds hardly move."""
+    rng = np.random.default_rng(8)
+    (judge,) = gaussians(rng, 1.0, 300, 300, 1)
+    fold = judge.fold.copy()
+    for label in (0, 1):
+        fold[judge.label == label] = rng.permutation(fold[judge.label == label])
+    for found, _ in BOUNDS.values():
+        alone, together = (found([calibrated_scores(both)]) for both in ([judge], [judge, judge._replace(fold=fold)]))
+        assert together.value == pytest.approx(alone.value, abs=0.05)
+        assert together.low == pytest.approx(alone.low, abs=0.06)
