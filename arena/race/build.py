@@ -92,7 +92,7 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     data.split_for(generator(resolution=data.resolution, channels=data.channels, levels=data.levels).purpose)
     reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
     warm_up_key = {"reals": reals, "evidence": repr(evidence)}
-    unmatched = without_matching(settings)
+    unmatched = without_matching({str(key): value for key, value in settings.items()})
     warm_up_key |= {key: unmatched[key] for key in ("generator", "loss", "augmentation", "features")}
     # The files belong to the settings of a run, since one photograph more is another split.
     entry = {str(key): value for key, value in settings.items()} | {"reals": reals}

@@ -1,3 +1,6 @@
+import numpy as np
+from matplotlib.patches import Rectangle
+
 from arena.answer.cross import CrossMatrix
 from arena.answer.estimate import Estimate
 from arena.figures.cross import cross, cross_table
@@ -23,13 +26,14 @@ def test_cells_hold_judges_down_and_fakes_across():
     assert "fakes of seed" in panels[1].get_xlabel()
     assert "others 0.900 [0.880, 0.920]" in panels[1].get_xlabel()
     (image,) = panels[0].images
-    assert image.get_array() is not None
-    assert image.norm(0.81) < image.norm(0.95)
+    shades = image.to_rgba(np.array([0.81, 0.95]))
+    assert not np.array_equal(shades[0], shades[1])
 
 
 def test_frames_are_on_the_diagonal():
     (axes, *_) = cross({"cnn": MATRICES["cnn"]}).axes
-    assert {(patch.get_x(), patch.get_y()) for patch in axes.patches} == {(-0.5, -0.5), (0.5, 0.5)}
+    frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert {(frame.get_x(), frame.get_y()) for frame in frames} == {(-0.5, -0.5), (0.5, 0.5)}
 
 
 def test_table_has_every_cell_and_the_two_means():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from arena.race.phases.fakes import forge
 from arena.race.phases.judges import judge
 from arena.race.processes import SecondProcess, reads_records, run_phase
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import Entry, PhaseRecord
+from arena.records.schema import PhaseRecord, Record
 from arena.records.store import read_records
 from tests.building import tiny_arena
 
@@ -32,7 +33,7 @@ def tell(race: Race, round_index: int, player: str) -> PhaseOutput:
     return PhaseOutput([], os.getpid())
 
 
-def without_costs(records: list[Entry]) -> list[Entry]:
+def without_costs(records: Sequence[Record]) -> list[Record]:
     return [
         dataclasses.replace(record, seconds=0.0, peak_memory_mib=0.0) if isinstance(record, PhaseRecord) else record
         for record in records

@@ -22,6 +22,7 @@ from arena.race.phases.judges import case_of
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
+from arena.training.attack import PoolLoss
 from arena.training.battery import BatchGroup
 from tests.building import tiny_arena
 
@@ -162,7 +163,7 @@ def test_reals_that_stop_the_detectors_of_a_branch_trained_none_in_its_origin(ru
 def test_3_the_generator_never_attacks_a_judge(finished: Race):
     """The pool of a response holds detectors of the loop alone."""
     loss = detector_loss(finished, 1)
-    assert loss is not None
+    assert isinstance(loss, PoolLoss)
     assert {(m.technique, m.round) for m in loss.detectors} == {
         (technique, r) for technique in ("cnn", "dct", "spectrum") for r in (0, 1)
     }
@@ -179,7 +180,7 @@ def test_6_there_is_no_detector_loss_without_access(run: Path, finished: Race):
 def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
     """A response changes neither their weights nor their buffers."""
     loss = detector_loss(finished, 1)
-    assert loss is not None
+    assert isinstance(loss, PoolLoss)
     before = {
         (member, name): value.clone()
         for member, detector in loss.detectors.items()

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def images(n: int = 4, side: int = 8) -> Tensor:
     return noise(n, 1, side, side)
 
 
-def gan(kind: type[TrainableGenerator], side: int = 8, **settings: object) -> tuple[TrainableGenerator, nn.Module]:
+def gan(kind: type[TrainableGenerator], side: int = 8, **settings: Any) -> tuple[TrainableGenerator, nn.Module]:
     torch.manual_seed(1)
     generator = kind(resolution=8, channels=1, levels=17, **settings)
     discriminator = generator.discriminator(side)
@@ -29,7 +30,7 @@ def gan(kind: type[TrainableGenerator], side: int = 8, **settings: object) -> tu
     return generator, discriminator
 
 
-def attached(kind: type[TrainableGenerator] = StyleGenerator, side: int = 8, **settings: object) -> LGrad:
+def attached(kind: type[TrainableGenerator] = StyleGenerator, side: int = 8, **settings: Any) -> LGrad:
     detector = build_a(LGrad, "lgrad", side)
     detector.attach_gan(*gan(kind, side, **settings))
     return detector.eval()

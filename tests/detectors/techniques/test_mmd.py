@@ -55,9 +55,11 @@ def test_it_sees_equal_means_of_unequal_spread():
     """No linear head does."""
     rng, labels = np.random.default_rng(0), torch.arange(600) % 2
     values = torch.from_numpy(rng.normal(size=(600, 2))) * (1 + 3 * labels[:, None])
-    parts = [Sample(values[part], labels[part]) for part in (slice(0, 300), slice(300, 400), slice(400, 600))]
-    head = fitted(Witness(points=512), *parts[:2])
-    assert roc_auc_score(parts[2].labels, head(parts[2].features)) > 0.75
+    learned, validation, test = (
+        Sample(values[part], labels[part]) for part in (slice(0, 300), slice(300, 400), slice(400, 600))
+    )
+    head = fitted(Witness(points=512), learned, validation)
+    assert roc_auc_score(test.labels, head(test.features)) > 0.75
 
 
 def test_it_keeps_at_most_its_points_drawn_by_the_seed():
