@@ -58,7 +58,7 @@ def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path,
 
 
 def test_a_planted_checkerboard_of_eight_grey_levels_is_caught_on_portraits(run: Path):
-    """By the fitted techniques that claim it. The rings of the azimuthal spectrum leave it out, and networks are young."""
+    """By the fitted techniques that see it. The rings of the azimuthal spectrum leave it out, networks are young."""
     portraits = ("data=portraits", "data.n=900", "generator=planted", "generator.amplitude=8")
     smaller = ("battery.images=1600", "judge.images=1600", "battery.batch=32", "battery.members.cnn.network.width=4")
     race = arena_in(run, *CONTROL, *BANK, *portraits, *smaller)
