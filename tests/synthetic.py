@@ -110,7 +110,7 @@ def synthetic_config(
             "images": 20_000,
         },
         "race": {"rounds": rounds},
-        "judge": {"seeds": judge_seeds, "folds": folds, "images": 20_000, "doublings": 0},
+        "judge": {"seeds": judge_seeds, "folds": folds, "images": 20_000, "multiples": []},
         "answer": dataclasses.asdict(answer or AnswerConfig()),
         "trainer": {"precision": "auto", "accelerator": "auto"},
         "logger": {"mode": "none"},

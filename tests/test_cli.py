@@ -145,7 +145,7 @@ REFUSED = [
     (["data=huggingface"], "data.name=null: expected a set of the Hugging Face hub"),
     (["data=folder", "data.path=missing"], "data.path=missing: expected a folder of images, found nothing"),
     (["data=folder", "data.path=empty"], "data.path=empty: expected images, found none"),
-    (["data=folder", "data.path=few"], "data: 3 usable images, but the splits need at least 163"),
+    (["data=folder", "data.path=few"], "data: 3 usable images, but the splits need at least 172"),
     (["data=digits", "data.resolution=16"], "data.resolution=16: "),
     (["data=portraits", "data.resolution=48"], "data.resolution=48: "),
     (["data.planted_amplitude=17"], "data.planted_amplitude=17: expected a whole number of the data's grey levels"),

@@ -67,7 +67,7 @@ def findings(runs: Sequence[FinishedRun], people: People | None = None) -> list[
     for name, auc in estimates.items():
         access = highest_access(record.access for run in runs for record in run.fresh(name).values())
         gain = gain_from_data(runs, name)
-        saturated = None if gain is None else gain.high(alpha) < margin / 2
+        saturated = None if gain is None else is_saturated(gain, margin, alpha)
         reason, finding = _unfit(runs, name, auc), "unfit"
         if auc is not None and not reason:
             reason = "" if caught[name] else _undecided(auc, gain, loop_estimate(runs, name), margin, alpha)
@@ -138,6 +138,11 @@ def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | No
         }
         pairs.append(differences_by_seed((run, whole, bank), (run, half, bank)))
     return estimate(pairs) if all(pairs) else None
+
+
+def is_saturated(gain: Estimate, margin: float, alpha: float) -> bool:
+    """Return whether the gain from twice the data is shown to be below half of the margin, at one-sided ``alpha``."""
+    return gain.high(alpha) < margin / 2
 
 
 def differences_by_seed(ours: JudgesOfRun, theirs: JudgesOfRun) -> list[Influence]:
@@ -222,7 +227,7 @@ def _undecided(auc: Estimate, gain: Estimate | None, loop: Estimate | None, marg
         return f"AUC {auc.value:.3f}, needs {in_words(needed(auc, bound, alpha), auc.runs)}"
     if gain is None:
         return "no judges with half of the data on record, without which nothing passes"
-    if gain.high(alpha) >= margin / 2:
+    if not is_saturated(gain, margin, alpha):
         return (
             f"not saturated, judges gain at most {gain.high(alpha):+.3f} in AUC from twice the data, where "
             f"{margin / 2:g} would do"

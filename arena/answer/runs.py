@@ -46,7 +46,7 @@ class Declared:
         judge_seeds: fresh judges of each technique.
         judge_folds: cross-fitting folds.
         judge_images: budget of a judge in every round.
-        judge_doublings: most doublings of the budget at the last round.
+        judge_multiples: multiples of that budget that the last round may try.
         data_seed: seed of the split.
         judge_reals: SHA-256 of the reals of the test, from ``hash_of_reals``.
     """
@@ -57,7 +57,7 @@ class Declared:
     judge_seeds: int
     judge_folds: int
     judge_images: int
-    judge_doublings: int
+    judge_multiples: tuple[int, ...]
     data_seed: int
     judge_reals: str
 
@@ -81,6 +81,11 @@ def declared(config: Mapping[str, object]) -> Declared:
         return value
 
     battery, judge, answer = (section(config, key) for key in ("battery", "judge", "answer"))
+    match judge.get("multiples"):
+        case [*given] if all(isinstance(value, int) for value in given):
+            multiples = tuple(given)
+        case given:
+            raise ArenaError(f"multiples={given}: expected a list of whole numbers in the config of the run")
     techniques = [*members(config), *(name for name in (STACK, BAG) if battery.get(name) is not None)]
     return Declared(
         answer=AnswerConfig(
@@ -91,7 +96,7 @@ def declared(config: Mapping[str, object]) -> Declared:
         judge_seeds=int(number(judge, "seeds")),
         judge_folds=int(number(judge, "folds")),
         judge_images=int(number(judge, "images")),
-        judge_doublings=int(number(judge, "doublings")),
+        judge_multiples=multiples,
         data_seed=int(number(section(config, "data"), "seed")),
         judge_reals=str(config.get("judge_reals")),
     )

@@ -255,7 +255,8 @@ def calibration(arguments: Sequence[str]) -> None:
         "Judge controls of known outcome many times over, on digits and on portraits. Real images that are judged as "
         "fakes must not be caught, copies must be invalid, and planted artefacts must be caught.",
     )
-    text = "run the arm of this name alone, such as 'digits at the defaults' (may be repeated)"
+    text = "run the arm of this name alone (may be repeated). 'digits at the defaults' and 'portraits at the defaults' "
+    text += "are run only where they are named"
     parser.add_argument("--arm", action="append", default=[], metavar="NAME", help=text)
     options = parser.parse_intermixed_args(arguments)
     from arena.studies.calibration.study import calibration_study

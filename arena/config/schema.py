@@ -7,6 +7,7 @@ override of a frozen one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from hydra.core.config_store import ConfigStore
@@ -154,9 +155,9 @@ class JudgeConfig(Group):
     folds: int = checked(3, ge=2, le=20)
     """Folds of the judge reals: each real is tested by judges that never saw it."""
     images: int = 12_000
-    """Budget of a judge, at least ``battery.images``."""
-    doublings: int = checked(1, ge=0, le=8)
-    """Most doublings of images and training fakes at the last round. Each is taken if judges may gain from it."""
+    """Budget of a judge in every round, at least ``battery.images``."""
+    multiples: list[int] = field(default_factory=lambda: [4])
+    """Multiples of images and training fakes that the last round tries in turn, as long as judges may gain."""
     reals: int | None = checked(None, int | None, ge=FEWEST["judge"])
     """Most judge reals to use, drawn by ``data.seed``; None for all of the judge's part."""
     locked: bool = False
@@ -168,6 +169,8 @@ class JudgeConfig(Group):
         super().__post_init__()
         known = set(self.degradations) <= set(LADDERS) and len(set(self.degradations)) == len(self.degradations)
         require(known, "judge.degradations", self.degradations, f"some of {', '.join(LADDERS)}, each once")
+        rising = all(more > less for less, more in pairwise([1, *self.multiples]))
+        require(rising, "judge.multiples", self.multiples, "rising whole numbers above 1")
 
 
 @dataclass

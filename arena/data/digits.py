@@ -1,12 +1,12 @@
 """The UCI set of handwritten digits (Alpaydin & Kaynak 1998): 5,620 real images of 8x8 pixels and 17 grey levels."""
 
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
 
-from arena.data.reals import LockedShare, RealData, Reals
+from arena.data.reals import DataTerms, RealData, Reals
 
 
 class Digits(RealData):
@@ -21,17 +21,8 @@ class Digits(RealData):
 
     name = "digits"
 
-    def __init__(
-        self, *, resolution: Literal[8], seed: int, planted_amplitude: float, locked: LockedShare = 0.0
-    ) -> None:
-        super().__init__(
-            resolution=resolution,
-            channels=1,
-            levels=17,
-            seed=seed,
-            planted_amplitude=planted_amplitude,
-            locked=locked,
-        )
+    def __init__(self, *, resolution: Literal[8], **terms: Unpack[DataTerms]) -> None:
+        super().__init__(resolution=resolution, channels=1, levels=17, **terms)
 
     def load(self) -> Reals:
         """Return the images, their ink levels 0 to 16 spread evenly over 0 to 255; the digit is an attribute."""

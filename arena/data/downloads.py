@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, Unpack
 
 import numpy as np
 import sklearn.datasets
@@ -23,7 +23,7 @@ from sklearn.datasets import get_data_home
 from arena.core.errors import ArenaError
 from arena.data.decoding import CacheEntry, cached, decode_images
 from arena.data.files import DecodedFiles, decode_files
-from arena.data.reals import LockedShare, RealData, Reals
+from arena.data.reals import DataTerms, RealData, Reals
 
 TIMEOUT = 15.0
 """Seconds without an answer after which a server counts as unreachable."""
@@ -113,14 +113,10 @@ class Olivetti(RealData):
         self,
         *,
         resolution: int,
-        seed: int,
-        planted_amplitude: float,
         cache_dir: str | Path,
-        locked: LockedShare = 0.0,
+        **terms: Unpack[DataTerms],
     ) -> None:
-        super().__init__(
-            resolution=resolution, channels=1, levels=256, seed=seed, planted_amplitude=planted_amplitude, locked=locked
-        )
+        super().__init__(resolution=resolution, channels=1, levels=256, **terms)
         self.cache_dir = Path(cache_dir).expanduser()
 
     def load(self) -> Reals:
@@ -180,14 +176,10 @@ class Lfw(RealData):
         *,
         resolution: int,
         crop: Annotated[int, Field(ge=8, le=250)],
-        seed: int,
-        planted_amplitude: float,
-        locked: LockedShare = 0.0,
         cache_dir: str | Path,
+        **terms: Unpack[DataTerms],
     ) -> None:
-        super().__init__(
-            resolution=resolution, channels=3, levels=256, seed=seed, planted_amplitude=planted_amplitude, locked=locked
-        )
+        super().__init__(resolution=resolution, channels=3, levels=256, **terms)
         self.crop, self.cache_dir = crop, Path(cache_dir).expanduser()
 
     def load(self) -> Reals:

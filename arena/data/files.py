@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from torch import Tensor
 
 from arena.core.errors import ArenaError, require
 from arena.data.decoding import cached, decode_images
-from arena.data.reals import LockedShare, RealData, Reals
+from arena.data.reals import DataTerms, RealData, Reals
 
 FOLDER_VERSION = 1
 """Part of the cache key. Raise it when the same files would give other pixels."""
@@ -45,11 +45,9 @@ class ImageFolder(RealData):
         path: str | Path | None,
         resolution: int,
         channels: Literal[1, 3] | None,
-        seed: int,
-        planted_amplitude: float,
-        locked: LockedShare = 0.0,
         persons: str | None,
         cache_dir: str | Path,
+        **terms: Unpack[DataTerms],
     ) -> None:
         self._persons = persons
         if persons is not None:
@@ -58,14 +56,7 @@ class ImageFolder(RealData):
             except re.error as failure:
                 raise ArenaError(f"data.persons={persons}: expected a regular expression ({failure})") from failure
             require(groups == 1, "data.persons", persons, f"one group, found {groups}")
-        super().__init__(
-            resolution=resolution,
-            channels=channels or 3,
-            levels=256,
-            seed=seed,
-            planted_amplitude=planted_amplitude,
-            locked=locked,
-        )
+        super().__init__(resolution=resolution, channels=channels or 3, levels=256, **terms)
         # Decoded here, because the images decide the number of channels, and so that a bad folder fails at once.
         self._decoded = decode_folder("data", path, resolution, channels, cache_dir)
         self.channels = self._decoded.images.shape[1]

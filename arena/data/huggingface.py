@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from arena.core.errors import ArenaError, first_line, require
 from arena.data.decoding import CacheEntry, Source, cached, decode_images, map_ahead
 from arena.data.downloads import TIMEOUT, unavailable
-from arena.data.reals import LockedShare, RealData, Reals
+from arena.data.reals import DataTerms, RealData, Reals
 
 HUGGINGFACE_VERSION = 1
 """Part of the name of the cache. Raise it when the same rows would give other pixels."""
@@ -64,24 +64,15 @@ class HuggingFace(RealData):
         n: PositiveInt | None,
         resolution: int,
         channels: Literal[1, 3],
-        seed: int,
-        planted_amplitude: float,
-        locked: LockedShare = 0.0,
         cache_dir: str | Path,
+        **terms: Unpack[DataTerms],
     ) -> None:
         self.repository = "null" if name is None else name
         possible = re.fullmatch(r"(?!\.)[\w.-]+(/(?!\.)[\w.-]+)?", name or "") is not None
         require(
             possible, "data.name", self.repository, "a set of the Hugging Face hub, as in data.name=uoft-cs/cifar10"
         )
-        super().__init__(
-            resolution=resolution,
-            channels=channels,
-            levels=256,
-            seed=seed,
-            planted_amplitude=planted_amplitude,
-            locked=locked,
-        )
+        super().__init__(resolution=resolution, channels=channels, levels=256, **terms)
         self.config, self.split_name, self.revision = config, split, revision
         self.image, self.label, self.person, self.n = image, label, person, n
         content = (HUGGINGFACE_VERSION, name, config, split, revision, image, label, person, n, resolution, channels)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypedDict
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,6 +17,29 @@ from arena.data.split import Purpose, Split, partition, sources_of, split_reals
 
 LockedShare = Annotated[float, Field(ge=0, le=0.5)]
 """Share of the reals that are opened only by ``judge.locked``."""
+
+
+class RequiredTerms(TypedDict):
+    """Keywords that every data set needs, see ``DataTerms``."""
+
+    seed: int
+    planted_amplitude: float
+
+
+class DataTerms(RequiredTerms, total=False):
+    """Keywords of every data set, beside its own.
+
+    Args:
+        seed: ``data.seed``, seed of the split.
+        planted_amplitude: peak amplitude, in whole grey levels, of the artefact that a working judge must detect.
+        locked: share of the reals kept from everything but a race with ``judge.locked``, for every ``data.seed``. None
+            (default) are kept.
+        mirror: whether the mirror image of a real might be real too, so that detectors may learn from it. True by
+            default, false for writing.
+    """
+
+    locked: LockedShare
+    mirror: bool
 
 
 @dataclass(frozen=True)
@@ -68,9 +91,7 @@ class RealData(pl.LightningDataModule, ABC):
         resolution: side in pixels, a power of two.
         channels: 1 (grey) or 3 (colour).
         levels: grey levels of the data, 2 to 256.
-        seed: ``data.seed``, seed of the split.
-        planted_amplitude: peak amplitude, in whole grey levels, of the artefact that a working judge must detect.
-        locked: share of the reals kept from everything but a race with ``judge.locked``, for every ``data.seed``.
+        seed, planted_amplitude, locked, mirror: see ``DataTerms``.
     """
 
     def __init__(
@@ -82,6 +103,7 @@ class RealData(pl.LightningDataModule, ABC):
         seed: int,
         planted_amplitude: float,
         locked: LockedShare = 0.0,
+        mirror: bool = True,
     ) -> None:
         super().__init__()
         power_of_two = resolution >= 8 and resolution & (resolution - 1) == 0
@@ -90,7 +112,7 @@ class RealData(pl.LightningDataModule, ABC):
         expected = f"a whole number of the data's grey levels, 1 to {levels - 1}"
         require(whole, "data.planted_amplitude", planted_amplitude, expected)
         self.resolution, self.channels, self.levels, self.seed = resolution, channels, levels, seed
-        self.planted_amplitude, self.locked = planted_amplitude, locked
+        self.planted_amplitude, self.locked, self.mirror = planted_amplitude, locked, mirror
         self._reals: Reals | None = None
 
     @abstractmethod

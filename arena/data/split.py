@@ -13,7 +13,7 @@ Purpose = Literal["train", "control", "outside"]
 """Origin of the fakes: a generator that trains on reals, a control made of reals, or images from outside."""
 
 SHARES: dict[Purpose, dict[str, float]] = {
-    "train": {"generator": 0.30, "detector": 0.15, "judge": 0.39, "reference": 0.16},
+    "train": {"generator": 0.28, "detector": 0.14, "judge": 0.42, "reference": 0.16},
     "control": {"generator": 0.46, "detector": 0.06, "judge": 0.24, "reference": 0.24},
     "outside": {"detector": 0.30, "judge": 0.35, "reference": 0.35},
 }
@@ -22,7 +22,7 @@ SHARES: dict[Purpose, dict[str, float]] = {
 Only a generator that trains could carry the reference reals to the judges. Elsewhere the reference part also judges,
 because measuring quality trains nothing. Images from outside owe nothing to a generator part: the detectors' part
 stands in for it."""
-FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 26}
+FEWEST = {"generator": 48, "detector": 24, "judge": 48, "reference": 27}
 """Smallest useful size of each part."""
 
 

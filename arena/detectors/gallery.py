@@ -1,6 +1,6 @@
 """Hold the images of one evaluation as detectors see them, and score them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -47,6 +47,11 @@ class Gallery:
         """Float images (n, C, H, W) in [-1, 1] on the device, as detectors see them."""
         return self.evidence.as_seen(self.seen[which].to(self.device))
 
+    def chunks(self, which: Tensor) -> Iterator[Tensor]:
+        """Yield the float images at these places in order, as many at once as a pass takes."""
+        for places in which.split(max(1, min(SCORE_BATCH, SCORE_VALUES // self.seen[0].numel()))):
+            yield self.images(places)
+
     def crops(self, which: Tensor, side: int, at: Tensor) -> Tensor:
         """One crop (n, C, side, side) of each image, in native pixels; images that are no larger stay whole.
 
@@ -84,9 +89,7 @@ class Gallery:
     ) -> dict[str, Tensor]:
         """Results (n, ...) of ``compute(images, detector)`` on the CPU, all detectors in one pass over the images."""
         parts: dict[str, list[Tensor]] = {name: [] for name in detectors}
-        chunk = max(1, min(SCORE_BATCH, SCORE_VALUES // self.seen[0].numel()))
-        for places in which.split(chunk) if detectors else ():
-            images = self.images(places)
+        for images in self.chunks(which) if detectors else ():
             with sharing(images):
                 results = parallel_map(partial(compute, images), list(detectors.values()), self.device)
             for name, result in zip(detectors, results, strict=True):

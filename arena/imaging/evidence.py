@@ -1,5 +1,6 @@
 """Process images: the evidence path to detectors and to the GAN's discriminator, and degradations in front of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
@@ -75,12 +76,13 @@ def _jpeg(images: Tensor, quality: int) -> Tensor:
     return straight_through(smooth.mean(1, keepdim=True) if channels == 1 else smooth, coded)
 
 
-def codec(images: Tensor, quality: int) -> Tensor:
-    """Return images coded and decoded by Pillow's libjpeg."""
+def codec(images: Tensor, quality: int | Sequence[int]) -> Tensor:
+    """Return images coded and decoded by Pillow's libjpeg, all in one quality or each in its own."""
     decoded = []
-    for pixels in to_uint8(images).permute(0, 2, 3, 1).cpu().numpy():
+    qualities = [quality] * len(images) if isinstance(quality, int) else quality
+    for pixels, its in zip(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy(), qualities, strict=True):
         buffer = BytesIO()
-        Image.fromarray(pixels.squeeze()).save(buffer, "JPEG", quality=quality)
+        Image.fromarray(pixels.squeeze()).save(buffer, "JPEG", quality=its)
         decoded.append(np.asarray(Image.open(buffer)).reshape(pixels.shape))
     stacked = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
     return to_float(stacked).to(images.device, images.dtype)

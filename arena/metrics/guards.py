@@ -50,7 +50,6 @@ class GuardMeter:
             self._train_features, train.attributes, meter.features(reference.images), reference.attributes
         )
         noise = unit_noise(levels)
-        noise = unit_noise(levels)
         self._unit = f"Gaussian noise of {noise:.3g} grey levels of 255"
         self._noisy = meter.features(degraded(held_out.images[: meter.n], "noise", noise, levels, seed))
         self._of_reals: dict[int, tuple[Quality, SquaredDistance]] = {}

@@ -97,7 +97,7 @@ class Case:
         Args:
             race: of the judges.
             test: fakes that test the judges, uint8 (N, C, H, W).
-            fakes: those of each judge seed. None for judges that learned from another case.
+            fakes: those of each judge seed. Empty for judges that learned from another case.
             round_index: of the judgement.
             control: whether the fakes are a control, made of the detectors' reals. No judge then learns from those.
             change: applied to all images, uint8 (N, C, H, W), before the evidence path.

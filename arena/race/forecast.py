@@ -44,7 +44,7 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
         for player in controls(race)
     )
     earlier = rounds * judging(race, pace, seeds, judge.images)
-    budgets = [judge.images * 2**k for k in range(judge.doublings + 1)]
+    budgets = [judge.images * multiple for multiple in (1, *judge.multiples)]
     last = sum(1.5 * judging(race, pace, seeds, images) for images in budgets)
     last += judging(race, pace, 1, judge.images, few=True)
     trained = race.bank.train + race.bank.validation + len(race.data.split.detector)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arena.detectors.gallery import SCORE_BATCH, SCORE_VALUES, Gallery
+from arena.detectors.gallery import Gallery
 from arena.detectors.heads import Sample
 from arena.detectors.techniques.autoencoder import Bottleneck
 from arena.imaging.images import to_uint8
@@ -43,9 +43,8 @@ def resynthesised(gallery: Gallery, reals: Tensor, seed: int) -> Gallery:
         F.l1_loss(network(images), images).backward()
         optimizer.step()
         schedule.step()
-    chunk = max(1, min(SCORE_BATCH, SCORE_VALUES // gallery.seen[0].numel()))
     with torch.no_grad():
-        made = [to_uint8(network(gallery.images(places)).clamp(-1, 1)).cpu() for places in reals.split(chunk)]
+        made = [to_uint8(network(images).clamp(-1, 1)).cpu() for images in gallery.chunks(reals)]
     return Gallery(torch.cat(made), gallery.evidence, gallery.device)
 
 

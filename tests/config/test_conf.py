@@ -217,7 +217,9 @@ def test_every_class_there_is_has_a_leaf(package, group, kind):
 @pytest.mark.parametrize("battery", ["small", "learned", "all"])
 def test_the_published_size_takes_the_place_of_the_small_one(battery):
     chosen = race(f"battery={battery}", "detector@battery.members.cnn=paper/cnn").battery.members.cnn
-    assert chosen == OmegaConf.load(CONF / "detector/paper/cnn.yaml")
+    published = OmegaConf.load(CONF / "detector/paper/cnn.yaml")
+    assert chosen == OmegaConf.merge(published, {"mirror": False})  # that of the digits
+    assert OmegaConf.select(race(f"battery={battery}", "data=portraits"), "battery.members.cnn.mirror") is True
 
 
 @pytest.mark.parametrize("group", sorted({leaf.split("/")[0] for leaf in LEAVES} - {"detector", *RACES}))

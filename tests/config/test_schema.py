@@ -36,6 +36,8 @@ IMPOSSIBLE = [
     (["judge.images=640", "battery.images=641"], "judge.images=640"),
     (["judge.degradations=[blur,blur]"], "judge.degradations="),
     (["judge.degradations=[fog]"], "judge.degradations="),
+    (["judge.multiples=[1]"], "judge.multiples="),
+    (["judge.multiples=[4,2]"], "judge.multiples="),
     (["trainer.precision=fp8"], "trainer.precision=fp8"),
     (["seed=-1"], "seed=-1"),
 ]

@@ -26,10 +26,10 @@ def folder(path, cache_dir, **changed):
 
 @pytest.fixture
 def tree(tmp_path):
-    """Nested folders with a text file, a truncated image, an empty and a hidden file among 170 usable images."""
+    """Nested folders with a text file, a truncated image, an empty and a hidden file among 180 usable images."""
     photos = tmp_path / "photos"
     fill(photos, 100)
-    fill(photos / "b" / "c", 70, start=100)
+    fill(photos / "b" / "c", 80, start=100)
     (photos / "b" / "readme.txt").write_text("no image")
     whole = (photos / "0000.png").read_bytes()
     (photos / "a_truncated.png").write_bytes(whole[: len(whole) // 2])
@@ -40,9 +40,9 @@ def tree(tmp_path):
 
 def test_all_images_are_read_in_order_and_byte_for_byte(tree, tmp_path):
     data = folder(tree, tmp_path / "cache")
-    assert data.reals.images.shape == (170, 1, RESOLUTION, RESOLUTION)
-    assert data.reals.ids.tolist() == list(range(170))
-    assert [file.name for file in data.files()] == [f"{k:04d}.png" for k in range(170)]
+    assert data.reals.images.shape == (180, 1, RESOLUTION, RESOLUTION)
+    assert data.reals.ids.tolist() == list(range(180))
+    assert [file.name for file in data.files()] == [f"{k:04d}.png" for k in range(180)]
     for k, image in enumerate(data.reals.images):
         assert np.array_equal(image[0].numpy(), pixels(k, RESOLUTION, RESOLUTION))
 

@@ -58,11 +58,12 @@ def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path,
 
 
 def test_a_planted_checkerboard_of_eight_grey_levels_is_caught_on_portraits(run: Path):
-    """By the fitted techniques that see it. The rings of the azimuthal spectrum leave it out, networks are young."""
+    """By all but perhaps the azimuthal spectrum, whose rings leave the corner out."""
     portraits = ("data=portraits", "data.n=900", "generator=planted", "generator.amplitude=8")
-    smaller = ("battery.images=1600", "judge.images=1600", "battery.batch=32", "battery.members.cnn.network.width=4")
+    smaller = ("battery.images=512", "judge.images=3200", "battery.batch=32", "battery.members.cnn.network.width=4")
     race = arena_in(run, *CONTROL, *BANK, *portraits, *smaller)
     carry_out(race, Console(quiet=True))
     found = answer_of([read_run(run)]).verdict
     assert found.answer == "caught"
-    assert {"dct", "forest"} <= {name for name, its in found.techniques.items() if its.finding == "caught"}
+    for technique, its in found.techniques.items():
+        assert its.finding == "caught" or technique == "spectrum", (technique, its)

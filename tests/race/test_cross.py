@@ -18,7 +18,7 @@ from arena.records.store import read_scores, write_scores
 from tests.building import command, tiny_arena
 from tests.synthetic import synthetic_run
 
-SMALL = ("bank.train=64", "bank.validation=32", "bank.test=200", "bank.cell=64", "judge.doublings=0")
+SMALL = ("bank.train=64", "bank.validation=32", "bank.test=200", "bank.cell=64", "judge.multiples=[]")
 QUIET = Console(quiet=True)
 main = command("cross")
 

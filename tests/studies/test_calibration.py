@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 from scipy.stats import norm
 
+from arena.config.compose import compose_config
 from arena.core.errors import ArenaError
 from arena.figures.axes import png
 from arena.studies.calibration.figure import band, calibration
-from arena.studies.calibration.study import run_trial, run_trials
+from arena.studies.calibration.study import calibration_study, run_trial, run_trials
 from arena.studies.calibration.summary import (
     Proportion,
     expected_table,
@@ -18,7 +19,7 @@ from arena.studies.calibration.summary import (
     share_of_answers,
     share_of_findings,
 )
-from arena.studies.calibration.trials import ARMS, Arm, Outcome, in_order
+from arena.studies.calibration.trials import ARMS, AT_DEFAULTS, Arm, Outcome, in_order
 from arena.studies.resumable import ResumableCsv
 from tests.building import command
 from tests.studies.outcomes import A_LINE, control, oracle, simulated_study
@@ -46,8 +47,26 @@ def test_every_trial_has_its_own_seeds():
     assert {"seed=7", "data.seed=7", "data.render_seed=7"} <= set(portraits.of_trial(7))
 
 
+def test_arms_at_the_defaults_have_the_budgets_of_a_race_of_the_oracle():
+    for arm in AT_DEFAULTS:
+        overrides = arm.of_trial(7)
+        assert {"experiment=default", "generator=oracle", "access=none", "race.rounds=0", "data.seed=7"} <= {*overrides}
+        race = compose_config(overrides)
+        assert (race.judge.images, race.bank.test, set(race.battery.members)) == (
+            compose_config([]).judge.images,
+            compose_config([]).bank.test,
+            set(compose_config([]).battery.members),
+        )
+
+
+def test_an_unknown_arm_is_refused_before_any_trial(tmp_path):
+    with pytest.raises(ArenaError, match=r"--arm=nope: expected one of .*digits at the defaults"):
+        calibration_study(tmp_path, [], QUIET, ["nope"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_two_arms_have_the_same_trials():
-    keys = [(arm.name, arm.control, arm.artefact, arm.amplitude) for arm in ARMS]
+    keys = [(arm.name, arm.control, arm.artefact, arm.amplitude) for arm in (*ARMS, *AT_DEFAULTS)]
     assert len(set(keys)) == len(keys)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from arena.data.decoding import CacheEntry, cached, progress_bar
 from arena.data.portraits.attributes import FaceAttributes
 from arena.data.portraits.camera import Camera
 from arena.data.portraits.render import paint_portraits
-from arena.data.reals import LockedShare, RealData, Reals
+from arena.data.reals import DataTerms, RealData, Reals
 
 RENDER_VERSION = 1
 """Part of the name of the cache. Raise it when the same seed would give other pixels."""
@@ -45,15 +45,11 @@ class Portraits(RealData):
         *,
         resolution: Literal[8, 16, 32, 64, 128],
         n: PositiveInt,
-        seed: int,
         render_seed: int,
-        planted_amplitude: float,
-        locked: LockedShare = 0.0,
         cache_dir: str | Path,
+        **terms: Unpack[DataTerms],
     ) -> None:
-        super().__init__(
-            resolution=resolution, channels=3, levels=256, seed=seed, planted_amplitude=planted_amplitude, locked=locked
-        )
+        super().__init__(resolution=resolution, channels=3, levels=256, **terms)
         self.n, self.render_seed, self.cache_dir = n, render_seed, Path(cache_dir).expanduser()
 
     def load(self) -> Reals:

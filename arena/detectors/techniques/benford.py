@@ -8,11 +8,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from arena.core.errors import requires
-from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.shared import shared
 from arena.detectors.techniques.colour import luma_chroma
 from arena.detectors.techniques.dctr import BLOCK, cosine_patterns
-from arena.detectors.techniques.forest import Trees
+from arena.detectors.techniques.forest import BoostedDetector, TreeKeywords
 
 SMALLEST = 16
 """Side in pixels below which an image has too few blocks for a distribution of digits."""
@@ -101,7 +100,7 @@ def digit_counts(coefficients: Tensor, base: int, levels: int, step: float) -> T
     return counts.reshape(len(digit), BANDS + 1, base)[:, :BANDS]
 
 
-class Benford(FittedDetector):
+class Benford(BoostedDetector):
     """First digits of the DCT coefficients of photographs follow Benford's law: boosted trees on the distance from it.
 
     Coefficients of 8x8 blocks are quantised in several steps and written in several bases. In each band of frequencies
@@ -124,7 +123,6 @@ class Benford(FittedDetector):
         shape: of the images, at least 16 pixels a side.
     """
 
-    differentiable = False
     artefact = "quantisation"
 
     def __init__(
@@ -133,16 +131,11 @@ class Benford(FittedDetector):
         steps: Annotated[list[PositiveFloat], Field(min_length=1)],
         bases: Annotated[list[Annotated[int, Field(ge=3)]], Field(min_length=1)],
         stride: PositiveInt,
-        trees: PositiveInt,
-        leaves: Annotated[int, Field(ge=2)],
-        learning_rate: PositiveFloat,
-        patience: PositiveInt,
-        **shape: Unpack[ImageShape],
+        **keywords: Unpack[TreeKeywords],
     ) -> None:
-        super().__init__(**shape)
+        super().__init__(**keywords)
         requires(self.resolution >= SMALLEST, f"{SMALLEST} pixels a side")
         self.steps, self.bases, self.stride = tuple(steps), tuple(bases), stride
-        self.head = Trees(trees=trees, leaves=leaves, learning_rate=learning_rate, patience=patience)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -31,14 +31,14 @@ class DetectorAugmentation:
         levels: grey levels of the data, to which a blurred or compressed image is rounded, as a file would be.
         blur: probability of a Gaussian blur, its deviation uniform in [0, 3] pixels.
         jpeg: probability of JPEG after it, independent of the blur, its quality uniform in 30 to 100.
-        flip: whether half of the images are mirrored, left to right.
+        mirror: whether half of the images are mirrored, left to right.
         turn: whether each image is rotated by a random multiple of 90 degrees.
     """
 
     levels: int
     blur: Probability
     jpeg: Probability
-    flip: bool = True
+    mirror: bool = True
     turn: bool = False
 
     @torch.no_grad()
@@ -49,11 +49,11 @@ class DetectorAugmentation:
             changed = images.clone()
             if len(which := (chance[0] < self.blur).nonzero()[:, 0]):
                 changed[which] = on_levels(_blurred(changed[which], STRONGEST_BLUR * strength[0, which]), self.levels)
-            low, high = QUALITIES
-            qualities = low + (strength[1] * (high - low + 1)).long()
-            for k in (chance[1] < self.jpeg).nonzero()[:, 0].tolist():
-                changed[k : k + 1] = on_levels(codec(changed[k : k + 1], int(qualities[k])), self.levels)
-            if self.flip and len(which := (chance[2] < 0.5).nonzero()[:, 0]):
+            if len(which := (chance[1] < self.jpeg).nonzero()[:, 0]):
+                low, high = QUALITIES
+                qualities = low + (strength[1, which] * (high - low + 1)).long()
+                changed[which] = on_levels(codec(changed[which], qualities.tolist()), self.levels)
+            if self.mirror and len(which := (chance[2] < 0.5).nonzero()[:, 0]):
                 changed[which] = changed[which].flip(-1)
             for quarters in range(1, 4) if self.turn else ():
                 if len(which := ((chance[3] * 4).long() == quarters).nonzero()[:, 0]):
@@ -82,6 +82,7 @@ class Cnn(NetworkDetector):
 
     Args:
         blur, jpeg: probability of each in training.
+        mirror: whether half of the training images are mirrored. By default it is ``data.mirror``.
         network: on the pixels.
     """
 
@@ -89,9 +90,17 @@ class Cnn(NetworkDetector):
     turn: ClassVar[bool] = False
     """Whether training images are rotated by multiples of 90 degrees."""
 
-    def __init__(self, *, blur: Probability, jpeg: Probability, network: Network, **keywords: Unpack[Keywords]) -> None:
+    def __init__(
+        self,
+        *,
+        blur: Probability,
+        jpeg: Probability,
+        mirror: bool = True,
+        network: Network,
+        **keywords: Unpack[Keywords],
+    ) -> None:
         super().__init__(**keywords)
-        self.augmentation = DetectorAugmentation(self.levels, blur, jpeg, turn=self.turn)
+        self.augmentation = DetectorAugmentation(self.levels, blur, jpeg, mirror, self.turn)
         self.network = network(channels=self.channels, side=self.side)
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:

@@ -154,7 +154,38 @@ def descend(nodes: Tensor, features: Tensor) -> Tensor:
     return nodes[trees, at][..., VALUE]
 
 
-class Forest(FittedDetector):
+Leaves = Annotated[int, Field(ge=2)]
+"""Most leaves of a tree."""
+
+
+class TreeKeywords(ImageShape):
+    """Keywords of every ``BoostedDetector``, beside the technique's own. See ``Trees``."""
+
+    trees: PositiveInt
+    leaves: Leaves
+    learning_rate: PositiveFloat
+    patience: PositiveInt
+
+
+class BoostedDetector(FittedDetector):
+    """Boosted trees on the features of a technique. It has no gradient. Its arguments are those of ``TreeKeywords``."""
+
+    differentiable = False
+
+    def __init__(
+        self,
+        *,
+        trees: PositiveInt,
+        leaves: Leaves,
+        learning_rate: PositiveFloat,
+        patience: PositiveInt,
+        **shape: Unpack[ImageShape],
+    ) -> None:
+        super().__init__(**shape)
+        self.head = Trees(trees=trees, leaves=leaves, learning_rate=learning_rate, patience=patience)
+
+
+class Forest(BoostedDetector):
     """Gradient boosting on hand-made statistics of pixels and residuals: a technique without any gradient.
 
     Paper: Exposure after McCloskey & Albright (2018), residuals after the rich models of Fridrich & Kodovsky (2012),
@@ -167,20 +198,7 @@ class Forest(FittedDetector):
         trees, leaves, learning_rate, patience: of the boosting, see ``Trees``.
     """
 
-    differentiable = False
     artefact = "noise_residual"
-
-    def __init__(
-        self,
-        *,
-        trees: PositiveInt,
-        leaves: Annotated[int, Field(ge=2)],
-        learning_rate: PositiveFloat,
-        patience: PositiveInt,
-        **shape: Unpack[ImageShape],
-    ) -> None:
-        super().__init__(**shape)
-        self.head = Trees(trees=trees, leaves=leaves, learning_rate=learning_rate, patience=patience)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ class NoDown(Cnn):
     Example: ``battery.add=[nodown]``
 
     Args:
-        blur, jpeg, network, keywords: see ``Cnn``.
+        blur, jpeg, mirror, network, keywords: see ``Cnn``.
     """
 
     artefact = "checkerboard"

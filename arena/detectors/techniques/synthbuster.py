@@ -4,12 +4,11 @@ from typing import Annotated, Unpack
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from arena.core.errors import require
-from arena.detectors.base import FittedDetector, ImageShape
-from arena.detectors.techniques.forest import Trees
+from arena.detectors.techniques.forest import BoostedDetector, TreeKeywords
 
 
 def cross_difference(pixels: Tensor) -> Tensor:
@@ -42,7 +41,7 @@ def harmonics(residual: Tensor, side: int, period: int) -> Tensor:
     return magnitudes
 
 
-class Synthbuster(FittedDetector):
+class Synthbuster(BoostedDetector):
     """Generators leave periodic traces: boosted trees on the spectrum of the cross-difference at periods of 2, 4 and 8.
 
     The cross-difference of neighbours suppresses content, and its magnitude keeps what recurs. Of its Fourier transform
@@ -62,23 +61,12 @@ class Synthbuster(FittedDetector):
         shape: of the images, at least ``period`` pixels a side.
     """
 
-    differentiable = False
     artefact = "checkerboard"
 
-    def __init__(
-        self,
-        *,
-        period: Annotated[int, Field(ge=2, multiple_of=2)],
-        trees: PositiveInt,
-        leaves: Annotated[int, Field(ge=2)],
-        learning_rate: PositiveFloat,
-        patience: PositiveInt,
-        **shape: Unpack[ImageShape],
-    ) -> None:
-        super().__init__(**shape)
+    def __init__(self, *, period: Annotated[int, Field(ge=2, multiple_of=2)], **keywords: Unpack[TreeKeywords]) -> None:
+        super().__init__(**keywords)
         require(period <= self.resolution, "period", period, f"at most the side of {self.resolution} pixels")
         self.period, self.side = period, self.resolution // period * period
-        self.head = Trees(trees=trees, leaves=leaves, learning_rate=learning_rate, patience=patience)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from arena.answer.estimate import estimate
-from arena.answer.findings import strongest
+from arena.answer.findings import is_saturated, strongest
 from arena.answer.runs import read_influence
 from arena.config.schema import BAG
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
@@ -29,21 +29,27 @@ MARGIN_SEED = 0
 
 
 def budgets(race: Race, round_index: int) -> list[str]:
-    """Return the players of this phase: the budgets of the judges. At the last round it may be doubled."""
-    doublings = race.judge.doublings if round_index == race.rounds else 0
-    return [f"{race.judge.images * 2**k} images" for k in range(doublings + 1)]
+    """Return the players of this phase: the budgets of the judges. At the last round they may grow."""
+    return [f"{race.judge.images * multiple} images" for multiple in multiples(race, round_index)]
+
+
+def multiples(race: Race, round_index: int) -> list[int]:
+    """Return the multiples of the budget that a round may try, the first of which every round has."""
+    return [1, *(race.judge.multiples if round_index == race.rounds else [])]
 
 
 def judge(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
     """Judge G_round's fakes with the judges of every seed. The verdict reads these "fresh" scores alone.
 
     At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
-    than half of the margin over the half, a larger judge might see more. The budget is then doubled, as often as
+    than half of the margin over the half, a larger judge might see more. The budget then grows to the next multiple
     declared, and the verdict reads the largest one. A technique that may still gain cannot pass (rule of evidence 4).
     The first budget of the last round also judges as few fakes as the oracle has.
     """
-    multiple = 2 ** budgets(race, round_index).index(player)
-    if multiple > 1 and not gaining(race, records, multiple // 2 * race.judge.images):
+    tried = multiples(race, round_index)
+    step = budgets(race, round_index).index(player)
+    multiple = tried[step]
+    if step and not gaining(race, records, tried[step - 1] * race.judge.images):
         return PhaseOutput([], 0)
     last, budget = round_index == race.rounds, multiple * race.judge.images
     case, seed = case_of(race, round_index, multiple), race.seed_of("judge", round_index)
@@ -91,24 +97,23 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
 
 def gaining(race: Race, records: Sequence[Record], judge_images: int) -> list[str]:
     """Return the techniques whose judges of this budget may gain more than half of the margin from twice the data."""
-    read = functools.cache(partial(read_influence, race.run))
-    whole: dict[tuple[str, int], ScoreFile] = {}
-    half: dict[tuple[str, int], ScoreFile] = {}
+    whole: dict[tuple[str, int | None], ScoreFile] = {}
+    half: dict[tuple[str, int | None], ScoreFile] = {}
     for record in records:
         match record:
-            case ScoreRecord(regime="fresh", judge_seed=int(judge_seed)) if record.round == race.rounds:
+            case ScoreRecord(regime="fresh"):
                 kept = whole
-            case FitnessRecord(artefact=None, judge_seed=judge_seed) if record.round == race.rounds:
+            case FitnessRecord(artefact=None):
                 kept = half
             case _:
                 continue
-        if record.judge_images == judge_images:
-            kept[record.technique, judge_seed] = record.scores
-    pairs: dict[str, list[Influence]] = {}
-    for technique, judge_seed in whole.keys() & half.keys():
-        both = [read(each[technique, judge_seed]) for each in (whole, half)]
-        pairs.setdefault(technique, []).append(combine(both, (1.0, -1.0)))
-    return [name for name, gains in pairs.items() if estimate([gains]).high(race.alpha) >= race.margin / 2]
+        if (record.round, record.judge_images) == (race.rounds, judge_images):
+            kept[record.technique, record.judge_seed] = record.scores
+    gains: dict[str, list[Influence]] = {}
+    for technique, judge_seed in (judge for judge in whole if judge in half):
+        pair = [read_influence(race.run, scores[technique, judge_seed]) for scores in (whole, half)]
+        gains.setdefault(technique, []).append(combine(pair, (1.0, -1.0)))
+    return [name for name, each in gains.items() if not is_saturated(estimate([each]), race.margin, race.alpha)]
 
 
 @functools.lru_cache(maxsize=1)  # whole and half judges judge the same images
@@ -123,9 +128,10 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
 
     A bisection over the degradation's ladder finds the level at which the validation AUC of the strongest technique
     falls below ``THRESHOLD``. All techniques judge every level that is tried. Validation images also decide which is
-    strongest. Nothing is done if its AUC is below ``PINNED``: the AUC then says more than a margin.
+    strongest. Nothing is done if its AUC is below ``PINNED``: the AUC then says more than a margin. All these judges
+    have the budget that every round has.
     """
-    best = strongest(validation_aucs(records, round_index))
+    best = strongest(validation_aucs(records, round_index, race.judge.images))
     if best is None or best[1] < PINNED:
         return PhaseOutput([], 0)
     kind: Degradation = next(kind for kind in LADDERS if kind == player)
@@ -173,16 +179,12 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
     return PhaseOutput(tried, images)
 
 
-def validation_aucs(records: Sequence[Record], round_index: int) -> dict[str, list[float | None]]:
-    """Return the validation AUC of a round's fresh judges of the largest budget, by technique of single images."""
-    fresh = [
-        record
-        for record in records
-        if isinstance(record, ScoreRecord) and (record.regime, record.generator_round) == ("fresh", round_index)
-    ]
-    largest = max((record.judge_images or 0 for record in fresh), default=0)
+def validation_aucs(records: Sequence[Record], round_index: int, judge_images: int) -> dict[str, list[float | None]]:
+    """Return the validation AUC of a round's fresh judges of that budget, by technique of single images."""
     aucs: dict[str, list[float | None]] = {}
-    for record in fresh:
-        if record.technique != BAG and record.judge_images == largest:
+    for record in records:
+        if not isinstance(record, ScoreRecord) or (record.regime, record.generator_round) != ("fresh", round_index):
+            continue
+        if record.technique != BAG and record.judge_images == judge_images:
             aucs.setdefault(record.technique, []).append(record.validation_auc)
     return aucs

@@ -27,7 +27,7 @@ from arena.records.store import RecordBook
 from arena.studies.calibration.drift import limits_table
 from arena.studies.calibration.figure import calibration
 from arena.studies.calibration.summary import expected_table, nulls_table, power_table
-from arena.studies.calibration.trials import ARMS, Arm, Outcome, in_order
+from arena.studies.calibration.trials import ARMS, AT_DEFAULTS, Arm, Outcome, in_order
 from arena.studies.resumable import ResumableCsv
 
 MOST_DF = 1e4
@@ -41,17 +41,18 @@ def calibration_study(out: Path, overrides: Sequence[str], console: Console, onl
         out: the folder.
         overrides: of every trial.
         console: output for one line per trial.
-        only: names of the arms to run. Without any, all are run.
+        only: names of the arms to run. Without any, all of ``ARMS`` are run.
 
     Raises:
         ArenaError: for overrides that no race can be built with, an unknown arm, or a folder that holds a study with
             other overrides.
     """
     start = time.monotonic()
-    names = dict.fromkeys(arm.name for arm in ARMS)
+    known = (*ARMS, *AT_DEFAULTS)
+    names = dict.fromkeys(arm.name for arm in known)
     for name in only:
         require(name in names, "--arm", name, f"one of {', '.join(names)}")
-    arms = tuple(arm for arm in ARMS if not only or arm.name in only)
+    arms = tuple(arm for arm in known if arm.name in only) if only else ARMS
     outcomes = run_trials(arms, overrides, out, console)
     write_table(expected_table(outcomes, AnswerConfig.alpha), out / "expected")
     write_table(nulls_table(outcomes), out / "nulls")

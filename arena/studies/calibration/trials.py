@@ -62,9 +62,12 @@ LEVELS = 4
 DEFAULTS = "at the defaults"
 """Suffix of the arms with the battery, the banks and the budgets of a default race. They measure its power."""
 
-ARMS: tuple[Arm, ...] = (
+AT_DEFAULTS: tuple[Arm, ...] = (
     Arm(f"digits {DEFAULTS}", DIGITS, NULLS, experiment="default"),
     Arm(f"portraits {DEFAULTS}", ("data=portraits",), NULLS, experiment="default"),
+)
+"""Arms that are run only where they are named, since a trial of theirs takes minutes."""
+ARMS: tuple[Arm, ...] = (
     Arm("digits", DIGITS, NULLS),
     Arm("portraits", PORTRAITS, NULLS),
     Arm("digits, cnn", (*DIGITS, "battery=small"), OF_NETWORKS),

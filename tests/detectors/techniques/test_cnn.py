@@ -19,7 +19,7 @@ def images(n=64, channels=3, side=16, levels=256):
 
 
 def altered(batch, levels=256, seed=0, **settings):
-    augmentation = DetectorAugmentation(levels, **({"blur": 0.0, "jpeg": 0.0, "flip": False} | settings))
+    augmentation = DetectorAugmentation(levels, **({"blur": 0.0, "jpeg": 0.0, "mirror": False} | settings))
     return augmentation(batch, torch.Generator().manual_seed(seed))
 
 
@@ -82,7 +82,7 @@ def test_images_of_few_grey_levels_keep_them(settings):
 
 def test_half_are_mirrored_and_turns_are_all_alike():
     batch = images(400, side=8)
-    mirrored = altered(batch, flip=True)
+    mirrored = altered(batch, mirror=True)
     flipped = torch.tensor([torch.equal(one, other.flip(-1)) for one, other in zip(mirrored, batch, strict=True)])
     assert float(flipped.float().mean()) == pytest.approx(0.5, abs=0.08)
     assert torch.equal(mirrored[~flipped], batch[~flipped])
@@ -93,7 +93,7 @@ def test_half_are_mirrored_and_turns_are_all_alike():
 
 
 def test_it_draws_from_its_generator_alone_and_does_not_change_its_input():
-    settings = {"blur": 0.5, "jpeg": 0.5, "flip": True, "turn": True}
+    settings = {"blur": 0.5, "jpeg": 0.5, "mirror": True, "turn": True}
     batch, before = images(), torch.random.get_rng_state()
     first = altered(batch, **settings)
     assert torch.equal(batch, images())
@@ -136,7 +136,10 @@ def test_of_a_large_image_it_sees_native_squares():
 
 @pytest.mark.parametrize(("technique", "turn"), [("cnn", False), ("nodown", True)])
 def test_in_training_images_are_altered_by_the_published_probabilities_and_those_of_nodown_turned(technique, turn):
-    batch, settings = images(32, channels=1, side=8, levels=17), {"blur": 0.1, "jpeg": 0.1, "flip": True, "turn": turn}
+    batch, settings = (
+        images(32, channels=1, side=8, levels=17),
+        {"blur": 0.1, "jpeg": 0.1, "mirror": True, "turn": turn},
+    )
     augmented = build_a(Cnn, technique).augmented(batch, torch.Generator().manual_seed(3))
     assert torch.equal(augmented, altered(batch, levels=17, seed=3, **settings))
 
