@@ -23,6 +23,8 @@ LABELS: dict[Regime, str] = {
 }
 SEEDS = 0.25
 """Rounds right of the fresh judges' mean at which each seed stands."""
+VERDICT = 0.64
+"""Rounds right of the last round at which the judges of the larger budget stand, beyond the seeds."""
 MANY, LONG = 12, 10
 """Number of techniques above which panels are small, to fit a page, and of rounds above which they are wide."""
 LARGER = "fresh judges of the larger budget that the verdict reads"
@@ -84,7 +86,7 @@ def _panel(axes: Axes, series: Series, margin: float) -> None:
                 places = [left + SEEDS] * len(judges)
                 axes.plot(places, judges, "_", color=colour, markersize=size, markeredgewidth=0.7)
     if series.decisive:
-        rounds = [round_index + 2 * OFFSET["fresh"] for round_index in series.decisive]
+        rounds = [round_index + VERDICT for round_index in series.decisive]
         axes.add_line(_larger(rounds, [point.value for point in series.decisive.values()]))
         bars(axes, rounds, list(series.decisive.values()), REGIMES["fresh"].colour, linewidth=0.9, zorder=2)
 
@@ -113,6 +115,7 @@ def _frame(axes: Axes, series: Sequence[Series]) -> None:
     rounds = sorted({round_index for one in series for round_index in one.rounds} or {0})
     lows = [point.low for one in series for regime in one.points.values() for point in regime.values()]
     around = 0.6 if len(rounds) > 1 else 1.5
-    axes.set_xlim(rounds[0] - around, rounds[-1] + around)
+    right = max(around, VERDICT + 0.26) if any(one.decisive for one in series) else around
+    axes.set_xlim(rounds[0] - around, rounds[-1] + right)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8) if len(rounds) > 1 else FixedLocator(rounds))
     axes.set_ylim(min(0.4, min((low for low in lows if not math.isnan(low)), default=0.4) - 0.06), 1.06)
