@@ -176,7 +176,10 @@ REFUSED = [
     (["battery.members.cnn.network.width=many"], "battery.members.cnn.network.width=many: expected a whole number"),
     (["battery.members.cnn.network._target_=no.Net"], "battery.members.cnn.network._target_=no.Net: expected the name"),
     (["~battery.members.cnn.network.width"], "battery.members.cnn._target_: cannot be built ("),
-    (["+battery.members.cnn.typo=1"], "battery.members.cnn.typo: no such key, expected one of blur, jpeg, network"),
+    (
+        ["+battery.members.cnn.typo=1"],
+        "battery.members.cnn.typo: no such key, expected one of blur, jpeg, mirror,",
+    ),
     (["evidence.resize=20"], "evidence.resize=20: expected a side that the generator's discriminator takes"),
     (["race.from=x"], "race.from=x: expected a finished run (x: expected the directory of a run"),
     (["+race.typo=1"], "race.typo=1: expected race.rounds or race.from"),

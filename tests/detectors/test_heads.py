@@ -13,8 +13,8 @@ from sklearn.svm import LinearSVC
 
 from arena.detectors.heads import PENALTIES, RIDGES, LinearSvm, Neighbours, PlattScaling, Ridge, Sample
 from arena.detectors.techniques.fingerprint import FingerprintHead
-from arena.detectors.techniques.forest import Trees
 from arena.detectors.techniques.oneclass import IsolationForest, Mahalanobis, SupportVectors
+from arena.detectors.trees import Trees
 from tests.detectors.planted import clouds, fitted
 
 HEADS = {

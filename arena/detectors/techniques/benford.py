@@ -11,7 +11,7 @@ from arena.core.errors import requires
 from arena.detectors.shared import shared
 from arena.detectors.techniques.colour import luma_chroma
 from arena.detectors.techniques.dctr import BLOCK, cosine_patterns
-from arena.detectors.techniques.forest import BoostedDetector, TreeKeywords
+from arena.detectors.trees import BoostedDetector, TreeKeywords
 
 SMALLEST = 16
 """Side in pixels below which an image has too few blocks for a distribution of digits."""

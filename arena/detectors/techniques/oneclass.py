@@ -14,7 +14,7 @@ from torch import Tensor
 from arena.core.errors import error_context, require
 from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads import DEVIATION_FLOOR, Head, Sample
-from arena.detectors.techniques.forest import FEATURE, LEAF, LEFT, RIGHT, THRESHOLD, VALUE, descend
+from arena.detectors.trees import FEATURE, LEAF, LEFT, RIGHT, THRESHOLD, VALUE, descend
 
 OUTLIERS = 0.1
 """Share of the reals that a support vector machine may leave outside."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from arena.core.errors import require
-from arena.detectors.techniques.forest import BoostedDetector, TreeKeywords
+from arena.detectors.trees import BoostedDetector, TreeKeywords
 
 
 def cross_difference(pixels: Tensor) -> Tensor:
