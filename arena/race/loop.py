@@ -159,10 +159,11 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
 def runs_beside(race: Race, step: Step) -> bool:
     """Return whether a phase runs in a second process, while the generator trains on.
 
-    No generator depends on fresh judges or on controls. The judges of the last round have nothing to run beside, and
-    take all cores themselves. A GPU, or a processor with one thread, is not shared.
+    No generator depends on fresh judges, on controls or on the scores of detectors as they were. The judges of the
+    last round have nothing to run beside, and take all cores themselves. A GPU, or a processor with one thread, is not
+    shared.
     """
     phase, round_index, _ = step
     if race.machine.device.type != "cpu" or torch.get_num_threads() < 2:
         return False
-    return round_index < race.rounds and phase in (calibrate, judge)
+    return round_index < race.rounds and phase in (calibrate, confront, judge)
