@@ -80,9 +80,9 @@ def codec(images: Tensor, quality: int | Sequence[int]) -> Tensor:
     """Return images coded and decoded by Pillow's libjpeg, all in one quality or each in its own."""
     decoded = []
     qualities = [quality] * len(images) if isinstance(quality, int) else quality
-    for pixels, its in zip(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy(), qualities, strict=True):
+    for pixels, of_image in zip(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy(), qualities, strict=True):
         buffer = BytesIO()
-        Image.fromarray(pixels.squeeze()).save(buffer, "JPEG", quality=its)
+        Image.fromarray(pixels.squeeze()).save(buffer, "JPEG", quality=of_image)
         decoded.append(np.asarray(Image.open(buffer)).reshape(pixels.shape))
     stacked = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2)
     return to_float(stacked).to(images.device, images.dtype)
