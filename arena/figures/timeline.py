@@ -27,7 +27,7 @@ VERDICT = 0.64
 """Rounds right of the last round at which the judges of the larger budget stand, beyond the seeds."""
 MANY, LONG = 12, 10
 """Number of techniques above which panels are small, to fit a page, and of rounds above which they are wide."""
-LARGER = "fresh judges of the larger budget that the verdict reads"
+LARGER = "fresh judges that the verdict reads"
 _SAWTOOTH = {"color": FAINT, "linewidth": 0.9, "linestyle": (0, (3, 2))}
 
 
