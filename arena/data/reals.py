@@ -35,7 +35,7 @@ class DataTerms(RequiredTerms, total=False):
         locked: share of the reals kept from everything but a race with ``judge.locked``, for every ``data.seed``. None
             (default) are kept.
         mirror: whether the mirror image of a real might be real too, so that detectors may learn from it. True by
-            default, false for writing.
+            default, false for writing. Detectors read it as ``data.mirror`` of the config, so that is where to set it.
     """
 
     locked: LockedShare

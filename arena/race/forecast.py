@@ -30,7 +30,7 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
 
     Args:
         race: the race.
-        beside: whether the judges of earlier rounds run beside the generator, on half of the threads.
+        beside: whether the judges and the controls of earlier rounds run beside the generator, on half of the threads.
 
     Returns:
         Seconds and MiB of a whole race.

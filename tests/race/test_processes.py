@@ -13,6 +13,7 @@ from arena.core.machine import on_threads
 from arena.core.progress import Progress
 from arena.race.loop import carry_out, runs_beside
 from arena.race.phases.calibrate import calibrate
+from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge
 from arena.race.phases.judges import judge
 from arena.race.processes import SecondProcess, reads_records, run_phase
@@ -43,7 +44,7 @@ def without_costs(records: Sequence[Record]) -> list[Record]:
 def test_two_processes_write_the_records_of_one_in_the_same_order(run: Path):
     written = {}
     for threads in (1, 2):
-        race = tiny_arena(run.parent / str(threads) / "run", "race.rounds=1", "battery=tiny")
+        race = tiny_arena(run.parent / str(threads) / "run", "race.rounds=2", "battery=tiny")
         with on_threads(threads):
             beside = runs_beside(race, (judge, 0, "128 images"))
             carry_out(race, Console(quiet=True))
@@ -53,11 +54,14 @@ def test_two_processes_write_the_records_of_one_in_the_same_order(run: Path):
 
 
 def test_only_phases_that_no_generator_depends_on_run_beside_it(run: Path):
-    race = tiny_arena(run, "race.rounds=1")
+    race = tiny_arena(run, "race.rounds=2")
     with on_threads(2):
         assert runs_beside(race, (calibrate, 0, "oracle"))
-        assert runs_beside(race, (judge, 0, "128 images"))
-        assert not runs_beside(race, (judge, 1, "128 images"))  # the last round has nothing to run beside
+        assert runs_beside(race, (confront, 1, "battery"))
+        assert runs_beside(race, (judge, 1, "128 images"))
+        assert not runs_beside(race, (confront, 2, "battery"))  # the last round has nothing to run beside
+        assert not runs_beside(race, (judge, 2, "128 images"))
+        assert not runs_beside(race, (retrain, 1, "battery"))
         assert not runs_beside(race, (forge, 0, "generator"))
 
 

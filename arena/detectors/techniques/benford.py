@@ -120,7 +120,7 @@ class Benford(BoostedDetector):
         bases: in which digits are written, each from 3.
         stride: between blocks, in pixels; 8 in the paper.
         trees, leaves, learning_rate, patience: of the boosting, see ``Trees``.
-        shape: of the images, at least 16 pixels a side.
+        keywords: see ``TreeKeywords``. Images have at least 16 pixels a side.
     """
 
     artefact = "quantisation"

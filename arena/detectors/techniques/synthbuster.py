@@ -58,7 +58,7 @@ class Synthbuster(BoostedDetector):
     Args:
         period: the longest, in pixels, even: 8 as in the paper, or 16 as in the author's later models.
         trees, leaves, learning_rate, patience: of the boosting, see ``Trees``.
-        shape: of the images, at least ``period`` pixels a side.
+        keywords: see ``TreeKeywords``. Images have at least ``period`` pixels a side.
     """
 
     artefact = "checkerboard"

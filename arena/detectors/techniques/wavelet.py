@@ -36,18 +36,19 @@ class Wavelet(NetworkDetector):
     Example: ``battery.add=[wavelet]``
 
     Args:
+        mirror: whether half of the training images are mirrored. By default it is ``data.mirror``.
         network: on the sub-band, resized to the size of the image.
     """
 
     artefact = "checkerboard"
 
-    def __init__(self, *, network: Network, **keywords: Unpack[Keywords]) -> None:
+    def __init__(self, *, mirror: bool = True, network: Network, **keywords: Unpack[Keywords]) -> None:
         super().__init__(**keywords)
-        self.augmentation = DetectorAugmentation(self.levels, blur=0.0, jpeg=0.0, turn=True)
+        self.augmentation = DetectorAugmentation(self.levels, blur=0.0, jpeg=0.0, mirror=mirror, turn=True)
         self.network = Standardised(network(channels=self.channels, side=self.side), (self.channels, 1, 1))
 
     def augmented(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Images (B, C, side, side), each in one of the eight positions of a square, uniformly drawn."""
+        """Images (B, C, side, side), each turned, and mirrored or not: one of the eight positions of a square."""
         return self.augmentation(images, rng)
 
     def representation(self, images: Tensor) -> Tensor:

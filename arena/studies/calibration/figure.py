@@ -57,7 +57,7 @@ def calibration(outcomes: Sequence[Outcome]) -> Figure:
                 coverage.plot(held.value, row, color=colour, marker=mark, markersize=3.5)
         for axes, right in ((spread, 1.0), (coverage, CONFIDENCE)):
             axes.axvline(right, color=FAINT, linewidth=0.8, zorder=0)
-            axes.set_ylim(len(dependent) - 0.5, -0.5)
+            axes.set_ylim(max(len(dependent), 1) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0)
         labels = [f"{null.technique}, {null.arm.split(',')[0]}" for null in dependent]
         spread.set_yticks(range(len(labels)), labels, fontsize=6.5)

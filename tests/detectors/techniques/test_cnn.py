@@ -136,10 +136,8 @@ def test_of_a_large_image_it_sees_native_squares():
 
 @pytest.mark.parametrize(("technique", "turn"), [("cnn", False), ("nodown", True)])
 def test_in_training_images_are_altered_by_the_published_probabilities_and_those_of_nodown_turned(technique, turn):
-    batch, settings = (
-        images(32, channels=1, side=8, levels=17),
-        {"blur": 0.1, "jpeg": 0.1, "mirror": True, "turn": turn},
-    )
+    batch = images(32, channels=1, side=8, levels=17)
+    settings = {"blur": 0.1, "jpeg": 0.1, "mirror": True, "turn": turn}
     augmented = build_a(Cnn, technique).augmented(batch, torch.Generator().manual_seed(3))
     assert torch.equal(augmented, altered(batch, levels=17, seed=3, **settings))
 
@@ -166,3 +164,12 @@ def test_at_its_published_size_nodown_is_a_resnet_50_whose_first_map_is_as_large
         sides = [features.shape[-1] for features in detector.network.maps(torch.zeros(2, 3, 96, 96))]
     assert sides == [96, 96, 96, 48, 24, 12]
     assert sum(parameter.numel() for parameter in detector.parameters()) == 23_508_032 + 2049
+
+
+def test_no_image_is_mirrored_where_the_data_forbids_it():
+    batch = torch.rand(32, 3, 8, 8)
+    kept = cnn(8, blur=0.0, jpeg=0.0, mirror=False).augmented(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(kept, batch)
+    assert not torch.equal(
+        cnn(8, blur=0.0, jpeg=0.0, mirror=True).augmented(batch, torch.Generator().manual_seed(0)), batch
+    )

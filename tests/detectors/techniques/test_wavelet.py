@@ -1,7 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+from arena.detectors.networks.small import ResidualNetwork
 from arena.detectors.techniques.wavelet import HIGH_PASS, Wavelet, diagonal_band
 from tests.detectors.planted import build_a, noise, plant
 
@@ -59,3 +62,12 @@ def test_in_training_each_image_takes_all_eight_positions_of_a_square_and_no_oth
     counts = torch.stack([(computed == position).all((1, 2, 3)) for position in torch.cat(positions)]).sum(1)
     assert counts.sum() == 200
     assert counts.min() > 10
+
+
+def test_where_the_data_forbids_mirroring_four_positions_are_left():
+    network = partial(ResidualNetwork, width=4)
+    detector = Wavelet(network=network, mirror=False, resolution=8, channels=1, levels=17)
+    image = noise(1, 1, 8, 8)
+    computed = detector.augmented(image.expand(100, -1, -1, -1), torch.Generator().manual_seed(0))
+    positions = torch.cat([image.rot90(k, (-2, -1)) for k in range(4)])
+    assert torch.stack([(computed == position).all((1, 2, 3)) for position in positions]).sum() == 100
