@@ -1,7 +1,7 @@
 """R3GAN, after Huang, Gokaslan, Kuleshov & Tompkin 2024: a residual network without style or normalisation.
 
-Differences from the paper: sides double bilinearly and halve by averaging (the paper filters both by [1, 2, 1]),
-images end in ``OutputLayer`` (the paper's in none), and there are no cosine schedules of rates and penalties.
+Differences from the paper: sides double bilinearly and halve by averaging (the paper filters both by [1, 2, 1]).
+Images end in ``OutputLayer`` (the paper's in none). There are no cosine schedules of rates and penalties.
 """
 
 from itertools import pairwise

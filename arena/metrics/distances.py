@@ -122,11 +122,11 @@ def extrapolated_frechet_distance(x: NDArray[np.floating], y: NDArray[np.floatin
 
     The bias is a/n + b/m. Both samples are reduced together by the same share, which makes it linear in one over that
     share. The intercept of a regression line through ``SIZES`` means over random subsets has no bias of either sample.
-    (Chong & Forsyth reduce only the fakes, beside the moments of very many reals.)
+    Chong & Forsyth reduce only the fakes, beside the moments of very many reals.
 
-    The squared error is the sum of two terms: the intercept's in the regression, and that of the first-order dependence
-    on single images of both samples (derivative by Rippl, Munk & Sturm 2016). It is too large for equal distributions,
-    where the first order vanishes.
+    The squared error is the sum of two terms. One is the intercept's in the regression. The other is that of the
+    first-order dependence on single images of both samples (derivative by Rippl, Munk & Sturm 2016). It is too large
+    for equal distributions, where the first order vanishes.
 
     Args:
         x: (n, d) features.

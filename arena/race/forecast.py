@@ -14,6 +14,7 @@ from arena.generators.base import TrainableGenerator
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.phases.calibrate import ORACLE, controls, own_artefact
+from arena.race.phases.judges import multiples
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, SPACING, VALIDATIONS, BatchGroup, train_battery
 
@@ -44,7 +45,7 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
         for player in controls(race)
     )
     earlier = rounds * judging(race, pace, seeds, judge.images)
-    budgets = [judge.images * multiple for multiple in (1, *judge.multiples)]
+    budgets = [judge.images * multiple for multiple in multiples(race, rounds)]
     last = sum(1.5 * judging(race, pace, seeds, images) for images in budgets)
     last += judging(race, pace, 1, judge.images, few=True)
     trained = race.bank.train + race.bank.validation + len(race.data.split.detector)

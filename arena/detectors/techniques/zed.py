@@ -55,7 +55,7 @@ class PixelLogistic(NamedTuple):
     def entropy(self, bin_width: float) -> Tensor:
         """Expected code length in nats of each pixel.
 
-        The sum over the grey levels between the ends is taken as an integral, which has a closed form: with
+        The sum over the grey levels between the ends is taken as an integral, which has a closed form. With
         u = sigma(z), the integral of log u + log(1 - u) is u log u - (1 - u) log(1 - u) - 2 u.
         """
         black = (-1 + bin_width / 2 - self.mean) / self.scale

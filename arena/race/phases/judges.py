@@ -183,8 +183,8 @@ def validation_aucs(records: Sequence[Record], round_index: int, judge_images: i
     """Return the validation AUC of a round's fresh judges of that budget, by technique of single images."""
     aucs: dict[str, list[float | None]] = {}
     for record in records:
-        if not isinstance(record, ScoreRecord) or (record.regime, record.generator_round) != ("fresh", round_index):
-            continue
-        if record.technique != BAG and record.judge_images == judge_images:
-            aucs.setdefault(record.technique, []).append(record.validation_auc)
+        match record:
+            case ScoreRecord(regime="fresh", technique=technique) if technique != BAG:
+                if (record.generator_round, record.judge_images) == (round_index, judge_images):
+                    aucs.setdefault(technique, []).append(record.validation_auc)
     return aucs
