@@ -110,7 +110,7 @@ def synthetic_config(
             "images": 20_000,
         },
         "race": {"rounds": rounds},
-        "judge": {"seeds": judge_seeds, "folds": folds, "images": 20_000, "multiples": []},
+        "judge": {"seeds": judge_seeds, "folds": folds, "images": 20_000, "multiples": [], "more_seeds": 0},
         "answer": dataclasses.asdict(answer or AnswerConfig()),
         "trainer": {"precision": "auto", "accelerator": "auto"},
         "logger": {"mode": "none"},

@@ -145,6 +145,14 @@ def is_saturated(gain: Estimate, margin: float, alpha: float) -> bool:
     return gain.high(alpha) < margin / 2
 
 
+def judges_to_show(gain: Estimate, margin: float, alpha: float) -> int | None:
+    """Return the number of judges that would show, with a power of 80%, that the gain is below half of the margin.
+
+    None where the estimated gain is not below it, or where no number of judges is enough.
+    """
+    return needed(gain, margin / 2, alpha).repeats if gain.value < margin / 2 else None
+
+
 def differences_by_seed(ours: JudgesOfRun, theirs: JudgesOfRun) -> list[Influence]:
     """Return the AUCs of judges less those of others, paired by seed and by image. Seeds of one side alone have none.
 

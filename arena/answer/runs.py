@@ -47,6 +47,7 @@ class Declared:
         judge_folds: cross-fitting folds.
         judge_images: budget of a judge in every round.
         judge_multiples: multiples of that budget that the last round may try.
+        judge_more_seeds: judges of each technique that the last round may add.
         data_seed: seed of the split.
         judge_reals: SHA-256 of the reals of the test, from ``hash_of_reals``.
     """
@@ -58,6 +59,7 @@ class Declared:
     judge_folds: int
     judge_images: int
     judge_multiples: tuple[int, ...]
+    judge_more_seeds: int
     data_seed: int
     judge_reals: str
 
@@ -97,6 +99,7 @@ def declared(config: Mapping[str, object]) -> Declared:
         judge_folds=int(number(judge, "folds")),
         judge_images=int(number(judge, "images")),
         judge_multiples=multiples,
+        judge_more_seeds=int(number(judge, "more_seeds")),
         data_seed=int(number(section(config, "data"), "seed")),
         judge_reals=str(config.get("judge_reals")),
     )
@@ -168,22 +171,25 @@ class FinishedRun:
     @cached_property
     def judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
         """(technique, round) -> judge seed -> test of that round's fakes by the fresh judge of the largest budget."""
-        return {key: {seed: tests[-1] for seed, tests in judges.items()} for key, judges in self._judges.items()}
+        return {key: judges[max(judges)] for key, judges in self._judges.items()}
 
     @cached_property
     def equal_judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
-        """The same for the budget that every round has, so that rounds compare. The last may have a larger one too."""
-        return {key: {seed: tests[0] for seed, tests in judges.items()} for key, judges in self._judges.items()}
+        """The same for the budget and the seeds that every round has, so that rounds compare."""
+        declared = range(self.declared.judge_seeds)
+        return {
+            key: {seed: record for seed, record in judges[min(judges)].items() if seed in declared}
+            for key, judges in self._judges.items()
+        }
 
     @cached_property
-    def _judges(self) -> dict[tuple[str, int], dict[int, list[ScoreRecord]]]:
-        """(technique, round) -> judge seed -> tests by its fresh judges, in ascending order of their budget."""
-        judges: dict[tuple[str, int], dict[int, list[ScoreRecord]]] = {}
-        fresh = [record for record in self.of_kind(ScoreRecord) if record.regime == "fresh"]
-        for record in sorted(fresh, key=lambda record: record.judge_images or 0):
-            if record.judge_seed is not None:
-                seeds = judges.setdefault((record.technique, record.generator_round), {})
-                seeds.setdefault(record.judge_seed, []).append(record)
+    def _judges(self) -> dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]]:
+        """(technique, round) -> budget -> judge seed -> test by that fresh judge."""
+        judges: dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]] = {}
+        for record in self.of_kind(ScoreRecord):
+            if record.regime == "fresh" and record.judge_seed is not None:
+                of_budgets = judges.setdefault((record.technique, record.generator_round), {})
+                of_budgets.setdefault(record.judge_images or 0, {})[record.judge_seed] = record
         return judges
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:

@@ -90,7 +90,7 @@ def _cost(race: Race, bank: Bank, techniques: list[str]) -> TechniqueCost:
     images = torch.cat([race.judge_reals.images, race.generator_reals.images])[:SCORED]
 
     def train() -> None:
-        case = Case.of(race, bank.test, redealt(race, bank), 0, control=True)
+        case = Case.of(race, bank.test, redealt(race, bank, [0]), 0, control=True)
         fold = cut_fold(race, case, judge_seed=0, number=0, share=1.0)
         train_battery(
             [BatchGroup(detectors, labelled(*fold.learn), labelled(*fold.stop), seed=0)],

@@ -1,6 +1,6 @@
 """The images of one judgement: reals and fakes, and the folds in which fresh judges learn from them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,8 +29,10 @@ class JudgeFakes(NamedTuple):
     validation: Tensor
 
 
-def fakes_of_judges(race: Race, bank: Bank, round_index: int, multiple: int = 1) -> list[JudgeFakes]:
-    """Return fakes for the judges of each seed, drawn anew for each, so that fitted techniques vary too.
+def fakes_of_judges(
+    race: Race, bank: Bank, round_index: int, judge_seeds: Iterable[int], multiple: int = 1
+) -> list[JudgeFakes]:
+    """Return fakes for the judges of some seeds, drawn anew for each, so that fitted techniques vary too.
 
     A generator forges them. Controls and images from outside are finite: their training and validation fakes are dealt
     anew for each seed, and none of them is ever a test fake.
@@ -39,22 +41,23 @@ def fakes_of_judges(race: Race, bank: Bank, round_index: int, multiple: int = 1)
         race: of the judges.
         bank: the fakes of the round.
         round_index: of the generator.
+        judge_seeds: numbers of the judges.
         multiple: of the training fakes, for a larger budget.
     """
     if race.purpose != "train":
-        return redealt(race, bank)
+        return redealt(race, bank, judge_seeds)
     generator, fakes = load_generator(race, round_index), list[JudgeFakes]()
     counts = {"train": multiple * race.bank.train, "validation": race.bank.validation}
-    for judge_seed in range(race.judge.seeds):
+    for judge_seed in judge_seeds:
         forged = generator.forge(counts, race.seed_of("forge", player=f"judge={judge_seed}"), race.generator_reals)
         fakes.append(JudgeFakes(**{name: to_bank(images, race.data.levels) for name, images in forged.items()}))
     return fakes
 
 
-def redealt(race: Race, bank: Bank) -> list[JudgeFakes]:
-    """Deal a bank's training and validation fakes anew for the judges of each seed."""
+def redealt(race: Race, bank: Bank, judge_seeds: Iterable[int]) -> list[JudgeFakes]:
+    """Deal a bank's training and validation fakes anew for the judges of each of some seeds."""
     pooled, dealt = torch.cat([bank.train, bank.validation]), list[JudgeFakes]()
-    for judge_seed in range(race.judge.seeds):
+    for judge_seed in judge_seeds:
         order = np.random.default_rng(race.seed_of("deal", player=f"judge={judge_seed}")).permutation(len(pooled))
         dealt.append(JudgeFakes(*pooled[torch.from_numpy(order)].split([len(bank.train), len(bank.validation)])))
     return dealt
@@ -70,6 +73,7 @@ class Case:
         tested: number of tested reals. The others are only learned from.
         test: number of test fakes, which all judge seeds share.
         learn: number of training and validation fakes of each judge seed.
+        first: the first judge seed. Fakes of judges follow each other by seed.
         round_index: of the judgement. GAN-aware judges know the GAN of the round before.
         crossed: whether judges also learn from the test fakes of other folds. Fakes made outside are few.
     """
@@ -79,6 +83,7 @@ class Case:
     tested: int
     test: int
     learn: tuple[int, int]
+    first: int
     round_index: int
     crossed: bool
 
@@ -91,6 +96,7 @@ class Case:
         round_index: int,
         control: bool = False,
         change: Callable[[Tensor], Tensor] | None = None,
+        first: int = 0,
     ) -> "Case":
         """Set the judge reals beside fakes. Judges of fakes made outside also learn from the detectors' reals.
 
@@ -101,6 +107,7 @@ class Case:
             round_index: of the judgement.
             control: whether the fakes are a control, made of the detectors' reals. No judge then learns from those.
             change: applied to all images, uint8 (N, C, H, W), before the evidence path.
+            first: judge seed of the first of ``fakes``.
         """
         tested, outside = race.judge_reals, race.purpose == "outside"
         reals = tested
@@ -109,17 +116,18 @@ class Case:
         images = torch.cat([reals.images, test, *(part for of_seed in fakes for part in of_seed)])
         gallery = Gallery(images if change is None else change(images), race.evidence, race.machine.device)
         learn = (len(fakes[0].train), len(fakes[0].validation)) if fakes else (0, 0)
-        return cls(gallery, reals, len(tested), len(test), learn, round_index, outside)
+        return cls(gallery, reals, len(tested), len(test), learn, first, round_index, outside)
 
     def fakes(self, judge_seed: int) -> tuple[Places, Places, Places]:
         """Return the places of the fakes to train and to validate the judges of a seed, and of the test fakes."""
-        start = len(self.reals) + self.test + judge_seed * sum(self.learn)
+        start = len(self.reals) + self.test + (judge_seed - self.first) * sum(self.learn)
         train, validation = np.split(start + np.arange(sum(self.learn)), self.learn[:1])
         return train, validation, len(self.reals) + np.arange(self.test)
 
     def ids_of(self, fakes: Places) -> NDArray[np.int64]:
         """Return the ids of fakes: their indices in the test bank, or after it for others."""
-        return fakes - len(self.reals)
+        ids = fakes - len(self.reals)
+        return np.where(ids < self.test, ids, ids + self.first * sum(self.learn))
 
 
 class Fold(NamedTuple):

@@ -108,10 +108,9 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
         )
     recorded = [record for name in run.declared.techniques for record in run.fresh(name).values()]
     budget = max(record.judge_images or race.judge.images for record in recorded)
-    bank = _bank(run)
-    case = Case.of(race, bank.test, fakes_of_judges(race, bank, last, budget // race.judge.images), last)
+    bank, seeds = _bank(run), sorted({record.judge_seed for record in recorded if record.judge_seed is not None})
+    case = Case.of(race, bank.test, fakes_of_judges(race, bank, last, seeds, budget // race.judge.images), last)
     cases = [Case.of(race, _bank(other).test, [], last) for other in others]
-    seeds = range(race.judge.seeds)
     progress.expect(len(seeds) * race.judge.folds * budget)
     (own, *crossed), images = judge_cases(
         race, case, cases, list(race.members), race.seed_of("judge", last), seeds, images=budget, progress=progress
@@ -132,7 +131,7 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
                 validation_auc=judgement.validation_auc,
                 judge_run=run.seed,
             )
-            for judge_seed, judgements in enumerate(judged)
+            for judge_seed, judgements in zip(seeds, judged, strict=True)
             for technique, judgement in judgements.items()
         ]
         closing = PhaseRecord(

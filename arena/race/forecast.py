@@ -14,7 +14,7 @@ from arena.generators.base import TrainableGenerator
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.phases.calibrate import ORACLE, controls, own_artefact
-from arena.race.phases.judges import multiples
+from arena.race.phases.judges import budgets
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, SPACING, VALIDATIONS, BatchGroup, train_battery
 
@@ -27,7 +27,8 @@ MEASURED, MEASURED_VALUES = 1024, 1 << 21
 def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
     """Time a few steps of each player on this machine, and multiply.
 
-    Degradations of a pinned AUC are left out, since most races have none. Detectors that stop early take less.
+    Degradations of a pinned AUC and judges added at the last round are left out, since most races have none. Detectors
+    that stop early take less.
 
     Args:
         race: the race.
@@ -45,8 +46,8 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
         for player in controls(race)
     )
     earlier = rounds * judging(race, pace, seeds, judge.images)
-    budgets = [judge.images * multiple for multiple in multiples(race, rounds)]
-    last = sum(1.5 * judging(race, pace, seeds, images) for images in budgets)
+    tried = [budget.multiple * judge.images for budget in budgets(race, rounds).values() if not budget.added]
+    last = sum(1.5 * judging(race, pace, seeds, images) for images in tried)
     last += judging(race, pace, 1, judge.images, few=True)
     trained = race.bank.train + race.bank.validation + len(race.data.split.detector)
     retrained = pace.features * (trained + race.bank.test) + pace.fit * trained + pace.learn * race.battery.images

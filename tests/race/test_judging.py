@@ -26,18 +26,18 @@ def outside(run) -> Race:
 def case_of(race: Race) -> Case:
     forged = race.new_generator().forge(race.bank.counts, 0, race.generator_reals)
     bank = Bank.of(forged, race.data.levels)
-    return Case.of(race, bank.test, redealt(race, bank), 0)
+    return Case.of(race, bank.test, redealt(race, bank, range(race.judge.seeds)), 0)
 
 
 def finished_case(race: Race) -> Case:
     bank = load_bank(race, 1)
-    return Case.of(race, bank.test, fakes_of_judges(race, bank, 1), 1)
+    return Case.of(race, bank.test, fakes_of_judges(race, bank, 1, range(race.judge.seeds)), 1)
 
 
 def test_places_point_to_the_images_of_their_part(finished: Race):
     bank, case = load_bank(finished, 1), finished_case(finished)
     parts = [(np.arange(case.tested), finished.judge_reals.images)]
-    for judge_seed, fakes in enumerate(fakes_of_judges(finished, bank, 1)):
+    for judge_seed, fakes in enumerate(fakes_of_judges(finished, bank, 1, range(3))):
         parts += zip(case.fakes(judge_seed), [*fakes, bank.test], strict=True)
     for places, images in parts:
         assert torch.equal(case.gallery.seen[torch.from_numpy(places)], finished.evidence.seen(images))
@@ -48,13 +48,13 @@ def test_places_point_to_the_images_of_their_part(finished: Race):
 
 def test_every_judge_seed_draws_fakes_of_its_own_and_all_share_the_test(finished: Race):
     bank = load_bank(finished, 1)
-    drawn = fakes_of_judges(finished, bank, 1)
+    drawn = fakes_of_judges(finished, bank, 1, range(3))
     assert len(drawn) == finished.judge.seeds
     shown = [{image.numpy().tobytes() for part in fakes for image in part} for fakes in drawn]
     together = set.union(*shown)
     assert len(together) == sum(map(len, shown))
     assert together.isdisjoint(image.numpy().tobytes() for image in bank.test)
-    twice = fakes_of_judges(finished, bank, 1, multiple=2)
+    twice = fakes_of_judges(finished, bank, 1, range(3), multiple=2)
     assert len(twice[0].train) == 2 * len(drawn[0].train)
     assert len(twice[0].validation) == len(drawn[0].validation)
 
@@ -111,7 +111,7 @@ def test_the_judges_of_a_control_do_not_learn_from_its_images_as_reals(outside: 
     """The oracle's fakes are the detectors' reals. A judge that learned these as reals would be below chance."""
     forged = Oracle(**outside.shape).forge(outside.bank.counts, 0, outside.generator_reals)
     bank = Bank.of(forged, outside.data.levels)
-    case = Case.of(outside, bank.test, redealt(outside, bank), 0, control=True)
+    case = Case.of(outside, bank.test, redealt(outside, bank, range(outside.judge.seeds)), 0, control=True)
     reals = {image.numpy().tobytes() for image in case.reals.images}
     assert {image.numpy().tobytes() for part in bank for image in part}.isdisjoint(reals)
     assert len(case.reals) == len(outside.judge_reals)

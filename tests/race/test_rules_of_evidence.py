@@ -76,7 +76,7 @@ def test_2_no_judge_trains_on_what_it_tests(run: Path, finished: Race, monkeypat
     monkeypatch.setattr("arena.race.judging.train_battery", spy)
     race = tiny_arena(run)
     bank = load_bank(finished, 0)
-    case = Case.of(race, bank.test, fakes_of_judges(finished, bank, 0), 0)
+    case = Case.of(race, bank.test, fakes_of_judges(finished, bank, 0, range(finished.judge.seeds)), 0)
     (judgements,), _ = judge_case(race, case, ["cnn"], 1, [0], images=128)
     test = judgements["cnn"].test
     reals = race.judge_reals
@@ -241,7 +241,7 @@ def test_retraining_starts_from_the_last_weights_and_judging_does_not(
     spy = Spy()
     monkeypatch.setattr("arena.race.judging.train_battery", spy)
     elsewhere = dataclasses.replace(finished, run=run)  # the files of the finished race stay as they are
-    judge_case(elsewhere, case_of(finished, 1), ["cnn"], 1, [0], images=128)
+    judge_case(elsewhere, case_of(finished, 1, 1, range(3)), ["cnn"], 1, [0], images=128)
     before = load_detector(finished, "cnn", 0).state_dict()
     detector, new = begin(finished, "cnn", 1)
     assert not new

@@ -47,9 +47,9 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     The AUC is a mean over judge seeds. Its 95% interval is that of one seed, since all seeds share the test. The
     control holds if 1/2 is within the joint bound of the battery.
     """
-    case, seed = _case(race, Oracle(**race.shape)), race.seed_of("calibrate", player=ORACLE)
-    progress.expect(race.judge.seeds * race.judge.folds * race.judge.images)
     seeds, budget = range(race.judge.seeds), race.judge.images
+    case, seed = _case(race, Oracle(**race.shape), seeds), race.seed_of("calibrate", player=ORACLE)
+    progress.expect(len(seeds) * race.judge.folds * budget)
     judged, images = judge_case(race, case, list(race.members), seed, seeds, images=budget, progress=progress)
     normal = NormalDist()
     joint = normal.inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(race.techniques))) / normal.inv_cdf(0.975)
@@ -65,7 +65,7 @@ def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutp
     race many. Beside this outcome the oracle's is a floor at equal n. No result is expected.
     """
     oracle, bank = _control_bank(race, Oracle(**race.shape)), load_bank(race, round_index)
-    train, validation = fakes_of_judges(race, bank, round_index)[0]
+    ((train, validation),) = fakes_of_judges(race, bank, round_index, [0])
     few = JudgeFakes(train[: len(oracle.train)], validation[: len(oracle.validation)])
     # As for the oracle, no judge learns from the detectors' reals.
     case = Case.of(race, bank.test[: len(oracle.test)], [few], round_index, control=True)
@@ -107,7 +107,7 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     """Judge reals with an artefact by the techniques to which it belongs."""
     own = [technique for technique in race.techniques if own_artefact(race, technique) == artefact]
     kind = own_artefact(race, own[0])
-    case = _case(race, Planted(**race.shape, kind=kind, amplitude=race.data.planted_amplitude))
+    case = _case(race, Planted(**race.shape, kind=kind, amplitude=race.data.planted_amplitude), [0])
     needed = list(race.members) if STACK in own else own  # the stack needs every member
     progress.expect(race.judge.folds * race.judge.images)
     seed = race.seed_of("calibrate", player=f"planted_{kind}")
@@ -148,9 +148,9 @@ def _control_bank(race: Race, control: Generator) -> Bank:
     return Bank.of(forged, race.data.levels)
 
 
-def _case(race: Race, control: Generator) -> Case:
+def _case(race: Race, control: Generator, judge_seeds: Sequence[int]) -> Case:
     bank = _control_bank(race, control)
-    return Case.of(race, bank.test, redealt(race, bank), round_index=0, control=True)
+    return Case.of(race, bank.test, redealt(race, bank, judge_seeds), round_index=0, control=True)
 
 
 def technique_records(race: Race) -> list[TechniqueRecord]:

@@ -2,11 +2,12 @@
 
 import functools
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
-from arena.answer.estimate import estimate
-from arena.answer.findings import is_saturated, strongest
+from arena.answer.estimate import Estimate, estimate
+from arena.answer.findings import is_saturated, judges_to_show, strongest
 from arena.answer.runs import read_influence
 from arena.config.schema import BAG
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
@@ -28,33 +29,54 @@ MARGIN_SEED = 0
 """Number of the judges of degraded images."""
 
 
-def budgets(race: Race, round_index: int) -> list[str]:
-    """Return the players of this phase: the budgets of the judges. At the last round they may grow."""
-    return [f"{race.judge.images * multiple} images" for multiple in multiples(race, round_index)]
+class Budget(NamedTuple):
+    """A step of the judging.
+
+    Args:
+        multiple: of a judge's images and training fakes, 1 in every round.
+        seeds: numbers of the judges that it trains.
+        added: whether it adds judges to those of the step before.
+    """
+
+    multiple: int
+    seeds: range
+    added: bool
 
 
-def multiples(race: Race, round_index: int) -> list[int]:
-    """Return the multiples of the budget that a round may try, the first of which every round has."""
-    return [1, *(race.judge.multiples if round_index == race.rounds else [])]
+def budgets(race: Race, round_index: int) -> dict[str, Budget]:
+    """Return the players of this phase, in order: the budgets of the judges. At the last round they may grow.
+
+    Each budget of the last round is followed by more judges of the same budget.
+    """
+    images, seeds = race.judge.images, race.judge.seeds
+    if round_index < race.rounds:
+        return {f"{images} images": Budget(1, range(seeds), added=False)}
+    tried, more = dict[str, Budget](), range(seeds, seeds + race.judge.more_seeds)
+    for multiple in (1, *race.judge.multiples):
+        name = f"{multiple * images} images"
+        tried[name] = Budget(multiple, range(seeds), added=False)
+        if more:
+            tried[f"{name}, {len(more)} more judges"] = Budget(multiple, more, added=True)
+    return tried
 
 
 def judge(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
     """Judge G_round's fakes with the judges of every seed. The verdict reads these "fresh" scores alone.
 
     At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
-    than half of the margin over the half, a larger judge might see more. The budget then grows to the next multiple
-    declared, and the verdict reads the largest one. A technique that may still gain cannot pass (rule of evidence 4).
-    The first budget of the last round also judges as few fakes as the oracle has.
+    than half of the margin over the half, a larger judge might see more. Either the gain is small and too few judges
+    show it: then judges are added. Or images and training fakes grow to the next multiple declared. The verdict reads
+    the largest budget. A technique that may still gain cannot pass (rule of evidence 4). The first budget of the last
+    round also judges as few fakes as the oracle has.
     """
-    tried = multiples(race, round_index)
-    step = budgets(race, round_index).index(player)
-    multiple = tried[step]
-    if step and not gaining(race, records, tried[step - 1] * race.judge.images):
+    tried = budgets(race, round_index)
+    multiple, seeds, added = tried[player]
+    if not is_called_for(race, records, tried, player):
         return PhaseOutput([], 0)
     last, budget = round_index == race.rounds, multiple * race.judge.images
-    case, seed = case_of(race, round_index, multiple), race.seed_of("judge", round_index)
-    seeds, members = range(race.judge.seeds), list(race.members)
-    as_few = last and multiple == 1
+    case, seed = case_of(race, round_index, multiple, seeds), race.seed_of("judge", round_index)
+    members = list(race.members)
+    as_few = last and multiple == 1 and not added
     progress.expect(race.judge.folds * budget * (len(seeds) * (1 + HALF * last) + as_few))
     whole, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress)
     written: list[Record] = [
@@ -69,7 +91,7 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
             judge_images=budget,
             validation_auc=judgement.validation_auc,
         )
-        for judge_seed, judgements in enumerate(whole)
+        for judge_seed, judgements in zip(seeds, whole, strict=True)
         for technique, judgement in judgements.items()
     ]
     if last:
@@ -86,7 +108,7 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
                 judge_images=budget,
                 share=HALF,
             )
-            for judge_seed, judgements in enumerate(halves)
+            for judge_seed, judgements in zip(seeds, halves, strict=True)
             for technique, judgement in judgements.items()
         ]
     if as_few:
@@ -95,8 +117,31 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     return PhaseOutput(written, images)
 
 
-def gaining(race: Race, records: Sequence[Record], judge_images: int) -> list[str]:
-    """Return the techniques whose judges of this budget may gain more than half of the margin from twice the data."""
+def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Budget], player: str) -> bool:
+    """Return whether judges may gain more than those before show, and whether this budget is the one to show it.
+
+    More judges are, if each technique that may gain has an estimated gain below half of the margin, and as many judges
+    as would show it with a power of 80%. More images are always.
+    """
+    step, budget = list(tried).index(player), tried[player]
+    if step == 0:
+        return True
+    before = list(tried.values())[step - 1]
+    gains = gaining(race, records, before.multiple * race.judge.images).values()
+    if not budget.added:
+        return bool(gains)
+    shown_by = [judges_to_show(gain, race.margin, race.alpha) for gain in gains]
+    return bool(gains) and all(judges is not None and judges <= budget.seeds.stop for judges in shown_by)
+
+
+def gaining(race: Race, records: Sequence[Record], judge_images: int) -> dict[str, Estimate]:
+    """Return the gain of each technique whose judges may gain more than half of the margin from twice the data.
+
+    Args:
+        race: of the judges.
+        records: of the race so far.
+        judge_images: budget of the judges. Without judges of it no technique may gain.
+    """
     whole: dict[tuple[str, int | None], ScoreFile] = {}
     half: dict[tuple[str, int | None], ScoreFile] = {}
     for record in records:
@@ -113,14 +158,23 @@ def gaining(race: Race, records: Sequence[Record], judge_images: int) -> list[st
     for technique, judge_seed in (judge for judge in whole if judge in half):
         pair = [read_influence(race.run, scores[technique, judge_seed]) for scores in (whole, half)]
         gains.setdefault(technique, []).append(combine(pair, (1.0, -1.0)))
-    return [name for name, each in gains.items() if not is_saturated(estimate([each]), race.margin, race.alpha)]
+    estimates = {name: estimate([each]) for name, each in gains.items()}
+    return {name: gain for name, gain in estimates.items() if not is_saturated(gain, race.margin, race.alpha)}
 
 
 @functools.lru_cache(maxsize=1)  # whole and half judges judge the same images
-def case_of(race: Race, round_index: int, multiple: int = 1) -> Case:
-    """Return the judge reals beside a round's fakes. ``multiple`` is that of the judges' budget."""
+def case_of(race: Race, round_index: int, multiple: int, judge_seeds: range) -> Case:
+    """Return the judge reals beside a round's fakes, those that test judges and those that judges learn from.
+
+    Args:
+        race: of the judges.
+        round_index: of the fakes.
+        multiple: of the judges' budget.
+        judge_seeds: numbers of the judges.
+    """
     bank = load_bank(race, round_index)
-    return Case.of(race, bank.test, fakes_of_judges(race, bank, round_index, multiple), round_index)
+    fakes = fakes_of_judges(race, bank, round_index, judge_seeds, multiple)
+    return Case.of(race, bank.test, fakes, round_index, first=judge_seeds.start)
 
 
 def margin(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
@@ -138,7 +192,7 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
     levels = LADDERS[kind].levels
     progress.expect(race.judge.folds * race.judge.images * len(levels).bit_length())
     bank = load_bank(race, round_index)
-    fakes = fakes_of_judges(race, bank, round_index)[: MARGIN_SEED + 1]
+    fakes = fakes_of_judges(race, bank, round_index, [MARGIN_SEED])
     change_seed, judges_seed = race.seed_of("degrade", round_index, kind), race.seed_of("judge", round_index)
     tried: list[Record] = []
     images = 0

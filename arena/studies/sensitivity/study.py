@@ -88,7 +88,7 @@ def measure(race: Race, kind: Artefact, amplitude: int, techniques: list[str]) -
     planted = Planted(**race.shape, kind=kind, amplitude=amplitude)
     forged = planted.forge(race.bank.counts, race.seed_of("sensitivity"), race.generator_reals)
     bank = Bank.of(forged, race.data.levels)
-    case = Case.of(race, bank.test, redealt(race, bank), round_index=0, control=True)
+    case = Case.of(race, bank.test, redealt(race, bank, [0]), round_index=0, control=True)
     seed = race.seed_of("sensitivity", player=f"{kind}/{amplitude}")
     (judgements,), _ = judge_case(race, case, techniques, seed, [0], images=race.judge.images)
     lines = []
