@@ -1,26 +1,34 @@
 """The budget of the judges grows at the last round while they may gain from it, and no further."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from arena.answer.answer import answer_of
 from arena.answer.runs import read_run
+from arena.race.case import fakes_of_judges
+from arena.race.checkpoints import load_bank
+from arena.race.judging import fitness_record, judge_case, score_record
 from arena.race.loop import carry_out
-from arena.race.phases.judges import budgets
-from arena.records.schema import ScoreRecord
+from arena.race.phases.judges import budgets, case_of, is_called_for
+from arena.race.race import Race
+from arena.records.schema import Record, ScoreRecord, Scores
 from arena.records.store import read_records
 from tests.building import arena_in
 
 RACE = ("experiment=smoke", "logger=none", "access=none", "race.rounds=0", "judge.reals=null", "judge.multiples=[2,3]")
 BANK = ("bank.train=300", "bank.validation=100", "bank.test=300", "bank.cell=100")
+NOTHING, NOISE, MUCH = (0.001, 0.0, 0.002), (0.02, -0.02, 0.0), (0.05, 0.045, 0.055)
+"""Gains of three judges where 0.025 would do: shown to be small, too few to show it, and shown to be large."""
 
 
 def judged(run: Path, *overrides: str) -> set[int | None]:
     """Budgets of the fresh judges on record."""
     race = arena_in(run, *RACE, *BANK, *overrides)
-    assert budgets(race, 0) == ["320 images", "640 images", "960 images"]
+    assert list(budgets(race, 0)) == ["320 images", "640 images", "960 images"]
     carry_out(race, Console(quiet=True))
     scored = [record for record in read_records(run) if isinstance(record, ScoreRecord)]
     return {record.judge_images for record in scored if record.regime == "fresh"}
@@ -40,3 +48,76 @@ def test_judges_that_are_shown_to_gain_nothing_get_no_more(run: Path):
     planted = ("generator=planted", "generator.kind=checkerboard", "generator.amplitude=8")
     assert judged(run, "battery=small", *forest_alone, "~detector@battery.stack", *planted) == {320}
     assert answer_of([read_run(run)]).verdict.answer == "caught"
+
+
+def judged_with_gains(race: Race, gains: Mapping[str, Sequence[float]], images: int) -> list[Record]:
+    """Records of judges, each with as large a gain from twice the data as given.
+
+    Reals and fakes are normal and their scores the same in all judges, but for the distance of the two classes.
+    """
+    n = 1000
+    label = np.repeat(np.array([0, 1], np.uint8), n)
+    noise = np.random.default_rng(0).permuted(np.tile(np.linspace(-2, 2, n), (2, 1)), axis=1).ravel()
+
+    def scores(gain: float) -> Scores:
+        ids = np.tile(np.arange(n), 2)
+        logits = (noise + 3.45 * gain * label).astype(np.float32)  # the AUC of two such classes grows by the gain
+        return Scores(logits, label, ids, np.zeros(2 * n, np.uint8), ids)
+
+    records = list[Record]()
+    for technique, each in gains.items():
+        for judge, gain in enumerate(each):
+            records += [
+                score_record(race, scores(gain), technique, "fresh", 0, 0, judge, judge_images=images),
+                fitness_record(
+                    race, scores(0), technique, "half", round_index=0, judge_seed=judge, judge_images=images, share=0.5
+                ),
+            ]
+    return records
+
+
+@pytest.mark.parametrize(
+    ("gains", "next_step"),
+    [
+        ({"cnn": NOTHING, "dct": NOTHING}, None),
+        ({"cnn": NOISE, "dct": NOTHING}, "320 images, 3 more judges"),
+        ({"cnn": NOISE, "dct": MUCH}, "640 images"),
+        ({"cnn": MUCH, "dct": NOTHING}, "640 images"),
+    ],
+)
+def test_few_judges_get_company_and_judges_that_gain_get_images(run: Path, gains, next_step):
+    race = arena_in(run, *RACE, "judge.more_seeds=3")
+    assert race.margin / 2 == 0.025
+    tried = budgets(race, 0)
+    assert list(tried)[:3] == ["320 images", "320 images, 3 more judges", "640 images"]
+    records = judged_with_gains(race, gains, images=320)
+    called = [player for player in tried if is_called_for(race, records, tried, player)]
+    assert called[0] == "320 images"
+    assert next(iter(called[1:]), None) == next_step
+
+
+def test_more_judges_that_show_nothing_end_it(run: Path):
+    race = arena_in(run, *RACE, "judge.more_seeds=3")
+    tried = budgets(race, 0)
+    records = judged_with_gains(race, {"cnn": (*NOISE, *NOTHING)}, images=320)
+    assert not is_called_for(race, records, tried, "640 images")
+
+
+def test_earlier_rounds_have_one_budget(run: Path):
+    race = arena_in(run, *RACE, "race.rounds=2", "judge.more_seeds=3")
+    assert [list(budgets(race, index)) for index in (0, 1)] == [["320 images"]] * 2
+
+
+def test_judges_added_later_are_those_that_would_have_judged_at_once(finished: Race):
+    """Their fakes, folds and streams are their own, whichever judges learn beside them."""
+    cases = {judges: case_of(finished, 1, 1, range(*judges)) for judges in ((0, 3), (2, 3))}
+    together, alone = (
+        judge_case(finished, case, ["cnn", "forest"], 1, range(*judges), images=64)[0][-1]
+        for judges, case in cases.items()
+    )
+    for technique, judgement in together.items():
+        for one, other in zip(judgement, alone[technique], strict=True):
+            for field in Scores._fields:
+                np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+    (late,) = fakes_of_judges(finished, load_bank(finished, 1), 1, [2])
+    assert late.train.equal(fakes_of_judges(finished, load_bank(finished, 1), 1, range(3))[2].train)
