@@ -4,7 +4,27 @@ import numpy as np
 
 from arena.studies.calibration.trials import Outcome
 
-A_LINE = Outcome("digits", "oracle", "", 0, 0, "dct", 540, 120, 0.5, 9e-4, 2e-4, 1e-4, 200.0, "passes", 0, "undecided")
+A_LINE = Outcome(
+    "digits",
+    "oracle",
+    "",
+    0,
+    0,
+    "dct",
+    540,
+    120,
+    0.5,
+    9e-4,
+    2e-4,
+    1e-4,
+    200.0,
+    "passes",
+    0,
+    "undecided",
+    3,
+    0.001,
+    0.01,
+)
 
 
 def oracle(arm="digits", techniques=("dct", "forest"), trials=60, deviation=1.0, seed=0):

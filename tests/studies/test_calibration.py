@@ -14,6 +14,7 @@ from arena.studies.calibration.figure import band, calibration
 from arena.studies.calibration.study import calibration_study, run_trial, run_trials
 from arena.studies.calibration.summary import (
     Proportion,
+    errors_table,
     expected_table,
     null_distributions,
     share_of_answers,
@@ -93,6 +94,10 @@ def test_a_trial_gives_the_verdict_on_a_control(arm, answers, tmp_path):
         assert (line.arm, line.control, line.trial, line.n_real) == ("digits", arm.control, 3, 2158)
         assert line.error() >= line.error(fold_dependence=1) > 0
         assert (line.needed > 0) <= (line.finding == "undecided")
+        assert line.judges == 3
+        assert line.gain_error > 0
+        if line.finding == "passes":  # the upper bound of the gain is below half of the margin
+            assert line.gain + norm.isf(0.05) * line.gain_error < 0.025
 
 
 def test_the_same_trial_again_gives_the_same_outcomes(tmp_path):
@@ -140,7 +145,9 @@ def test_the_committed_outcomes_give_the_committed_tables_and_figure(tmp_path, c
     (tmp_path / "outcomes.csv").write_bytes((COMMITTED / "outcomes.csv").read_bytes())
     assert command("calibration")(["--out", str(tmp_path)]) == 0
     assert "0 trials to go, 328 done" in capsys.readouterr().out
-    tables = {f"{name}.{kind}" for name in ("expected", "limits", "nulls", "power") for kind in ("csv", "tex")}
+    tables = {
+        f"{name}.{kind}" for name in ("errors", "expected", "limits", "nulls", "power") for kind in ("csv", "tex")
+    }
     assert {path.name for path in tmp_path.iterdir()} == {"outcomes.csv", "overrides.txt", "calibration.png", *tables}
     for name in tables:
         assert (tmp_path / name).read_text() == (COMMITTED / name).read_text(), name
@@ -297,3 +304,15 @@ def test_a_study_with_few_trials_can_be_drawn():
 
 def test_equal_outcomes_make_equal_bytes(figure):
     assert png(figure) == png(calibration(simulated_study()))
+
+
+def test_errors_at_the_defaults_are_in_units_of_delongs_formula():
+    """With a deviation of z of 1/2 the true error is half of the claimed one."""
+    lines = oracle("digits at the defaults", ("dct",), trials=2000, deviation=0.5)
+    header, row, mean = errors_table([*lines, *oracle("digits")])
+    claimed = A_LINE.error() / (1 / (6 * A_LINE.n_real) + 1 / (12 * A_LINE.n_fake)) ** 0.5
+    found = dict(zip(header, row, strict=True))
+    assert (found["technique"], found["trials"], found["judges"]) == ("dct", "2000", "3.0")
+    assert float(found["AUC claimed"]) == pytest.approx(claimed, abs=0.006)
+    assert float(found["AUC true"]) == pytest.approx(claimed / 2, rel=0.06)
+    assert mean[1:2] + mean[4:] == ["mean", *row[4:]]

@@ -1,5 +1,6 @@
 """Run the calibration study: controls of known outcome, judged many times over."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -8,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from scipy.optimize import root_scalar
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from arena.answer.answer import read_answer
 from arena.answer.estimate import Estimate, needed
@@ -26,7 +27,7 @@ from arena.race.phases.generator import warm_up
 from arena.records.store import RecordBook
 from arena.studies.calibration.drift import limits_table
 from arena.studies.calibration.figure import calibration
-from arena.studies.calibration.summary import expected_table, nulls_table, power_table
+from arena.studies.calibration.summary import errors_table, expected_table, nulls_table, power_table
 from arena.studies.calibration.trials import ARMS, AT_DEFAULTS, Arm, Outcome, in_order
 from arena.studies.resumable import ResumableCsv
 
@@ -57,6 +58,7 @@ def calibration_study(out: Path, overrides: Sequence[str], console: Console, onl
     write_table(expected_table(outcomes, AnswerConfig.alpha), out / "expected")
     write_table(nulls_table(outcomes), out / "nulls")
     write_table(power_table(outcomes), out / "power")
+    write_table(errors_table(outcomes), out / "errors")
     write_table(limits_table(), out / "limits")
     write_atomically(out / "calibration.png", png(calibration(outcomes)))
     console.print(f"{(time.monotonic() - start) / 3600:.2f} hours; wrote {out}", highlight=False)
@@ -78,7 +80,7 @@ def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: 
     run_phases(race, RecordBook(run), steps, Progress())
     answer = read_answer(run)
     terms = answer.run.declared.answer
-    bound = 0.5 + terms.margin
+    bound, quantile = 0.5 + terms.margin, float(norm.isf(terms.alpha))
     outcomes = []
     for finding in answer.findings:
         estimate = finding.estimate
@@ -100,6 +102,9 @@ def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: 
                 finding=finding.finding,
                 needed=(needed(estimate, bound, terms.alpha).images or 0) if open_for_images else 0,
                 answer=answer.verdict.answer,
+                judges=len(records),
+                gain=math.nan if finding.gain is None else finding.gain.value,
+                gain_error=math.nan if finding.gain is None else finding.gain.reach(terms.alpha) / quantile,
             )
         )
     return outcomes

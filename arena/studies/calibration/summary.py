@@ -178,6 +178,33 @@ def nulls_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
+def errors_table(outcomes: Sequence[Outcome]) -> Table:
+    """Tabulate the errors of AUC and gain at the defaults, from which ``arena.answer.power`` predicts.
+
+    Errors are in units of ``Outcome.unit``. "claimed" is the mean error that a bound states, and "true" the standard
+    deviation over trials. A last row has the means over techniques.
+    """
+    table = [["arm", "technique", "trials", "judges", "AUC claimed", "AUC true", "gain claimed", "gain true"]]
+    arms: dict[str, dict[str, list[Outcome]]] = {}
+    for line in outcomes:
+        if line.control == "oracle" and line.arm.endswith(DEFAULTS):
+            arms.setdefault(line.arm, {}).setdefault(line.technique, []).append(line)
+    for arm, techniques in arms.items():
+        of_arm = []
+        for technique, lines in techniques.items():
+            figures = [
+                np.mean([line.error() / line.unit for line in lines]),
+                np.std([(line.auc - 0.5) / line.unit for line in lines], ddof=1) if len(lines) > 1 else math.nan,
+                np.mean([line.gain_error / line.unit for line in lines]),
+                np.std([line.gain / line.unit for line in lines], ddof=1) if len(lines) > 1 else math.nan,
+            ]
+            of_arm.append(figures)
+            judges = np.mean([line.judges for line in lines])
+            table.append([arm, technique, str(len(lines)), f"{judges:.1f}", *(f"{figure:.2f}" for figure in figures)])
+        table.append([arm, "mean", "", "", *(f"{figure:.2f}" for figure in np.mean(of_arm, axis=0))])
+    return table
+
+
 def power_table(outcomes: Sequence[Outcome]) -> Table:
     """Tabulate answers and findings of the oracle by the number of judge reals.
 

@@ -107,6 +107,9 @@ class Outcome(NamedTuple):
         finding: passes, caught, undecided or unfit.
         needed: test images per class that would decide an undecided finding. 0 where images are not what is missing.
         answer: of the trial.
+        judges: fresh judges of the verdict.
+        gain: AUC of its judges less that of judges with half of their data. NaN without such judges.
+        gain_error: reach of the gain's one-sided bound, over that of a normal law with standard error 1.
     """
 
     arm: str
@@ -125,6 +128,14 @@ class Outcome(NamedTuple):
     finding: str
     needed: int
     answer: str
+    judges: int
+    gain: float
+    gain_error: float
+
+    @property
+    def unit(self) -> float:
+        """Standard error that DeLong's formula gives a cross-fitted judge at chance, the reals counted twice."""
+        return (1 / (6 * self.n_real) + 1 / (12 * self.n_fake)) ** 0.5
 
     @property
     def key(self) -> tuple[str, str, str, int, int]:
