@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from arena.answer.estimate import estimate
-from arena.answer.findings import holm
+from arena.answer.estimate import Estimate, estimate
+from arena.answer.findings import holm, is_saturated, judges_to_show
 from arena.metrics.auc import influence
 from tests.metrics.scores import scores_of
 
@@ -34,3 +34,23 @@ def test_true_nulls_are_caught_no_more_than_alpha_allows():
             p_values[str(technique)] = estimate([judged]).p_above(0.5)
         caught += any(holm(p_values, 0.05).values())
     assert caught <= 9  # 99.9% of a binomial of 60 at 0.05
+
+
+def gain_of(judges: np.ndarray) -> Estimate:
+    """The mean gain of some judges that differ in nothing but themselves."""
+    count = len(judges)
+    spread = float(np.var(judges, ddof=1)) / count
+    return Estimate(float(judges.mean()), 0.0, spread, count - 1, images=1000, repeats=count, runs=1)
+
+
+@pytest.mark.parametrize(("gain", "least", "most"), [(0.025, 0.04, 0.08), (0.0, 0.93, 1.0)])
+def test_judges_added_where_they_would_show_it_hardly_loosen_the_guard(gain, least, most):
+    """A gain of exactly half of the margin counts as saturated about once in twenty times, and no gain about nineteen times."""
+    rng, saturated = np.random.default_rng(0), []
+    for _ in range(4000):
+        judges = gain + 0.0115 * rng.normal(size=6)
+        few, all_of_them = gain_of(judges[:3]), gain_of(judges)
+        shown_by = judges_to_show(few, 0.05, 0.05)
+        grown = shown_by is not None and shown_by <= len(judges)
+        saturated.append(is_saturated(few, 0.05, 0.05) or (grown and is_saturated(all_of_them, 0.05, 0.05)))
+    assert least < np.mean(saturated) <= most
