@@ -196,6 +196,16 @@ class FinishedRun:
         """Return judge seed -> test of the last round's fakes by that fresh judge."""
         return self.judges.get((technique, self.declared.last_round), {})
 
+    def with_equal_judges(self) -> "FinishedRun":
+        """Return the run without the fresh judges that not every round has."""
+        equal = {record.scores.file for judges in self.equal_judges.values() for record in judges.values()}
+        kept = (
+            record
+            for record in self.records
+            if not isinstance(record, ScoreRecord) or record.regime != "fresh" or record.scores.file in equal
+        )
+        return dataclasses.replace(self, records=tuple(kept))
+
     def validation_auc(self, technique: str) -> float | None:
         """Return the mean validation AUC of the technique's fresh judges, or None if one of them has none."""
         aucs = [record.validation_auc for record in self.fresh(technique).values()]

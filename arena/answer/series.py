@@ -122,12 +122,14 @@ class TrajectoryPoint:
     Args:
         round: of the generator.
         technique: the strongest.
+        judge_images: budget of its judges.
         auc: its AUC on the test, with the 95% interval.
         guarded: guard -> its figure, averaged over runs.
     """
 
     round: int
     technique: str
+    judge_images: int
     auc: Interval
     guarded: Mapping[GuardName, float]
 
@@ -136,14 +138,16 @@ class TrajectoryPoint:
 class Trajectory:
     """The path of a condition over its rounds.
 
-    ``steps`` has a point for every round that was judged and measured, of all runs together. ``seeds`` has the same for
-    each of several runs alone, with the techniques of ``steps``.
+    ``steps`` has a point for every round that was judged and measured, of all runs together, by the judges that every
+    round has. ``seeds`` has the same for each of several runs alone, with the techniques of ``steps``. ``decisive`` is
+    the last round by the judges that the verdict reads, where these are more or have a larger budget.
     """
 
     name: str
     terms: AnswerConfig
     steps: tuple[TrajectoryPoint, ...]
     seeds: tuple[tuple[TrajectoryPoint, ...], ...] = ()
+    decisive: TrajectoryPoint | None = None
 
 
 def trajectory(condition: Condition, findings: Sequence[TechniqueFinding]) -> Trajectory:
@@ -153,13 +157,22 @@ def trajectory(condition: Condition, findings: Sequence[TechniqueFinding]) -> Tr
     alone: list[list[TrajectoryPoint]] = [[] for _ in condition.runs]
     for round_index in range(terms.last_round + 1):
         runs = [run for run in (as_of(run, round_index) for run in condition.runs) if run is not None]
-        best = strongest_on_validation(runs, findings) if len(runs) == len(condition.runs) else None
-        step = best and _step(runs, findings, best[0])
+        if len(runs) < len(condition.runs):
+            continue
+        equal = [run.with_equal_judges() for run in runs]
+        step = _strongest_step(equal, findings)
         if step is not None:
             steps.append(step)
-            for seed, run in zip(alone, runs, strict=True):
+            for seed, run in zip(alone, equal, strict=True):
                 seed.extend(filter(None, [_step([run], findings, step.technique)]))
-    return Trajectory(condition.name, terms.answer, tuple(steps), tuple(map(tuple, alone)) if len(alone) > 1 else ())
+    decisive = _strongest_step(condition.runs, findings)
+    return Trajectory(
+        condition.name,
+        terms.answer,
+        tuple(steps),
+        seeds=tuple(map(tuple, alone)) if len(alone) > 1 else (),
+        decisive=None if decisive in steps else decisive,
+    )
 
 
 def as_of(run: FinishedRun, round_index: int) -> FinishedRun | None:
@@ -167,6 +180,11 @@ def as_of(run: FinishedRun, round_index: int) -> FinishedRun | None:
     measured = [record for record in run.of_kind(QualityRecord) if record.round == round_index]
     declared = dataclasses.replace(run.declared, last_round=round_index)
     return dataclasses.replace(run, quality=measured[-1], declared=declared) if measured else None
+
+
+def _strongest_step(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> TrajectoryPoint | None:
+    best = strongest_on_validation(runs, findings)
+    return best and _step(runs, findings, best[0])
 
 
 def _step(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding], technique: str) -> TrajectoryPoint | None:
@@ -179,4 +197,5 @@ def _step(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding], tec
         "variety": float(np.mean([each.variety.figure for each in held])),
         "memorisation": float(np.mean([each.memorisation.figure for each in held])),
     }
-    return TrajectoryPoint(runs[0].declared.last_round, technique, auc.interval().clipped(), guarded)
+    images = max(record.judge_images or 0 for run in runs for record in run.fresh(technique).values())
+    return TrajectoryPoint(runs[0].declared.last_round, technique, images, auc.interval().clipped(), guarded)

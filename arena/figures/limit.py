@@ -203,5 +203,5 @@ def _keys(curves: Sequence[Sequence[Drawn]], margin: float, floor: bool) -> list
     marks = {name: mark for panel in curves for name, mark, _, _ in panel}
     keys: list[Artist] = [mark.line(label=name, linestyle="none") for name, mark in marks.items()]
     keys += [key(family, color=INK, linewidth=0.9, linestyle=style) for family, style in _LAWS.items()]
-    keys += [Patch(color=INK, alpha=0.16, linewidth=0, label="allowed by the laws (95%)"), chance_key(margin)]
+    keys += [Patch(color=INK, alpha=0.16, linewidth=0, label="laws allow (95%)"), chance_key(margin)]
     return [*keys, key("oracle’s floor", **_FLOOR)] if floor else keys

@@ -13,10 +13,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from arena.answer.series import GuardName, Trajectory, TrajectoryPoint
 from arena.config.schema import AnswerConfig
 from arena.figures.axes import COLUMN, INK, PALE, bars, chance_band, look, pinned, separation_axis
-from arena.figures.marks import Mark, chance_key, legend, mark_of
+from arena.figures.marks import Mark, chance_key, key, legend, mark_of
 from arena.metrics.interval import Interval
 
 _HATCHED = {"facecolor": "none", "edgecolor": PALE, "hatch": "////", "linewidth": 0}
+_CROSS: dict[str, Any] = {"marker": "X", "markersize": 5, "linestyle": "none"}
 _CORNER = {"facecolor": "#c4c4c4", "edgecolor": INK, "linewidth": 1.0}
 
 
@@ -51,7 +52,9 @@ def quality(trajectories: Sequence[Trajectory]) -> Figure:
 
     The hatched side of a panel is where its guard is broken. A generator that passes ends in the framed corner of every
     panel, where the band of chance meets the values the guard allows. A path begins at a white mark and ends at an
-    arrow, with the round beside each. Bars are 95% intervals of the AUC; of several paths only the ends have bars.
+    arrow, with the round beside each. Its judges are those that every round has. A cross is the last round by the
+    judges that the verdict reads, where these are more or have a larger budget. Bars are 95% intervals of the AUC. Of
+    several paths only the ends have bars.
 
     Args:
         trajectories: one or several, with at least one step among them. The limits are those of the first.
@@ -100,6 +103,10 @@ def _panel(axes: Axes, guard: GuardAxis, trajectories: Sequence[Trajectory], mar
             axes.plot(*at(path), color=mark.colour, linewidth=0.7, linestyle=mark.dashes, alpha=0.4, zorder=2)
         if trajectory.steps:
             _path(axes, trajectory, mark, *at(trajectory.steps), every=len(trajectories) == 1)
+        if trajectory.decisive is not None:
+            (x,), (y,) = at([trajectory.decisive])
+            bars(axes, [x], [Interval(*map(pinned, trajectory.decisive.auc))], mark.colour, linewidth=0.7, zorder=2.5)
+            axes.plot(x, y, color=mark.colour, zorder=4, **_CROSS)
 
 
 def _path(axes: Axes, trajectory: Trajectory, mark: Mark, x: Sequence[float], y: Sequence[float], every: bool) -> None:
@@ -122,6 +129,8 @@ def _keys(trajectories: Sequence[Trajectory]) -> list[Artist]:
     for number, trajectory in enumerate(trajectories):
         runs = f" ({len(trajectory.seeds)} runs, each faint)" if trajectory.seeds else ""
         keys.append(mark_of(number).line(label=f"{trajectory.name}{runs}"))
+    if any(trajectory.decisive for trajectory in trajectories):
+        keys.append(key("last round, by the judges of the verdict", color=INK, **_CROSS))
     keys.append(chance_key(trajectories[0].terms.margin))
     keys.append(Patch(label="passes: ends here in every panel", **_CORNER))
     return [*keys, Patch(label="guard broken", **_HATCHED)]

@@ -91,12 +91,16 @@ def quality_table(records: Sequence[Record]) -> Table:
 
 
 def trajectories_table(trajectories: Sequence[Trajectory]) -> Table:
-    """Return one row a condition and round: AUC of its strongest technique with 95% interval, figures of its guards."""
-    table = [["condition", "runs", "round", "strongest", "auc", "auc_low", "auc_high"]]
+    """Return one row a condition and round: AUC of its strongest technique with 95% interval, figures of its guards.
+
+    The last round has a second row where the verdict reads other judges than every round has.
+    """
+    table = [["condition", "runs", "round", "strongest", "judge_images", "auc", "auc_low", "auc_high"]]
     table[0] += ["quality", "variety", "near_copies"]
     for trajectory in trajectories:
-        for step in trajectory.steps:
+        for step in filter(None, (*trajectory.steps, trajectory.decisive)):
             words = [trajectory.name, str(len(trajectory.seeds) or 1), str(step.round), step.technique]
+            words.append(str(step.judge_images))
             table.append([*words, *map(number, (*step.auc, *step.guarded.values()))])
     return table
 
