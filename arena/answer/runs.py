@@ -198,13 +198,9 @@ class FinishedRun:
 
     def with_equal_judges(self) -> "FinishedRun":
         """Return the run without the fresh judges that not every round has."""
-        equal = {record.scores.file for judges in self.equal_judges.values() for record in judges.values()}
-        kept = (
-            record
-            for record in self.records
-            if not isinstance(record, ScoreRecord) or record.regime != "fresh" or record.scores.file in equal
-        )
-        return dataclasses.replace(self, records=tuple(kept))
+        equal = [record for judges in self.equal_judges.values() for record in judges.values()]
+        others = [record for record in self.records if not isinstance(record, ScoreRecord) or record.regime != "fresh"]
+        return dataclasses.replace(self, records=(*others, *equal))
 
     def validation_auc(self, technique: str) -> float | None:
         """Return the mean validation AUC of the technique's fresh judges, or None if one of them has none."""

@@ -76,5 +76,11 @@ def test_curves_read_the_budget_of_every_round_and_the_verdict_the_largest(tmp_p
     assert cnn.judged(2) == before["forest"].at("fresh", 2) != cnn.at("fresh", 2)
     assert again.verdict.techniques["cnn"].auc == pytest.approx(before["forest"].at("fresh", 2).value)
     assert again.run.equal_judges["cnn", 2] == run.fresh("cnn")
+    path, decisive = again.trajectory.steps, again.trajectory.decisive
+    assert path == answer.trajectory.steps
+    assert answer.trajectory.decisive is None
+    assert decisive is not None
+    assert decisive.round == path[-1].round == 2
+    assert decisive.auc.value == pytest.approx(again.verdict.strongest.auc)
     shown = next(row for row in outcome(again.verdict, again.series) if row.technique == "cnn")
     assert shown.fresh.startswith(f"{before['forest'].at('fresh', 2).value:.3f}")
