@@ -79,8 +79,10 @@ def test_curves_read_the_budget_of_every_round_and_the_verdict_the_largest(tmp_p
     path, decisive = again.trajectory.steps, again.trajectory.decisive
     assert path == answer.trajectory.steps
     assert answer.trajectory.decisive is None
+    strongest = again.verdict.strongest
     assert decisive is not None
+    assert strongest is not None
     assert decisive.round == path[-1].round == 2
-    assert decisive.auc.value == pytest.approx(again.verdict.strongest.auc)
+    assert decisive.auc.value == pytest.approx(strongest.auc)
     shown = next(row for row in outcome(again.verdict, again.series) if row.technique == "cnn")
     assert shown.fresh.startswith(f"{before['forest'].at('fresh', 2).value:.3f}")
