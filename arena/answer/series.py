@@ -155,15 +155,13 @@ def trajectory(condition: Condition, findings: Sequence[TechniqueFinding]) -> Tr
     terms = condition.runs[0].declared
     steps: list[TrajectoryPoint] = []
     alone: list[list[TrajectoryPoint]] = [[] for _ in condition.runs]
+    equal = [run.with_equal_judges() for run in condition.runs]
     for round_index in range(terms.last_round + 1):
-        runs = [run for run in (as_of(run, round_index) for run in condition.runs) if run is not None]
-        if len(runs) < len(condition.runs):
-            continue
-        equal = [run.with_equal_judges() for run in runs]
-        step = _strongest_step(equal, findings)
+        runs = [run for run in (as_of(run, round_index) for run in equal) if run is not None]
+        step = _strongest_step(runs, findings) if len(runs) == len(equal) else None
         if step is not None:
             steps.append(step)
-            for seed, run in zip(alone, equal, strict=True):
+            for seed, run in zip(alone, runs, strict=True):
                 seed.extend(filter(None, [_step([run], findings, step.technique)]))
     decisive = _strongest_step(condition.runs, findings)
     return Trajectory(

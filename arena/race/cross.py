@@ -106,9 +106,9 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
             f"{run.path}: expected a generator that the race trained. Judges of one run may have learned from the test "
             "fakes of another where these come from one pool"
         )
-    recorded = [record for name in run.declared.techniques for record in run.fresh(name).values()]
-    budget = max(record.judge_images or race.judge.images for record in recorded)
-    bank, seeds = _bank(run), sorted({record.judge_seed for record in recorded if record.judge_seed is not None})
+    recorded = run.fresh(run.declared.techniques[0])  # all techniques have the same seeds and budget
+    bank, seeds = _bank(run), sorted(recorded)
+    budget = max(record.judge_images or race.judge.images for record in recorded.values())
     case = Case.of(race, bank.test, fakes_of_judges(race, bank, last, seeds, budget // race.judge.images), last)
     cases = [Case.of(race, _bank(other).test, [], last) for other in others]
     progress.expect(len(seeds) * race.judge.folds * budget)

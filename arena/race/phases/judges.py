@@ -35,12 +35,15 @@ class Budget(NamedTuple):
     Args:
         multiple: of a judge's images and training fakes, 1 in every round.
         seeds: numbers of the judges that it trains.
-        added: whether it adds judges to those of the step before.
     """
 
     multiple: int
     seeds: range
-    added: bool
+
+    @property
+    def added(self) -> bool:
+        """True where it adds judges to those of the step before, which has the same multiple."""
+        return self.seeds.start > 0
 
 
 def budgets(race: Race, round_index: int) -> dict[str, Budget]:
@@ -50,13 +53,13 @@ def budgets(race: Race, round_index: int) -> dict[str, Budget]:
     """
     images, seeds = race.judge.images, race.judge.seeds
     if round_index < race.rounds:
-        return {f"{images} images": Budget(1, range(seeds), added=False)}
+        return {f"{images} images": Budget(1, range(seeds))}
     tried, more = dict[str, Budget](), range(seeds, seeds + race.judge.more_seeds)
     for multiple in (1, *race.judge.multiples):
         name = f"{multiple * images} images"
-        tried[name] = Budget(multiple, range(seeds), added=False)
+        tried[name] = Budget(multiple, range(seeds))
         if more:
-            tried[f"{name}, {len(more)} more judges"] = Budget(multiple, more, added=True)
+            tried[f"{name}, {len(more)} more judges"] = Budget(multiple, more)
     return tried
 
 
@@ -64,19 +67,19 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     """Judge G_round's fakes with the judges of every seed. The verdict reads these "fresh" scores alone.
 
     At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
-    than half of the margin over the half, a larger judge might see more. Either the gain is small and too few judges
-    show it: then judges are added. Or images and training fakes grow to the next multiple declared. The verdict reads
-    the largest budget. A technique that may still gain cannot pass (rule of evidence 4). The first budget of the last
-    round also judges as few fakes as the oracle has.
+    than half of the margin over the half, a larger judge might see more. Where the spread of few judges may hide that
+    the gain is small, judges are added. Otherwise images and training fakes grow to the next multiple declared. The
+    verdict reads the largest budget. A technique that may still gain cannot pass (rule of evidence 4). The first budget
+    of the last round also judges as few fakes as the oracle has.
     """
     tried = budgets(race, round_index)
-    multiple, seeds, added = tried[player]
+    step = tried[player]
     if not is_called_for(race, records, tried, player):
         return PhaseOutput([], 0)
-    last, budget = round_index == race.rounds, multiple * race.judge.images
-    case, seed = case_of(race, round_index, multiple, seeds), race.seed_of("judge", round_index)
+    last, budget, seeds = round_index == race.rounds, step.multiple * race.judge.images, step.seeds
+    case, seed = case_of(race, round_index, step.multiple, seeds), race.seed_of("judge", round_index)
     members = list(race.members)
-    as_few = last and multiple == 1 and not added
+    as_few = last and step.multiple == 1 and not step.added
     progress.expect(race.judge.folds * budget * (len(seeds) * (1 + HALF * last) + as_few))
     whole, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress)
     written: list[Record] = [
@@ -118,10 +121,10 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
 
 
 def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Budget], player: str) -> bool:
-    """Return whether judges may gain more than those before show, and whether this budget is the one to show it.
+    """Return whether the race goes on to this budget, by the judges of the one before.
 
-    More judges are, if each technique that may gain has an estimated gain below half of the margin, and as many judges
-    as would show it with a power of 80%. More images are always.
+    More images are judged if any technique may still gain. More judges are added if that many would show, for each
+    technique that may gain, that its gain is small (``judges_to_show``).
     """
     step, budget = list(tried).index(player), tried[player]
     if step == 0:

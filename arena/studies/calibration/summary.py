@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest, chi2, kstest
 
+from arena.answer.power import judge_error
 from arena.figures.tables import Table, yes
 from arena.metrics.auc import FOLD_DEPENDENCE
 from arena.studies.calibration.trials import DEFAULTS, POWER, STRONG, Outcome
@@ -181,7 +182,7 @@ def nulls_table(outcomes: Sequence[Outcome]) -> Table:
 def errors_table(outcomes: Sequence[Outcome]) -> Table:
     """Tabulate the errors of AUC and gain at the defaults, from which ``arena.answer.power`` predicts.
 
-    Errors are in units of ``Outcome.unit``. "claimed" is the mean error that a bound states, and "true" the standard
+    Errors are in units of ``judge_error``. "claimed" is the mean error that a bound states, and "true" the standard
     deviation over trials. A last row has the means over techniques.
     """
     table = [["arm", "technique", "trials", "judges", "AUC claimed", "AUC true", "gain claimed", "gain true"]]
@@ -192,12 +193,14 @@ def errors_table(outcomes: Sequence[Outcome]) -> Table:
     for arm, techniques in arms.items():
         of_arm = []
         for technique, lines in techniques.items():
-            figures = [
-                np.mean([line.error() / line.unit for line in lines]),
-                np.std([(line.auc - 0.5) / line.unit for line in lines], ddof=1) if len(lines) > 1 else math.nan,
-                np.mean([line.gain_error / line.unit for line in lines]),
-                np.std([line.gain / line.unit for line in lines], ddof=1) if len(lines) > 1 else math.nan,
-            ]
+            units = np.array([judge_error(line.n_real, line.n_fake) for line in lines])
+            figures = []
+            for errors, values in (
+                ([line.error() for line in lines], [line.auc - 0.5 for line in lines]),
+                ([line.gain_error for line in lines], [line.gain for line in lines]),
+            ):
+                true = np.std(values / units, ddof=1) if len(lines) > 1 else math.nan
+                figures += [np.mean(errors / units), true]
             of_arm.append(figures)
             judges = np.mean([line.judges for line in lines])
             table.append([arm, technique, str(len(lines)), f"{judges:.1f}", *(f"{figure:.2f}" for figure in figures)])

@@ -133,11 +133,6 @@ class Outcome(NamedTuple):
     gain_error: float
 
     @property
-    def unit(self) -> float:
-        """Standard error that DeLong's formula gives a cross-fitted judge at chance, the reals counted twice."""
-        return (1 / (6 * self.n_real) + 1 / (12 * self.n_fake)) ** 0.5
-
-    @property
     def key(self) -> tuple[str, str, str, int, int]:
         """The trial of the study: arm, control, artefact, amplitude and number."""
         return self.arm, self.control, self.artefact, self.amplitude, self.trial
