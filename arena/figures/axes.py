@@ -147,7 +147,7 @@ def bars(axes: Axes, x: Sequence[float], intervals: Iterable[Interval], colour: 
 
 PINNED = 0.999
 """Highest AUC that a separation axis resolves; higher ones are drawn here, since test sets rarely tell more nines."""
-AUC_TICKS = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, PINNED)
+AUC_TICKS = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, PINNED)
 """Ticks of a separation axis."""
 
 
