@@ -280,9 +280,15 @@ def test_the_mean_line_is_as_steep_as_z_is_wide():
 
 def test_every_technique_has_a_row_with_both_errors(figure):
     labels = [label.get_text() for label in panel(figure, "b").get_yticklabels()]
-    assert labels == ["dct, digits", "forest, digits", "dct, portraits", "forest, portraits", "cnn, digits"]
+    assert labels == ["dct, digits", "forest, digits", "cnn, digits", "dct, portraits", "forest, portraits"]
     marks = [line for line in panel(figure, "c").lines if line.get_marker() in ("o", "s")]
     assert len(marks) == 2 * len(labels)
+
+
+def test_a_study_of_the_defaults_alone_is_drawn():
+    drawn = calibration(oracle("portraits at the defaults", ("dct",), 30, 1.0))
+    assert [label.get_text() for label in panel(drawn, "b").get_yticklabels()] == ["dct, portraits, race"]
+    assert [*panel(drawn, "a").lines, *panel(drawn, "e").lines] == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from arena.studies.calibration.summary import (
     share_of_answers,
     share_of_findings,
 )
-from arena.studies.calibration.trials import POWER, Outcome
+from arena.studies.calibration.trials import DEFAULTS, POWER, Outcome
 
 OTHER = "#e69f00"  # of Okabe & Ito (2008), far lighter than ink
 FEWEST = 20
@@ -25,7 +25,14 @@ FEWEST = 20
 SIMULATED = 2_000
 """Normal samples that calibrate the simultaneous band."""
 NETWORKS = "digits, cnn"
-ARMS = ("digits", NETWORKS, "portraits")
+ARMS = {
+    "digits": "digits",
+    NETWORKS: "digits",
+    f"digits {DEFAULTS}": "digits, race",
+    "portraits": "portraits",
+    f"portraits {DEFAULTS}": "portraits, race",
+}
+"""Arms of panels b and c, and their labels. Those at the defaults have the budgets of a race."""
 
 
 def calibration(outcomes: Sequence[Outcome]) -> Figure:
@@ -38,7 +45,9 @@ def calibration(outcomes: Sequence[Outcome]) -> Figure:
     Args:
         outcomes: of the study.
     """
-    shown = [line for line in outcomes if line.arm in ARMS and (line.arm != NETWORKS or line.technique == "cnn")]
+    shown = [
+        line for arm in ARMS for line in outcomes if line.arm == arm and (arm != NETWORKS or line.technique == "cnn")
+    ]
     dependent, independent = (null_distributions(shown, factor) for factor in (FOLD_DEPENDENCE, 1))
     with look():
         figure = Figure(figsize=(3.1 * COLUMN, 2.5 * COLUMN), layout="constrained")
@@ -59,8 +68,8 @@ def calibration(outcomes: Sequence[Outcome]) -> Figure:
             axes.axvline(right, color=FAINT, linewidth=0.8, zorder=0)
             axes.set_ylim(max(len(dependent), 1) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0)
-        labels = [f"{null.technique}, {null.arm.split(',')[0]}" for null in dependent]
-        spread.set_yticks(range(len(labels)), labels, fontsize=6.5)
+        labels = [f"{null.technique}, {ARMS[null.arm]}" for null in dependent]
+        spread.set_yticks(range(len(labels)), labels, fontsize=5.5)
         spread.set_xlabel("with 95% intervals; 1 is right")
         coverage.set_yticks([])
         coverage.set_xlabel("share of splits")
