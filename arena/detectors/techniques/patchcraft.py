@@ -51,7 +51,8 @@ class PatchCraft(LearnedDetector):
     Paper: Zhong, Xu, Qian & Zhang (2023), "PatchCraft: Exploring texture patch for efficient AI-generated image
     detection".
     Differences: The authors draw 192 patches of 32x32 pixels at random, of which the mosaics take 64 each. Here patches
-    lie on a grid, half a patch apart, and at 256 pixels they are 196, of the same size. A patch is at most a quarter of
+    lie on a grid, half a patch apart. With the configured crop of 128 pixels they are 36, of which the mosaics take 9
+    each. With ``crop=256`` they are 196, and the mosaics take 64 as in the paper. A patch is at most a quarter of
     the side. Residuals are computed before the mosaic, so that no filter crosses a seam. The network behind the
     difference is the small one of the others.
     Blind spots: A trace that is the same in rich and poor texture shows little, and so do brightness and the place of a
