@@ -256,7 +256,7 @@ def calibration(arguments: Sequence[str]) -> None:
         "fakes must not be caught, copies must be invalid, and planted artefacts must be caught.",
     )
     text = "run the arm of this name alone (may be repeated). 'digits at the defaults' and 'portraits at the defaults' "
-    text += "are run only where they are named"
+    text += "are run only where they are named. They have the budgets of a race"
     parser.add_argument("--arm", action="append", default=[], metavar="NAME", help=text)
     options = parser.parse_intermixed_args(arguments)
     from arena.studies.calibration.study import calibration_study
@@ -306,7 +306,7 @@ def bench(arguments: Sequence[str]) -> None:
     )
     parser.add_overrides(" of the race, such as generator=r3gan")
     parser.add_argument("--battery", action="store_true", help="measure the battery instead of the generator")
-    text = "seconds of each measurement (default: %(default)s)"
+    text = "seconds of each measurement of the generator (default: %(default)s)"
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help=text)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     options = parser.parse_intermixed_args(arguments)

@@ -183,7 +183,7 @@ class AnswerConfig(Group):
     margin: float = checked(0.05, gt=0, lt=0.5)
     alpha: float = checked(0.05, gt=0, lt=0.5)
     quality_limit: float = checked(1.0, gt=0)
-    """Largest kernel distance to reals, as a multiple of that of reals with noise of about one grey level."""
+    """Largest kernel distance to reals, in units of that of reals with noise of one grey level, at least 8 of 255."""
     variety_limit: float = checked(0.5, gt=0, le=1)
     """Least recall and coverage, as a share of what reals give each other."""
     classes_limit: float = checked(0.2, gt=0, lt=1)

@@ -132,5 +132,5 @@ def _keys(trajectories: Sequence[Trajectory]) -> list[Artist]:
     if any(trajectory.decisive for trajectory in trajectories):
         keys.append(key("last round, by the judges of the verdict", color=INK, **_CROSS))
     keys.append(chance_key(trajectories[0].terms.margin))
-    keys.append(Patch(label="passes: ends here in every panel", **_CORNER))
+    keys.append(Patch(label="these guards hold: ends here in every panel", **_CORNER))
     return [*keys, Patch(label="guard broken", **_HATCHED)]

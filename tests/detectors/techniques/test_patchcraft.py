@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from arena.core.errors import DoesNotApply
 from arena.detectors.techniques.patchcraft import PatchCraft, diversity
 from arena.detectors.techniques.srm import rich_residuals
 from arena.imaging.images import on_levels
-from tests.detectors.planted import auc_on_textures, build, build_a, noise
+from tests.detectors.planted import auc_on_textures, build, build_a, config, noise
 
 
 def patchcraft(resolution=32, channels=3, levels=256):
@@ -62,9 +63,10 @@ def test_a_mosaic_is_made_of_patches_of_residuals_in_the_order_of_their_texture(
 
 
 @pytest.mark.parametrize(("side", "patch", "tiles"), [(32, 8, 3), (64, 16, 3), (256, 32, 8)])
-def test_at_256_pixels_it_has_the_authors_64_patches_of_32_pixels(side, patch, tiles):
+def test_a_crop_of_256_pixels_has_the_authors_64_patches_of_32_pixels(side, patch, tiles):
     with torch.device("meta"):
-        detector = patchcraft(side)
+        factory = instantiate(config("patchcraft"), crop=256, _convert_="all")
+        detector = factory(resolution=side, channels=3, levels=256)
     assert (detector.patch, detector.tiles) == (patch, tiles)
 
 
