@@ -8,8 +8,9 @@ import torch
 
 from arena.config.schema import BAG, STACK
 from arena.core.machine import as_many_as_pay
-from arena.detectors.base import FittedDetector
+from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery
+from arena.detectors.shared import GRID
 from arena.generators.base import TrainableGenerator
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
@@ -19,9 +20,9 @@ from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, SPACING, VALIDATIONS, BatchGroup, train_battery
 
 STEPS = 8
-"""Timed steps of each player, beyond as many that warm it up."""
+"""Most timed steps of each player, beyond as many that warm it up."""
 MEASURED, MEASURED_VALUES = 1024, 1 << 21
-"""Most images, and most values in them, on which features and training are timed."""
+"""Most images, and most values in them, on which features are timed. Steps that see more values are fewer."""
 
 
 def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
@@ -91,7 +92,8 @@ class BatteryPace(NamedTuple):
         start = time.perf_counter()
         gallery.measure(fitted)
         features = (time.perf_counter() - start) / len(gallery)
-        side_by_side = 2 * torch.get_num_threads()
+        side_by_side, values = 2 * torch.get_num_threads(), race.battery.batch * images[0].numel()
+        steps = min(STEPS, max(1, MEASURED_VALUES // values))
 
         def train(names: list[str], steps: int) -> float:
             """Return the time of training new detectors, in as many groups as keep all threads busy, for one group."""
@@ -107,8 +109,8 @@ class BatteryPace(NamedTuple):
         fit = train(list(fitted), 1) / len(gallery) if fitted else 0.0
         if not learned:
             return cls(features, fit, 0.0)
-        longer, shorter = train(learned, 2 * STEPS), train(learned, STEPS)  # what starts a fit cancels
-        return cls(features, fit, max(longer - shorter, 0.1 * longer) / (STEPS * race.battery.batch))
+        longer, shorter = train(learned, 2 * steps), train(learned, steps)  # what starts a fit cancels
+        return cls(features, fit, max(longer - shorter, 0.1 * longer) / (steps * race.battery.batch))
 
 
 def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = False) -> float:
@@ -128,9 +130,13 @@ def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = 
         train, validation, test = (round(share * count) for count in (train, validation, test))
     others = reals * (1 - 1 / folds)
     stop = VALIDATION_SHARE * others + validation
-    validations = min(VALIDATIONS, images // race.battery.batch // SPACING, int(images * LEARNING_COST / stop))
-    learned = images + (validations * stop + (reals + test) / folds + stop) / LEARNING_COST
-    each = pace.fit * (others + train + validation) + pace.learn * learned
+    learned = [each for each in race.examples_of.values() if isinstance(each, LearnedDetector)]
+    squares = GRID**2 if any(each.side < each.resolution for each in learned) else 1  # that cover a large image
+    validations = min(
+        VALIDATIONS, images // race.battery.batch // SPACING, int(images * LEARNING_COST / stop / squares)
+    )
+    seen = images + squares * (validations * stop + (reals + test) / folds + stop) / LEARNING_COST
+    each = pace.fit * (others + train + validation) + pace.learn * seen
     return seeds * folds * each + pace.features * (reals + test + seeds * (train + validation))
 
 
