@@ -60,7 +60,8 @@ def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path,
 def test_a_planted_checkerboard_of_eight_grey_levels_is_caught_on_portraits(run: Path):
     """By all but perhaps the azimuthal spectrum, whose rings leave the corner out."""
     portraits = ("data=portraits", "data.n=900", "generator=planted", "generator.amplitude=8")
-    smaller = ("battery.images=512", "judge.images=3200", "battery.batch=32", "battery.members.cnn.network.width=4")
+    smaller = ("battery.images=512", "judge.images=3200", "judge.degradations=[]")
+    smaller += ("battery.batch=32", "battery.members.cnn.network.width=4")
     race = arena_in(run, *CONTROL, *BANK, *portraits, *smaller)
     carry_out(race, Console(quiet=True))
     found = answer_of([read_run(run)]).verdict
