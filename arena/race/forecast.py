@@ -10,14 +10,13 @@ from arena.config.schema import BAG, STACK
 from arena.core.machine import as_many_as_pay
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery
-from arena.detectors.shared import GRID
 from arena.generators.base import TrainableGenerator
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.phases.calibrate import ORACLE, controls, own_artefact
 from arena.race.phases.judges import budgets
 from arena.race.race import Race
-from arena.training.battery import LEARNING_COST, SPACING, VALIDATIONS, BatchGroup, train_battery
+from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
 
 STEPS = 8
 """Most timed steps of each player, beyond as many that warm it up."""
@@ -92,8 +91,8 @@ class BatteryPace(NamedTuple):
         start = time.perf_counter()
         gallery.measure(fitted)
         features = (time.perf_counter() - start) / len(gallery)
-        side_by_side, values = 2 * torch.get_num_threads(), race.battery.batch * images[0].numel()
-        steps = min(STEPS, max(1, MEASURED_VALUES // values))
+        side_by_side = 2 * torch.get_num_threads()
+        timed = min(STEPS, max(1, MEASURED_VALUES // (race.battery.batch * images[0].numel())))
 
         def train(names: list[str], steps: int) -> float:
             """Return the time of training new detectors, in as many groups as keep all threads busy, for one group."""
@@ -109,8 +108,8 @@ class BatteryPace(NamedTuple):
         fit = train(list(fitted), 1) / len(gallery) if fitted else 0.0
         if not learned:
             return cls(features, fit, 0.0)
-        longer, shorter = train(learned, 2 * steps), train(learned, steps)  # what starts a fit cancels
-        return cls(features, fit, max(longer - shorter, 0.1 * longer) / (steps * race.battery.batch))
+        longer, shorter = train(learned, 2 * timed), train(learned, timed)  # what starts a fit cancels
+        return cls(features, fit, max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch))
 
 
 def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = False) -> float:
@@ -130,12 +129,9 @@ def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = 
         train, validation, test = (round(share * count) for count in (train, validation, test))
     others = reals * (1 - 1 / folds)
     stop = VALIDATION_SHARE * others + validation
-    learned = [each for each in race.examples_of.values() if isinstance(each, LearnedDetector)]
-    squares = GRID**2 if any(each.side < each.resolution for each in learned) else 1  # that cover a large image
-    validations = min(
-        VALIDATIONS, images // race.battery.batch // SPACING, int(images * LEARNING_COST / stop / squares)
-    )
-    seen = images + squares * (validations * stop + (reals + test) / folds + stop) / LEARNING_COST
+    crops = crops_of_an_image(each for each in race.examples_of.values() if isinstance(each, LearnedDetector))
+    scored = (1 + validations(images, race.battery.batch, crops * stop)) * stop + (reals + test) / folds
+    seen = images + crops * scored / LEARNING_COST
     each = pace.fit * (others + train + validation) + pace.learn * seen
     return seeds * folds * each + pace.features * (reals + test + seeds * (train + validation))
 

@@ -1,7 +1,7 @@
 """Train detectors: one stream of balanced batches for each group of them, all groups side by side."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -98,10 +98,9 @@ def train_battery(
     for learner in learners:
         learner.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = images // settings.batch
-    large = any(learner.detector.side < learner.detector.resolution for learner in learners)
     stopped_on = max(len(learner.group.validation.which) for learner in learners)
-    validation_cost = stopped_on * (GRID**2 if large else 1)  # validation covers large images with crops
-    most = min(VALIDATIONS, steps // SPACING, int(images * LEARNING_COST / validation_cost))
+    crops = stopped_on * crops_of_an_image(learner.detector for learner in learners)
+    most = validations(images, settings.batch, crops)
     learning = len({id(learner.group) for learner in learners})
     taken = machine.fit(
         BatteryTraining(learners, gallery, settings),
@@ -113,6 +112,22 @@ def train_battery(
     for learner in learners:  # the layout of a loaded detector, so that both give the same scores to the bit
         learner.detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return taken * settings.batch * learning
+
+
+def crops_of_an_image(detectors: Iterable[LearnedDetector]) -> int:
+    """Return the crops that cover an image in scoring: several if it is larger than the crop of a detector."""
+    return GRID**2 if any(detector.side < detector.resolution for detector in detectors) else 1
+
+
+def validations(images: int, batch: int, crops: float) -> int:
+    """Return how often a budget is validated: at most ``VALIDATIONS`` times, and for no longer than it learns.
+
+    Args:
+        images: that a detector learns from.
+        batch: images of a step.
+        crops: that one validation scores.
+    """
+    return min(VALIDATIONS, images // batch // SPACING, int(images * LEARNING_COST / crops))
 
 
 def _is_fitted(group: BatchGroup, name: str) -> bool:
