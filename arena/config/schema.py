@@ -159,7 +159,7 @@ class JudgeConfig(Group):
     multiples: list[int] = field(default_factory=lambda: [4])
     """Multiples of images and training fakes that the last round tries in turn, as long as judges may gain."""
     more_seeds: int = checked(6, ge=0)
-    """Judge seeds that the last round adds where they, rather than more images, would show that judges gain nothing."""
+    """Judge seeds that the last round adds where they, rather than more images, may show that judges gain nothing."""
     reals: int | None = checked(None, int | None, ge=FEWEST["judge"])
     """Most judge reals to use, drawn by ``data.seed``; None for all of the judge's part."""
     locked: bool = False

@@ -124,7 +124,8 @@ def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Bud
     """Return whether the race goes on to this budget, by the judges of the one before.
 
     More images are judged if any technique may still gain. More judges are added if that many would show, for each
-    technique that may gain, that its gain is small (``judges_to_show``).
+    technique that may gain, that its gain is small (``judges_to_show``). At the largest budget nothing else is left to
+    try, so there they are added wherever the estimated gains are small.
     """
     step, budget = list(tried).index(player), tried[player]
     if step == 0:
@@ -133,8 +134,16 @@ def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Bud
     gains = gaining(race, records, before.multiple * race.judge.images).values()
     if not budget.added:
         return bool(gains)
-    shown_by = [judges_to_show(gain, race.margin, race.alpha) for gain in gains]
-    return bool(gains) and all(judges is not None and judges <= budget.seeds.stop for judges in shown_by)
+    largest = step == len(tried) - 1
+
+    def helps(gain: Estimate) -> bool:
+        """Whether the added judges may show that this gain is below half of the margin."""
+        if largest:
+            return gain.value < race.margin / 2
+        judges = judges_to_show(gain, race.margin, race.alpha)
+        return judges is not None and judges <= budget.seeds.stop
+
+    return bool(gains) and all(map(helps, gains))
 
 
 def gaining(race: Race, records: Sequence[Record], judge_images: int) -> dict[str, Estimate]:

@@ -21,8 +21,8 @@ from tests.building import arena_in
 
 RACE = ("experiment=smoke", "logger=none", "access=none", "race.rounds=0", "judge.reals=null", "judge.multiples=[2,3]")
 BANK = ("bank.train=300", "bank.validation=100", "bank.test=300", "bank.cell=100")
-NOTHING, NOISE, MUCH = (0.001, 0.0, 0.002), (0.02, -0.02, 0.0), (0.05, 0.045, 0.055)
-"""Gains of three judges where 0.025 would do: shown to be small, too few to show it, and shown to be large."""
+NOTHING, NOISE, VAGUE, MUCH = (0.001, 0.0, 0.002), (0.02, -0.02, 0.0), (0.06, -0.06, 0.01), (0.05, 0.045, 0.055)
+"""Gains of three judges where 0.025 would do: small, small to six judges, small to dozens of judges, and large."""
 
 
 def judged(run: Path, *overrides: str) -> set[int | None]:
@@ -101,6 +101,19 @@ def test_more_judges_that_show_nothing_end_it(run: Path):
     tried = budgets(race, 0)
     records = judged_with_gains(race, {"cnn": (*NOISE, *NOTHING)}, images=320)
     assert not is_called_for(race, records, tried, "640 images")
+
+
+@pytest.mark.parametrize(
+    ("gains", "added"), [({"cnn": VAGUE, "dct": NOTHING}, True), ({"cnn": VAGUE, "dct": MUCH}, False)]
+)
+def test_the_largest_budget_adds_judges_wherever_the_gains_may_be_small(run: Path, gains, added):
+    """More judges would hardly show that this one's gain is small, but more images are not to be had."""
+    race = arena_in(run, *RACE, "judge.more_seeds=3")
+    tried = budgets(race, 0)
+    assert list(tried)[-2:] == ["960 images", "960 images, 3 more judges"]
+    by_budget = {images: judged_with_gains(race, gains, images=images) for images in (640, 960)}
+    assert not is_called_for(race, by_budget[640], tried, "640 images, 3 more judges")
+    assert is_called_for(race, by_budget[960], tried, "960 images, 3 more judges") == added
 
 
 def test_earlier_rounds_have_one_budget(run: Path):
