@@ -46,8 +46,8 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
         for player in controls(race)
     )
     earlier = rounds * judging(race, pace, seeds, judge.images)
-    tried = [budget.multiple * judge.images for budget in budgets(race, rounds).values() if not budget.added]
-    last = sum(1.5 * judging(race, pace, seeds, images) for images in tried)
+    tried = [each for each in budgets(race, rounds).values() if not each.added]
+    last = sum(each.share * judging(race, pace, seeds, each.multiple * judge.images) for each in tried)
     last += judging(race, pace, 1, judge.images, few=True)
     trained = race.bank.train + race.bank.validation + len(race.data.split.detector)
     retrained = pace.features * (trained + race.bank.test) + pace.fit * trained + pace.learn * race.battery.images

@@ -13,7 +13,7 @@ from arena.answer.power import MOST, power, reals_needed
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import estimate_cost
-from arena.race.phases.calibrate import calibrate, controls
+from arena.race.phases.calibrate import calibrate, controls, judge_equal_n
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
@@ -45,6 +45,7 @@ def algorithm(race: Race) -> Iterator[Step]:
         for budget in budgets(race, r):
             yield judge, r, budget  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
+            yield judge_equal_n, r, GENERATOR  # as few of its fakes as the oracle has
             for degradation in race.judge.degradations:
                 yield margin, r, degradation  # where the AUC is pinned: how far from the edge?
         yield measure, r, GENERATOR  # 5 quality, variety, memorisation

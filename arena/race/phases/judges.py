@@ -17,7 +17,6 @@ from arena.metrics.auc import Influence, combine, summarise
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
 from arena.race.judging import fitness_record, judge_case, score_record
-from arena.race.phases.calibrate import judge_equal_n
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreFile, ScoreRecord
 from arena.records.store import write_scores
@@ -35,31 +34,34 @@ class Budget(NamedTuple):
     Args:
         multiple: of a judge's images and training fakes, 1 in every round.
         seeds: numbers of the judges that it trains.
+        share: of their data and images that the judges learn from.
     """
 
     multiple: int
     seeds: range
+    share: float = 1.0
 
     @property
     def added(self) -> bool:
-        """True where it adds judges to those of the step before, which has the same multiple."""
+        """True where it adds judges to those of the steps before, which have the same multiple."""
         return self.seeds.start > 0
 
 
 def budgets(race: Race, round_index: int) -> dict[str, Budget]:
     """Return the players of this phase, in order: the budgets of the judges. At the last round they may grow.
 
-    Each budget of the last round is followed by more judges of the same budget.
+    Each budget of the last round is followed by the same judges with half of the data, then by more judges of the same
+    budget, with all and with half of the data.
     """
     images, seeds = race.judge.images, race.judge.seeds
     if round_index < race.rounds:
         return {f"{images} images": Budget(1, range(seeds))}
-    tried, more = dict[str, Budget](), range(seeds, seeds + race.judge.more_seeds)
+    more, tried = range(seeds, seeds + race.judge.more_seeds), dict[str, Budget]()
     for multiple in (1, *race.judge.multiples):
-        name = f"{multiple * images} images"
-        tried[name] = Budget(multiple, range(seeds))
-        if more:
-            tried[f"{name}, {len(more)} more judges"] = Budget(multiple, more)
+        for numbers in (range(seeds), more) if more else (range(seeds),):
+            name = f"{multiple * images} images" + (f", {len(more)} more judges" if numbers == more else "")
+            tried[name] = Budget(multiple, numbers)
+            tried[f"{name}, half"] = Budget(multiple, numbers, HALF)
     return tried
 
 
@@ -69,19 +71,18 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
     than half of the margin over the half, a larger judge might see more. Where the spread of few judges may hide that
     the gain is small, judges are added. Otherwise images and training fakes grow to the next multiple declared. The
-    verdict reads the largest budget. A technique that may still gain cannot pass (rule of evidence 4). The first budget
-    of the last round also judges as few fakes as the oracle has.
+    verdict reads the largest budget. A technique that may still gain cannot pass (rule of evidence 4).
     """
     tried = budgets(race, round_index)
     step = tried[player]
     if not is_called_for(race, records, tried, player):
         return PhaseOutput([], 0)
-    last, budget, seeds = round_index == race.rounds, step.multiple * race.judge.images, step.seeds
+    images, seeds = step.multiple * race.judge.images, step.seeds
     case, seed = case_of(race, round_index, step.multiple, seeds), race.seed_of("judge", round_index)
-    members = list(race.members)
-    as_few = last and step.multiple == 1 and not step.added
-    progress.expect(race.judge.folds * budget * (len(seeds) * (1 + HALF * last) + as_few))
-    whole, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress)
+    progress.expect(round(race.judge.folds * step.share * images) * len(seeds))
+    of_seeds, trained = judge_case(
+        race, case, list(race.members), seed, seeds, images=images, share=step.share, progress=progress
+    )
     written: list[Record] = [
         score_record(
             race,
@@ -91,33 +92,24 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
             round_index,
             round_index,
             judge_seed,
-            judge_images=budget,
+            judge_images=images,
             validation_auc=judgement.validation_auc,
         )
-        for judge_seed, judgements in zip(seeds, whole, strict=True)
+        if step.share == 1
+        else fitness_record(
+            race,
+            judgement.test,
+            technique,
+            f"half_g{round_index:02d}",
+            round_index=round_index,
+            judge_seed=judge_seed,
+            judge_images=images,
+            share=step.share,
+        )
+        for judge_seed, judgements in zip(seeds, of_seeds, strict=True)
         for technique, judgement in judgements.items()
     ]
-    if last:
-        halves, more = judge_case(race, case, members, seed, seeds, images=budget, share=HALF, progress=progress)
-        images += more
-        written += [
-            fitness_record(
-                race,
-                judgement.test,
-                technique,
-                f"half_g{round_index:02d}",
-                round_index=round_index,
-                judge_seed=judge_seed,
-                judge_images=budget,
-                share=HALF,
-            )
-            for judge_seed, judgements in zip(seeds, halves, strict=True)
-            for technique, judgement in judgements.items()
-        ]
-    if as_few:
-        equal_n = judge_equal_n(race, round_index, progress)
-        written, images = [*written, *equal_n.records], images + equal_n.images
-    return PhaseOutput(written, images)
+    return PhaseOutput(written, trained)
 
 
 def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Budget], player: str) -> bool:
@@ -125,16 +117,17 @@ def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Bud
 
     More images are judged if any technique may still gain. More judges are added if that many would show, for each
     technique that may gain, that its gain is small (``judges_to_show``). At the largest budget nothing else is left to
-    try, so there they are added wherever the estimated gains are small.
+    try, so there they are added wherever the estimated gains are small. Half of the data is used wherever all is.
     """
-    step, budget = list(tried).index(player), tried[player]
-    if step == 0:
+    budget = tried[player]
+    steps = [each for each in tried.values() if each.share == 1]
+    number = steps.index(budget._replace(share=1.0))
+    if number == 0:
         return True
-    before = list(tried.values())[step - 1]
-    gains = gaining(race, records, before.multiple * race.judge.images).values()
+    gains = gaining(race, records, steps[number - 1].multiple * race.judge.images).values()
     if not budget.added:
         return bool(gains)
-    largest = step == len(tried) - 1
+    largest = number == len(steps) - 1
 
     def helps(gain: Estimate) -> bool:
         """Whether the added judges may show that this gain is below half of the margin."""

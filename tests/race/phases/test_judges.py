@@ -28,7 +28,7 @@ NOTHING, NOISE, VAGUE, MUCH = (0.001, 0.0, 0.002), (0.02, -0.02, 0.0), (0.06, -0
 def judged(run: Path, *overrides: str) -> set[int | None]:
     """Budgets of the fresh judges on record."""
     race = arena_in(run, *RACE, *BANK, *overrides)
-    assert list(budgets(race, 0)) == ["320 images", "640 images", "960 images"]
+    assert list(budgets(race, 0)) == [f"{n} images{half}" for n in (320, 640, 960) for half in ("", ", half")]
     carry_out(race, Console(quiet=True))
     scored = [record for record in read_records(run) if isinstance(record, ScoreRecord)]
     return {record.judge_images for record in scored if record.regime == "fresh"}
@@ -89,11 +89,12 @@ def test_few_judges_get_company_and_judges_that_gain_get_images(run: Path, gains
     race = arena_in(run, *RACE, "judge.more_seeds=3")
     assert race.margin / 2 == 0.025
     tried = budgets(race, 0)
-    assert list(tried)[:3] == ["320 images", "320 images, 3 more judges", "640 images"]
+    first, steps = ["320 images", "320 images, half"], list(tried)
+    assert steps[:5] == [*first, "320 images, 3 more judges", "320 images, 3 more judges, half", "640 images"]
     records = judged_with_gains(race, gains, images=320)
     called = [player for player in tried if is_called_for(race, records, tried, player)]
-    assert called[0] == "320 images"
-    assert next(iter(called[1:]), None) == next_step
+    assert called[:2] == first
+    assert called[2:4] == ([] if next_step is None else [next_step, f"{next_step}, half"])
 
 
 def test_more_judges_that_show_nothing_end_it(run: Path):
@@ -110,7 +111,7 @@ def test_the_largest_budget_adds_judges_wherever_the_gains_may_be_small(run: Pat
     """More judges would hardly show that this one's gain is small, but more images are not to be had."""
     race = arena_in(run, *RACE, "judge.more_seeds=3")
     tried = budgets(race, 0)
-    assert list(tried)[-2:] == ["960 images", "960 images, 3 more judges"]
+    assert list(tried)[-2] == "960 images, 3 more judges"
     by_budget = {images: judged_with_gains(race, gains, images=images) for images in (640, 960)}
     assert not is_called_for(race, by_budget[640], tried, "640 images, 3 more judges")
     assert is_called_for(race, by_budget[960], tried, "960 images, 3 more judges") == added
