@@ -13,11 +13,11 @@ from arena.answer.power import MOST, power, reals_needed
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import estimate_cost
-from arena.race.phases.calibrate import calibrate, controls, judge_equal_n
+from arena.race.phases.calibrate import calibrate, controls
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
-from arena.race.phases.judges import budgets, judge, margin
+from arena.race.phases.judges import judge, judge_players, margin
 from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
 from arena.race.race import Race
 from arena.records.store import RecordBook
@@ -42,10 +42,9 @@ def algorithm(race: Race) -> Iterator[Step]:
         if r:
             yield confront, r, BATTERY  # 2 G_r's fakes before earlier detectors: "frozen"
         yield retrain, r, BATTERY  # 3 from where they stood, old fakes replayed: "retrained"
-        for budget in budgets(race, r):
+        for budget in judge_players(race, r):
             yield judge, r, budget  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
-            yield judge_equal_n, r, GENERATOR  # as few of its fakes as the oracle has
             for degradation in race.judge.degradations:
                 yield margin, r, degradation  # where the AUC is pinned: how far from the edge?
         yield measure, r, GENERATOR  # 5 quality, variety, memorisation

@@ -17,6 +17,7 @@ from arena.metrics.auc import Influence, combine, summarise
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
 from arena.race.judging import fitness_record, judge_case, score_record
+from arena.race.phases.calibrate import EQUAL_N, judge_equal_n
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreFile, ScoreRecord
 from arena.records.store import write_scores
@@ -47,8 +48,13 @@ class Budget(NamedTuple):
         return self.seeds.start > 0
 
 
+def judge_players(race: Race, round_index: int) -> list[str]:
+    """Return the players of this phase in order: the budgets of the judges, and ``EQUAL_N`` at the last round."""
+    return [*budgets(race, round_index), *([EQUAL_N] if round_index == race.rounds else [])]
+
+
 def budgets(race: Race, round_index: int) -> dict[str, Budget]:
-    """Return the players of this phase, in order: the budgets of the judges. At the last round they may grow.
+    """Return the budgets of the judges, in order. At the last round they may grow.
 
     Each budget of the last round is followed by the same judges with half of the data, then by more judges of the same
     budget, with all and with half of the data.
@@ -73,6 +79,8 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     the gain is small, judges are added. Otherwise images and training fakes grow to the next multiple declared. The
     verdict reads the largest budget. A technique that may still gain cannot pass (rule of evidence 4).
     """
+    if player == EQUAL_N:
+        return judge_equal_n(race, round_index, progress)
     tried = budgets(race, round_index)
     step = tried[player]
     if not is_called_for(race, records, tried, player):
