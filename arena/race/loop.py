@@ -42,8 +42,8 @@ def algorithm(race: Race) -> Iterator[Step]:
         if r:
             yield confront, r, BATTERY  # 2 G_r's fakes before earlier detectors: "frozen"
         yield retrain, r, BATTERY  # 3 from where they stood, old fakes replayed: "retrained"
-        for budget in judge_players(race, r):
-            yield judge, r, budget  # 4 from scratch, never attacked: "fresh"
+        for player in judge_players(race, r):
+            yield judge, r, player  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
             for degradation in race.judge.degradations:
                 yield margin, r, degradation  # where the AUC is pinned: how far from the edge?

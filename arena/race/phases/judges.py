@@ -64,7 +64,7 @@ def budgets(race: Race, round_index: int) -> dict[str, Budget]:
         return {f"{images} images": Budget(1, range(seeds))}
     more, tried = range(seeds, seeds + race.judge.more_seeds), dict[str, Budget]()
     for multiple in (1, *race.judge.multiples):
-        for numbers in (range(seeds), more) if more else (range(seeds),):
+        for numbers in filter(None, (range(seeds), more)):
             name = f"{multiple * images} images" + (f", {len(more)} more judges" if numbers == more else "")
             tried[name] = Budget(multiple, numbers)
             tried[f"{name}, half"] = Budget(multiple, numbers, HALF)
