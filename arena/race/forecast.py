@@ -1,15 +1,17 @@
 """Estimate the cost of a race before it starts: time from a few steps of each player, disk from the sizes kept."""
 
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from arena.config.schema import BAG, STACK
+from arena.core.degradations import LADDERS
 from arena.core.machine import as_many_as_pay
 from arena.detectors.base import FittedDetector, LearnedDetector
-from arena.detectors.gallery import Gallery
+from arena.detectors.gallery import Gallery, Labelled
 from arena.generators.base import TrainableGenerator
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
@@ -22,20 +24,19 @@ STEPS = 8
 """Most timed steps of each player, beyond as many that warm it up."""
 MEASURED, MEASURED_VALUES = 1024, 1 << 21
 """Most images, and most values in them, on which features are timed. Steps that see more values are fewer."""
+BYTES_PER_SCORE, BYTES_PER_FILE = 14, 1024
+"""Of compressed scores, and of a score file's header with its record. Both are upper figures."""
 
 
-def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
+def seconds_of_race(race: Race, beside: bool) -> float:
     """Time a few steps of each player on this machine, and multiply.
 
     Degradations of a pinned AUC and judges added at the last round are left out, since most races have none. Detectors
     that stop early take less.
 
     Args:
-        race: the race.
+        race: to forecast.
         beside: whether the judges and the controls of earlier rounds run beside the generator, on half of the threads.
-
-    Returns:
-        Seconds and MiB of a whole race.
     """
     pace = BatteryPace.of(race)
     judge, seeds, rounds = race.judge, race.judge.seeds, race.rounds
@@ -49,33 +50,49 @@ def estimate_cost(race: Race, beside: bool) -> tuple[float, float]:
     tried = [each for each in budgets(race, rounds).values() if not each.added]
     last = sum(each.share * judging(race, pace, seeds, each.multiple * judge.images) for each in tried)
     last += judging(race, pace, 1, judge.images, few=True)
-    trained = race.bank.train + race.bank.validation + len(race.data.split.detector)
-    retrained = pace.features * (trained + race.bank.test) + pace.fit * trained + pace.learn * race.battery.images
+    alone = (rounds + 1) * retraining(race, pace)
     generator = race.new_generator()
-    alone, state = (rounds + 1) * retrained, 0
     if isinstance(generator, TrainableGenerator):
         per_image, attacked = seconds_per_gan_image(race, generator), seconds_per_attacked_image(race)
         alone += per_image * (race.schedule.warm_up_images + rounds * race.schedule.response_images)
         alone += attacked * rounds * race.schedule.response_images
-        state = sum(value.nbytes for value in generator.state_dict().values())
-    if beside:
-        threads = torch.get_num_threads()
-        seconds = max(alone, (calibrated + earlier) * threads / (threads // 2)) + last
-    else:
-        seconds = calibrated + alone + earlier + last
+    if not beside:
+        return calibrated + alone + earlier + last
+    threads = torch.get_num_threads()
+    return max(alone, (calibrated + earlier) * threads / (threads // 2)) + last
+
+
+def mib_of_race(race: Race) -> float:
+    """Return the most disk that a whole race takes, in MiB: banks, weights, and scores with their records."""
+    generator = race.new_generator()
+    state = generator.state_dict() if isinstance(generator, TrainableGenerator) else {}
     tensors = sum(value.nbytes for each in race.examples_of.values() for value in each.state_dict().values())
-    tensors += 6 * state  # average, generator and discriminator, and two moments of each
-    pixels = race.data.channels * race.data.resolution**2
-    bank = race.bank.train + race.bank.validation + race.bank.test
-    scored = (len(race.judge_reals) + race.bank.test) * (seeds + 2) * len(race.techniques)
-    return seconds, (rounds + 1) * (pixels * bank + tensors + 14 * scored) / 2**20
+    tensors += 6 * sum(value.nbytes for value in state.values())  # average, two networks, two moments of each
+    bank = race.data.channels * race.data.resolution**2 * (race.bank.train + race.bank.validation + race.bank.test)
+    tests, rounds = len(race.judge_reals) + race.bank.test, race.rounds
+    judged = rounds * race.judge.seeds + sum(len(each.seeds) for each in budgets(race, rounds).values()) + 1
+    judged += sum(len(each.levels).bit_length() for kind, each in LADDERS.items() if kind in race.judge.degradations)
+    judged += race.judge.seeds + sum(share_planted(race, player) for player in controls(race) if player != ORACLE)
+    diagonal, cells = rounds + 1, rounds * (rounds + 1)  # of the payoff matrix
+    files = judged + diagonal + cells
+    scores = (judged + diagonal) * tests + cells * 2 * race.bank.cell
+    scored = len(race.techniques) * (BYTES_PER_FILE * files + BYTES_PER_SCORE * scores)
+    return ((rounds + 1) * (bank + tensors) + scored) / 2**20
 
 
 class BatteryPace(NamedTuple):
-    """Seconds of the whole battery, with all threads: features and fits per image, learning by gradient per image."""
+    """Seconds of the whole battery, with all threads.
+
+    Args:
+        features: per image.
+        fit: per image, of detectors that are fitted in one pass.
+        fit_any: of such a fit whatever its number of images.
+        learn: per image, of detectors that learn by gradient.
+    """
 
     features: float
     fit: float
+    fit_any: float
     learn: float
 
     @classmethod
@@ -86,6 +103,7 @@ class BatteryPace(NamedTuple):
         gallery = Gallery(images, race.evidence, race.machine.device)
         parts = np.array_split(np.arange(len(gallery)), 8)
         learn, stop = labelled(np.concatenate(parts[:3]), np.concatenate(parts[3:6])), labelled(*parts[6:])
+        fewer = labelled(parts[0], parts[3])
         fitted = {name: each for name, each in race.examples_of.items() if isinstance(each, FittedDetector)}
         learned = [name for name in race.examples_of if name not in fitted]
         start = time.perf_counter()
@@ -94,7 +112,7 @@ class BatteryPace(NamedTuple):
         side_by_side = 2 * torch.get_num_threads()
         timed = min(STEPS, max(1, MEASURED_VALUES // (race.battery.batch * images[0].numel())))
 
-        def train(names: list[str], steps: int) -> float:
+        def train(names: Iterable[str], steps: int, learn: Labelled = learn) -> float:
             """Return the time of training new detectors, in as many groups as keep all threads busy, for one group."""
             groups = [
                 BatchGroup({name: race.new_detector(name, 0) for name in names}, learn, stop, seed=k)
@@ -105,11 +123,23 @@ class BatteryPace(NamedTuple):
             train_battery(groups, gallery, settings=race.battery, images=images, fresh=True, machine=machine)
             return (time.perf_counter() - start) / side_by_side
 
-        fit = train(list(fitted), 1) / len(gallery) if fitted else 0.0
-        if not learned:
-            return cls(features, fit, 0.0)
-        longer, shorter = train(learned, 2 * timed), train(learned, timed)  # what starts a fit cancels
-        return cls(features, fit, max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch))
+        fit = fit_any = per_image = 0.0
+        if fitted:
+            # The time is taken as linear in the images, those that stop included.
+            seconds, of_fewer = train(fitted, 1), train(fitted, 1, fewer)
+            images, fewer_images = len(gallery), len(fewer.which) + len(stop.which)
+            fit = max(seconds - of_fewer, 0.0) / (images - fewer_images)
+            fit_any = max(seconds - fit * images, 0.0)
+        if learned:
+            longer, shorter = train(learned, 2 * timed), train(learned, timed)  # what starts a fit cancels
+            per_image = max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch)
+        return cls(features, fit, fit_any, per_image)
+
+
+def retraining(race: Race, pace: "BatteryPace") -> float:
+    """Return the seconds of one generation of detectors in the loop, which also score the fakes of their round."""
+    seen = race.bank.train + race.bank.validation + len(race.data.split.detector)
+    return pace.features * (seen + race.bank.test) + pace.fit_any + pace.fit * seen + pace.learn * race.battery.images
 
 
 def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = False) -> float:
@@ -132,7 +162,7 @@ def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = 
     crops = crops_of_an_image(each for each in race.examples_of.values() if isinstance(each, LearnedDetector))
     scored = (1 + validations(images, race.battery.batch, crops * stop)) * stop + (reals + test) / folds
     seen = images + crops * scored / LEARNING_COST
-    each = pace.fit * (others + train + validation) + pace.learn * seen
+    each = pace.fit_any + pace.fit * (others + train + validation) + pace.learn * seen
     return seeds * folds * each + pace.features * (reals + test + seeds * (train + validation))
 
 

@@ -12,7 +12,7 @@ from arena.answer.answer import Answer, read_answer
 from arena.answer.power import MOST, power, reals_needed
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
-from arena.race.forecast import estimate_cost
+from arena.race.forecast import mib_of_race, seconds_of_race
 from arena.race.phases.calibrate import calibrate, controls
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
@@ -84,10 +84,10 @@ def carry_out(race: Race, console: Console) -> None:
     for technique, reason in race.left_out.items():
         console.print(f"left out: {technique} {reason}", highlight=False, soft_wrap=True)
     beside = any(runs_beside(race, step) for step in steps)
-    seconds, disk_mib = estimate_cost(race, beside)
+    seconds = seconds_of_race(race, beside)
     console.print(
         f"{race.rounds} rounds, {len(steps)} phases, about {duration(seconds)} and at most "
-        f"{disk_mib:,.0f} MiB in {race.run} ({race.machine.device}, {race.machine.precision})",
+        f"{mib_of_race(race):,.0f} MiB in {race.run} ({race.machine.device}, {race.machine.precision})",
         highlight=False,
         soft_wrap=True,
     )

@@ -52,7 +52,7 @@ def differing(run: Path, other: Path) -> list[str]:
 
 @pytest.fixture
 def _no_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arena.race.loop.estimate_cost", lambda race, beside: (0.0, 0.0))
+    monkeypatch.setattr("arena.race.loop.seconds_of_race", lambda race, beside: 0.0)
 
 
 @pytest.mark.slow
