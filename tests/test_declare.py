@@ -32,6 +32,18 @@ def test_the_hash_is_that_of_the_printed_terms_and_of_the_race(tmp_path, monkeyp
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["declared"] == lines["declared"]
 
 
+@pytest.mark.parametrize(
+    "override", ["seed=1", "data.seed=1", "access=none", "schedule.response_images=64", "bank.test=64"]
+)
+def test_another_race_has_another_hash(capsys, override):
+    assert printed(capsys, override)["declared"] != printed(capsys)["declared"]
+
+
+def test_place_and_logger_leave_the_hash_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert printed(capsys, "run_dir=elsewhere", "logger=offline")["declared"] == printed(capsys)["declared"]
+
+
 @pytest.mark.parametrize(("override", "said"), [("answer.margin=2", "answer.margin"), ("battery=none_such", "battery")])
 def test_an_impossible_race_is_one_line(capsys, override, said):
     assert main([*FEW, override]) == 2

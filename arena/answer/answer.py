@@ -197,7 +197,12 @@ class Answer:
             "verdict": self.verdict.as_json(),
             "contrasts": {
                 control: [
-                    {"technique": each.technique, **each.difference.as_json("difference"), "pairs": each.pairs}
+                    {
+                        "technique": each.technique,
+                        **each.difference.as_json("difference"),
+                        "pairs": each.pairs,
+                        "judge_images": each.judge_images,
+                    }
                     for each in listed
                 ]
                 for control, listed in self.contrasts.items()

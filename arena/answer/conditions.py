@@ -129,11 +129,13 @@ class Contrast:
         difference: AUC in the condition less AUC in the control, with its 95% interval. Negative where access helped
             the generator to evade.
         pairs: pairs of runs.
+        judge_images: budget of the judges on both sides. 0 where it is not on record.
     """
 
     technique: str
     difference: Interval
     pairs: int
+    judge_images: int
 
 
 def compared_techniques(
@@ -155,17 +157,22 @@ def contrasts(
 ) -> list[Contrast]:
     """Return the contrast of every technique that ``compared_techniques`` names.
 
-    A technique is left out where a pair of runs has no judge seed in common.
+    Judges with more images find more, so both sides of all pairs have judges of one budget: the largest in common. A
+    technique is left out where there is none, or where a pair of runs has no judge seed in common.
 
     Fakes of a pair are paired by their index, which is the same z in both: the seed alone draws the z of the test bank.
     ``arena.answer.curve`` has the rule for fakes of controls and folders.
     """
     listed = []
     for name, (ours, theirs) in techniques.items():
+        common = set.intersection(*(run.budgets(ours) & other.budgets(theirs) for run, other in pairs))
+        budget = max(common, default=0)
         differences = [
-            differences_by_seed((run, run.fresh(ours), number), (other, other.fresh(theirs), number))
+            differences_by_seed(
+                (run, run.fresh_of(ours, budget), number), (other, other.fresh_of(theirs, budget), number)
+            )
             for number, (run, other) in enumerate(pairs)
         ]
         if all(differences):
-            listed.append(Contrast(name, estimate(differences).interval(), len(pairs)))
+            listed.append(Contrast(name, estimate(differences).interval(), len(pairs), budget))
     return listed

@@ -82,7 +82,7 @@ def guards(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) ->
     return Guards(
         quality=worst(quality_guard),
         variety=worst(variety_guard, least=True),
-        classes=worst(classes_guard) if all(run.quality.class_attribute for run in runs) else None,
+        classes=worst(classes_guard) if any(run.quality.class_attribute for run in runs) else None,
         memorisation=worst(memorisation_guard),
         judges=_judges_guard([each for each in findings if not each.people]),
         provenance=_provenance_guard(runs),
@@ -124,10 +124,10 @@ def _share(part: float, whole: float) -> float:
 
 
 def classes_guard(record: QualityRecord, limits: AnswerConfig) -> Guard:
-    """Return the guard of classes, of a record that has a ``class_attribute``."""
-    assert record.class_distance_low is not None
-    assert record.class_distance_high is not None
-    assert record.unrecognised is not None
+    """Return the guard of classes. It is not shown to hold where no classes were read from the images."""
+    if record.class_distance_low is None or record.class_distance_high is None or record.unrecognised is None:
+        unread = "the classes of the images were not read"
+        return Guard(math.inf, limits.classes_limit, False, False, "total variation of the classes", unread)
     figure, limit, missing = record.class_distance_high, limits.classes_limit, record.missing_classes
     different = record.class_distance_low > limit
     holds, broken = figure < limit and not missing, different or bool(missing)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.config.saved import members, read_config, section
+from arena.config.saved import canonical, members, read_config, section
 from arena.config.schema import BAG, STACK, AnswerConfig
 from arena.core.errors import ArenaError
 from arena.metrics.auc import Influence, influence
@@ -39,6 +39,8 @@ class Declared:
     """The terms of the test, fixed before the race.
 
     Args:
+        settings: SHA-256 of every other setting of the race, from ``hash_of_settings``.
+        seed: of the race.
         answer: margin, alpha and the limits of the guards.
         last_round: round at which the verdict is read.
         techniques: every technique that must be passed, sorted: those of the battery that apply to the images, and
@@ -52,6 +54,8 @@ class Declared:
         judge_reals: SHA-256 of the reals of the test, from ``hash_of_reals``.
     """
 
+    settings: str
+    seed: int
     answer: AnswerConfig
     last_round: int
     techniques: tuple[str, ...]
@@ -67,6 +71,11 @@ class Declared:
 def hash_of_reals(ids: NDArray[np.int64]) -> str:
     """Return the SHA-256 (hex) of a set of reals, given by their indices in the data set in any order."""
     return hashlib.sha256(np.sort(ids).astype("<i8").tobytes()).hexdigest()
+
+
+def hash_of_settings(config: Mapping[str, object]) -> str:
+    """Return the SHA-256 (hex) of a resolved config without seeds, places, logger and machine."""
+    return hashlib.sha256(canonical(config).encode()).hexdigest()
 
 
 def declared(config: Mapping[str, object]) -> Declared:
@@ -90,6 +99,8 @@ def declared(config: Mapping[str, object]) -> Declared:
             raise ArenaError(f"multiples={given}: expected a list of whole numbers in the config of the run")
     techniques = [*members(config), *(name for name in (STACK, BAG) if battery.get(name) is not None)]
     return Declared(
+        settings=hash_of_settings(config),
+        seed=int(number(config, "seed")),
         answer=AnswerConfig(
             **{term.name: float(number(answer, term.name)) for term in dataclasses.fields(AnswerConfig)}
         ),
@@ -168,6 +179,13 @@ class FinishedRun:
         """Seed of the run that it branched from (``race.from``). None where it began with a new generator."""
         return self.config.get("start_seed")
 
+    def has_attacked(self, technique: str) -> bool:
+        """Return whether a response of this run, or of one that it branched from, had access to the technique."""
+        responded = self.declared.last_round > 0
+        known = any(record.access != "none" for record in self.fresh(technique).values())
+        earlier = self.config.get("start_attacked")
+        return (responded and known) or (isinstance(earlier, list) and technique in earlier)
+
     @cached_property
     def judges(self) -> dict[tuple[str, int], dict[int, ScoreRecord]]:
         """(technique, round) -> judge seed -> test of that round's fakes by the fresh judge of the largest budget."""
@@ -195,6 +213,14 @@ class FinishedRun:
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
         """Return judge seed -> test of the last round's fakes by that fresh judge."""
         return self.judges.get((technique, self.declared.last_round), {})
+
+    def budgets(self, technique: str) -> set[int]:
+        """Return the budgets of the fresh judges of the last round's fakes, in images. 0 stands for one unknown."""
+        return set(self._judges.get((technique, self.declared.last_round), {}))
+
+    def fresh_of(self, technique: str, budget: int) -> dict[int, ScoreRecord]:
+        """Return judge seed -> test of the last round's fakes by that fresh judge of one budget."""
+        return self._judges.get((technique, self.declared.last_round), {}).get(budget, {})
 
     def with_equal_judges(self) -> "FinishedRun":
         """Return the run without the fresh judges that not every round has."""

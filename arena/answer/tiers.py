@@ -117,11 +117,10 @@ def _split(
 ) -> Tier:
     """A tier of the techniques measured in it. A generator that never responded has attacked none."""
     terms = runs[0].declared
-    responded = terms.last_round > 0 or runs[0].origin_seed is not None
     parts: list[dict[str, TierTechnique]] = [{}, {}]
     for each in listed if measured else ():
         estimated, finding = measured.get(each.technique, (None, None))
-        attacked = responded and each.access != "none"
+        attacked = any(run.has_attacked(each.technique) for run in runs)
         parts[not attacked][each.technique] = _of_technique(estimated, finding, terms.answer.margin, terms.answer.alpha)
     return Tier(*(TierPart(_answer(part), part) for part in parts))
 

@@ -182,7 +182,7 @@ def _of_battery(
         named += f" and {len(caught) - NAMED} more" if len(caught) > NAMED else ""
         return (
             f"Caught {where}: fresh judges of {len(caught)} of {count} techniques in this battery, with this data and "
-            f"budget, detected the fakes: {named}.{_not_saturated(caught, terms)}"
+            f"budget, detected the fakes: {named}.{_not_saturated(findings, terms)}"
         )
     highest = max(findings, key=_auc)
     exceeded = "left an AUC on record" if highest.estimate is None else f"exceeded {_with_interval(highest)}"
@@ -206,7 +206,7 @@ def _of_battery(
     still_open = "; ".join([*(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()), *unshown])
     return (
         f"Undecided {where}: {no_more}, but only {cleared} of {count} are shown to be below AUC {bound:g}. Still open: "
-        f"{still_open}."
+        f"{still_open}.{_not_saturated(findings, terms)}"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from arena.answer.runs import declared, read_run
+from arena.answer.runs import read_run
 from arena.config.saved import canonical, flatten, without_matching
 from arena.core.errors import ArenaError
 from arena.records.layout import RunLayout
@@ -25,6 +25,7 @@ class Branch:
         round_index: its last round.
         seed: of that run. Only branches of equal seeds pair.
         access_reals: part of the reals that trained its detectors.
+        attacked: techniques that its generator has attacked, there or in a run that it branched from in turn.
         key: hash of its settings without seeds and places. Branches of equal keys belong to one condition.
     """
 
@@ -32,6 +33,7 @@ class Branch:
     round_index: int
     seed: object
     access_reals: object
+    attacked: tuple[str, ...]
     key: str
 
     @classmethod
@@ -43,9 +45,10 @@ class Branch:
         """
         run = Path(place).expanduser()
         try:
-            origin = read_run(run).config
+            finished = read_run(run)
         except ArenaError as error:
             raise ArenaError(f"race.from={run}: expected a finished run ({error})") from error
+        origin, last = finished.config, finished.declared.last_round
         ours, theirs = _settings(config), _settings(origin)
         for name in ours | theirs:
             shared = name in ours and name in theirs if name.startswith(MEMBERS) else name.split(".")[0] in SHARED
@@ -53,9 +56,9 @@ class Branch:
                 raise ArenaError(
                     f"race.from={run}: expected a run with {name}={ours.get(name)}, found {name}={theirs.get(name)}"
                 )
-        last = declared(origin).last_round
+        attacked = tuple(filter(finished.has_attacked, finished.declared.techniques))
         key = hashlib.sha256(canonical(origin).encode()).hexdigest()[:16]
-        branch = cls(run, last, origin.get("seed"), theirs.get("access.reals"), key)
+        branch = cls(run, last, origin.get("seed"), theirs.get("access.reals"), attacked, key)
         if not (branch.gan / "gan.safetensors").is_file():
             raise ArenaError(f"race.from={run}: expected a run that trained its generator to round {last}")
         return branch

@@ -134,7 +134,9 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     entry |= {"fingerprint": race.fingerprint} if race.fingerprint else {}
     entry |= {"images": dict(race.shape), "judge_reals": hash_of_reals(race.judge_reals.ids)}
     entry |= {"left_out": race.left_out} if race.left_out else {}
-    entry |= {"start": race.branch.key, "start_seed": race.branch.seed} if race.branch else {}
+    if race.branch:
+        attacked = list(race.branch.attacked)
+        entry |= {"start": race.branch.key, "start_seed": race.branch.seed, "start_attacked": attacked}
     _claim(race.run, entry, _environment(machine, overrides))
     return race
 

@@ -51,7 +51,9 @@ def print_answer(answer: Answer, console: Console) -> None:
     console.print(table)
     _print_tiers(verdict.tiers, console)
     for control, contrasts in answer.contrasts.items():
+        budgets = " and ".join(f"{images:,}" for images in sorted({each.judge_images for each in contrasts}) if images)
         title = f"AUC less that of access={control}, with 95% intervals"
+        title += f"; at equal images by judges of {budgets} images" if budgets else ""
         table = Table("technique", "at equal images", "pairs", "at equal kernel distance", "pairs", title=title)
         equal = {each.technique: each for each in answer.equal_quality[control]}
         for contrast in contrasts:

@@ -100,6 +100,28 @@ def test_pairing_narrows(tmp_path):
     assert pair.difference.high - pair.difference.low < 0.9 * unpaired
 
 
+def test_both_sides_of_a_contrast_have_judges_of_one_budget(tmp_path):
+    """Only one run went on to a larger budget, whose judges find more. They are left out of the contrast."""
+    sizes: dict[str, Any] = {"n_real": 300, "n_fake": 900, "rounds": 0, "techniques": {"cnn": 0.6, "dct": 0.9}}
+    ours, theirs = (
+        read_run(synthetic_run(tmp_path / access, access=access, **sizes)) for access in ("white_box", "none")
+    )
+    grown = dataclasses.replace(
+        ours,
+        records=(
+            *ours.records,
+            *(
+                dataclasses.replace(record, technique="cnn", judge_images=2 * (record.judge_images or 0))
+                for record in ours.fresh("dct").values()
+            ),
+        ),
+    )
+    before, after = (answers(conditions([run, theirs]))[0].contrasts["none"][0] for run in (ours, grown))
+    assert grown.validation_auc("cnn") == ours.validation_auc("dct")  # the verdict reads the larger budget
+    assert after == before
+    assert before.judge_images == ours.declared.judge_images
+
+
 def test_no_common_seed_no_contrast(tmp_path):
     runs = runs_of(tmp_path, (0,), ("white_box",)) + runs_of(tmp_path, (1,), ("none",))
     assert answers(conditions(runs))[0].contrasts == {"none": []}

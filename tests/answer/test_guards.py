@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from arena.answer.guards import memorisation_guard, quality_guard, variety_guard
+from arena.answer.guards import classes_guard, memorisation_guard, quality_guard, variety_guard
 from arena.config.schema import AnswerConfig
 from arena.metrics.interval import ratio_upper_bound
 from arena.records.schema import QualityRecord
@@ -80,6 +80,12 @@ def test_copies_are_refused_where_they_are_shown(figures, said):
     assert guard.broken is bool(said)
     assert said in guard.reason
     assert "at most 17% are copies" in guard.unit
+
+
+def test_classes_that_were_not_read_are_not_shown():
+    unread = classes_guard(record(class_attribute=None, class_distance_low=None, class_distance_high=None), LIMITS)
+    assert (unread.holds, unread.broken) == (False, False)
+    assert unread.reason == "the classes of the images were not read"
 
 
 def test_variety_is_the_smaller_of_recall_and_coverage():

@@ -1,5 +1,6 @@
 """Three verdicts: of deployed, transferred and adaptive detectors, each split by what the generator attacked."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -74,6 +75,15 @@ def test_without_a_response_nothing_was_attacked_and_nothing_deployed(tmp_path):
     assert not tiers.adaptive.attacked.techniques
     assert list(tiers.adaptive.not_attacked.techniques) == ["cnn", "forest"]
     assert tier_rows(tiers)[2][2] == "no such technique"
+
+
+def test_a_branch_has_attacked_what_its_origin_attacked(tmp_path):
+    """Its own access says nothing of a generator that never responded to it."""
+    run = synthetic_run(tmp_path / "run", rounds=0, techniques=TECHNIQUES, **SMALL)
+    branch = dataclasses.replace(read_run(run), config={**read_run(run).config, "start_attacked": ["forest"]})
+    tiers = answer_of([branch]).tiers
+    assert list(tiers.adaptive.attacked.techniques) == ["forest"]
+    assert list(tiers.adaptive.not_attacked.techniques) == ["cnn"]
 
 
 def test_a_control_attacks_nothing(tmp_path):

@@ -182,6 +182,9 @@ def test_declaration_names_the_missing_key(passed, key):
         ("judge", "seeds", 5),
         ("data", "seed", 3),
         ("battery", "stack", {}),
+        ("battery", "images", 7),
+        ("generator", "width", 7),
+        ("access", "name", "mine"),
     ],
 )
 def test_declaration_hash_covers_the_terms(passed, group, key, value):
@@ -250,6 +253,14 @@ def test_every_technique_says_whether_its_judges_are_saturated(tmp_path):
         assert test.saturated is False
         assert test.gain_high is not None
         assert 0.06 < test.gain_high < 0.13
+    named = ", ".join(found.techniques)
+    assert f"Not saturated, so that twice the data may add more than 0.025: {named}." in found.sentence
+
+
+def test_an_undecided_technique_that_wants_images_may_want_judges_with_more_data_too(tmp_path):
+    found = read_answer(quick(tmp_path / "run", techniques={"cnn": 0.53}, half_loss=0.06, n_real=300)).verdict
+    assert found.answer == "undecided"
+    assert "cnn: AUC 0.5" in found.sentence
     assert "Not saturated, so that twice the data may add more than 0.025: cnn." in found.sentence
 
 

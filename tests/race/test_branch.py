@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from rich.console import Console
 from safetensors.torch import load_file
 
 from arena.answer.conditions import conditions
-from arena.answer.runs import read_run
+from arena.answer.runs import declared, declared_hash, read_run
 from arena.core.errors import ArenaError
 from arena.generators.base import TrainableGenerator
 from arena.race.checkpoints import load_bank
@@ -92,6 +93,14 @@ def test_a_setting_that_must_be_shared_is_named(finished: Race, run: Path, overr
         tiny_arena(run, f"race.from={finished.run}", override)
 
 
+def test_it_names_what_its_generator_has_attacked(finished: Race, branch: Race, run: Path):
+    """Through any number of branches, and whatever the branch itself attacks."""
+    assert finished.attacked
+    further = tiny_arena(run, f"race.from={branch.run}", "race.rounds=0", "access=none")
+    for race in (branch, further):
+        assert sorted(yaml.safe_load((race.run / "config.yaml").read_text())["start_attacked"]) == finished.attacked
+
+
 def test_a_missing_run_is_refused(run: Path):
     with pytest.raises(ArenaError, match="expected the directory of a run"):
         tiny_arena(run, f"race.from={run.parent / 'nothing'}")
@@ -103,9 +112,10 @@ def test_branches_of_one_condition_from_different_places_are_one_condition(branc
     for path in branch.run.iterdir():
         if path.name not in ("config.yaml", "checkpoints"):
             (run / path.name).symlink_to(path)
+    hashed = yaml.safe_load(config)["declared"]
     moved = config.replace(f"from: {finished.run}", "from: elsewhere").replace("\nseed: 0", "\nseed: 1")
     assert moved.count("elsewhere") == 1
-    (run / "config.yaml").write_text(moved)
+    (run / "config.yaml").write_text(moved.replace(hashed, declared_hash(declared(yaml.safe_load(moved)))))
     (found,) = conditions([read_run(branch.run), read_run(run)])
     assert len(found.runs) == 2
     assert "start" not in found.name
