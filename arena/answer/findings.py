@@ -146,9 +146,10 @@ def is_saturated(gain: Estimate, margin: float, alpha: float) -> bool:
 
 
 def judges_to_show(gain: Estimate, margin: float, alpha: float) -> int | None:
-    """Return the number of judges that would show, with a power of 80%, that the gain is below half of the margin.
+    """Return the number of judges with which their spread would not hide that the gain is below half of the margin.
 
-    None where the estimated gain is not below it, or where no number of judges is enough.
+    The power is 80%. None where the estimated gain is not below it, or where no number of judges is enough. Where the
+    images add too much error as well, that many judges are not enough without more images.
     """
     return needed(gain, margin / 2, alpha).repeats if gain.value < margin / 2 else None
 

@@ -13,7 +13,10 @@ from arena.records.schema import Scores
 
 
 class Stack(nn.Module):
-    """Logistic regression on the techniques' logits, fitted on images that trained none of them.
+    """Logistic regression on the techniques' logits, fitted on the images on which networks stop.
+
+    Some techniques choose a threshold or a width on these images too, and their weights may be too large. None of the
+    images tests the stack.
 
     Processing cannot add information, so the best combination is at least as strong as the strongest member. Whether
     this one is, its evaluation shows.

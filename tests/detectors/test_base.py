@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+from collections import Counter
 
 import pytest
 import safetensors.torch
@@ -117,6 +118,13 @@ def test_it_is_of_one_kind_and_names_an_artefact_that_can_be_planted(technique):
     detector = BUILT[technique]
     assert isinstance(detector, LearnedDetector) != isinstance(detector, FittedDetector)
     assert detector.artefact in Artefact.__args__
+
+
+def test_the_planted_artefacts_are_spread_over_the_techniques():
+    """One trivial artefact for nearly all would show little (outside reading, B5)."""
+    kinds = Counter(detector.artefact for detector in BUILT.values())
+    assert max(kinds.values()) <= len(BUILT) / 3
+    assert len({BUILT[technique].artefact for technique in ("cnn", "dct", "spectrum", "forest")}) == 3
 
 
 @every_technique
