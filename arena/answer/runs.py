@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +147,14 @@ def read_influence(run: Path, file: ScoreFile, bank: int = 0, reals: str | None 
         raise ArenaError(f"{run / file.file}: {error}") from error
 
 
+def by_budget(tests: Iterable[ScoreRecord]) -> dict[int, list[ScoreRecord]]:
+    """Return the tests by the budget of their judges, the smallest first. Without a budget on record it is 0."""
+    budgets: dict[int, list[ScoreRecord]] = {}
+    for test in tests:
+        budgets.setdefault(test.judge_images or 0, []).append(test)
+    return dict(sorted(budgets.items()))
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A run that was measured at its last round, with its resolved config and all records.
@@ -203,12 +211,17 @@ class FinishedRun:
     @cached_property
     def _judges(self) -> dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]]:
         """(technique, round) -> budget -> judge seed -> test by that fresh judge."""
-        judges: dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]] = {}
+        tests: dict[tuple[str, int], list[ScoreRecord]] = {}
         for record in self.of_kind(ScoreRecord):
             if record.regime == "fresh" and record.judge_seed is not None:
-                of_budgets = judges.setdefault((record.technique, record.generator_round), {})
-                of_budgets.setdefault(record.judge_images or 0, {})[record.judge_seed] = record
-        return judges
+                tests.setdefault((record.technique, record.generator_round), []).append(record)
+        return {
+            key: {
+                budget: {record.judge_seed: record for record in judges if record.judge_seed is not None}
+                for budget, judges in by_budget(judges).items()
+            }
+            for key, judges in tests.items()
+        }
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
         """Return judge seed -> test of the last round's fakes by that fresh judge."""

@@ -87,9 +87,9 @@ class Influence:
 
     @property
     def variance(self) -> float:
-        """Return the variance of ``value`` over draws of the images.
+        """Return the variance of ``value`` over draws of the images: the squared influences plus the floor.
 
-        For one AUC without folds it is DeLong's, or the floor if that is larger.
+        For one AUC without folds the first part is DeLong's. The floor is 0 unless few images are ranked wrongly.
         """
         return float(self.real @ self.real + self.fake @ self.fake) + self.floor
 

@@ -51,8 +51,9 @@ class Branch:
         origin, last = finished.config, finished.declared.last_round
         ours, theirs = _settings(config), _settings(origin)
         for name in ours | theirs:
-            shared = name in ours and name in theirs if name.startswith(MEMBERS) else name.split(".")[0] in SHARED
-            if shared and ours.get(name) != theirs.get(name):
+            of_both = name.startswith(MEMBERS) and name in ours and name in theirs
+            of_all = not name.startswith(MEMBERS) and name.split(".")[0] in SHARED
+            if (of_both or of_all) and ours.get(name) != theirs.get(name):
                 raise ArenaError(
                     f"race.from={run}: expected a run with {name}={ours.get(name)}, found {name}={theirs.get(name)}"
                 )

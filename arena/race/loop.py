@@ -18,7 +18,7 @@ from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import judge, judge_players, margin
-from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
+from arena.race.processes import ClosedPhase, Phase, SecondProcess, Step, reads_records, run_phase
 from arena.race.race import Race
 from arena.records.store import RecordBook
 from arena.report.page import write_report
@@ -28,7 +28,7 @@ POWER = 0.8
 """Probability of a pass, for a perfect generator, below which the console names the reals that would reach it."""
 
 
-def algorithm(race: Race) -> Iterator[Step]:
+def algorithm(race: Race) -> Iterator[tuple[Phase, int, str]]:
     """Yield the phases of a race in their order, each with its round and its player.
 
     A generator and its external detectors respond to each other in turn (cf. policy-space response oracles, Lanctot et
@@ -46,7 +46,7 @@ def algorithm(race: Race) -> Iterator[Step]:
             yield judge, r, player  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
             for degradation in race.judge.degradations:
-                yield margin, r, degradation  # where the AUC is pinned: how far from the edge?
+                yield margin, r, degradation  # where the AUC is near 1: what hides the fakes?
         yield measure, r, GENERATOR  # 5 quality, variety, memorisation
         if r < race.rounds:
             yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know
@@ -83,7 +83,7 @@ def carry_out(race: Race, console: Console) -> None:
         return
     for technique, reason in race.left_out.items():
         console.print(f"left out: {technique} {reason}", highlight=False, soft_wrap=True)
-    beside = any(runs_beside(race, step) for step in steps)
+    beside = any(runs_beside(race, Step(*step)) for step in steps)
     seconds = seconds_of_race(race, beside)
     console.print(
         f"{race.rounds} rounds, {len(steps)} phases, about {duration(seconds)} and at most "
@@ -113,31 +113,29 @@ def power_in_words(race: Race) -> str:
     return f"{said}; {POWER:g} takes {enough} or a larger answer.margin ({here})"
 
 
-def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Progress) -> None:
+def run_phases(race: Race, book: RecordBook, steps: Iterable[tuple[Phase, int, str]], progress: Progress) -> None:
     """Carry out phases. A phase is done once its records are appended, and is then skipped.
 
     On a processor with several threads, phases that may run beside the generator do so in a second process. Records are
     appended in the order of the phases in either case. A kill therefore loses the phases that wait for an earlier one.
     """
     left: list[Step] = []
-    for step in steps:
-        phase, round_index, player = step
+    for phase, round_index, player in steps:
         if (closed := book.closed(phase.__name__, round_index, player)) is not None:
             progress.skip(phase.__name__, player, closed.seconds)
         else:
-            left.append(step)
+            left.append(Step(phase, round_index, player))
     beside = [step for step in left if runs_beside(race, step)]
     waiting: deque[tuple[Step, Future[ClosedPhase]]] = deque()
 
-    def append(all_of_them: bool) -> None:
-        """Append the records of waiting phases in order: those before the first that still runs, or of all."""
-        while waiting and (all_of_them or waiting[0][1].done()):
-            step, future = waiting.popleft()
-            outcome = future.result()
-            book.append([*outcome.records, outcome.closing])
-            race.tracker.records(book.records)
-            if step in beside:
-                progress.beside(step[0].__name__, step[1], step[2], outcome.closing.seconds)
+    def append_first() -> None:
+        """Append the records of the first waiting phase, once it has ended."""
+        step, future = waiting.popleft()
+        outcome = future.result()
+        book.append([*outcome.records, outcome.closing])
+        race.tracker.records(book.records)
+        if step in beside:
+            progress.beside(step.phase.__name__, step.round_index, step.player, outcome.closing.seconds)
 
     with ExitStack() as stack:
         second = stack.enter_context(SecondProcess(race)) if beside else None
@@ -145,15 +143,18 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
             if second is not None and step in beside:
                 waiting.append((step, second.submit(step)))
                 continue
-            if reads_records(step[0]):
-                append(all_of_them=True)
+            if reads_records(step.phase):
+                while waiting:
+                    append_first()
                 stack.close()  # nothing is left to run beside
             future: Future[ClosedPhase] = Future()
-            with progress.phase(step[0].__name__, step[1], step[2]):
+            with progress.phase(step.phase.__name__, step.round_index, step.player):
                 future.set_result(run_phase(race, step, book.records, progress))
             waiting.append((step, future))
-            append(all_of_them=False)
-        append(all_of_them=True)
+            while waiting and waiting[0][1].done():
+                append_first()
+        while waiting:
+            append_first()
 
 
 def runs_beside(race: Race, step: Step) -> bool:
