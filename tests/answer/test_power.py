@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from arena.answer.power import MOST, Spread, power, reals_needed
+from arena.config.compose import compose_config
+from arena.data.split import split_reals
 from arena.metrics.auc import influence
 from arena.records.schema import Scores
 
@@ -25,6 +27,19 @@ def test_the_reals_needed_are_the_fewest_with_that_power():
     needed = reals_needed(0.8, fakes=10_000, **TERMS)
     assert power(reals=needed, fakes=10_000, **TERMS) >= 0.8 > power(reals=needed - 1, fakes=10_000, **TERMS)
     assert reals_needed(0.8, fakes=100, **TERMS) == MOST  # no number of reals makes up for the fakes
+
+
+@pytest.mark.parametrize(("data", "reals"), [("digits", 5620), ("portraits", 10_000)])
+def test_a_perfect_generator_passes_the_default_race_in_at_least_four_of_five(data, reals):
+    config = compose_config([f"data={data}"])
+    judged = len(split_reals(reals, config.data.seed, locked=config.data.locked).judge)
+    terms = {
+        "techniques": len(config.battery.members) + 1,
+        "margin": config.answer.margin,
+        "alpha": config.answer.alpha,
+    }
+    assert config.data.get("n", reals) == reals
+    assert power(reals=judged, fakes=config.bank.test, **terms) >= 0.8
 
 
 def test_a_bound_is_passed_as_often_as_in_a_simulation():
