@@ -27,7 +27,7 @@ SOURCES = (
     "generators/*.py",
     "training/*.py",
     "metrics/**/*.py",
-    "outside/weights.py",
+    "outside/programs.py",
     "race/race.py",
     "race/gan_monitor.py",
     "data/split.py",
