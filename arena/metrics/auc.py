@@ -87,9 +87,10 @@ class Influence:
 
     @property
     def variance(self) -> float:
-        """Return the variance of ``value`` over draws of the images.
+        """Return the variance of ``value`` over draws of the images: the squared influences plus the floor.
 
-        For one AUC without folds it is DeLong's, or the floor if that is larger.
+        For one AUC without folds the first part is DeLong's, and the floor is 0 unless few images are ranked wrongly
+        or scores tie.
         """
         return float(self.real @ self.real + self.fake @ self.fake) + self.floor
 

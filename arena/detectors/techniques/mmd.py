@@ -13,15 +13,16 @@ from arena.detectors.heads import DEVIATION_FLOOR, Sample, ScaledHead, log_loss
 from arena.detectors.techniques.oneclass import FeatureTechnique
 
 EXPONENTS = (0.2, 1.0, 5.0)
-"""Of the rational quadratic kernels that are summed, each a mixture of Gaussian kernels of many widths."""
+"""Exponents of the rational quadratic kernels that are averaged, each a mixture of Gaussian kernels of many widths."""
 WIDTHS = (0.01, 0.1, 1.0, 10.0)
 """Squared widths of the kernel, in units of the median squared distance between training images."""
 
 
 def kernel(x: Tensor, points: Tensor, width: Tensor) -> Tensor:
-    """Sum of rational quadratic kernels (B, P) of x (B, F) and points (P, F), 1 at distance 0 and at most.
+    """Return the mean of rational quadratic kernels (B, P) between x (B, F) and points (P, F).
 
-    Its gradient falls as a power of the distance, so that it reaches images far from all points.
+    It is 1 at distance 0 and falls from there. Its gradient falls as a power of the distance, so that it reaches images
+    far from all points.
 
     Args:
         x: features.
@@ -93,7 +94,7 @@ class Mmd(FittedDetector):
     Differences: The test decides on samples, and a judge on an image. So the score is the witness function at that
     image. Liu et al. (2020) learn a network under the kernel for the power of the test. Here the features are those of
     another technique, and the width of the kernel is chosen on validation, from four about that of the median heuristic
-    of Gretton et al. They have one Gaussian kernel. The sum of rational quadratic ones is that of Binkowski,
+    of Gretton et al. They have one Gaussian kernel. The average of rational quadratic ones follows Binkowski,
     Sutherland, Arbel & Gretton (2018).
     Blind spots: What the features do not show. Of many features, differences in a few are lost in the distance. It has
     no gradient where the features have none.
