@@ -145,24 +145,24 @@ def bars(axes: Axes, x: Sequence[float], intervals: Iterable[Interval], colour: 
     axes.vlines(x, low, high, color=colour, **({"linewidth": 0.9, "zorder": 3} | look))
 
 
-PINNED = 0.999
+AXIS_END = 0.999
 """Highest AUC that a separation axis resolves; higher ones are drawn here, since test sets rarely tell more nines."""
-AUC_TICKS = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, PINNED)
+AUC_TICKS = (0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, AXIS_END)
 """Ticks of a separation axis."""
 
 
 def separation_axis(axes: Axes, lowest: float) -> None:
     """Scale the ordinate by the normal quantile of AUC: equal steps are equal separations of two normal distributions.
 
-    The axis runs from ``lowest``, at most 0.4, to ``PINNED``.
+    The axis runs from ``lowest``, at most 0.4, to ``AXIS_END``.
     """
     axes.set_yscale("function", functions=(lambda auc: norm.ppf(np.clip(auc, 1e-6, 1 - 1e-6)), norm.cdf))
-    axes.set_ylim(max(1 - PINNED, min(0.4, lowest)), 0.9995)
+    axes.set_ylim(max(1 - AXIS_END, min(0.4, lowest)), 0.9995)
     axes.yaxis.set_major_locator(FixedLocator(AUC_TICKS))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda auc, _: f"≥{auc:g}" if auc >= PINNED else f"{auc:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda auc, _: f"≥{auc:g}" if auc >= AXIS_END else f"{auc:g}"))
 
 
-def pinned(auc: float) -> float:
+def within_axis(auc: float) -> float:
     """Return the height at which a separation axis draws an AUC: itself, or the end of the axis."""
-    return min(max(auc, 1 - PINNED), PINNED)
+    return min(max(auc, 1 - AXIS_END), AXIS_END)

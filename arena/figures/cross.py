@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from arena.answer.cross import CrossMatrix
 from arena.answer.estimate import Estimate
-from arena.figures.axes import AUC_TICKS, COLUMN, INK, grid_of, ink_on, look, panel_grid, pinned
+from arena.figures.axes import AUC_TICKS, COLUMN, INK, grid_of, ink_on, look, panel_grid, within_axis
 from arena.figures.tables import Table, number
 
 # Its lightness rises steadily, also to a colour-blind eye (Nunez, Anderton & Renslow 2018).
@@ -64,7 +64,7 @@ def cross(matrices: Mapping[str, CrossMatrix]) -> Figure:
 def _scale(low: float, high: float) -> FuncNorm:
     """Return colours over the normal quantile of AUC, from ``low`` to ``high`` and over at least a tenth."""
     room = max(0.0, 0.1 - (high - low)) / 2
-    ends = pinned(low - room), pinned(high + room)
+    ends = within_axis(low - room), within_axis(high + room)
     return FuncNorm((lambda auc: norm.ppf(np.clip(auc, 1e-6, 1 - 1e-6)), norm.cdf), *ends, clip=True)
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from arena.answer.frontier import FrontierPoint
-from arena.figures.axes import COLUMN, chance_band, look, pinned, separation_axis
+from arena.figures.axes import COLUMN, chance_band, look, separation_axis, within_axis
 from arena.figures.marks import Mark, chance_key, legend, mark_of
 from arena.figures.tables import Table, number
 
@@ -72,7 +72,7 @@ def _path(axes: Axes, mark: Mark, runs: Sequence[Sequence[FrontierPoint]], techn
     """Draw runs as faint points, and their means where every run has the round. Places below 0 are left out."""
     at: list[dict[int, tuple[float, float]]] = [
         {
-            point.round: (place(point), pinned(point.auc[technique]))
+            point.round: (place(point), within_axis(point.auc[technique]))
             for point in run
             if technique in point.auc and place(point) > 0
         }

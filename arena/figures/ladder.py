@@ -18,7 +18,7 @@ from arena.answer.estimate import mean_interval
 from arena.answer.series import MISSING
 from arena.config.saved import section
 from arena.config.schema import BAG, STACK
-from arena.figures.axes import COLUMN, FAINT, INK, bars, chance_band, look, pinned, separation_axis
+from arena.figures.axes import COLUMN, FAINT, INK, bars, chance_band, look, separation_axis, within_axis
 from arena.figures.marks import chance_key, key, legend, mark_of
 from arena.metrics.interval import Interval
 
@@ -104,7 +104,7 @@ def ladder(entries: Sequence[LadderEntry], margin: float) -> Figure:
         keys: list[Artist] = []
         for number, name in enumerate(names):
             beside = [place + 0.2 * (number - (len(names) - 1) / 2) for place in x]
-            points = [Interval(*map(pinned, entry.points.get(name, MISSING))) for entry in entries]
+            points = [Interval(*map(within_axis, entry.points.get(name, MISSING))) for entry in entries]
             keys.append(_curve(left, entries, beside, points, number, name))
             ringed = [k for k, entry in enumerate(entries) if entry.technique == name]
             left.plot([beside[k] for k in ringed], [points[k].value for k in ringed], **_RING)

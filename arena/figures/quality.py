@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from arena.answer.series import GuardName, Trajectory, TrajectoryPoint
 from arena.config.schema import AnswerConfig
-from arena.figures.axes import COLUMN, INK, PALE, bars, chance_band, look, pinned, separation_axis
+from arena.figures.axes import COLUMN, INK, PALE, bars, chance_band, look, separation_axis, within_axis
 from arena.figures.marks import Mark, chance_key, key, legend, mark_of
 from arena.metrics.interval import Interval
 
@@ -95,7 +95,7 @@ def _panel(axes: Axes, guard: GuardAxis, trajectories: Sequence[Trajectory], mar
     def at(path: Sequence[TrajectoryPoint]) -> tuple[list[float], list[float]]:
         """A value beyond the axis, such as an unbiased distance below zero, is drawn at its end."""
         x = [min(max(step.guarded[guard.guard], low), high) for step in path]
-        return x, [pinned(step.auc.value) for step in path]
+        return x, [within_axis(step.auc.value) for step in path]
 
     for number, trajectory in enumerate(trajectories):
         mark = mark_of(number)
@@ -105,13 +105,14 @@ def _panel(axes: Axes, guard: GuardAxis, trajectories: Sequence[Trajectory], mar
             _path(axes, trajectory, mark, *at(trajectory.steps), every=len(trajectories) == 1)
         if trajectory.decisive is not None:
             (x,), (y,) = at([trajectory.decisive])
-            bars(axes, [x], [Interval(*map(pinned, trajectory.decisive.auc))], mark.colour, linewidth=0.7, zorder=2.5)
+            interval = Interval(*map(within_axis, trajectory.decisive.auc))
+            bars(axes, [x], [interval], mark.colour, linewidth=0.7, zorder=2.5)
             axes.plot(x, y, color=mark.colour, zorder=4, **_CROSS)
 
 
 def _path(axes: Axes, trajectory: Trajectory, mark: Mark, x: Sequence[float], y: Sequence[float], every: bool) -> None:
     barred = trajectory.steps if every else trajectory.steps[-1:]
-    intervals = [Interval(*map(pinned, step.auc)) for step in barred]
+    intervals = [Interval(*map(within_axis, step.auc)) for step in barred]
     bars(axes, x[-len(barred) :], intervals, mark.colour, linewidth=0.7, zorder=2.5)
     drawn: dict[str, Any] = {"color": mark.colour, "marker": mark.marker}
     axes.plot(x, y, linestyle=mark.dashes, markersize=3.5, zorder=3, **drawn)

@@ -46,7 +46,7 @@ def algorithm(race: Race) -> Iterator[Step]:
             yield judge, r, player  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
             for degradation in race.judge.degradations:
-                yield margin, r, degradation  # where the AUC is pinned: how far from the edge?
+                yield margin, r, degradation  # above 0.99 on validation: how far from the edge?
         yield measure, r, GENERATOR  # 5 quality, variety, memorisation
         if r < race.rounds:
             yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know

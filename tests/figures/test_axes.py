@@ -4,7 +4,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from arena.figures.axes import FAINT, INK, PINNED, contrast, ink_on, pinned, separation_axis
+from arena.figures.axes import AXIS_END, FAINT, INK, contrast, ink_on, separation_axis, within_axis
 
 
 def test_contrast_is_that_of_the_standard():
@@ -34,9 +34,9 @@ def test_equal_steps_of_a_separation_axis_are_equal_separations():
     np.testing.assert_allclose(np.diff(heights), np.diff(heights)[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("auc", "height"), [(0.5, 0.5), (1.0, PINNED), (PINNED, PINNED), (0.0, 1 - PINNED)])
+@pytest.mark.parametrize(("auc", "height"), [(0.5, 0.5), (1.0, AXIS_END), (AXIS_END, AXIS_END), (0.0, 1 - AXIS_END)])
 def test_an_auc_beyond_the_axis_is_drawn_at_its_end(auc, height):
-    assert pinned(auc) == height
+    assert within_axis(auc) == height
 
 
 @pytest.mark.parametrize("lowest", [-1.0, 0.0, 0.2, 0.9])
@@ -44,6 +44,6 @@ def test_a_separation_axis_holds_the_lowest_and_chance(lowest):
     axes = Figure().subplots()
     separation_axis(axes, lowest)
     low, high = axes.get_ylim()
-    assert 0 < low <= max(lowest, 1 - PINNED)
+    assert 0 < low <= max(lowest, 1 - AXIS_END)
     assert low < 0.45
-    assert PINNED < high < 1
+    assert AXIS_END < high < 1

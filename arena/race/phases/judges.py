@@ -23,8 +23,8 @@ from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreFile,
 from arena.records.store import write_scores
 
 HALF = 0.5
-PINNED = 0.99
-"""Validation AUC of the strongest technique from which its margin is measured."""
+DEGRADE_FROM = 0.99
+"""Validation AUC of the strongest technique from which images are degraded."""
 MARGIN_SEED = 0
 """Number of the judges of degraded images."""
 
@@ -195,11 +195,11 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
 
     A bisection over the degradation's ladder finds the level at which the validation AUC of the strongest technique
     falls below ``THRESHOLD``. All techniques judge every level that is tried. Validation images also decide which is
-    strongest. Nothing is done if its AUC is below ``PINNED``: the AUC then says more than a margin. All these judges
-    have the budget that every round has.
+    strongest. Nothing is done if its AUC is below ``DEGRADE_FROM``: the AUC then says more than a margin. All these
+    judges have the budget that every round has.
     """
     best = strongest(validation_aucs(records, round_index, race.judge.images))
-    if best is None or best[1] < PINNED:
+    if best is None or best[1] < DEGRADE_FROM:
         return PhaseOutput([], 0)
     kind: Degradation = next(kind for kind in LADDERS if kind == player)
     levels = LADDERS[kind].levels
