@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +147,14 @@ def read_influence(run: Path, file: ScoreFile, bank: int = 0, reals: str | None 
         raise ArenaError(f"{run / file.file}: {error}") from error
 
 
+def by_budget(tests: Iterable[ScoreRecord]) -> dict[int, list[ScoreRecord]]:
+    """Return budget -> tests in their order, the smallest budget first. Detectors that are no judges have budget 0."""
+    budgets: dict[int, list[ScoreRecord]] = {}
+    for test in tests:
+        budgets.setdefault(test.judge_images or 0, []).append(test)
+    return dict(sorted(budgets.items()))
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A run that was measured at its last round, with its resolved config and all records.
@@ -202,13 +210,15 @@ class FinishedRun:
 
     @cached_property
     def _judges(self) -> dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]]:
-        """(technique, round) -> budget -> judge seed -> test by that fresh judge."""
-        judges: dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]] = {}
+        """(technique, round) -> budget, the smallest first -> judge seed -> test by that fresh judge."""
+        tests: dict[tuple[str, int], list[ScoreRecord]] = {}
         for record in self.of_kind(ScoreRecord):
             if record.regime == "fresh" and record.judge_seed is not None:
-                of_budgets = judges.setdefault((record.technique, record.generator_round), {})
-                of_budgets.setdefault(record.judge_images or 0, {})[record.judge_seed] = record
-        return judges
+                tests.setdefault((record.technique, record.generator_round), []).append(record)
+        return {
+            key: {budget: _by_seed(of_budget) for budget, of_budget in by_budget(listed).items()}
+            for key, listed in tests.items()
+        }
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
         """Return judge seed -> test of the last round's fakes by that fresh judge."""
@@ -248,6 +258,10 @@ class FinishedRun:
             reals = self.declared.judge_reals if judge else None
             self._influences[file.file] = read_influence(self.path, file, reals=reals)
         return self._influences[file.file]
+
+
+def _by_seed(tests: Iterable[ScoreRecord]) -> dict[int, ScoreRecord]:
+    return {test.judge_seed: test for test in tests if test.judge_seed is not None}
 
 
 def read_run(path: Path) -> FinishedRun:

@@ -13,7 +13,7 @@ from arena.answer.conditions import Condition
 from arena.answer.estimate import estimate
 from arena.answer.findings import TechniqueFinding, strongest_on_validation, technique_estimate
 from arena.answer.guards import guards
-from arena.answer.runs import FinishedRun, read_influence
+from arena.answer.runs import FinishedRun, by_budget, read_influence
 from arena.config.schema import BAG, STACK, AnswerConfig
 from arena.metrics.interval import Interval
 from arena.records.schema import AccessLevel, QualityRecord, Record, Regime, ScoreRecord, highest_access
@@ -33,7 +33,8 @@ class Series:
             same round. Other pairs of rounds are cells of the payoff matrix.
         seeds: generator round -> AUC of each fresh judge, where there are several.
         decisive: generator round -> AUC of fresh judges with a larger budget, which the verdict reads. The fresh judges
-            among the points have the budget that every round has.
+            among the points have the budget of every round. At the last round the judges that were added to that
+            budget are among them, unlike in ``FinishedRun.equal_judges``.
     """
 
     technique: str
@@ -71,21 +72,24 @@ def techniques(records: Sequence[Record]) -> list[str]:
 def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[ScoreRecord]:
     """Return the tests of that round's generator that the timeline shows: one, or one a seed for fresh judges.
 
-    Fresh judges are those with the budget that every round has.
+    Fresh judges have the budget of every round. At the last round the judges that were added to that budget are among
+    them, unlike in ``FinishedRun.equal_judges``.
     """
-    return _by_budget(records, technique, regime, round_index)[0]
+    return _tests_by_budget(records, technique, regime, round_index)[0]
 
 
-def _by_budget(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[list[ScoreRecord]]:
+def _tests_by_budget(
+    records: Sequence[Record], technique: str, regime: Regime, round_index: int
+) -> list[list[ScoreRecord]]:
     """Return the tests of that round's generator in ascending order of the judges' budget, at least one list."""
     detector_round = round_index - 1 if regime == "frozen" else round_index
-    budgets: dict[int, list[ScoreRecord]] = {}
-    for record in score_records(records):
-        if (record.technique, record.regime) != (technique, regime):
-            continue
-        if (record.generator_round, record.detector_round) == (round_index, detector_round):
-            budgets.setdefault(record.judge_images or 0, []).append(record)
-    return [budgets[budget] for budget in sorted(budgets)] or [[]]
+    wanted = (technique, regime, round_index, detector_round)
+    tests = [
+        record
+        for record in score_records(records)
+        if (record.technique, record.regime, record.generator_round, record.detector_round) == wanted
+    ]
+    return list(by_budget(tests).values()) or [[]]
 
 
 def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
@@ -94,7 +98,7 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
     regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
     series = []
     for name in techniques(records):
-        tests = {(k, r): _by_budget(records, name, k, r) for k in regimes for r in seen}
+        tests = {(k, r): _tests_by_budget(records, name, k, r) for k in regimes for r in seen}
         points: dict[Regime, dict[int, Interval]] = {
             k: {r: _point(run, tests[k, r][0]) for r in seen if tests[k, r][0]} for k in regimes
         }
