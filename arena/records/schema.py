@@ -20,6 +20,10 @@ AccessLevel = Literal["none", "gradients"]
 """Knowledge that the generator had of a technique, from nothing upwards."""
 
 
+HALF = 0.5
+"""Share of data and images of the judges that show what twice the data gains."""
+
+
 def highest_access(levels: Iterable[AccessLevel]) -> AccessLevel:
     """Return the highest of these levels of access, ``none`` without any."""
     return max(levels, key=get_args(AccessLevel).index, default="none")
