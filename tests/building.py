@@ -10,7 +10,8 @@ from arena.config.compose import compose_config
 from arena.core.progress import Progress
 from arena.generators.style import StyleGenerator
 from arena.race.build import build_race
-from arena.race.loop import Step, run_phases
+from arena.race.loop import run_phases
+from arena.race.processes import Phase, Step
 from arena.race.race import Race
 from arena.records.store import RecordBook
 
@@ -59,6 +60,6 @@ def command(name: str) -> Callable[[Sequence[str]], int]:
     return lambda arguments: main([name, *arguments])
 
 
-def carry_out_phases(race: Race, *steps: Step) -> None:
+def carry_out_phases(race: Race, *steps: tuple[Phase, int, str]) -> None:
     """Carry out some phases of a race, without a word."""
-    run_phases(race, RecordBook(race.run), steps, Progress())
+    run_phases(race, RecordBook(race.run), [Step(*step) for step in steps], Progress())

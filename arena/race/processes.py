@@ -28,8 +28,14 @@ Phase = Callable[..., PhaseOutput]
 ``records`` are those of the phases before. A phase reads them and the files of the run, and no other state. It does the
 same whether the phases before ran in this process or in one that was killed.
 """
-Step = tuple[Phase, int, str]
-"""A phase, its round and its player."""
+
+
+class Step(NamedTuple):
+    """A phase, its round and its player."""
+
+    phase: Phase
+    round_index: int
+    player: str
 
 
 class ClosedPhase(NamedTuple):
@@ -43,7 +49,10 @@ NO_TRACKER = Tracker(mode="none", project="", entity=None, artifacts="none")
 
 
 def reads_records(phase: Phase) -> bool:
-    """Return whether a phase needs the records of all phases before it."""
+    """Return whether a phase takes the records of the phases before it.
+
+    Before the last round ``judge`` ignores them, so it may run in the second process, which has none.
+    """
     return "records" in inspect.signature(phase).parameters
 
 

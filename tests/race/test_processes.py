@@ -16,7 +16,7 @@ from arena.race.phases.calibrate import calibrate
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge
 from arena.race.phases.judges import judge
-from arena.race.processes import SecondProcess, reads_records, run_phase
+from arena.race.processes import SecondProcess, Step, reads_records, run_phase
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import PhaseRecord, Record
 from arena.records.store import read_records
@@ -46,7 +46,7 @@ def test_two_processes_write_the_records_of_one_in_the_same_order(run: Path):
     for threads in (1, 2):
         race = tiny_arena(run.parent / str(threads) / "run", "race.rounds=2", "battery=tiny")
         with on_threads(threads):
-            beside = runs_beside(race, (judge, 0, "128 images"))
+            beside = runs_beside(race, Step(judge, 0, "128 images"))
             carry_out(race, Console(quiet=True))
         assert beside == (threads == 2)
         written[threads] = without_costs(read_records(race.run))
@@ -56,19 +56,19 @@ def test_two_processes_write_the_records_of_one_in_the_same_order(run: Path):
 def test_only_phases_that_no_generator_depends_on_run_beside_it(run: Path):
     race = tiny_arena(run, "race.rounds=2")
     with on_threads(2):
-        assert runs_beside(race, (calibrate, 0, "oracle"))
-        assert runs_beside(race, (confront, 1, "battery"))
-        assert runs_beside(race, (judge, 1, "128 images"))
-        assert not runs_beside(race, (confront, 2, "battery"))  # the last round has nothing to run beside
-        assert not runs_beside(race, (judge, 2, "128 images"))
-        assert not runs_beside(race, (retrain, 1, "battery"))
-        assert not runs_beside(race, (forge, 0, "generator"))
+        assert runs_beside(race, Step(calibrate, 0, "oracle"))
+        assert runs_beside(race, Step(confront, 1, "battery"))
+        assert runs_beside(race, Step(judge, 1, "128 images"))
+        assert not runs_beside(race, Step(confront, 2, "battery"))  # the last round has nothing to run beside
+        assert not runs_beside(race, Step(judge, 2, "128 images"))
+        assert not runs_beside(race, Step(retrain, 1, "battery"))
+        assert not runs_beside(race, Step(forge, 0, "generator"))
 
 
 def test_phases_run_in_the_second_process_in_order_and_its_errors_come_back(run: Path):
     race = tiny_arena(run)
     with on_threads(2), SecondProcess(race) as second:
-        first, bad, last = (second.submit((tell, 0, player)) for player in ("a", "bad", "c"))
+        first, bad, last = (second.submit(Step(tell, 0, player)) for player in ("a", "bad", "c"))
         pid = first.result().closing.images
         assert pid == last.result().closing.images != os.getpid()
         with pytest.raises(ArenaError, match=r"data\.path=nowhere"):
@@ -79,7 +79,7 @@ def test_phases_run_in_the_second_process_in_order_and_its_errors_come_back(run:
 
 def test_a_second_process_that_dies_is_an_error(run: Path):
     with on_threads(2), SecondProcess(tiny_arena(run)) as second:
-        died, never = second.submit((tell, 0, "killed")), second.submit((tell, 0, "a"))
+        died, never = second.submit(Step(tell, 0, "killed")), second.submit(Step(tell, 0, "a"))
         for future in (died, never):
             with pytest.raises(RuntimeError, match="ended with code 3"):
                 future.result()
@@ -89,6 +89,6 @@ def test_a_phase_gets_the_arguments_that_it_names(run: Path):
     race = tiny_arena(run)
     assert reads_records(judge)
     assert not reads_records(tell)
-    outcome = run_phase(race, (tell, 2, "a"), [], Progress())
+    outcome = run_phase(race, Step(tell, 2, "a"), [], Progress())
     assert (outcome.records, outcome.closing.images) == ([], os.getpid())
     assert (outcome.closing.phase, outcome.closing.round, outcome.closing.player) == ("tell", 2, "a")
