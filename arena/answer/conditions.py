@@ -23,14 +23,14 @@ class Condition:
     Args:
         name: ``access=...``, and the settings in which it differs from the conditions beside it.
         access: name of the generator's access to the detectors.
-        branch: canonical JSON of the config without seeds, access and ``generator.matched``. A condition and its
-            controls have it in common.
+        shared_settings: canonical JSON of the config without seeds, access and ``generator.matched``. A condition and
+            its controls have it in common.
         runs: in order of their seeds, no two with the same.
     """
 
     name: str
     access: str
-    branch: str
+    shared_settings: str
     runs: tuple[FinishedRun, ...]
 
     @property
@@ -58,7 +58,8 @@ class Condition:
         """
         if self.matching is not None:
             return {}
-        alike = [other for other in among if other.control and other.branch == self.branch and other is not self]
+        shared = [other for other in among if other.shared_settings == self.shared_settings]
+        alike = [other for other in shared if other.control and other is not self]
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]
         return {
@@ -86,9 +87,9 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
                     f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
                 )
         access = members[0].access
-        branch = canonical(without_matching(group[0].config), drop=("access",))
+        shared_settings = canonical(without_matching(group[0].config), drop=("access",))
         name = ", ".join([f"access={access}", *_distinctive(own, settings)])
-        grouped.append(Condition(name, access, branch, tuple(members)))
+        grouped.append(Condition(name, access, shared_settings, tuple(members)))
     return sorted(grouped, key=lambda condition: (condition.control, condition.name))
 
 
