@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from arena.answer.estimate import Estimate, estimate
-from arena.answer.findings import Finding, holm
+from arena.answer.findings import Finding, findings_of_estimates
 from arena.answer.runs import FinishedRun
 from arena.metrics.auc import Influence, combine, mean
 from arena.metrics.interval import Interval
@@ -124,25 +124,6 @@ def transferred_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimat
     return estimate([judged[0] if len(judged) == 1 else [mean(judges) for judges in judged]])
 
 
-def held_out_findings(matrices: dict[str, CrossMatrix], margin: float, alpha: float) -> dict[str, Finding]:
-    """Return whether judges of other instances are passed or catch, by technique. Catching is corrected by Holm."""
-    estimates = {name: matrix.others for name, matrix in matrices.items()}
-    return two_sided_findings(estimates, margin, alpha)
-
-
-def two_sided_findings(estimates: dict[str, Estimate], margin: float, alpha: float) -> dict[str, Finding]:
-    """Return for each AUC whether it is shown to be above 1/2 + ``margin`` (caught), below it (passes), or neither.
-
-    Caught is corrected over all by Holm. Passes needs no correction.
-    """
-    bound = 0.5 + margin
-    caught = holm({name: auc.p_above(bound) for name, auc in estimates.items()}, alpha)
-    return {
-        name: "caught" if caught[name] else "passes" if auc.high(alpha) < bound else "undecided"
-        for name, auc in estimates.items()
-    }
-
-
 def cross_in_words(matrices: dict[str, CrossMatrix], margin: float, alpha: float) -> list[str]:
     """Return what the protocol of Pathak & Dufour (2023) concludes: a rule, a line for each technique, and the answer.
 
@@ -151,7 +132,7 @@ def cross_in_words(matrices: dict[str, CrossMatrix], margin: float, alpha: float
     """
     if not matrices:
         return []
-    found = held_out_findings(matrices, margin, alpha)
+    found = findings_of_estimates({name: matrix.others for name, matrix in matrices.items()}, margin, alpha)
     first = next(iter(matrices.values()))
     runs = len(first.seeds)
     lines = [

@@ -222,6 +222,19 @@ def holm(p_values: Mapping[str, float], alpha: float) -> dict[str, bool]:
     return rejected
 
 
+def findings_of_estimates(estimates: Mapping[str, Estimate], margin: float, alpha: float) -> dict[str, Finding]:
+    """Return for each AUC whether it is shown to be above 1/2 + ``margin`` (caught), below it (passes), or neither.
+
+    Caught is corrected over all by Holm. Passes needs no correction.
+    """
+    bound = 0.5 + margin
+    caught = holm({name: auc.p_above(bound) for name, auc in estimates.items()}, alpha)
+    return {
+        name: "caught" if caught[name] else "passes" if auc.high(alpha) < bound else "undecided"
+        for name, auc in estimates.items()
+    }
+
+
 def _unfit(runs: Sequence[FinishedRun], technique: str, auc: Estimate | None) -> str:
     """Why the judges of a technique are unfit, "" if they are fit (rules of evidence 3 and 4).
 

@@ -7,13 +7,13 @@
 Each is split into techniques that the generator attacked and techniques that it did not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from arena.answer.cross import transferred_estimate, two_sided_findings
+from arena.answer.cross import transferred_estimate
 from arena.answer.estimate import Estimate, estimate
-from arena.answer.findings import Finding, TechniqueFinding
+from arena.answer.findings import Finding, TechniqueFinding, findings_of_estimates
 from arena.answer.runs import FinishedRun
 from arena.records.schema import ScoreRecord
 
@@ -73,19 +73,21 @@ def tiers(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> 
         findings: those of their fresh judges.
     """
     listed = [each for each in findings if not each.people]
-    estimates: list[dict[str, Estimate]] = [{}, {}]
-    for each in listed:
-        for kept, measure in zip(estimates, (deployed_estimate, transferred_estimate), strict=True):
-            if (auc := measure(runs, each.technique)) is not None:
-                kept[each.technique] = auc
     terms = runs[0].declared.answer
-    found = [two_sided_findings(kept, terms.margin, terms.alpha) for kept in estimates]
-    deployed, transferred = (
-        _split(runs, listed, {name: (auc, finding[name]) for name, auc in kept.items()})
-        for kept, finding in zip(estimates, found, strict=True)
-    )
+
+    def measured(
+        measure: Callable[[Sequence[FinishedRun], str], Estimate | None],
+    ) -> dict[str, tuple[Estimate, Finding]]:
+        """Return technique -> its AUC measured so, and its finding. Techniques without such an AUC are left out."""
+        estimates = {each.technique: measure(runs, each.technique) for each in listed}
+        aucs = {name: auc for name, auc in estimates.items() if auc is not None}
+        found = findings_of_estimates(aucs, terms.margin, terms.alpha)
+        return {name: (auc, found[name]) for name, auc in aucs.items()}
+
     return Tiers(
-        deployed, transferred, _split(runs, listed, {each.technique: (each.estimate, each.finding) for each in listed})
+        deployed=_split(runs, listed, measured(deployed_estimate)),
+        transferred=_split(runs, listed, measured(transferred_estimate)),
+        adaptive=_split(runs, listed, {each.technique: (each.estimate, each.finding) for each in listed}),
     )
 
 
@@ -115,14 +117,15 @@ def _split(
     listed: Sequence[TechniqueFinding],
     measured: Mapping[str, tuple[Estimate | None, Finding]],
 ) -> Tier:
-    """A tier of the techniques measured in it. A generator that never responded has attacked none."""
-    terms = runs[0].declared
-    parts: list[dict[str, TierTechnique]] = [{}, {}]
+    """Return a tier. A technique counts as attacked if a response of any run, or of its origin, had access to it."""
+    terms = runs[0].declared.answer
+    attacked: dict[str, TierTechnique] = {}
+    others: dict[str, TierTechnique] = {}
     for each in listed if measured else ():
         estimated, finding = measured.get(each.technique, (None, None))
-        attacked = any(run.has_attacked(each.technique) for run in runs)
-        parts[not attacked][each.technique] = _of_technique(estimated, finding, terms.answer.margin, terms.answer.alpha)
-    return Tier(*(TierPart(_answer(part), part) for part in parts))
+        part = attacked if any(run.has_attacked(each.technique) for run in runs) else others
+        part[each.technique] = _of_technique(estimated, finding, terms.margin, terms.alpha)
+    return Tier(TierPart(_answer(attacked), attacked), TierPart(_answer(others), others))
 
 
 def _of_technique(auc: Estimate | None, finding: Finding | None, margin: float, alpha: float) -> TierTechnique:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.answer.cross import cross_in_words, cross_matrices, held_out_findings, leave_one_out
+from arena.answer.cross import cross_in_words, cross_matrices, leave_one_out
 from arena.answer.estimate import estimate
+from arena.answer.findings import findings_of_estimates
 from arena.answer.runs import read_run
 from arena.metrics.auc import Influence
 from tests.crossing import crossed
@@ -72,7 +73,8 @@ def test_own_judges_on_the_diagonal_and_others_off_it(paths):
 
 def test_what_held_out_judges_conclude(paths):
     matrices = cross_matrices([read_run(path) for path in paths])
-    assert held_out_findings(matrices, 0.05, 0.05) == {"cnn": "caught", "forest": "passes"}
+    others = {name: matrix.others for name, matrix in matrices.items()}
+    assert findings_of_estimates(others, 0.05, 0.05) == {"cnn": "caught", "forest": "passes"}
     lines = cross_in_words(matrices, 0.05, 0.05)
     assert "3 runs, 6 pairs" in lines[0]
     assert "cnn: held-out judges catch" in lines[1]
