@@ -11,7 +11,7 @@ from arena.core.progress import Progress
 from arena.generators.style import StyleGenerator
 from arena.race.build import build_race
 from arena.race.loop import run_phases
-from arena.race.processes import Phase
+from arena.race.processes import Phase, Step
 from arena.race.race import Race
 from arena.records.store import RecordBook
 
@@ -62,4 +62,4 @@ def command(name: str) -> Callable[[Sequence[str]], int]:
 
 def carry_out_phases(race: Race, *steps: tuple[Phase, int, str]) -> None:
     """Carry out some phases of a race, without a word."""
-    run_phases(race, RecordBook(race.run), steps, Progress())
+    run_phases(race, RecordBook(race.run), [Step(*step) for step in steps], Progress())

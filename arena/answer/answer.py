@@ -49,7 +49,7 @@ class Answer:
         (run,) = self.runs
         return run
 
-    def of(self, runs: Sequence[FinishedRun]) -> Sequence[TechniqueFinding]:
+    def findings_over(self, runs: Sequence[FinishedRun]) -> Sequence[TechniqueFinding]:
         """Return the findings over some of its runs."""
         return self.findings if tuple(runs) == self.runs else findings(runs)
 
@@ -105,7 +105,7 @@ class Answer:
         if not pairs:
             return [], {}
         ours, theirs = (
-            strongest_on_validation(side, answer.of(side))
+            strongest_on_validation(side, answer.findings_over(side))
             for answer, side in zip((self, control), zip(*pairs, strict=True), strict=True)
         )
         return pairs, compared_techniques(pairs, (ours[0], theirs[0]) if ours and theirs else None)

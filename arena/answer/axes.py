@@ -114,7 +114,7 @@ def _along(key: str, owner: Owner, line: Mapping[float, Answer]) -> list[Axis]:
 def _last(answer: Answer, runs: Sequence[FinishedRun]) -> dict[str, str]:
     """Kind -> the technique of the whole curve: the strongest where there is most of the resource."""
     last = runs[0].declared.last_round
-    return {kind: points[last] for kind, points in by_round(runs, fit_techniques(answer.of(runs))).items()}
+    return {kind: points[last] for kind, points in by_round(runs, fit_techniques(answer.findings_over(runs))).items()}
 
 
 def axis_in_words(axis: Axis) -> str:

@@ -58,11 +58,8 @@ class Condition:
         """
         if self.matching is not None:
             return {}
-        alike = [
-            other
-            for other in among
-            if other.control and other.shared_settings == self.shared_settings and other is not self
-        ]
+        shared = [other for other in among if other.shared_settings == self.shared_settings]
+        alike = [other for other in shared if other.control and other is not self]
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]
         return {

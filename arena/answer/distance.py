@@ -1,6 +1,6 @@
 """The distance between real and fake images from the held-out scores of a technique: bounds, bags and margins.
 
-A margin is the noise, blur, JPEG or shrinking of reals and fakes alike that a detection withstands. An AUC pinned at 1
+A margin is the noise, blur, JPEG or shrinking of reals and fakes alike that a detection withstands. An AUC close to 1
 does not tell how far real and fake are from being confused. The level of a degradation at which the AUC of fresh judges
 of degraded images falls to ``THRESHOLD`` does.
 """

@@ -12,13 +12,13 @@ from arena.answer.runs import FinishedRun
 from arena.config.schema import BAG
 from arena.core.errors import ArenaError
 from arena.metrics.auc import Influence, combine
-from arena.records.schema import AccessLevel, FitnessRecord, ScoreRecord, highest_access
+from arena.records.schema import HALF, AccessLevel, FitnessRecord, Record, ScoreRecord, highest_access
 
 STRONGEST = "strongest"
 """Name of the technique with the highest validation AUC, whichever it is."""
 
 Finding = Literal["passes", "caught", "undecided", "unfit"]
-JudgesOfRun = tuple[FinishedRun, Mapping[int, ScoreRecord] | Mapping[int, FitnessRecord], int]
+JudgesOfRun = tuple[FinishedRun, Mapping[int, ScoreRecord], int]
 
 
 @dataclass(frozen=True)
@@ -126,18 +126,42 @@ def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | No
 
     Of the last round's judges, these are the judges of the largest budget. None where a run has no judge with both.
     """
-    pairs = []
+    gains = []
     for bank, run in enumerate(runs):
-        whole = run.fresh(technique)
-        half = {
-            record.judge_seed: record
-            for record in _fitness(run, technique)
-            if (record.artefact, record.round, record.share) == (None, run.declared.last_round, 0.5)
-            and record.judge_seed in whole
-            and record.judge_images == whole[record.judge_seed].judge_images
-        }
-        pairs.append(differences_by_seed((run, whole, bank), (run, half, bank)))
-    return estimate(pairs) if all(pairs) else None
+        budget = max(run.budgets(technique), default=0)
+        pairs = whole_and_half(run.records, run.declared.last_round, budget).get(technique, [])
+        gains.append([combine(run.influences(pair, bank), (1.0, -1.0)) for pair in pairs])
+    return estimate(gains) if all(gains) else None
+
+
+def whole_and_half(
+    records: Sequence[Record], round_index: int, judge_images: int
+) -> dict[str, list[tuple[ScoreRecord, FitnessRecord]]]:
+    """Return technique -> the tests of each fresh judge with all and with half of its data, in order of judge seed.
+
+    Args:
+        records: of a run.
+        round_index: of the fakes.
+        judge_images: budget of the judges with all of their data.
+    """
+    whole = {
+        (record.technique, record.judge_seed): record
+        for record in records
+        if isinstance(record, ScoreRecord)
+        and (record.regime, record.round, record.judge_images) == ("fresh", round_index, judge_images)
+    }
+    half = {
+        (record.technique, record.judge_seed): record
+        for record in records
+        if isinstance(record, FitnessRecord)
+        and (record.artefact, record.share) == (None, HALF)
+        and (record.round, record.judge_images) == (round_index, judge_images)
+    }
+    pairs: dict[str, list[tuple[ScoreRecord, FitnessRecord]]] = {}
+    for judge in sorted(half.keys() & whole.keys()):
+        technique, _ = judge
+        pairs.setdefault(technique, []).append((whole[judge], half[judge]))
+    return pairs
 
 
 def is_saturated(gain: Estimate, margin: float, alpha: float) -> bool:

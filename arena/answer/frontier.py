@@ -46,18 +46,18 @@ class EqualQuality:
         technique: its name.
         difference: mean over pairs with its 95% interval. None where no pair of runs has a common quality.
         pairs: pairs of runs that have one.
-        of: pairs of runs that were compared.
+        compared: pairs of runs that were compared.
     """
 
     technique: str
     difference: Interval | None
     pairs: int
-    of: int
+    compared: int
 
     def as_json(self) -> dict[str, object]:
         """Return difference, interval and counts. The difference is null where there is no common quality."""
         ends = self.difference.as_json("difference") if self.difference else {"difference": None}
-        return {"technique": self.technique, **ends, "pairs": self.pairs, "of": self.of}
+        return {"technique": self.technique, **ends, "pairs": self.pairs, "of": self.compared}
 
 
 def frontier(run: FinishedRun) -> list[FrontierPoint]:

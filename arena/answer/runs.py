@@ -148,7 +148,7 @@ def read_influence(run: Path, file: ScoreFile, bank: int = 0, reals: str | None 
 
 
 def by_budget(tests: Iterable[ScoreRecord]) -> dict[int, list[ScoreRecord]]:
-    """Return the tests by the budget of their judges, the smallest first. Without a budget on record it is 0."""
+    """Return budget -> tests in their order, the smallest budget first. Detectors that are no judges have budget 0."""
     budgets: dict[int, list[ScoreRecord]] = {}
     for test in tests:
         budgets.setdefault(test.judge_images or 0, []).append(test)
@@ -210,17 +210,14 @@ class FinishedRun:
 
     @cached_property
     def _judges(self) -> dict[tuple[str, int], dict[int, dict[int, ScoreRecord]]]:
-        """(technique, round) -> budget -> judge seed -> test by that fresh judge."""
+        """(technique, round) -> budget, the smallest first -> judge seed -> test by that fresh judge."""
         tests: dict[tuple[str, int], list[ScoreRecord]] = {}
         for record in self.of_kind(ScoreRecord):
             if record.regime == "fresh" and record.judge_seed is not None:
                 tests.setdefault((record.technique, record.generator_round), []).append(record)
         return {
-            key: {
-                budget: {record.judge_seed: record for record in judges if record.judge_seed is not None}
-                for budget, judges in by_budget(judges).items()
-            }
-            for key, judges in tests.items()
+            key: {budget: _by_seed(of_budget) for budget, of_budget in by_budget(listed).items()}
+            for key, listed in tests.items()
         }
 
     def fresh(self, technique: str) -> dict[int, ScoreRecord]:
@@ -261,6 +258,10 @@ class FinishedRun:
             reals = self.declared.judge_reals if judge else None
             self._influences[file.file] = read_influence(self.path, file, reals=reals)
         return self._influences[file.file]
+
+
+def _by_seed(tests: Iterable[ScoreRecord]) -> dict[int, ScoreRecord]:
+    return {test.judge_seed: test for test in tests if test.judge_seed is not None}
 
 
 def read_run(path: Path) -> FinishedRun:

@@ -33,7 +33,8 @@ class Series:
             same round. Other pairs of rounds are cells of the payoff matrix.
         seeds: generator round -> AUC of each fresh judge, where there are several.
         decisive: generator round -> AUC of fresh judges with a larger budget, which the verdict reads. The fresh judges
-            among the points have the budget that every round has. At the last round those added to it are among them.
+            among the points have the budget of every round. At the last round the judges that were added to that
+            budget are among them, unlike in ``FinishedRun.equal_judges``.
     """
 
     technique: str
@@ -74,10 +75,12 @@ def on_timeline(records: Sequence[Record], technique: str, regime: Regime, round
     Fresh judges have the budget of every round. At the last round the judges that were added to that budget are among
     them, unlike in ``FinishedRun.equal_judges``.
     """
-    return _by_budget(records, technique, regime, round_index)[0]
+    return _tests_by_budget(records, technique, regime, round_index)[0]
 
 
-def _by_budget(records: Sequence[Record], technique: str, regime: Regime, round_index: int) -> list[list[ScoreRecord]]:
+def _tests_by_budget(
+    records: Sequence[Record], technique: str, regime: Regime, round_index: int
+) -> list[list[ScoreRecord]]:
     """Return the tests of that round's generator in ascending order of the judges' budget, at least one list."""
     detector_round = round_index - 1 if regime == "frozen" else round_index
     wanted = (technique, regime, round_index, detector_round)
@@ -95,7 +98,7 @@ def read_series(run: Path, records: Sequence[Record]) -> list[Series]:
     regimes: tuple[Regime, ...] = ("frozen", "retrained", "fresh")
     series = []
     for name in techniques(records):
-        tests = {(k, r): _by_budget(records, name, k, r) for k in regimes for r in seen}
+        tests = {(k, r): _tests_by_budget(records, name, k, r) for k in regimes for r in seen}
         points: dict[Regime, dict[int, Interval]] = {
             k: {r: _point(run, tests[k, r][0]) for r in seen if tests[k, r][0]} for k in regimes
         }

@@ -75,15 +75,20 @@ def tiers(runs: Sequence[FinishedRun], findings: Sequence[TechniqueFinding]) -> 
     listed = [each for each in findings if not each.people]
     terms = runs[0].declared.answer
 
-    def tier(measure: Callable[[Sequence[FinishedRun], str], Estimate | None]) -> Tier:
-        """Return the tier of detectors whose AUC is measured so."""
-        measured = {each.technique: measure(runs, each.technique) for each in listed}
-        aucs = {name: auc for name, auc in measured.items() if auc is not None}
+    def measured(
+        measure: Callable[[Sequence[FinishedRun], str], Estimate | None],
+    ) -> dict[str, tuple[Estimate, Finding]]:
+        """Return technique -> its AUC measured so, and its finding. Techniques without such an AUC are left out."""
+        estimates = {each.technique: measure(runs, each.technique) for each in listed}
+        aucs = {name: auc for name, auc in estimates.items() if auc is not None}
         found = findings_of_estimates(aucs, terms.margin, terms.alpha)
-        return _split(runs, listed, {name: (auc, found[name]) for name, auc in aucs.items()})
+        return {name: (auc, found[name]) for name, auc in aucs.items()}
 
-    adaptive = _split(runs, listed, {each.technique: (each.estimate, each.finding) for each in listed})
-    return Tiers(tier(deployed_estimate), tier(transferred_estimate), adaptive)
+    return Tiers(
+        deployed=_split(runs, listed, measured(deployed_estimate)),
+        transferred=_split(runs, listed, measured(transferred_estimate)),
+        adaptive=_split(runs, listed, {each.technique: (each.estimate, each.finding) for each in listed}),
+    )
 
 
 def deployed_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
@@ -113,12 +118,13 @@ def _split(
     measured: Mapping[str, tuple[Estimate | None, Finding]],
 ) -> Tier:
     """Return a tier. A technique counts as attacked if a response of any run, or of its origin, had access to it."""
-    terms = runs[0].declared
-    attacked, others = dict[str, TierTechnique](), dict[str, TierTechnique]()
+    terms = runs[0].declared.answer
+    attacked: dict[str, TierTechnique] = {}
+    others: dict[str, TierTechnique] = {}
     for each in listed if measured else ():
         estimated, finding = measured.get(each.technique, (None, None))
         part = attacked if any(run.has_attacked(each.technique) for run in runs) else others
-        part[each.technique] = _of_technique(estimated, finding, terms.answer.margin, terms.answer.alpha)
+        part[each.technique] = _of_technique(estimated, finding, terms.margin, terms.alpha)
     return Tier(TierPart(_answer(attacked), attacked), TierPart(_answer(others), others))
 
 

@@ -165,7 +165,7 @@ class JudgeConfig(Group):
     locked: bool = False
     """Whether the locked reals judge, for a last race with settings that no such race has tuned."""
     degradations: list[str] = field(default_factory=lambda: [*LADDERS])
-    """Degradations of reals and fakes alike, where AUC is pinned at 1 in the last round."""
+    """Degradations of reals and fakes alike, where AUC is above 0.99 on validation in the last round."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -105,14 +105,8 @@ def _panel(axes: Axes, guard: GuardAxis, trajectories: Sequence[Trajectory], mar
             _path(axes, trajectory, mark, *at(trajectory.steps), every=len(trajectories) == 1)
         if trajectory.decisive is not None:
             (x,), (y,) = at([trajectory.decisive])
-            bars(
-                axes,
-                [x],
-                [Interval(*map(within_axis, trajectory.decisive.auc))],
-                mark.colour,
-                linewidth=0.7,
-                zorder=2.5,
-            )
+            interval = Interval(*map(within_axis, trajectory.decisive.auc))
+            bars(axes, [x], [interval], mark.colour, linewidth=0.7, zorder=2.5)
             axes.plot(x, y, color=mark.colour, zorder=4, **_CROSS)
 
 

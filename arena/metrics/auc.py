@@ -89,7 +89,8 @@ class Influence:
     def variance(self) -> float:
         """Return the variance of ``value`` over draws of the images: the squared influences plus the floor.
 
-        For one AUC without folds the first part is DeLong's. The floor is 0 unless few images are ranked wrongly.
+        For one AUC without folds the first part is DeLong's, and the floor is 0 unless few images are ranked wrongly
+        or scores tie.
         """
         return float(self.real @ self.real + self.fake @ self.fake) + self.floor
 

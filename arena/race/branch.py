@@ -51,9 +51,7 @@ class Branch:
         origin, last = finished.config, finished.declared.last_round
         ours, theirs = _settings(config), _settings(origin)
         for name in ours | theirs:
-            of_both = name.startswith(MEMBERS) and name in ours and name in theirs
-            of_all = not name.startswith(MEMBERS) and name.split(".")[0] in SHARED
-            if (of_both or of_all) and ours.get(name) != theirs.get(name):
+            if _is_shared(name, ours, theirs) and ours.get(name) != theirs.get(name):
                 raise ArenaError(
                     f"race.from={run}: expected a run with {name}={ours.get(name)}, found {name}={theirs.get(name)}"
                 )
@@ -73,6 +71,13 @@ class Branch:
         """Return the weights of its detector, or None if it has none that was trained on that part of the reals."""
         path = RunLayout(self.run).detector(self.round_index, technique)
         return path if path.is_file() and reals == self.access_reals else None
+
+
+def _is_shared(name: str, ours: Mapping[str, object], theirs: Mapping[str, object]) -> bool:
+    """Return whether a branch shares a setting with its origin. Of a technique, both batteries must have it."""
+    if name.startswith(MEMBERS):
+        return name in ours and name in theirs
+    return name.split(".")[0] in SHARED
 
 
 def _settings(config: Mapping[str, object]) -> dict[str, object]:

@@ -34,22 +34,22 @@ def algorithm(race: Race) -> Iterator[tuple[Phase, int, str]]:
     A generator and its external detectors respond to each other in turn (cf. policy-space response oracles, Lanctot et
     al. 2017). Fresh judges test every round, and no generator has their gradients. Step 6, record, ends every phase.
     """
-    yield warm_up, 0, GENERATOR
+    yield Step(warm_up, 0, GENERATOR)
     for control in controls(race):
-        yield calibrate, 0, control
+        yield Step(calibrate, 0, control)
     for r in range(race.rounds + 1):
-        yield forge, r, GENERATOR  # 1 the banks of fakes of G_r
+        yield Step(forge, r, GENERATOR)  # 1 the banks of fakes of G_r
         if r:
-            yield confront, r, BATTERY  # 2 G_r's fakes before earlier detectors: "frozen"
-        yield retrain, r, BATTERY  # 3 from where they stood, old fakes replayed: "retrained"
+            yield Step(confront, r, BATTERY)  # 2 G_r's fakes before earlier detectors: "frozen"
+        yield Step(retrain, r, BATTERY)  # 3 from where they stood, old fakes replayed: "retrained"
         for player in judge_players(race, r):
-            yield judge, r, player  # 4 from scratch, never attacked: "fresh"
+            yield Step(judge, r, player)  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
             for degradation in race.judge.degradations:
-                yield margin, r, degradation  # where the AUC is near 1: what hides the fakes?
-        yield measure, r, GENERATOR  # 5 quality, variety, memorisation
+                yield Step(margin, r, degradation)  # above 0.99 on validation: how far from the edge?
+        yield Step(measure, r, GENERATOR)  # 5 quality, variety, memorisation
         if r < race.rounds:
-            yield respond, r, GENERATOR  # 7 G_r becomes G_{r+1} against the pool it may know
+            yield Step(respond, r, GENERATOR)  # 7 G_r becomes G_{r+1} against the pool it may know
 
 
 def run_race(race: Race, console: Console) -> Answer:
@@ -120,22 +120,27 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[tuple[Phase, int, s
     appended in the order of the phases in either case. A kill therefore loses the phases that wait for an earlier one.
     """
     left: list[Step] = []
-    for phase, round_index, player in steps:
-        if (closed := book.closed(phase.__name__, round_index, player)) is not None:
-            progress.skip(phase.__name__, player, closed.seconds)
+    for step in steps:
+        if (closed := book.closed(step.phase.__name__, step.round_index, step.player)) is not None:
+            progress.skip(step.phase.__name__, step.player, closed.seconds)
         else:
             left.append(Step(phase, round_index, player))
     beside = [step for step in left if runs_beside(race, step)]
     waiting: deque[tuple[Step, Future[ClosedPhase]]] = deque()
 
     def append_first() -> None:
-        """Append the records of the first waiting phase, once it has ended."""
+        """Append the records of the first waiting phase, as soon as it has ended."""
         step, future = waiting.popleft()
         outcome = future.result()
         book.append([*outcome.records, outcome.closing])
         race.tracker.records(book.records)
         if step in beside:
             progress.beside(step.phase.__name__, step.round_index, step.player, outcome.closing.seconds)
+
+    def append_all() -> None:
+        """Append the records of all waiting phases, in order."""
+        while waiting:
+            append_first()
 
     with ExitStack() as stack:
         second = stack.enter_context(SecondProcess(race)) if beside else None
@@ -144,8 +149,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[tuple[Phase, int, s
                 waiting.append((step, second.submit(step)))
                 continue
             if reads_records(step.phase):
-                while waiting:
-                    append_first()
+                append_all()
                 stack.close()  # nothing is left to run beside
             future: Future[ClosedPhase] = Future()
             with progress.phase(step.phase.__name__, step.round_index, step.player):
@@ -153,8 +157,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[tuple[Phase, int, s
             waiting.append((step, future))
             while waiting and waiting[0][1].done():
                 append_first()
-        while waiting:
-            append_first()
+        append_all()
 
 
 def runs_beside(race: Race, step: Step) -> bool:
@@ -164,7 +167,6 @@ def runs_beside(race: Race, step: Step) -> bool:
     last round have nothing to run beside, and take all cores themselves. A GPU, or a processor with one thread, is not
     shared.
     """
-    phase, round_index, _ = step
     if race.machine.device.type != "cpu" or torch.get_num_threads() < 2:
         return False
-    return round_index < race.rounds and phase in (calibrate, confront, judge)
+    return step.round_index < race.rounds and step.phase in (calibrate, confront, judge)

@@ -31,7 +31,7 @@ same whether the phases before ran in this process or in one that was killed.
 
 
 class Step(NamedTuple):
-    """A phase of a race, its round and its player."""
+    """A phase, its round and its player."""
 
     phase: Phase
     round_index: int

@@ -20,6 +20,10 @@ AccessLevel = Literal["none", "gradients"]
 """Knowledge that the generator had of a technique, from nothing upwards."""
 
 
+HALF = 0.5
+"""Share of data and images of the judges that show what twice the data gains."""
+
+
 def highest_access(levels: Iterable[AccessLevel]) -> AccessLevel:
     """Return the highest of these levels of access, ``none`` without any."""
     return max(levels, key=get_args(AccessLevel).index, default="none")
@@ -259,7 +263,7 @@ class FitnessRecord(AucEstimate, Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class MarginRecord(AucEstimate, Entry):
-    """AUC of fresh judges on reals and fakes that are both degraded: of interest where AUC is pinned at 1.
+    """AUC of fresh judges on reals and fakes that are both degraded, where AUC is above 0.99 on validation.
 
     The judges are trained on images degraded in the same way, so that the AUC falls by lost evidence and not by a shift
     of the images. ``level`` is in the unit that ``arena.core.degradations`` names.

@@ -86,8 +86,8 @@ def _print_tiers(tiers: Tiers, console: Console) -> None:
 def _at_equal_quality(equal: EqualQuality) -> tuple[str, str]:
     """The difference at equal kernel distance, and the pairs of runs that have such a distance in common."""
     if equal.difference is None:
-        return NO_COMMON_QUALITY, f"0 of {equal.of}"
-    return _difference_in_words(equal.difference), f"{equal.pairs} of {equal.of}"
+        return NO_COMMON_QUALITY, f"0 of {equal.compared}"
+    return _difference_in_words(equal.difference), f"{equal.pairs} of {equal.compared}"
 
 
 def _difference_in_words(difference: Interval) -> str:

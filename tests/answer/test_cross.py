@@ -73,8 +73,8 @@ def test_own_judges_on_the_diagonal_and_others_off_it(paths):
 
 def test_what_held_out_judges_conclude(paths):
     matrices = cross_matrices([read_run(path) for path in paths])
-    held_out = {name: matrix.others for name, matrix in matrices.items()}
-    assert findings_of_estimates(held_out, 0.05, 0.05) == {"cnn": "caught", "forest": "passes"}
+    others = {name: matrix.others for name, matrix in matrices.items()}
+    assert findings_of_estimates(others, 0.05, 0.05) == {"cnn": "caught", "forest": "passes"}
     lines = cross_in_words(matrices, 0.05, 0.05)
     assert "3 runs, 6 pairs" in lines[0]
     assert "cnn: held-out judges catch" in lines[1]

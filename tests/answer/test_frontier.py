@@ -67,7 +67,7 @@ def test_a_run_on_the_frontier_of_its_control_does_not_differ(pair):
     (same,) = at_equal_quality([(run, control)], NAMES)
     assert same.difference is not None
     assert same.difference.low < 0 < same.difference.high
-    assert (same.pairs, same.of) == (1, 1)
+    assert (same.pairs, same.compared) == (1, 1)
 
 
 def test_less_caught_at_equal_quality_though_equal_at_equal_images(pair):
@@ -88,7 +88,7 @@ def test_outside_the_range_of_the_control_there_is_no_common_quality(pair, dista
     run, control = measured(pair[0], [0.08, 0.06, distance]), measured(pair[1], [0.08, 0.04, 0.02])
     (found,) = at_equal_quality([(run, control)], NAMES)
     assert found.difference is None
-    assert (found.pairs, found.of) == (0, 1)
+    assert (found.pairs, found.compared) == (0, 1)
     assert found.as_json() == {"technique": "cnn", "difference": None, "pairs": 0, "of": 1}
 
 

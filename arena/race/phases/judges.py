@@ -7,22 +7,21 @@ from functools import partial
 from typing import NamedTuple
 
 from arena.answer.estimate import Estimate, estimate
-from arena.answer.findings import is_saturated, judges_to_show, strongest
+from arena.answer.findings import is_saturated, judges_to_show, strongest, whole_and_half
 from arena.answer.runs import read_influence
 from arena.config.schema import BAG
 from arena.core.degradations import LADDERS, THRESHOLD, Degradation
 from arena.core.progress import Progress
 from arena.imaging.evidence import degraded
-from arena.metrics.auc import Influence, combine, summarise
+from arena.metrics.auc import combine, summarise
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
 from arena.race.judging import fitness_record, judge_case, score_record
 from arena.race.phases.calibrate import EQUAL_N, judge_equal_n
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import FitnessRecord, MarginRecord, Record, ScoreFile, ScoreRecord
+from arena.records.schema import HALF, MarginRecord, Record, ScoreRecord
 from arena.records.store import write_scores
 
-HALF = 0.5
 DEGRADE_FROM = 0.99
 """Validation AUC of the strongest technique from which images are degraded."""
 MARGIN_SEED = 0
@@ -132,7 +131,7 @@ def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Bud
     number = steps.index(budget._replace(share=1.0))
     if number == 0:
         return True
-    gains = gaining(race, records, steps[number - 1].multiple * race.judge.images).values()
+    gains = unsaturated_gains(race, records, steps[number - 1].multiple * race.judge.images).values()
     if not budget.added:
         return bool(gains)
     largest = number == len(steps) - 1
@@ -147,7 +146,7 @@ def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Bud
     return bool(gains) and all(map(helps, gains))
 
 
-def gaining(race: Race, records: Sequence[Record], judge_images: int) -> dict[str, Estimate]:
+def unsaturated_gains(race: Race, records: Sequence[Record], judge_images: int) -> dict[str, Estimate]:
     """Return the gain of each technique whose judges may gain more than half of the margin from twice the data.
 
     Args:
@@ -155,23 +154,10 @@ def gaining(race: Race, records: Sequence[Record], judge_images: int) -> dict[st
         records: of the race so far.
         judge_images: budget of the judges. Without judges of it no technique may gain.
     """
-    whole: dict[tuple[str, int | None], ScoreFile] = {}
-    half: dict[tuple[str, int | None], ScoreFile] = {}
-    for record in records:
-        match record:
-            case ScoreRecord(regime="fresh"):
-                kept = whole
-            case FitnessRecord(artefact=None):
-                kept = half
-            case _:
-                continue
-        if (record.round, record.judge_images) == (race.rounds, judge_images):
-            kept[record.technique, record.judge_seed] = record.scores
-    gains: dict[str, list[Influence]] = {}
-    for technique, judge_seed in (judge for judge in whole if judge in half):
-        pair = [read_influence(race.run, scores[technique, judge_seed]) for scores in (whole, half)]
-        gains.setdefault(technique, []).append(combine(pair, (1.0, -1.0)))
-    estimates = {name: estimate([each]) for name, each in gains.items()}
+    estimates: dict[str, Estimate] = {}
+    for technique, pairs in whole_and_half(records, race.rounds, judge_images).items():
+        influences = [[read_influence(race.run, record.scores) for record in pair] for pair in pairs]
+        estimates[technique] = estimate([[combine(pair, (1.0, -1.0)) for pair in influences]])
     return {name: gain for name, gain in estimates.items() if not is_saturated(gain, race.margin, race.alpha)}
 
 

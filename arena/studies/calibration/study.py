@@ -76,7 +76,7 @@ def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: 
     """
     race = race_from([*arm.of_trial(trial), *overrides, f"cache_dir={cache}"], run)
     # The verdict on round 0 reads neither a warm-up nor the oracle of the calibration.
-    steps = [(phase, r, player) for phase, r, player in algorithm(race) if phase is not warm_up and player != ORACLE]
+    steps = [step for step in algorithm(race) if step.phase is not warm_up and step.player != ORACLE]
     run_phases(race, RecordBook(run), steps, Progress())
     answer = read_answer(run)
     terms = answer.run.declared.answer

@@ -1,9 +1,12 @@
 """Training phases record the images really shown."""
 
+from pathlib import Path
+
 import pytest
 
+import arena
 from arena.config.schema import ScheduleConfig
-from arena.race.phases.generator import respond, warm_up
+from arena.race.phases.generator import SOURCES, respond, warm_up
 from arena.records.schema import PhaseRecord, TrainingRecord
 from arena.records.store import read_records
 from tests.building import carry_out_phases, tiny_arena
@@ -13,6 +16,11 @@ from tests.building import carry_out_phases, tiny_arena
 def test_whole_batches_are_shown(budget, batch, shown):
     schedule = ScheduleConfig(warm_up_images=budget, response_images=budget, batch=batch)
     assert schedule.shown(budget) == shown
+
+
+@pytest.mark.parametrize("pattern", SOURCES)
+def test_every_source_of_a_warm_up_exists(pattern):
+    assert list(Path(arena.__file__).parent.glob(pattern))
 
 
 @pytest.mark.slow
