@@ -18,7 +18,7 @@ from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import judge, judge_players, margin
-from arena.race.processes import ClosedPhase, Phase, SecondProcess, Step, reads_records, run_phase
+from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
 from arena.race.race import Race
 from arena.records.store import RecordBook
 from arena.report.page import write_report
@@ -28,7 +28,7 @@ POWER = 0.8
 """Probability of a pass, for a perfect generator, below which the console names the reals that would reach it."""
 
 
-def algorithm(race: Race) -> Iterator[tuple[Phase, int, str]]:
+def algorithm(race: Race) -> Iterator[Step]:
     """Yield the phases of a race in their order, each with its round and its player.
 
     A generator and its external detectors respond to each other in turn (cf. policy-space response oracles, Lanctot et
@@ -46,7 +46,7 @@ def algorithm(race: Race) -> Iterator[tuple[Phase, int, str]]:
             yield Step(judge, r, player)  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
             for degradation in race.judge.degradations:
-                yield Step(margin, r, degradation)  # above 0.99 on validation: how far from the edge?
+                yield Step(margin, r, degradation)  # where validation AUC is near 1: what hides the fakes?
         yield Step(measure, r, GENERATOR)  # 5 quality, variety, memorisation
         if r < race.rounds:
             yield Step(respond, r, GENERATOR)  # 7 G_r becomes G_{r+1} against the pool it may know
@@ -83,7 +83,7 @@ def carry_out(race: Race, console: Console) -> None:
         return
     for technique, reason in race.left_out.items():
         console.print(f"left out: {technique} {reason}", highlight=False, soft_wrap=True)
-    beside = any(runs_beside(race, Step(*step)) for step in steps)
+    beside = any(runs_beside(race, step) for step in steps)
     seconds = seconds_of_race(race, beside)
     console.print(
         f"{race.rounds} rounds, {len(steps)} phases, about {duration(seconds)} and at most "
@@ -113,7 +113,7 @@ def power_in_words(race: Race) -> str:
     return f"{said}; {POWER:g} takes {enough} or a larger answer.margin ({here})"
 
 
-def run_phases(race: Race, book: RecordBook, steps: Iterable[tuple[Phase, int, str]], progress: Progress) -> None:
+def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Progress) -> None:
     """Carry out phases. A phase is done once its records are appended, and is then skipped.
 
     On a processor with several threads, phases that may run beside the generator do so in a second process. Records are
@@ -124,7 +124,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[tuple[Phase, int, s
         if (closed := book.closed(step.phase.__name__, step.round_index, step.player)) is not None:
             progress.skip(step.phase.__name__, step.player, closed.seconds)
         else:
-            left.append(Step(phase, round_index, player))
+            left.append(step)
     beside = [step for step in left if runs_beside(race, step)]
     waiting: deque[tuple[Step, Future[ClosedPhase]]] = deque()
 
