@@ -173,7 +173,7 @@ def case_of(race: Race, round_index: int, multiple: int, judge_seeds: range) -> 
     """
     bank = load_bank(race, round_index)
     fakes = fakes_of_judges(race, bank, round_index, judge_seeds, multiple)
-    return Case.of(race, bank.test, fakes, round_index, first=judge_seeds.start)
+    return Case.of(race, bank.test, fakes, round_index, first_seed=judge_seeds.start)
 
 
 def margin(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
