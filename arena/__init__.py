@@ -1,3 +1,3 @@
-"""arena: an arms race between a generator and every detection technique it can be given, with an honest verdict."""
+"""Train a GAN against a battery of image-forensics detectors, and test whether it evades all of them."""
 
 __version__ = "0.2.0"

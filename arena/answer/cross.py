@@ -111,8 +111,9 @@ def transferred(run: FinishedRun, technique: str) -> dict[int, list[ScoreRecord]
 def transferred_estimate(runs: Sequence[FinishedRun], technique: str) -> Estimate | None:
     """Return the mean AUC of judges that learned from other instances of the generator, or None where none was tested.
 
-    Of one run it is the mean over the other runs whose judges tested its fakes. The judges of such a run count as one.
-    Of several runs it is the mean off the diagonal of their matrix.
+    Of one run it is the mean over the other runs whose judges tested its fakes. With several such runs the judges of
+    each are averaged first. With one, its judges are the repeats. Of several runs it is the mean off the diagonal of
+    their matrix.
     """
     if len(runs) > 1:
         matrix = cross_matrix(runs, technique)

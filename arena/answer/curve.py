@@ -160,14 +160,14 @@ def curve(x: Sequence[float] | NDArray[np.float64], runs: Sequence[RunCurve], te
 
 
 def _of_one(run: RunCurve) -> NDArray[np.float64]:
-    """The images of one run and its judges, who are paired over points by their seed."""
+    """Return the covariance of one run's curve: of its images, and of its judges, paired by seed."""
     if len(run.judges) < 2:
         return run.images
     return run.images + _pooled(run.judges, np.sqrt(np.diag(run.images)))
 
 
 def _of_runs(runs: Sequence[RunCurve], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Reals that all runs share do not show in the spread between runs.
+    """Return the covariance of the mean curve of several runs. Reals that all share do not show in their spread.
 
     Their part is the mean, over pairs of runs, of the summed products of a real's influences. The rest is the spread of
     the runs or what their own images and judges make, whichever is larger.

@@ -83,7 +83,7 @@ def calibrated_scores(judges: Sequence[Scores]) -> CalibratedScores:
 
 
 def _in_order(scores: Scores) -> Scores:
-    """Reals, then fakes, by id."""
+    """Return the scores of the reals and then those of the fakes, each by id."""
     order = np.lexsort((scores.image, scores.label))
     return scores.take(order)
 

@@ -188,7 +188,7 @@ def _errors(repeats: Sequence[Influence]) -> _Errors:
 
 
 def _over_judges(judges: Sequence[Influence]) -> Estimate:
-    """Judges of one run, who share test reals and test fakes.
+    """Return the mean over the judges of one run, which share test reals and test fakes.
 
     Each judge seed has training fakes, validation fakes, folds and a stream of its own. Given the test images and the
     reals, judges are therefore independent draws, and their spread is that of real repetitions. The influences of a
@@ -312,7 +312,7 @@ def in_words(numbers: Needed, runs: int, judges: str = "judge seeds") -> str:
 
 
 def _rounded(number: int) -> str:
-    """To two digits."""
+    """Return a number in words, to two digits."""
     if number >= MOST:
         return f"more than {MOST:,}"
     return f"about {int(float(f'{number:.2g}')):,}" if number >= 100 else f"about {number}"

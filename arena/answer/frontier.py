@@ -1,8 +1,8 @@
 """The frontier of quality and detectability: AUC of fresh judges against the kernel distance of the same fakes.
 
-A generator that is told of detectors may be caught less because its images are better or worse, and not because it
-evades. A contrast at equal images mixes the two. At equal quality the control is read at the kernel distance that the
-condition ended with, along the control's own rounds.
+A generator that attacks detectors may be caught less because its images became better or worse, and not because it
+evades. A contrast after equally many images of training mixes the two. At equal quality the control is read at the
+kernel distance that the condition ended with, along the control's own rounds.
 """
 
 import math

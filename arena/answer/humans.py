@@ -66,7 +66,6 @@ def read_quiz(run: FinishedRun) -> Quiz | None:
 
     Each image is real with probability 1/2, independently of the others. Guesses are then right half of the time, the
     number right is binomial, and counting the fakes so far gives nothing away.
-
     """
     path = RunLayout(run.path).judged
     if not path.is_file():

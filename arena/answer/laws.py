@@ -205,18 +205,8 @@ def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArr
     # A shape that accelerates has no asymptote, and still counts as a trend if it fits better than the mean.
     moves = flat > min(least, accelerating) + room
     unsettled = min(error[0] for error in errors) <= most or accelerating <= least
-    reason = ""
-    if moves and unsettled:
-        trend = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
-        reason = f"still {trend} at the last point: less than a third of the change may have been seen"
-    elif _goes_on(x, tried, y, white, extra_sd):
-        reason = "no law that levels off fits: the curve turns, or goes on where the law has settled"
-    elif ends[1] > PINNED or ends[0] < 1 - PINNED:
-        side = f"above {PINNED:g}" if ends[1] > PINNED else f"below {1 - PINNED:.2g}"
-        reason = f"any limit from {ends[0]:.2f} to {ends[1]:.2f} fits, and {side} the AUC is pinned and tells none"
-    elif high - low > WIDEST_SEPARATION or np.ptp(ends) > WIDEST:
-        reason = f"any limit from {ends[0]:.2f} to {ends[1]:.2f} fits, and the widest reported is {WIDEST:g} in AUC"
-        reason += f" and {WIDEST_SEPARATION:g} in d'"
+    goes_on = _goes_on(x, tried, y, white, extra_sd)
+    reason = _unidentifiable(y, unsettled=moves and unsettled, goes_on=goes_on, low=low, high=high)
     if reason and pinned:
         reason += f" ({_left_out(pinned)})"
     best = laws[int(np.argmin([error.min() for error in errors]))]
@@ -224,6 +214,31 @@ def saturation(x: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArr
     return Saturation(
         None if reason else Interval(limit, *ends.tolist()), reason, x, extra_sd, tuple(laws), grids, most
     )
+
+
+def _unidentifiable(y: NDArray[np.float64], *, unsettled: bool, goes_on: bool, low: float, high: float) -> str:
+    """Return why a fit names no asymptote, "" if it names one.
+
+    Args:
+        y: (R,) d' of the points fitted.
+        unsettled: whether the curve moves, and may have most of its change ahead.
+        goes_on: whether no law that levels off fits.
+        low: least asymptote that fits, in d'.
+        high: the greatest.
+    """
+    ends = auc_of(np.array([low, high]))
+    if unsettled:
+        trend = "falling" if y[-3:].mean() < y[:3].mean() else "rising"
+        return f"still {trend} at the last point: less than a third of the change may have been seen"
+    if goes_on:
+        return "no law that levels off fits: the curve turns, or goes on where the law has settled"
+    fitting = f"any limit from {ends[0]:.2f} to {ends[1]:.2f} fits"
+    if ends[1] > PINNED or ends[0] < 1 - PINNED:
+        side = f"above {PINNED:g}" if ends[1] > PINNED else f"below {1 - PINNED:.2g}"
+        return f"{fitting}, and {side} the AUC is pinned and tells none"
+    if high - low > WIDEST_SEPARATION or np.ptp(ends) > WIDEST:
+        return f"{fitting}, and the widest reported is {WIDEST:g} in AUC and {WIDEST_SEPARATION:g} in d'"
+    return ""
 
 
 def _ends(

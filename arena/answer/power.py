@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from scipy.stats import norm
 
+from arena.metrics.auc import FOLD_DEPENDENCE
+
 MOST = 1_000_000
 
 
@@ -46,9 +48,20 @@ OF_LOOP = Spread(claimed=1.0, true=1.0)
 """A detector in the loop is not cross-fitted, and its unit counts the reals once."""
 
 
+def null_error(reals: int, fakes: int, dependence: float = 1.0) -> float:
+    """Return the standard error of one detector at chance, by DeLong's formula.
+
+    Args:
+        reals: that test.
+        fakes: that test.
+        dependence: factor on the variance that reals contribute.
+    """
+    return (dependence / (12 * reals) + 1 / (12 * fakes)) ** 0.5
+
+
 def judge_error(reals: int, fakes: int) -> float:
-    """Return the standard error of a cross-fitted judge at chance, by DeLong's formula with the reals counted twice."""
-    return (1 / (6 * reals) + 1 / (12 * fakes)) ** 0.5
+    """Return the standard error of a cross-fitted judge at chance: its reals count ``FOLD_DEPENDENCE`` times."""
+    return null_error(reals, fakes, FOLD_DEPENDENCE)
 
 
 def power(*, reals: int, fakes: int, techniques: int, margin: float, alpha: float) -> float:
@@ -69,10 +82,9 @@ def power(*, reals: int, fakes: int, techniques: int, margin: float, alpha: floa
     >>> round(power(reals=540, fakes=1024, techniques=5, margin=0.05, alpha=0.05), 2)
     0.12
     """
-    judged = judge_error(reals, fakes)
-    looped = (1 / (12 * reals) + 1 / (12 * fakes)) ** 0.5
-    each = OF_AUC.passes(margin, judged, alpha) * OF_GAIN.passes(margin / 2, judged, alpha)
-    return (each * OF_LOOP.passes(margin, looped, alpha)) ** techniques
+    judge_se, loop_se = judge_error(reals, fakes), null_error(reals, fakes)
+    each = OF_AUC.passes(margin, judge_se, alpha) * OF_GAIN.passes(margin / 2, judge_se, alpha)
+    return (each * OF_LOOP.passes(margin, loop_se, alpha)) ** techniques
 
 
 def reals_needed(wanted: float, *, fakes: int, techniques: int, margin: float, alpha: float) -> int:

@@ -156,7 +156,7 @@ def tier_rows(tiers: Tiers) -> list[tuple[str, str, str, str]]:
 
 
 def _part_in_words(part: TierPart) -> str:
-    """Such as "caught by 2 of 3, cnn 0.913": of the techniques that decide, the one with the highest AUC."""
+    """Return words such as "caught by 2 of 3, cnn 0.913". Of the techniques that decide, they name the highest AUC."""
     measured = {name: each for name, each in part.techniques.items() if each.auc is not None}
     if not measured:
         return "not measured" if part.techniques else "no such technique"

@@ -115,7 +115,7 @@ def tracking_labels(chosen: "HydraConf", run: Path, access: str) -> "Labels":
     Args:
         chosen: Hydra's own configuration, with the chosen options and overrides.
         run: the run directory.
-        access: name of the level of knowledge.
+        access: name of the generator's access to the detectors.
     """
     from arena.tracking.tracker import Labels
 

@@ -124,8 +124,8 @@ def class_coverage(
 ) -> ClassCoverage | None:
     """Compare the classes of fakes with those of reals that no classifier was fitted to. None without a classifier.
 
-    A distribution has no other histogram for being read with errors. Equal distributions therefore have distance 0,
-    however many errors the classifiers make.
+    The classifier makes the same errors on both sides. Equal distributions therefore have equal expected histograms,
+    and a true distance of 0.
 
     Args:
         readers: classifiers of attributes.

@@ -28,13 +28,13 @@ def unit_noise(levels: int) -> float:
 class GuardMeter:
     """Measure sets of fakes beside held-out reals, whose own figures are computed once.
 
-    Held-out reals are in no part that a feature space or a classifier is fitted to, as fakes are in none. Fakes of the
-    reals' distribution are therefore exchangeable with them.
+    Neither fakes nor held-out reals are used to fit the feature space or the classifiers. Fakes of the reals'
+    distribution are therefore exchangeable with them.
 
     Args:
         meter: its feature space.
         train: the generator's training images.
-        reference: reals that trained nothing.
+        reference: reals that trained neither the generator nor a detector.
         held_out: other such reals, at least 2.
         levels: grey levels of the data.
         seed: of the noise.

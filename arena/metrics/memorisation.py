@@ -97,7 +97,7 @@ def near_copies(fake: NDArray[np.floating], held_out: NDArray[np.floating], trai
 
     Args:
         fake: (m, d) features.
-        held_out: (n, d) features of reals that trained nothing.
+        held_out: (n, d) features of reals that trained neither the generator nor a detector.
         train: (t, d) features of the generator's training images, t >= 2.
 
     Raises:

@@ -20,7 +20,7 @@ class QualityMeter:
 
     Args:
         space: the feature space.
-        reference: uint8 (N, C, H, W) reals that trained nothing.
+        reference: uint8 (N, C, H, W) reals that trained neither the generator nor a detector.
         train: uint8 (M, C, H, W) training images of the generator.
         n: most images of either side for distances and neighbours.
         seed: seed of the subsets of reals and of the extrapolation.

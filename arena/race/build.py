@@ -28,6 +28,7 @@ from arena.core.machine import processor
 from arena.data.reals import RealData
 from arena.generators.base import TrainableGenerator
 from arena.generators.style import StyleGenerator
+from arena.imaging.evidence import Evidence
 from arena.race.branch import Branch
 from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
@@ -80,8 +81,7 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     config = OmegaConf.to_object(composed)
     assert isinstance(config, ArenaConfig)
     check_schema(config, composed)
-    settings = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(settings, dict)
+    settings = _plain(composed)
     machine = Machine.choose(config.trainer.accelerator, config.trainer.precision)
     data: RealData = instantiate(composed.data, "data")
     data.prepare_data()
@@ -91,11 +91,8 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     generator = instantiate(composed.generator, "generator", SHAPE)
     data.split_for(generator(resolution=data.resolution, channels=data.channels, levels=data.levels).purpose)
     reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
-    warm_up_key = {"reals": reals, "evidence": repr(evidence)}
-    unmatched = without_matching({str(key): value for key, value in settings.items()})
-    warm_up_key |= {key: unmatched[key] for key in ("generator", "loss", "augmentation", "features")}
     # The files belong to the settings of a run, since one photograph more is another split.
-    entry = {str(key): value for key, value in settings.items()} | {"reals": reals}
+    settings["reals"] = reals
     stack, bag = composed.battery.stack, composed.battery.bag
     race = Race(
         run=Path(config.run_dir),
@@ -107,7 +104,7 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         data=data,
         evidence=evidence,
         generator=generator,
-        warm_up_key=json.dumps(warm_up_key, sort_keys=True),
+        warm_up_key=_warm_up_key(settings, evidence),
         loss=instantiate(composed.loss, "loss"),
         augmentation=instantiate(composed.augmentation, "augmentation"),
         access=instantiate(composed.access, "access"),
@@ -126,19 +123,38 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         features=instantiate(composed.features, "features"),
         machine=machine,
         tracker=instantiate(composed.logger, "logger"),
-        branch=None if config.race.start is None else Branch.of(config.race.start, entry),
+        branch=None if config.race.start is None else Branch.of(config.race.start, settings),
     )
     race = with_applicable(race)
     check(race)
     _make(race.cache, "cache_dir")
-    entry |= {"fingerprint": race.fingerprint} if race.fingerprint else {}
+    _claim(race.run, settings | _known_from(race), _environment(machine, overrides))
+    return race
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    """Return a config as plain containers, its interpolations resolved."""
+    settings = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(key): value for key, value in settings.items()}
+
+
+def _warm_up_key(settings: Mapping[str, object], evidence: Evidence) -> str:
+    """Return as JSON the settings on which a warm-up depends, besides seed, schedule and the generator's files."""
+    unmatched = without_matching(settings)
+    kept = {key: unmatched[key] for key in ("reals", "generator", "loss", "augmentation", "features")}
+    return json.dumps(kept | {"evidence": repr(evidence)}, sort_keys=True)
+
+
+def _known_from(race: Race) -> dict[str, Any]:
+    """Return what ``config.yaml`` holds beside the settings: what is known of a race once it is built."""
+    entry: dict[str, Any] = {"fingerprint": race.fingerprint} if race.fingerprint else {}
     entry |= {"images": dict(race.shape), "judge_reals": hash_of_reals(race.judge_reals.ids)}
     entry |= {"left_out": race.left_out} if race.left_out else {}
     if race.branch:
         attacked = list(race.branch.attacked)
         entry |= {"start": race.branch.key, "start_seed": race.branch.seed, "start_attacked": attacked}
-    _claim(race.run, entry, _environment(machine, overrides))
-    return race
+    return entry
 
 
 def with_applicable(race: Race) -> Race:

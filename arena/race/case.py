@@ -70,20 +70,20 @@ class Case:
     Args:
         gallery: the reals, then the test fakes, then for each judge seed its fakes to train and to validate.
         reals: those of the gallery, the tested ones first.
-        tested: number of tested reals. The others are only learned from.
-        test: number of test fakes, which all judge seeds share.
-        learn: number of training and validation fakes of each judge seed.
-        first: the first judge seed. Fakes of judges follow each other by seed.
+        n_test_reals: number of tested reals. The others are only learned from.
+        n_test_fakes: number of test fakes, which all judge seeds share.
+        n_judge_fakes: numbers of training and validation fakes of each judge seed.
+        first_seed: the first judge seed. Fakes of judges follow each other by seed.
         round_index: of the judgement. GAN-aware judges know the GAN of the round before.
         crossed: whether judges also learn from the test fakes of other folds. Fakes made outside are few.
     """
 
     gallery: Gallery
     reals: Reals
-    tested: int
-    test: int
-    learn: tuple[int, int]
-    first: int
+    n_test_reals: int
+    n_test_fakes: int
+    n_judge_fakes: tuple[int, int]
+    first_seed: int
     round_index: int
     crossed: bool
 
@@ -91,43 +91,52 @@ class Case:
     def of(
         cls,
         race: Race,
-        test: Tensor,
-        fakes: Sequence[JudgeFakes],
+        test_fakes: Tensor,
+        judge_fakes: Sequence[JudgeFakes],
         round_index: int,
         control: bool = False,
         change: Callable[[Tensor], Tensor] | None = None,
-        first: int = 0,
+        first_seed: int = 0,
     ) -> "Case":
         """Set the judge reals beside fakes. Judges of fakes made outside also learn from the detectors' reals.
 
         Args:
             race: of the judges.
-            test: fakes that test the judges, uint8 (N, C, H, W).
-            fakes: those of each judge seed. Empty for judges that learned from another case.
+            test_fakes: fakes that test the judges, uint8 (N, C, H, W).
+            judge_fakes: those of each judge seed. Empty for judges that learned from another case.
             round_index: of the judgement.
             control: whether the fakes are a control, made of the detectors' reals. No judge then learns from those.
             change: applied to all images, uint8 (N, C, H, W), before the evidence path.
-            first: judge seed of the first of ``fakes``.
+            first_seed: judge seed of the first of ``judge_fakes``.
         """
         tested, outside = race.judge_reals, race.purpose == "outside"
         reals = tested
         if outside and not control:
             reals = race.data.reals[np.concatenate([tested.ids, race.data.part("detector").ids])]
-        images = torch.cat([reals.images, test, *(part for of_seed in fakes for part in of_seed)])
+        images = torch.cat([reals.images, test_fakes, *(part for of_seed in judge_fakes for part in of_seed)])
         gallery = Gallery(images if change is None else change(images), race.evidence, race.machine.device)
-        learn = (len(fakes[0].train), len(fakes[0].validation)) if fakes else (0, 0)
-        return cls(gallery, reals, len(tested), len(test), learn, first, round_index, outside)
+        return cls(
+            gallery,
+            reals,
+            n_test_reals=len(tested),
+            n_test_fakes=len(test_fakes),
+            n_judge_fakes=(len(judge_fakes[0].train), len(judge_fakes[0].validation)) if judge_fakes else (0, 0),
+            first_seed=first_seed,
+            round_index=round_index,
+            crossed=outside,
+        )
 
-    def fakes(self, judge_seed: int) -> tuple[Places, Places, Places]:
+    def fake_places(self, judge_seed: int) -> tuple[Places, Places, Places]:
         """Return the places of the fakes to train and to validate the judges of a seed, and of the test fakes."""
-        start = len(self.reals) + self.test + (judge_seed - self.first) * sum(self.learn)
-        train, validation = np.split(start + np.arange(sum(self.learn)), self.learn[:1])
-        return train, validation, len(self.reals) + np.arange(self.test)
+        of_seed = sum(self.n_judge_fakes)
+        start = len(self.reals) + self.n_test_fakes + (judge_seed - self.first_seed) * of_seed
+        train, validation = np.split(start + np.arange(of_seed), self.n_judge_fakes[:1])
+        return train, validation, len(self.reals) + np.arange(self.n_test_fakes)
 
     def ids_of(self, fakes: Places) -> NDArray[np.int64]:
         """Return the ids of fakes: their indices in the test bank, or after it for others."""
         ids = fakes - len(self.reals)
-        return np.where(ids < self.test, ids, ids + self.first * sum(self.learn))
+        return np.where(ids < self.n_test_fakes, ids, ids + self.first_seed * sum(self.n_judge_fakes))
 
 
 class Fold(NamedTuple):
@@ -140,20 +149,21 @@ class Fold(NamedTuple):
 
 def cut_fold(race: Race, case: Case, judge_seed: int, number: int, share: float) -> Fold:
     """Return one fold of the judges of a seed, the same for every technique. Each seed has folds of its own."""
-    tested, player = np.arange(case.tested), f"judge={judge_seed}"
-    train_fakes, validation_fakes, test_fakes = case.fakes(judge_seed)
+    tested, player = np.arange(case.n_test_reals), f"judge={judge_seed}"
+    train_fakes, validation_fakes, test_fakes = case.fake_places(judge_seed)
     real_fold = folds(case.reals[tested].sources, race.judge.folds, race.seed_of("folds", player=f"{player}/reals"))
-    fake_fold = folds(np.arange(case.test), race.judge.folds, race.seed_of("folds", player=f"{player}/fakes"))
-    others = np.concatenate([np.flatnonzero(real_fold != number), np.arange(case.tested, len(case.reals))])
+    fake_fold = folds(np.arange(case.n_test_fakes), race.judge.folds, race.seed_of("folds", player=f"{player}/fakes"))
+    others = np.concatenate([np.flatnonzero(real_fold != number), np.arange(case.n_test_reals, len(case.reals))])
     rng = np.random.default_rng(race.seed_of("judge-validation", number, player))
     part = partition(case.reals[others].sources, np.array([int(len(others) * VALIDATION_SHARE)]), rng)
-    rest, fakes = others[part == 1], train_fakes
+    stop, rest = others[part == 0], others[part == 1]
+    fakes = train_fakes
     if case.crossed:
         fakes = rng.permutation(np.concatenate([fakes, test_fakes[fake_fold != number]]))
     learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
     return Fold(
         learn=(learn, fakes[: round(share * len(fakes))]),
-        stop=(others[part == 0], validation_fakes),
+        stop=(stop, validation_fakes),
         test=(np.flatnonzero(real_fold == number), test_fakes[fake_fold == number]),
     )
 

@@ -136,7 +136,7 @@ class BatteryPace(NamedTuple):
         return cls(features, fit, fit_any, per_image)
 
 
-def retraining(race: Race, pace: "BatteryPace") -> float:
+def retraining(race: Race, pace: BatteryPace) -> float:
     """Return the seconds of one generation of detectors in the loop, which also score the fakes of their round."""
     seen = race.bank.train + race.bank.validation + len(race.data.split.detector)
     return pace.features * (seen + race.bank.test) + pace.fit_any + pace.fit * seen + pace.learn * race.battery.images

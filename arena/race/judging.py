@@ -232,6 +232,7 @@ def score_record(
     scores: Scores,
     technique: str,
     regime: Regime,
+    *,
     generator_round: int,
     detector_round: int,
     judge_seed: int | None = None,

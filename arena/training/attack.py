@@ -23,8 +23,8 @@ class Access:
 
     - ``white_box``: gradients of every differentiable technique.
     - ``none``: no gradients, with the same budget of images, since a GAN improves with longer training anyway.
-    - ``other_reals``: gradients of the same networks, trained on generator-train alone. It tests whose reals the
-      detectors in the loop learned from (rule of evidence 6). They still learned to tell fakes from reals.
+    - ``other_reals``: gradients of the same networks, trained with generator-train as their only reals. It tests whose
+      reals the detectors in the loop learned from (rule of evidence 6). They still learned to tell fakes from reals.
     - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
       ones. They carry no information on real against fake (``arena.training.equal_norm``).
 
@@ -32,7 +32,7 @@ class Access:
         name: of the condition.
         gradients: whether the generator's loss has a term of detectors.
         reals: the part of the reals that the detectors in the loop learn from.
-        labels: ``shuffled`` where the gradients are those of detectors without the labels.
+        labels: whether the detectors of these gradients learned true or shuffled labels.
         held_out: techniques of the battery that are never attacked.
         control: whether runs with this access are controls of runs that differ in nothing else.
     """
@@ -45,7 +45,7 @@ class Access:
     control: bool = False
 
     def attacks(self, technique: str, differentiable: bool) -> bool:
-        """Return whether the generator has gradients of this technique, or of its twin without labels.
+        """Return whether the generator has gradients of this technique, or of its shuffled-label counterpart.
 
         >>> access = Access("white_box", gradients=True, reals="detector", held_out=["cnn"])
         >>> access.attacks("dct", differentiable=True), access.attacks("cnn", differentiable=True)

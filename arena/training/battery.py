@@ -295,7 +295,7 @@ class BatteryTraining(pl.LightningModule):
             batches[side, aligned] = crops.contiguous(memory_format=torch.channels_last)
         return batches
 
-    def validation_step(self, step: int) -> None:
+    def validation_step(self, _step: int) -> None:
         """Compute the AUC of each detector over all validation images, in eval mode and full precision.
 
         Judges are judged by AUC. The log loss of an overconfident network rises while its ranking still improves.

@@ -105,7 +105,7 @@ class GanTraining(pl.LightningModule):
                     group.update(lr=rate, betas=betas)
         return optimizers
 
-    def training_step(self, tick: int) -> None:
+    def training_step(self, _step: int) -> None:
         """Take one step of both players."""
         of_generator, of_discriminator = cast(list[LightningOptimizer], self.optimizers())
         rng = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "step", self.step))

@@ -36,12 +36,12 @@ def finished_case(race: Race) -> Case:
 
 def test_places_point_to_the_images_of_their_part(finished: Race):
     bank, case = load_bank(finished, 1), finished_case(finished)
-    parts = [(np.arange(case.tested), finished.judge_reals.images)]
+    parts = [(np.arange(case.n_test_reals), finished.judge_reals.images)]
     for judge_seed, fakes in enumerate(fakes_of_judges(finished, bank, 1, range(3))):
-        parts += zip(case.fakes(judge_seed), [*fakes, bank.test], strict=True)
+        parts += zip(case.fake_places(judge_seed), [*fakes, bank.test], strict=True)
     for places, images in parts:
         assert torch.equal(case.gallery.seen[torch.from_numpy(places)], finished.evidence.seen(images))
-    _, validation, test = case.fakes(0)
+    _, validation, test = case.fake_places(0)
     assert case.ids_of(test[[0, 5]]).tolist() == [0, 5]
     assert set(case.ids_of(validation)).isdisjoint(case.ids_of(test))
 
@@ -71,15 +71,15 @@ def test_judges_of_a_trained_generator_learn_from_no_test_fake(finished: Race):
     for judge_seed in range(finished.judge.seeds):
         for number in range(finished.judge.folds):
             fold = cut_fold(finished, case, judge_seed, number, share=1.0)
-            assert set(fold.learn[1]) == set(case.fakes(judge_seed)[0])
-            assert set(fold.learn[0]) | set(fold.stop[0]) <= set(range(case.tested))
+            assert set(fold.learn[1]) == set(case.fake_places(judge_seed)[0])
+            assert set(fold.learn[0]) | set(fold.stop[0]) <= set(range(case.n_test_reals))
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_judges_of_fakes_made_outside_learn_from_the_other_folds(outside: Race, share: float):
     """Every real and every fake is tested once, by judges that neither learned from it nor stopped on it."""
     case, tested = case_of(outside), []
-    train_fakes, _, test_fakes = case.fakes(0)
+    train_fakes, _, test_fakes = case.fake_places(0)
     assert case.crossed
     assert len(case.reals) == len(outside.judge_reals) + len(outside.data.part("detector"))
     for number in range(outside.judge.folds):
@@ -90,7 +90,7 @@ def test_judges_of_fakes_made_outside_learn_from_the_other_folds(outside: Race, 
         assert len(fold.learn[1]) == round(share * (10 + 30))
         assert set(fold.learn[1]) <= {*train_fakes, *test_fakes}
         tested += here
-    assert sorted(tested) == [*range(case.tested), *test_fakes]
+    assert sorted(tested) == [*range(case.n_test_reals), *test_fakes]
 
 
 def test_scores_hold_the_ids_of_their_images(finished: Race):

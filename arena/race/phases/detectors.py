@@ -93,7 +93,7 @@ def evaluate(
             scores[BAG] = race.bag(scores[STACK])
     regime: Regime = "frozen" if detector_round < generator_round else "retrained"
     return [
-        score_record(race, kept, technique, regime, generator_round, detector_round)
+        score_record(race, kept, technique, regime, generator_round=generator_round, detector_round=detector_round)
         for technique, kept in scores.items()
     ]
 

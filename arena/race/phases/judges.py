@@ -16,7 +16,7 @@ from arena.imaging.evidence import degraded
 from arena.metrics.auc import combine, summarise
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
-from arena.race.judging import fitness_record, judge_case, score_record
+from arena.race.judging import Judgement, fitness_record, judge_case, score_record
 from arena.race.phases.calibrate import EQUAL_N, judge_equal_n
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import HALF, MarginRecord, Record, ScoreRecord
@@ -96,9 +96,9 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
             judgement.test,
             technique,
             "fresh",
-            round_index,
-            round_index,
-            judge_seed,
+            generator_round=round_index,
+            detector_round=round_index,
+            judge_seed=judge_seed,
             judge_images=images,
             validation_auc=judgement.validation_auc,
         )
@@ -173,7 +173,7 @@ def case_of(race: Race, round_index: int, multiple: int, judge_seeds: range) -> 
     """
     bank = load_bank(race, round_index)
     fakes = fakes_of_judges(race, bank, round_index, judge_seeds, multiple)
-    return Case.of(race, bank.test, fakes, round_index, first=judge_seeds.start)
+    return Case.of(race, bank.test, fakes, round_index, first_seed=judge_seeds.start)
 
 
 def margin(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
@@ -193,14 +193,13 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
     bank = load_bank(race, round_index)
     fakes = fakes_of_judges(race, bank, round_index, [MARGIN_SEED])
     change_seed, judges_seed = race.seed_of("degrade", round_index, kind), race.seed_of("judge", round_index)
-    tried: list[Record] = []
-    images = 0
+    written, trained = list[Record](), list[int]()
 
     def fallen(level: float) -> bool:
-        nonlocal images
+        """Judge images degraded to this level, and return whether the AUC of the strongest has fallen."""
         change = partial(degraded, kind=kind, level=level, levels=race.data.levels, seed=change_seed)
         case = Case.of(race, bank.test, fakes, round_index, change=change)
-        (judgements,), trained = judge_case(
+        (judgements,), images = judge_case(
             race,
             case,
             list(race.members),
@@ -209,27 +208,34 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
             images=race.judge.images,
             progress=progress,
         )
-        images += trained
-        for technique, judgement in judgements.items():
-            if technique == BAG:
-                continue
-            name = f"{technique}_{kind}_{level:g}_g{round_index:02d}_j{MARGIN_SEED}"
-            tried.append(
-                MarginRecord(
-                    round=round_index,
-                    seed=race.seed,
-                    technique=technique,
-                    degradation=kind,
-                    level=level,
-                    judge_seed=MARGIN_SEED,
-                    scores=write_scores(race.run, name, judgement.test),
-                    **summarise(judgement.test, race.margin).as_fields(),
-                )
-            )
+        trained.append(images)
+        written.extend(margin_records(race, judgements, round_index, kind, level))
         return judgements[best[0]].validation_auc < THRESHOLD
 
     bisect_right(levels, False, key=fallen)
-    return PhaseOutput(tried, images)
+    return PhaseOutput(written, sum(trained))
+
+
+def margin_records(
+    race: Race, judgements: Mapping[str, Judgement], round_index: int, kind: Degradation, level: float
+) -> list[MarginRecord]:
+    """Write the scores of the judges of degraded images, and return a record for each technique of single images."""
+    return [
+        MarginRecord(
+            round=round_index,
+            seed=race.seed,
+            technique=technique,
+            degradation=kind,
+            level=level,
+            judge_seed=MARGIN_SEED,
+            scores=write_scores(
+                race.run, f"{technique}_{kind}_{level:g}_g{round_index:02d}_j{MARGIN_SEED}", judgement.test
+            ),
+            **summarise(judgement.test, race.margin).as_fields(),
+        )
+        for technique, judgement in judgements.items()
+        if technique != BAG
+    ]
 
 
 def validation_aucs(records: Sequence[Record], round_index: int, judge_images: int) -> dict[str, list[float | None]]:

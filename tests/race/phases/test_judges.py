@@ -67,8 +67,9 @@ def judged_with_gains(race: Race, gains: Mapping[str, Sequence[float]], images: 
     records = list[Record]()
     for technique, each in gains.items():
         for judge, gain in enumerate(each):
+            scored, rounds = scores(gain), {"generator_round": 0, "detector_round": 0}
             records += [
-                score_record(race, scores(gain), technique, "fresh", 0, 0, judge, judge_images=images),
+                score_record(race, scored, technique, "fresh", **rounds, judge_seed=judge, judge_images=images),
                 fitness_record(
                     race, scores(0), technique, "half", round_index=0, judge_seed=judge, judge_images=images, share=0.5
                 ),
