@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from arena.answer.answer import read_answer
-from arena.answer.runs import FinishedRun, read_run
+from arena.answer.runs import FinishedRun, declared, declared_hash, read_run
 from arena.figures.marks import Mark
 from arena.records.store import read_scores
 from tests.synthetic import synthetic_run
@@ -40,6 +40,7 @@ def generated_run(run: Path, target: str, *, generator: dict[str, Any] | None = 
     synthetic_run(run, **(few | settings))
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["generator"] = {"_target_": target} | (generator or {})
+    config["declared"] = declared_hash(declared(config))
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return read_run(run)
 
