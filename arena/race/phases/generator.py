@@ -27,6 +27,7 @@ SOURCES = (
     "generators/*.py",
     "training/*.py",
     "metrics/**/*.py",
+    "outside/encoders.py",
     "outside/programs.py",
     "race/race.py",
     "race/gan_monitor.py",
