@@ -166,13 +166,11 @@ def contrasts(
     """
     listed = []
     for name, (ours, theirs) in techniques.items():
-        common = set.intersection(*(run.budgets(ours) & other.budgets(theirs) for run, other in pairs))
-        budget = max(common, default=0)
+        judged = [(run.fresh_by_budget(ours), other.fresh_by_budget(theirs)) for run, other in pairs]
+        budget = max(set.intersection(*(set(judges) for pair in judged for judges in pair)), default=0)
         differences = [
-            differences_by_seed(
-                (run, run.fresh_of(ours, budget), number), (other, other.fresh_of(theirs, budget), number)
-            )
-            for number, (run, other) in enumerate(pairs)
+            differences_by_seed((run, here.get(budget, {}), number), (other, there.get(budget, {}), number))
+            for number, ((run, other), (here, there)) in enumerate(zip(pairs, judged, strict=True))
         ]
         if all(differences):
             listed.append(Contrast(name, estimate(differences).interval(), len(pairs), budget))

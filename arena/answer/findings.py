@@ -128,7 +128,7 @@ def gain_from_data(runs: Sequence[FinishedRun], technique: str) -> Estimate | No
     """
     gains = []
     for bank, run in enumerate(runs):
-        budget = max(run.budgets(technique), default=0)
+        budget = max(run.fresh_by_budget(technique), default=0)
         pairs = whole_and_half(run.records, run.declared.last_round, budget).get(technique, [])
         gains.append([combine(run.influences(pair, bank), (1.0, -1.0)) for pair in pairs])
     return estimate(gains) if all(gains) else None

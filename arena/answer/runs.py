@@ -224,13 +224,9 @@ class FinishedRun:
         """Return judge seed -> test of the last round's fakes by that fresh judge."""
         return self.judges.get((technique, self.declared.last_round), {})
 
-    def budgets(self, technique: str) -> set[int]:
-        """Return the budgets of the fresh judges of the last round's fakes, in images. 0 stands for one unknown."""
-        return set(self._judges.get((technique, self.declared.last_round), {}))
-
-    def fresh_of(self, technique: str, budget: int) -> dict[int, ScoreRecord]:
-        """Return judge seed -> test of the last round's fakes by that fresh judge of one budget."""
-        return self._judges.get((technique, self.declared.last_round), {}).get(budget, {})
+    def fresh_by_budget(self, technique: str) -> dict[int, dict[int, ScoreRecord]]:
+        """Return budget in images -> judge seed -> test of the last round's fakes by that fresh judge."""
+        return self._judges.get((technique, self.declared.last_round), {})
 
     def with_equal_judges(self) -> "FinishedRun":
         """Return the run without the fresh judges that not every round has."""

@@ -31,8 +31,8 @@ BYTES_PER_SCORE, BYTES_PER_FILE = 14, 1024
 def seconds_of_race(race: Race, beside: bool) -> float:
     """Time a few steps of each player on this machine, and multiply.
 
-    Degradations of an AUC above 0.99 on validation, and judges added at the last round, are left out, since most races
-    have none. Detectors that stop early take less.
+    Degradations of an AUC above 0.99 on validation, and judges added at the last round, are left out, since only the
+    race shows whether it needs them. Detectors that stop early take less.
 
     Args:
         race: to forecast.
