@@ -175,9 +175,9 @@ def _handlers() -> Iterator[logging.StreamHandler]:
 def duration(seconds: float) -> str:
     """Return seconds as short text.
 
-    >>> duration(75), duration(600), duration(9000)
-    ('75 s', '10 min', '2.5 h')
+    >>> duration(150), duration(600), duration(9000)
+    ('150 s', '10 min', '2.5 h')
     """
-    if seconds < 90:
+    if seconds < 300:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,7 +9,7 @@ import torch
 
 from arena.config.schema import BAG, STACK
 from arena.core.degradations import LADDERS
-from arena.core.machine import as_many_as_pay
+from arena.core.machine import as_many_as_pay, on_threads
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled
 from arena.generators.base import TrainableGenerator
@@ -20,8 +20,8 @@ from arena.race.phases.judges import budgets
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
 
-STEPS = 8
-"""Most timed steps of each player, beyond as many that warm it up."""
+STEPS = 16
+"""Most timed steps of each player. As many again are taken off, with all that does not grow with the steps."""
 MEASURED, MEASURED_VALUES = 1024, 1 << 21
 """Most images, and most values in them, on which features are timed. Steps that see more values are fewer."""
 BYTES_PER_SCORE, BYTES_PER_FILE = 14, 1024
@@ -36,30 +36,15 @@ def seconds_of_race(race: Race, beside: bool) -> float:
 
     Args:
         race: to forecast.
-        beside: whether the judges and the controls of earlier rounds run beside the generator, on half of the threads.
+        beside: whether the judges and the controls of earlier rounds run beside the generator. Each of the two sides
+            is then timed on half of the threads.
     """
-    pace = BatteryPace.of(race)
-    judge, seeds, rounds = race.judge, race.judge.seeds, race.rounds
-    calibrated = sum(
-        judging(race, pace, seeds, judge.images, few=True)
-        if player == ORACLE
-        else share_planted(race, player) * judging(race, pace, 1, judge.images, few=True)
-        for player in controls(race)
-    )
-    earlier = rounds * judging(race, pace, seeds, judge.images)
-    tried = [each for each in budgets(race, rounds).values() if not each.added]
-    last = sum(each.share * judging(race, pace, seeds, each.multiple * judge.images) for each in tried)
-    last += judging(race, pace, 1, judge.images, few=True)
-    alone = (rounds + 1) * retraining(race, pace)
-    generator = race.new_generator()
-    if isinstance(generator, TrainableGenerator):
-        per_image, attacked = seconds_per_gan_image(race, generator), seconds_per_attacked_image(race)
-        alone += per_image * (race.schedule.warm_up_images + rounds * race.schedule.response_images)
-        alone += attacked * rounds * race.schedule.response_images
-    if not beside:
-        return calibrated + alone + earlier + last
     threads = torch.get_num_threads()
-    return max(alone, (calibrated + earlier) * threads / (threads // 2)) + last
+    with on_threads(threads // 2 if beside else threads):
+        pace = BatteryPace.of(race)
+        judged, alone = judging_before_the_last(race, pace), training(race, pace)
+    last = judging_the_last(race, BatteryPace.of(race) if beside else pace)
+    return (max(alone, judged) if beside else alone + judged) + last
 
 
 def mib_of_race(race: Race) -> float:
@@ -81,7 +66,7 @@ def mib_of_race(race: Race) -> float:
 
 
 class BatteryPace(NamedTuple):
-    """Seconds of the whole battery, with all threads.
+    """Seconds of the whole battery, with the threads that torch has.
 
     Args:
         features: per image.
@@ -131,9 +116,37 @@ class BatteryPace(NamedTuple):
             fit = max(seconds - of_fewer, 0.0) / (images - fewer_images)
             fit_any = max(seconds - fit * images, 0.0)
         if learned:
-            longer, shorter = train(learned, 2 * timed), train(learned, timed)  # what starts a fit cancels
+            train(learned, 1)  # what the first fit of a process starts is not timed
+            longer, shorter = train(learned, 2 * timed), train(learned, timed)  # what starts any fit cancels
             per_image = max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch)
         return cls(features, fit, fit_any, per_image)
+
+
+def training(race: Race, pace: BatteryPace) -> float:
+    """Return the seconds of all generations of the generator and of the detectors in the loop."""
+    seconds = (race.rounds + 1) * retraining(race, pace)
+    generator = race.new_generator()
+    if isinstance(generator, TrainableGenerator):
+        per_image, attacked = seconds_per_gan_image(race, generator), seconds_per_attacked_image(race)
+        seconds += per_image * (race.schedule.warm_up_images + race.rounds * race.schedule.response_images)
+        seconds += attacked * race.rounds * race.schedule.response_images
+    return seconds
+
+
+def judging_before_the_last(race: Race, pace: BatteryPace) -> float:
+    """Return the seconds of judging the controls, and every round but the last."""
+    images, seeds = race.judge.images, race.judge.seeds
+    planted = sum(share_planted(race, player) for player in controls(race) if player != ORACLE)
+    of_controls = judging(race, pace, seeds, images, few=True) + planted * judging(race, pace, 1, images, few=True)
+    return of_controls + race.rounds * judging(race, pace, seeds, images)
+
+
+def judging_the_last(race: Race, pace: BatteryPace) -> float:
+    """Return the seconds of judging the last round, with every budget but added judges."""
+    images, seeds = race.judge.images, race.judge.seeds
+    tried = [each for each in budgets(race, race.rounds).values() if not each.added]
+    seconds = sum(each.share * judging(race, pace, seeds, each.multiple * images) for each in tried)
+    return seconds + judging(race, pace, 1, images, few=True)
 
 
 def retraining(race: Race, pace: BatteryPace) -> float:

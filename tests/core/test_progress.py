@@ -56,7 +56,7 @@ def test_plain_lines_say_phase_round_pace_and_time_left(clock):
         carry_out(progress, clock, "forge", "generator", 5)
         progress.say("[a line] of another")
     assert written(out).splitlines() == [
-        "[1/6] round 0 · warm_up · generator · 10.0 s · 500 images/s · 2 min left",
+        "[1/6] round 0 · warm_up · generator · 10.0 s · 500 images/s · 90 s left",
         "[2/6] round 0 · forge · generator · 5.0 s · 85 s left",
         "[a line] of another",
     ]
@@ -149,7 +149,7 @@ def test_an_interruption_leaves_the_terminal_as_it_was(clock):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (5400, "1.5 h"), (90_000, "25.0 h")],
+    [(0.4, "0 s"), (299.4, "299 s"), (300, "5 min"), (3600, "60 min"), (5400, "1.5 h"), (90_000, "25.0 h")],
 )
 def test_durations(seconds, said):
     assert duration(seconds) == said
