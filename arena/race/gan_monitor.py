@@ -17,7 +17,8 @@ from arena.metrics.quality import QualityMeter
 from arena.race.race import Race
 from arena.records.schema import Quality, TrainingRecord, kept_in
 from arena.records.store import parse_lines, to_lines
-from arena.training.gan import DetectorLoss, DivergedError, GanTraining
+from arena.training.gan import DivergedError, GanTraining
+from arena.training.opponents.opponents import Opponents
 
 WATCHED = 512
 """Fakes measured after each interval, or as many as there are reference reals."""
@@ -36,7 +37,7 @@ def train_gan(
     progress: Progress,
     source: Path | None = None,
     round_index: int = 0,
-    detector_loss: DetectorLoss | None = None,
+    opponents: Opponents | None = None,
 ) -> list[TrainingRecord]:
     """Train a GAN for ``images`` reals, from a snapshot if an earlier start left one.
 
@@ -52,7 +53,7 @@ def train_gan(
         progress: counts the images.
         source: folder of the state to start from; None for the warm-up, which starts from a new GAN.
         round_index: of the response, which names its random streams.
-        detector_loss: of the attacked detectors, added to the GAN's own.
+        opponents: detectors that pull the fakes beside the GAN's own discriminator.
 
     Returns:
         One record per interval.
@@ -66,7 +67,7 @@ def train_gan(
     generator = race.new_generator()
     assert isinstance(generator, TrainableGenerator)
     purpose = "warm-up" if source is None else "respond"
-    gan = new_gan(race, generator, race.seed_of(purpose, round_index, "generator"), detector_loss)
+    gan = new_gan(race, generator, race.seed_of(purpose, round_index, "generator"), opponents)
     monitor, curve = GanMonitor(race, round_index, purpose), list[TrainingRecord]()
     beside = _beside(partial)
     if not (partial / "done").exists() and (beside / "done").exists():  # killed while one replaced the other
@@ -105,9 +106,7 @@ def train_gan(
     return curve
 
 
-def new_gan(
-    race: Race, generator: TrainableGenerator, seed: int, detector_loss: DetectorLoss | None = None
-) -> GanTraining:
+def new_gan(race: Race, generator: TrainableGenerator, seed: int, opponents: Opponents | None = None) -> GanTraining:
     """Return a generator and its own new discriminator, ready to train on the generator's reals."""
     return GanTraining(
         generator=generator,
@@ -117,7 +116,7 @@ def new_gan(
         reals=race.generator_reals.images,
         batch=race.schedule.batch,
         seed=seed,
-        detector_loss=detector_loss,
+        opponents=opponents,
         augmentation=race.augmentation,
     )
 

@@ -26,11 +26,13 @@ from arena.race.branch import Branch
 from arena.records.layout import RunLayout
 from arena.records.schema import AccessLevel, Record
 from arena.tracking.tracker import Tracker
+from arena.training.access import Access
 from arena.training.ada import Augmentation
-from arena.training.attack import Access, Objective, Pool
 from arena.training.gan import saved_part
 from arena.training.losses import GanLoss
 from arena.training.machine import Machine
+from arena.training.objectives import Objective
+from arena.training.opponents.frozen import Pool
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,6 @@
 """Train a generator and its discriminator, with an exponential moving average of the generator."""
 
 import copy
-from collections.abc import Callable
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -23,10 +22,8 @@ from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
 from arena.training.ada import Augmentation, Augmenter
 from arena.training.losses import DiscriminatorLoss, GanLoss, PathLength
+from arena.training.opponents.opponents import Opponents
 
-DetectorLoss = Callable[[Tensor, torch.Generator], Tensor]
-"""Loss that attacked detectors add to the generator's: fakes (B, C, H, W) from the evidence path and the random stream
-of the step to a scalar, lower for fakes that evade better."""
 PARTS = ("generator", "discriminator", "augmenter", "path_length")
 """Modules that are saved besides the average."""
 
@@ -50,7 +47,7 @@ class GanTraining(pl.LightningModule):
         reals: uint8 (N, C, H, W), generator-train.
         batch: images of a step.
         seed: of the phase.
-        detector_loss: None for none.
+        opponents: detectors that pull the fakes beside the discriminator. None for none.
         augmentation: of the discriminator's images; None for none.
         log_every: steps between logged losses. Only these steps wait for the device.
     """
@@ -67,7 +64,7 @@ class GanTraining(pl.LightningModule):
         reals: Tensor,
         batch: int,
         seed: int,
-        detector_loss: DetectorLoss | None = None,
+        opponents: Opponents | None = None,
         augmentation: Augmentation | None = None,
         log_every: int = 50,
     ) -> None:
@@ -78,7 +75,7 @@ class GanTraining(pl.LightningModule):
             if parameter.ndim == 4:  # kernels in the fastest layout for oneDNN and cuDNN, which activations follow
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.loss, self.evidence, self.detector_loss = loss, evidence, detector_loss
+        self.loss, self.evidence, self.opponents = loss, evidence, opponents
         self.augmenter = Augmenter(augmentation or Augmentation())
         self.path_length = PathLength(loss.path_length, loss.path_length_interval)
         self.batch, self.seed, self.log_every = batch, seed, log_every
@@ -119,17 +116,24 @@ class GanTraining(pl.LightningModule):
         # 2. The discriminator learns to classify them, through its augmentations.
         critic = self.augmenter.before(self.discriminator, rng)
         discriminator_loss = self.loss.of_discriminator(critic, reals, fakes.detach(), self.step)
-        self._descend(of_discriminator, discriminator_loss.adversarial + discriminator_loss.penalty)
+        of_discriminator.zero_grad()
+        self.manual_backward(discriminator_loss.adversarial + discriminator_loss.penalty)
+        of_discriminator.step()
         self.augmenter.observe(discriminator_loss.overfitting, self.step, self.batch)
 
-        # 3. The generator learns from the discriminator, and from the detectors it attacks.
+        # 3. The generator learns from the discriminator, and from its opponents, which pull at the fakes.
         self.discriminator.requires_grad_(False)  # gradients of its weights are not needed here
         adversarial = self.loss.of_generator(critic, reals, fakes)
-        detector_loss = adversarial.new_zeros(()) if self.detector_loss is None else self.detector_loss(fakes, rng)
-        paths = adversarial.new_zeros(())
+        (gradient,) = torch.autograd.grad(adversarial, fakes)
+        detector_loss = adversarial.new_zeros(())
+        if self.opponents is not None:
+            detector_loss, pull = self.opponents.pull(fakes.detach(), gradient, rng)
+            gradient = gradient + pull
+        of_generator.zero_grad()
+        self.manual_backward(fakes, gradient)
         if self.path_length.weight and self.step % self.path_length.interval == 0:
-            paths = self.path_length(cast(StyleGenerator, self.generator), z, rng)
-        self._descend(of_generator, adversarial + detector_loss + paths)
+            self.manual_backward(self.path_length(cast(StyleGenerator, self.generator), z, rng))
+        of_generator.step()
         self.discriminator.requires_grad_(True)
 
         # 4. The average follows.
@@ -138,12 +142,7 @@ class GanTraining(pl.LightningModule):
         kept = decay(self.batch, self.images_seen, self.loss.ema_images, self.loss.ema_ramp)
         update_average(self.ema, self.generator, kept)
         if self.step % self.log_every == 0:
-            self._log(discriminator_loss, adversarial.detach(), detector_loss.detach())
-
-    def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
+            self._log(discriminator_loss, adversarial.detach(), detector_loss)
 
     def _log(self, discriminator_loss: DiscriminatorLoss, adversarial: Tensor, detector_loss: Tensor) -> None:
         """Log the losses of a step. Raises ``DivergedError`` if one of them is not finite."""

@@ -15,6 +15,7 @@ from arena.race.gan_monitor import GanMonitor, train_gan
 from arena.race.race import Race
 from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
+from arena.training.opponents.opponents import Opponents, Pull
 from tests.building import tiny_arena
 
 pytestmark = pytest.mark.slow
@@ -24,19 +25,19 @@ STEPS = INTERVAL // BATCH
 KEYS = (f"schedule.evaluate_images={INTERVAL}", f"schedule.batch={BATCH}")
 
 
-class Poison:
-    """A detector loss that is NaN at some calls."""
+class Poison(Opponents):
+    """Opponents whose pull is NaN at some steps."""
 
     def __init__(self, at: Collection[int]) -> None:
         self.at, self.calls = at, 0
 
-    def __call__(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
-        value = fakes.mean() * (float("nan") if self.calls in self.at else 0.0)
+    def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
+        value = torch.tensor(float("nan") if self.calls in self.at else 0.0)
         self.calls += 1
-        return value
+        return Pull(value, value * torch.ones_like(fakes))
 
 
-def train(race: Race, intervals: int, detector_loss: Poison | None = None) -> tuple[list[TrainingRecord], Path]:
+def train(race: Race, intervals: int, opponents: Poison | None = None) -> tuple[list[TrainingRecord], Path]:
     race.run.mkdir(parents=True, exist_ok=True)
     target = race.run / "trained"
     curve = train_gan(
@@ -45,7 +46,7 @@ def train(race: Race, intervals: int, detector_loss: Poison | None = None) -> tu
         partial=race.run / "partial",
         target=target,
         progress=Progress(),
-        detector_loss=detector_loss,
+        opponents=opponents,
     )
     return curve, target
 
@@ -87,10 +88,10 @@ def test_a_sound_training_is_measured_after_each_interval_and_never_rolled_back(
 def test_a_fault_is_rolled_back_with_half_the_learning_rate_and_its_images_spent(
     run: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ):
-    detector_loss = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
+    opponents = Poison(range(STEPS, STEPS + 1) if kind == "divergence" else ())
     if kind == "collapse":
         collapse_at(monkeypatch, {1})
-    curve, target = train(tiny_arena(run, *KEYS), 3, detector_loss)
+    curve, target = train(tiny_arena(run, *KEYS), 3, opponents)
     assert [record.fault.split(":")[0] if record.fault else None for record in curve] == [None, kind, None]
     assert [record.learning_rate for record in curve] == [0.004, 0.004, 0.002]
     weights, counts = state(target)

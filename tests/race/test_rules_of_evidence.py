@@ -17,13 +17,13 @@ from arena.race.checkpoints import Bank, load_bank, load_detector, load_generato
 from arena.race.gan_monitor import train_gan
 from arena.race.judging import judge_case
 from arena.race.phases.detectors import LoopReals, begin, with_replay
-from arena.race.phases.generator import detector_loss
 from arena.race.phases.judges import case_of
+from arena.race.phases.opponents import opponents
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores
-from arena.training.attack import PoolLoss
 from arena.training.battery import BatchGroup
+from arena.training.opponents.frozen import FrozenOpponents
 from tests.building import tiny_arena
 
 pytestmark = pytest.mark.slow
@@ -162,28 +162,28 @@ def test_reals_that_stop_the_detectors_of_a_branch_trained_none_in_its_origin(ru
 
 def test_3_the_generator_never_attacks_a_judge(finished: Race):
     """The pool of a response holds detectors of the loop alone."""
-    loss = detector_loss(finished, 1)
-    assert isinstance(loss, PoolLoss)
-    assert {(m.technique, m.round) for m in loss.detectors} == {
+    pool = opponents(finished, 1)
+    assert isinstance(pool, FrozenOpponents)
+    assert {(m.technique, m.round) for m in pool.detectors} == {
         (technique, r) for technique in ("cnn", "dct", "spectrum") for r in (0, 1)
     }
 
 
-def test_6_there_is_no_detector_loss_without_access(run: Path, finished: Race):
+def test_6_there_are_no_opponents_without_access(run: Path, finished: Race):
     for overrides, attacked in ((("access=none",), set()), (("access.held_out=[cnn,dct]",), {"spectrum"})):
         race = tiny_arena(run.with_name("none" if not attacked else "held_out"), *overrides)
         assert set(race.attacked) == attacked
         assert {name for name in race.techniques if race.access_to(name) == "gradients"} == attacked
-    assert detector_loss(tiny_arena(run, "access=none"), 1) is None
+    assert opponents(tiny_arena(run, "access=none"), 1) is None
 
 
 def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
     """A response changes neither their weights nor their buffers."""
-    loss = detector_loss(finished, 1)
-    assert isinstance(loss, PoolLoss)
+    pool = opponents(finished, 1)
+    assert isinstance(pool, FrozenOpponents)
     before = {
         (member, name): value.clone()
-        for member, detector in loss.detectors.items()
+        for member, detector in pool.detectors.items()
         for name, value in detector.state_dict().items()
     }
     train_gan(
@@ -194,9 +194,9 @@ def test_attacked_detectors_do_not_change(finished: Race, tmp_path: Path):
         progress=Progress(),
         source=finished.layout.gan(1),
         round_index=1,
-        detector_loss=loss,
+        opponents=pool,
     )
-    for member, detector in loss.detectors.items():
+    for member, detector in pool.detectors.items():
         for name, value in detector.state_dict().items():
             assert torch.equal(value, before[member, name]), (member, name)
 

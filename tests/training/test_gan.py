@@ -12,9 +12,10 @@ from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import on_levels
 from arena.training.ada import Augmentation
-from arena.training.gan import DetectorLoss, DivergedError, GanTraining, decay, update_average
+from arena.training.gan import DivergedError, GanTraining, decay, update_average
 from arena.training.losses import GanLoss, Logistic, NonSaturating, Relativistic
 from arena.training.machine import Machine, Precision
+from arena.training.opponents.opponents import Opponents, Pull
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ AUGMENTED = Augmentation(probability=0.3, target=0.1, images=200, interval=2)
 def build(
     kind: Callable[..., TrainableGenerator] = StyleGenerator,
     loss: GanLoss | None = None,
-    detector_loss: DetectorLoss | None = None,
+    opponents: Opponents | None = None,
     seed: int = 1,
     augmentation: Augmentation | None = None,
 ) -> GanTraining:
@@ -41,7 +42,7 @@ def build(
         reals=REALS,
         batch=4,
         seed=seed,
-        detector_loss=detector_loss,
+        opponents=opponents,
         augmentation=augmentation,
         log_every=2,
     )
@@ -59,18 +60,17 @@ def differing(a: dict[str, Tensor], b: dict[str, Tensor]) -> set[str]:
     return {name for name in a if not torch.equal(a[name], b[name])}
 
 
-class Darker(nn.Module):
-    """A detector loss with a constant gradient on every pixel, and a little randomness from the step's stream."""
+class Darker(Opponents):
+    """An opponent with a constant pull on every pixel, which notes a number of the step's stream."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
         self.seen: list[float] = []
 
-    def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
+    def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
         self.seen.append(torch.rand((), generator=rng, device=fakes.device).item())
-        assert torch.equal(fakes, on_levels(fakes.detach(), 17))
-        return 100 * fakes.mean() * self.weight.detach()
+        assert torch.equal(fakes, on_levels(fakes, 17))
+        assert own.shape == fakes.shape
+        return Pull(100 * fakes.mean(), torch.full_like(fakes, 100 / fakes.numel()))
 
 
 @pytest.mark.parametrize(
@@ -161,18 +161,16 @@ def test_reals_and_fakes_reach_the_discriminator_by_the_same_path(loss: GanLoss)
     assert not all(real)
 
 
-def test_the_detector_loss_changes_the_generator_alone() -> None:
-    detector_loss = Darker()
-    free, attacking = build(), build(detector_loss=detector_loss)
+def test_opponents_change_the_generator_alone() -> None:
+    opponents = Darker()
+    free, attacking = build(), build(opponents=opponents)
     fit(free, 0, 1)
     fit(attacking, 0, 1)
     moved = differing(weights(free), weights(attacking))
     assert {name.partition(".")[0] for name in moved} == {"generator", "ema"}
-    assert detector_loss.weight.grad is None
-    assert torch.equal(detector_loss.weight.data, torch.ones(()))
-    # Its gradient makes images darker.
+    # Its pull makes images darker.
     fit(attacking, 1, 16)
-    assert len(set(detector_loss.seen)) == 16  # each step has its own random stream
+    assert len(set(opponents.seen)) == 16  # each step has its own random stream
     dark, light = (training.generator(torch.randn(16, 6)).mean() for training in (attacking, free))
     assert dark < light
 

@@ -8,9 +8,16 @@ from arena.detectors.base import Detector
 from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.imaging.evidence import Evidence
 from arena.metrics.auc import auc
-from arena.training.attack import Fool, Match, Member, Objective, Pool, PoolLoss
 from arena.training.battery import BatchGroup, train_battery
-from arena.training.equal_norm import Calibrated, EqualNormLoss, calibrated, logit_gradient, with_shuffled_labels
+from arena.training.objectives import Fool, Match, Objective
+from arena.training.opponents.equal_norm import (
+    Calibrated,
+    EqualNormOpponents,
+    calibrated,
+    logit_gradient,
+    with_shuffled_labels,
+)
+from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
 from tests.detectors.planted import CPU, build
 
 BATTERY = BatteryConfig(images=2000, batch=32)
@@ -40,9 +47,9 @@ def batch(n: int = 6, seed: int = 5) -> torch.Tensor:
 FOOL = Fool(1.0)
 
 
-def control_of(true: Detector, shuffled: Calibrated, objective: Objective = FOOL) -> EqualNormLoss:
-    attack = PoolLoss({TRUE: true}, {TRUE: torch.randn(9, generator=rng(9))}, Pool("last", 1), objective)
-    return EqualNormLoss(attack, {TRUE: shuffled}, {TRUE: torch.randn(9, generator=rng(8))})
+def control_of(true: Detector, shuffled: Calibrated, objective: Objective = FOOL) -> EqualNormOpponents:
+    attack = FrozenOpponents({TRUE: true}, {TRUE: torch.randn(9, generator=rng(9))}, Pool("last", 1), objective)
+    return EqualNormOpponents(attack, {TRUE: shuffled}, {TRUE: torch.randn(9, generator=rng(8))})
 
 
 def norms(images: torch.Tensor) -> torch.Tensor:
@@ -53,7 +60,7 @@ def norms(images: torch.Tensor) -> torch.Tensor:
 def test_the_norm_at_each_image_is_the_true_detectors_times_the_slope_at_the_controls_own_logit(objective):
     true, shuffled = Plane(1, 3.0), Calibrated(Plane(2, 0.01), 40.0, -3.0)
     images, loss = batch(), control_of(true, shuffled, objective)
-    _, push = loss.push(TRUE, images)
+    _, push = loss.of_member(TRUE, images)
     logits = (40.0 * shuffled.detector(images).detach() - 3.0).requires_grad_()
     (slopes,) = torch.autograd.grad(objective(logits, loss.real_logits[TRUE]), logits)
     expected = slopes.abs() * norms(logit_gradient(true, images)[1])
@@ -70,17 +77,16 @@ def test_an_equally_saturated_control_has_the_norm_of_the_attack():
             own = super().forward(images)
             return own - own.detach() + true(images).detach()
 
-    images.requires_grad_()
-    (gradient,) = torch.autograd.grad(attack(images, rng()), images)
-    _, push = control_of(true, Calibrated(Alike(2), 1.0, 0.0)).push(TRUE, images.detach())
+    _, gradient = attack.pull(images, torch.zeros_like(images), rng())
+    _, push = control_of(true, Calibrated(Alike(2), 1.0, 0.0)).of_member(TRUE, images)
     torch.testing.assert_close(norms(push), norms(gradient), rtol=1e-5, atol=1e-9)
 
 
 def test_a_fooled_control_no_longer_pushes():
     images, true = batch(), Plane(1)
-    _, push = control_of(true, Calibrated(Plane(2), 1.0, -200.0)).push(TRUE, images)
+    _, push = control_of(true, Calibrated(Plane(2), 1.0, -200.0)).of_member(TRUE, images)
     assert float(push.abs().max()) < 1e-30
-    _, early = control_of(true, Calibrated(Plane(2), 1.0, 200.0)).push(TRUE, images)
+    _, early = control_of(true, Calibrated(Plane(2), 1.0, 200.0)).of_member(TRUE, images)
     assert float(norms(early).min()) > 0.1
 
 
@@ -92,29 +98,27 @@ def test_the_direction_does_not_depend_on_the_true_detector():
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return -super().forward(images)
 
-    pushes = [control_of(true, shuffled).push(TRUE, images)[1] for true in (Plane(1), Negated(1), Plane(7, 9.0))]
+    pushes = [control_of(true, shuffled).of_member(TRUE, images)[1] for true in (Plane(1), Negated(1), Plane(7, 9.0))]
     directions = [push.flatten(1) / norms(push)[:, None] for push in pushes]
     torch.testing.assert_close(pushes[0], pushes[1])
     for direction in directions[1:]:
         torch.testing.assert_close(direction, directions[0], rtol=1e-5, atol=1e-6)
 
 
-def test_the_loss_has_the_value_of_the_objective_and_the_gradient_of_the_push():
-    fakes, loss = batch().requires_grad_(), control_of(Plane(1), Calibrated(Plane(2), 2.0, 1.0))
-    total = loss(fakes, rng())
-    value, push = loss.push(TRUE, fakes.detach())
-    torch.testing.assert_close(total.detach(), value)
-    (gradient,) = torch.autograd.grad(total, fakes)
-    torch.testing.assert_close(gradient, push)
+def test_the_pull_of_a_step_is_that_of_the_drawn_controls():
+    fakes, opponents = batch(), control_of(Plane(1), Calibrated(Plane(2), 2.0, 1.0))
+    found, of_member = opponents.pull(fakes, torch.zeros_like(fakes), rng()), opponents.of_member(TRUE, fakes)
+    torch.testing.assert_close(found.loss, of_member.loss)
+    torch.testing.assert_close(found.gradient, of_member.gradient)
 
 
 def test_descending_the_loss_fools_the_control_and_then_stops():
     images, loss = batch(), control_of(Plane(1), Calibrated(Plane(2), 1.0, 0.0))
-    _, first = loss.push(TRUE, images)
+    _, first = loss.of_member(TRUE, images)
     for _ in range(60):
-        images = images - loss.push(TRUE, images)[1]
+        images = images - loss.of_member(TRUE, images)[1]
     assert float(Plane(2)(images).detach().max()) < -3
-    assert float(norms(loss.push(TRUE, images)[1]).max()) < float(norms(first).min()) / 10
+    assert float(norms(loss.of_member(TRUE, images)[1]).max()) < float(norms(first).min()) / 10
 
 
 def test_calibration_equals_the_mean_norm_and_the_mean_probability():

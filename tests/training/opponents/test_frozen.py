@@ -3,104 +3,22 @@ from collections import Counter
 
 import pytest
 import torch
-from hydra.utils import instantiate
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from arena.core.seeding import derive_seed
 from arena.detectors.base import FittedDetector
 from arena.generators.dcgan import DcganGenerator
 from arena.imaging.evidence import Evidence
-from arena.training.attack import Access, Fool, Match, Member, Pool, PoolLoss
 from arena.training.gan import GanTraining
 from arena.training.losses import Logistic
-from tests.detectors.planted import CONF, CPU, build
+from arena.training.objectives import Fool, Match
+from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
+from tests.detectors.planted import CPU, build
 
 TECHNIQUES = ["cnn", "dct", "spectrum"]
-REALS = torch.zeros(5)
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-# Access.
-
-
-def access(name, held_out=()) -> Access:
-    config = OmegaConf.load(CONF / "access" / f"{name}.yaml")
-    return instantiate(config, held_out=list(held_out), _convert_="all")
-
-
-@pytest.mark.parametrize(
-    ("name", "held_out", "differentiable", "attacked"),
-    [
-        ("white_box", [], True, True),
-        ("white_box", [], False, False),
-        ("white_box", ["dct"], True, True),
-        ("white_box", ["cnn"], True, False),
-        ("none", [], True, False),
-        ("other_reals", [], True, True),
-        ("other_reals", ["cnn"], True, False),
-        ("equal_norm", [], False, False),
-    ],
-)
-def test_attacked_techniques_are_differentiable_and_not_held_out(name, held_out, differentiable, attacked):
-    assert access(name, held_out).attacks("cnn", differentiable) is attacked
-
-
-def test_each_control_differs_from_white_box_in_one_thing():
-    found = {name: access(name) for name in ("white_box", "none", "other_reals", "equal_norm")}
-    assert {name: (one.gradients, one.reals, one.labels) for name, one in found.items()} == {
-        "white_box": (True, "detector", "true"),
-        "none": (False, "detector", "true"),
-        "other_reals": (True, "generator", "true"),
-        "equal_norm": (True, "detector", "shuffled"),
-    }
-    assert [(one.name, one.control) for one in found.values()] == [(name, name != "white_box") for name in found]
-
-
-# Objectives.
-
-
-@given(logits=st.lists(st.floats(-30, 30), min_size=1, max_size=6), weight=st.floats(0.01, 10))
-@settings(max_examples=40, deadline=None)
-def test_fool_is_the_mean_cross_entropy_of_the_label_real(logits, weight):
-    # -log(1 - sigmoid(x)) = log(1 + e^x)
-    expected = weight * sum(math.log1p(math.exp(x)) for x in logits) / len(logits)
-    loss = Fool(weight=weight)(torch.tensor(logits, dtype=torch.float64), REALS)
-    assert loss.shape == ()
-    assert float(loss) == pytest.approx(expected, rel=1e-9, abs=1e-12)
-
-
-def test_fool_has_the_gradient_of_the_cross_entropy():
-    logits = torch.zeros(4, requires_grad=True)
-    (gradient,) = torch.autograd.grad(Fool(weight=1.0)(logits, REALS), logits)
-    torch.testing.assert_close(gradient, torch.full((4,), 0.5 / 4))  # sigmoid(0) over four logits
-
-
-def test_match_is_zero_for_equal_logits_alone():
-    reals = torch.tensor([5.0, 6.0, 8.0, 9.0])
-    match = Match(weight=1.0)
-    assert float(match(reals, reals)) == pytest.approx(0.0, abs=1e-12)
-    for other in (reals + 0.5, reals - 0.5, reals * 2, reals * 0.5):
-        assert float(match(other, reals)) > 0.01
-
-
-@pytest.mark.parametrize(("objective", "low", "high"), [(Match(weight=1.0), 0.47, 0.53), (Fool(weight=1.0), 0, 0.05)])
-def test_match_aims_at_auc_one_half_and_fool_at_zero(objective, low, high):
-    reals = torch.randn(500, generator=rng(0))
-    fakes = torch.randn(500, generator=rng(1)).add(3).requires_grad_()
-    descent = torch.optim.Adam([fakes], lr=0.05)
-    for _ in range(400):
-        descent.zero_grad()
-        objective(fakes, reals).backward()
-        descent.step()
-    assert low <= float((fakes > reals[:, None]).float().mean()) <= high
-
-
-# Pool.
 
 
 def test_memory_all_has_every_round_and_last_only_one():
@@ -161,7 +79,7 @@ def test_the_share_of_the_newest_may_be_all():
     assert pool.draw(pool.members(TECHNIQUES, 2), rng()) == {Member(technique, 2): 1.0 for technique in TECHNIQUES}
 
 
-# Loss of the pool.
+# Pull of the pool.
 
 
 def detectors(rounds=2):
@@ -187,50 +105,51 @@ def batch(requires_grad=True):
     return (torch.rand(4, 1, 8, 8, generator=rng()) * 2 - 1).requires_grad_(requires_grad)
 
 
-def pool_loss(pool, sample, objective):
-    """Return the loss of a pool with ten real logits for each detector."""
+def attack(pool, sample, objective):
+    """Return a pool with ten real logits for each detector."""
     reals = {member: torch.randn(10, generator=rng(k)) for k, member in enumerate(pool)}
-    return PoolLoss(pool, reals, Pool("all", sample), objective)
+    return FrozenOpponents(pool, reals, Pool("all", sample), objective)
+
+
+OWN = torch.zeros(4, 1, 8, 8)
 
 
 @pytest.mark.parametrize("objective", [Fool(weight=0.7), Match(weight=0.7)])
-def test_the_loss_is_the_objective_of_the_drawn_detectors_logits(objective):
+def test_the_pull_is_the_gradient_of_the_objective_of_the_drawn_detectors_logits(objective):
     pool = detectors()
-    fakes, loss = batch(requires_grad=False), pool_loss(pool, 2, objective)
+    fakes, opponents = batch(), attack(pool, 2, objective)
     drawn = Pool("all", 2).draw(list(pool), rng(derive_seed(3, "pool")))
     assert len(drawn) == 3
-    terms = [weight * objective(pool[member](fakes), loss.real_logits[member]) for member, weight in drawn.items()]
-    torch.testing.assert_close(loss(fakes, rng(3)), torch.stack(terms).sum())
+    terms = [weight * objective(pool[member](fakes), opponents.real_logits[member]) for member, weight in drawn.items()]
+    loss, gradient = opponents.pull(fakes.detach(), OWN, rng(3))
+    torch.testing.assert_close(loss, torch.stack(terms).sum().detach())
+    torch.testing.assert_close(gradient, torch.autograd.grad(torch.stack(terms).sum(), fakes)[0])
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_the_gradient_reaches_the_fakes_and_no_parameter(technique):
     pool = {member: detector for member, detector in detectors().items() if member.technique == technique}
-    fakes = batch()
-    pool_loss(pool, 2, Fool(1.0))(fakes, rng()).backward()
-    assert fakes.grad is not None
-    assert fakes.grad.isfinite().all()
-    assert (fakes.grad.flatten(1).norm(dim=1) > 0).all()
+    _, gradient = attack(pool, 2, Fool(1.0)).pull(batch(requires_grad=False), OWN, rng())
+    assert gradient.isfinite().all()
+    assert (gradient.flatten(1).norm(dim=1) > 0).all()
     for detector in pool.values():
         assert all(parameter.grad is None and not parameter.requires_grad for parameter in detector.parameters())
 
 
 def test_detectors_stay_in_eval_mode_and_keep_their_buffers():
     pool = detectors()
-    loss = pool_loss(pool, 3, Fool(1.0))
+    opponents = attack(pool, 3, Fool(1.0))
     before = tensors(pool)
-    above = torch.nn.ModuleDict({"loss": loss})
     stream = rng()
     for _ in range(5):
-        above.train()
-        loss(batch(), stream).backward()
+        opponents.pull(batch(requires_grad=False), OWN, stream)
     assert not any(detector.training for detector in pool.values())
     after = tensors(pool)
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
 def test_a_whole_response_moves_the_generator_and_not_the_attacked_detectors():
-    def respond(detector_loss):
+    def respond(opponents):
         torch.manual_seed(0)
         generator = DcganGenerator(resolution=8, channels=1, levels=17, width=16, z_dim=6)
         gan = GanTraining(
@@ -241,7 +160,7 @@ def test_a_whole_response_moves_the_generator_and_not_the_attacked_detectors():
             reals=torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=rng(1)),
             batch=8,
             seed=1,
-            detector_loss=detector_loss,
+            opponents=opponents,
         )
         CPU.fit(gan, range(6))
         assert gan.step == 6
@@ -249,7 +168,7 @@ def test_a_whole_response_moves_the_generator_and_not_the_attacked_detectors():
 
     pool = detectors()
     before = tensors(pool)
-    attacked = respond(pool_loss(pool, 3, Fool(1.0)))
+    attacked = respond(attack(pool, 3, Fool(1.0)))
     after = tensors(pool)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert not torch.equal(attacked, respond(None))

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from torch import Tensor, nn
+from torch import Tensor
 
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
 from arena.detectors.gallery import Labelled
-from arena.training.attack import Member, PoolLoss
+from arena.training.opponents.frozen import FrozenOpponents, Member
+from arena.training.opponents.opponents import Opponents, Pull
 
 TINY = torch.finfo(torch.float32).tiny
 REACH = 100.0
@@ -36,8 +37,8 @@ class Calibrated(NamedTuple):
         return self.slope * logits + self.offset
 
 
-class EqualNormLoss(nn.Module):
-    """Loss whose gradient has the norm that attacked detectors would give, and a direction without content.
+class EqualNormOpponents(Opponents):
+    """Opponents whose pull has the norm that attacked detectors would give, and a direction without content.
 
     The gradient of the objective at an image is the objective's slope at the logit, times the gradient of the logit.
     The control takes both from a shuffled-label detector: the same network, trained on the same images with shuffled
@@ -51,30 +52,31 @@ class EqualNormLoss(nn.Module):
     trained network's. Noise in place of them would average out over the steps.
 
     Args:
-        attack: loss of the true detectors. It draws the members and has their objective.
+        attack: the true detectors. They draw the members and have their objective.
         shuffled: the shuffled-label detector of each member.
         real_logits: (M,) calibrated logits of each of them, of the reals of ``attack``.
     """
 
     def __init__(
-        self, attack: PoolLoss, shuffled: Mapping[Member, Calibrated], real_logits: Mapping[Member, Tensor]
+        self,
+        attack: FrozenOpponents,
+        shuffled: Mapping[Member, Calibrated],
+        real_logits: Mapping[Member, Tensor],
     ) -> None:
-        super().__init__()
         self.attack, self.shuffled, self.real_logits = attack, shuffled, real_logits
         for control in shuffled.values():
             control.detector.eval().requires_grad_(False)
 
-    def forward(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
-        """Return the loss of fakes (B, C, H, W) under the controls. Its gradient is that of ``push``."""
-        images, total = fakes.detach(), fakes.new_zeros(())
+    def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
+        """Return the loss of the drawn controls at the fakes, and its gradient of equal norm."""
+        loss, gradient = fakes.new_zeros(()), torch.zeros_like(fakes)
         for member, weight in self.attack.drawn(rng).items():
-            loss, push = self.push(member, images)
-            linear = (push * fakes).sum()
-            total = total + weight * (loss + linear - linear.detach())
-        return total
+            of_member = self.of_member(member, fakes)
+            loss, gradient = loss + weight * of_member.loss, gradient + weight * of_member.gradient
+        return Pull(loss, gradient)
 
-    def push(self, member: Member, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss of images (B, C, H, W) under one control, and its gradient (B, C, H, W) of equal norm."""
+    def of_member(self, member: Member, images: Tensor) -> Pull:
+        """Return the loss of images (B, C, H, W) under one control, and its gradient of equal norm."""
         control = self.shuffled[member]
         norms = _norms(logit_gradient(self.attack.detectors[member], images)[1])
         logits, direction = logit_gradient(control.detector, images)
@@ -83,7 +85,7 @@ class EqualNormLoss(nn.Module):
             loss = self.attack.objective(logits, self.real_logits[member])
         (slopes,) = torch.autograd.grad(loss, logits)
         unit = direction / _norms(direction).clamp_min(TINY)
-        return loss.detach(), slopes[:, None, None, None] * norms * unit
+        return Pull(loss.detach(), slopes[:, None, None, None] * norms * unit)
 
 
 def logit_gradient(detector: Detector, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,1 @@
+"""Detectors that a generator attacks in its response."""
