@@ -33,6 +33,7 @@ from arena.race.branch import Branch
 from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
 from arena.training.machine import Machine
+from arena.training.opponents.live import Live
 
 NAMED = 3
 """Differing settings that an error names. The rest is counted."""
@@ -214,6 +215,10 @@ def check(race: Race) -> None:
         fewest = min(tested, race.bank.cell, stopped_on, race.bank.validation)
         expected = f"at most half of the images of a fold, its validation or a cell, {fewest // 2}"
         require(2 * race.bag.n <= fewest, "battery.bag.n", race.bag.n, expected)
+    if isinstance(race.pool, Live) and race.access.labels == "shuffled":
+        raise ArenaError(
+            f"access={race.access.name}: expected another access, since shuffled labels need frozen detectors"
+        )
     if race.rounds and race.access.gradients and not race.attacked:
         raise ArenaError(
             f"access={race.access.name}: expected a differentiable technique that is not held out "

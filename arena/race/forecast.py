@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,16 @@ from arena.core.machine import as_many_as_pay, on_threads
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled
 from arena.generators.base import TrainableGenerator
+from arena.imaging.images import to_float
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.phases.calibrate import ORACLE, controls, own_artefact
 from arena.race.phases.judges import budgets
+from arena.race.phases.opponents import live
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
+from arena.training.opponents.frozen import Pool
+from arena.training.opponents.live import Live
 
 STEPS = 16
 """Most timed steps of each player. As many again are taken off, with all that does not grow with the steps."""
@@ -198,21 +203,41 @@ def seconds_per_gan_image(race: Race, generator: TrainableGenerator) -> float:
 
 
 def seconds_per_attacked_image(race: Race) -> float:
-    """Return the time per fake of the attacked detectors: two of each drawn technique, forward and back to the image.
+    """Return the time per fake of the attacked detectors."""
+    if not race.attacked:
+        return 0.0
+    with as_many_as_pay(race.data.resolution):
+        return live_seconds(race, race.pool) if isinstance(race.pool, Live) else frozen_seconds(race, race.pool)
+
+
+def live_seconds(race: Race, rules: Live) -> float:
+    """Return the time per fake of live detectors, which learn and pull. Their head start is not timed."""
+    continued = {name: race.new_detector(name, 0).to(race.machine.device) for name in race.attacked}
+    images = race.generator_reals.images[: race.schedule.batch]
+    opponents = live(race, replace(rules, head_start=0), continued, images, seed=0)
+    fakes = race.evidence(to_float(images).to(race.machine.device))
+    seconds = []
+    for step in range(STEPS + 1):
+        start, rng = time.perf_counter(), torch.Generator(race.machine.device).manual_seed(step)
+        opponents.pull(fakes, fakes, rng)
+        seconds.append(time.perf_counter() - start)
+    return float(np.mean(seconds[1:])) / len(fakes)
+
+
+def frozen_seconds(race: Race, pool: Pool) -> float:
+    """Return the time per fake of frozen detectors: two of each drawn technique, forward and back to the image.
 
     Only the forward pass is timed, since the head of an untrained detector may have no gradient.
     """
-    if not race.attacked:
-        return 0.0
     shape = (race.schedule.batch, race.data.channels, *2 * [race.seen_shape["resolution"]])
     images = race.evidence(torch.zeros(shape, device=race.machine.device))
     seconds = 0.0
-    with torch.no_grad(), as_many_as_pay(race.data.resolution):
+    with torch.no_grad():
         for technique in race.attacked:
             detector = race.new_detector(technique, 0).to(race.machine.device).eval()
             detector(images)
             start = time.perf_counter()
             detector(images)
             seconds += time.perf_counter() - start
-    drawn = min(race.pool.sample, len(race.attacked)) / len(race.attacked)
+    drawn = min(pool.sample, len(race.attacked)) / len(race.attacked)
     return LEARNING_COST * 2 * drawn * seconds / race.schedule.batch

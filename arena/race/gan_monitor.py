@@ -17,7 +17,7 @@ from arena.metrics.quality import QualityMeter
 from arena.race.race import Race
 from arena.records.schema import Quality, TrainingRecord, kept_in
 from arena.records.store import parse_lines, to_lines
-from arena.training.gan import DivergedError, GanTraining
+from arena.training.gan import OPPONENTS, DivergedError, GanTraining
 from arena.training.opponents.opponents import Opponents
 
 WATCHED = 512
@@ -78,8 +78,7 @@ def train_gan(
         curve = read_curve(partial)[len(before) :]
     else:
         if source is not None:
-            gan.load(source)
-            gan.step = 0
+            gan.begin_phase(source)
         _keep(gan, [*before, *curve], partial)
     batch = race.schedule.batch
     steps, every = images // batch, max(1, race.schedule.evaluate_images // batch)
@@ -100,6 +99,7 @@ def train_gan(
             shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
             logger.log_metrics({key: value for key, value in shown.items() if value is not None})
         _keep(gan, [*before, *curve], partial)
+    (partial / OPPONENTS).unlink(missing_ok=True)  # no later phase continues them
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)

@@ -33,6 +33,7 @@ from arena.training.losses import GanLoss
 from arena.training.machine import Machine
 from arena.training.objectives import Objective
 from arena.training.opponents.frozen import Pool
+from arena.training.opponents.live import Live
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Race:
     augmentation: Augmentation
     access: Access
     objective: Objective
-    pool: Pool
+    pool: Pool | Live
     members: dict[str, Callable[..., Detector]]
     stack: Callable[..., Stack] | None
     bag: Bag | None

@@ -26,6 +26,8 @@ from arena.training.opponents.opponents import Opponents
 
 PARTS = ("generator", "discriminator", "augmenter", "path_length")
 """Modules that are saved besides the average."""
+OPPONENTS = "opponents.pt"
+"""File of the opponents' state."""
 
 
 class DivergedError(Exception):
@@ -149,6 +151,8 @@ class GanTraining(pl.LightningModule):
         losses = {f"gan/discriminator_{name}": value.detach() for name, value in discriminator_loss._asdict().items()}
         losses |= {"gan/generator_adversarial": adversarial, "gan/generator_detector_loss": detector_loss}
         losses |= {"gan/augmentation": self.augmenter.probability.clone()}
+        if self.opponents is not None:
+            losses |= {f"opponents/{name}": value for name, value in self.opponents.figures().items()}
         if not torch.stack(list(losses.values())).isfinite().all():
             raise DivergedError(f"a loss was not finite by step {self.step}")
         losses["images"] = torch.tensor(float(self.step * self.batch))  # the axis of the phase's curves
@@ -158,7 +162,8 @@ class GanTraining(pl.LightningModule):
         """Write the state of training, each file atomically.
 
         ``generator.safetensors`` holds the average, which forges. ``gan.safetensors`` holds generator, discriminator,
-        augmentation and path length. ``optimizers.pt`` holds Adam's moments and the counts.
+        augmentation and path length. ``optimizers.pt`` holds Adam's moments and the counts. ``opponents.pt`` holds the
+        state of opponents that have one.
         """
         states = {part: getattr(self, part).state_dict() for part in PARTS}
         flat = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
@@ -170,9 +175,13 @@ class GanTraining(pl.LightningModule):
         write_atomically(folder / "generator.safetensors", _serialised(self.ema.state_dict()))
         write_atomically(folder / "gan.safetensors", _serialised(flat))
         write_atomically(folder / "optimizers.pt", buffer.getvalue())
+        if self.opponents is not None and (state := self.opponents.state()):
+            buffer = BytesIO()
+            torch.save(state, buffer)
+            write_atomically(folder / OPPONENTS, buffer.getvalue())
 
     def load(self, folder: Path) -> None:
-        """Load a saved state. Call it before ``fit``, and set ``step`` to 0 at the start of a new phase.
+        """Load a saved state. Call it before ``fit``.
 
         Raises:
             ArenaError: if the folder holds weights of another network, or none.
@@ -190,6 +199,18 @@ class GanTraining(pl.LightningModule):
         self.step, self.images_seen, self.learning_rate = (
             counts[name] for name in ("step", "images_seen", "learning_rate")
         )
+        if self.opponents is not None and (folder / OPPONENTS).is_file():
+            self.opponents.restore(torch.load(folder / OPPONENTS, map_location="cpu", weights_only=True))
+
+    def begin_phase(self, folder: Path) -> None:
+        """Load the GAN that an earlier phase saved. Steps begin at 0, and opponents are those of the new phase.
+
+        Raises:
+            ArenaError: as ``load``.
+        """
+        opponents, self.opponents = self.opponents, None
+        self.load(folder)
+        self.opponents, self.step = opponents, 0
 
 
 def saved_part(folder: Path, part: str) -> dict[str, Tensor]:

@@ -82,12 +82,12 @@ class PenalisedLoss(GanLoss):
 
 
 def squared_gradient(discriminator: Critic, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits (B,) and ||grad_x D(x)||^2 (B,), the latter in fp32. Both are differentiable."""
+    """Return logits (B,) of images (B, ...) and ||grad_x D(x)||^2 (B,), the latter in fp32. Both are differentiable."""
     images = images.detach().requires_grad_()
     with image_gradients():
         logits = discriminator(images)
         (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return logits, gradient.float().square().sum((1, 2, 3))
+    return logits, gradient.float().flatten(1).square().sum(1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,3 +54,18 @@ class Match(Objective):
         distance = F.smooth_l1_loss(mean, torch.zeros_like(mean))
         spread = F.smooth_l1_loss(deviation, torch.ones_like(deviation))
         return self.weight * (distance + spread)
+
+
+class Relative(Objective):
+    """Make a fake look less fake than a real: mean softplus(fake - real) over all pairs, as a relativistic GAN does.
+
+    Where a fake's logit stands among the reals' matters, not its sign (Jolicoeur-Martineau 2019).
+
+    >>> loss = Relative(weight=1.0)(fakes=torch.zeros(3), reals=torch.zeros(2))
+    >>> round(loss.item(), 4)  # log 2
+    0.6931
+    """
+
+    def __call__(self, fakes: Tensor, reals: Tensor) -> Tensor:
+        """Return the mean over all pairs of a fake and a real."""
+        return self.weight * F.softplus(fakes[:, None] - reals[None]).mean()

@@ -1,34 +1,102 @@
 """Make the opponents of a response, from the detectors that the generator may attack."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from arena.core.seeding import derive_seed
+from arena.detectors.base import Detector, LearnedDetector
 from arena.detectors.gallery import Gallery, score
 from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
-from arena.race.phases.detectors import LoopReals, loop_images
+from arena.race.phases.detectors import LoopReals, loop_images, with_replay
 from arena.race.race import Race
 from arena.training.battery import BatchGroup, train_battery
+from arena.training.opponents.critics import Critic, critic_of
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
-from arena.training.opponents.frozen import FrozenOpponents, Member
+from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
+from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.opponents import Opponents
 
 CALIBRATED = 256
 """Most fakes at which shuffled-label detectors are calibrated."""
+PREPARED = 256
+"""Most images of each class by which a live head standardises its features."""
+REPLAYED = 4096
+"""Most earlier fakes that live detectors replay."""
 
 
 def opponents(race: Race, round_index: int) -> Opponents | None:
     """Return the opponents of a response to this round. None without any."""
-    members = race.pool.members(race.attacked, round_index)
-    if not members:
+    if not race.attacked:
         return None
+    if isinstance(race.pool, Live):
+        continued = {technique: load_detector(race, technique, round_index) for technique in race.attacked}
+        fakes = with_replay(race, load_bank(race, round_index).train, round_index)
+        return live(race, race.pool, continued, fakes, race.seed_of("live", round_index), round_index)
+    attack = frozen(race, race.pool, round_index)
+    return attack if race.access.labels == "true" else equal_norm(race, attack, round_index)
+
+
+def live(
+    race: Race,
+    rules: Live,
+    continued: Mapping[str, Detector],
+    fakes: Tensor,
+    seed: int,
+    round_index: int | None = None,
+) -> LiveOpponents:
+    """Return live opponents.
+
+    Args:
+        race: of the response.
+        rules: how they learn and pull.
+        continued: detector of each attacked technique, from which its first live one continues.
+        fakes: uint8 (N, C, H, W), to replay.
+        seed: of their streams.
+        round_index: of the response. None where the detectors are only timed.
+    """
+    device, reals = race.machine.device, LoopReals.of(race)
+    learned, validation, replayed = (
+        Gallery(images, race.evidence, device) for images in (reals.train, reals.validation, fakes[:REPLAYED])
+    )
+    some = torch.cat([each.images(torch.arange(min(PREPARED, len(each)))) for each in (learned, replayed)])
+
+    def new(technique: str, seed: int) -> Critic:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "head"))
+            return critic_of(race.new_detector(technique, seed, round_index))
+
+    def begun(technique: str, detector: Detector) -> Critic:
+        """Return the critic that continues from a detector. A head on its features is new and has to be prepared."""
+        if isinstance(detector, LearnedDetector):
+            return critic_of(detector)
+        critic = new(technique, derive_seed(seed, "continued", player=technique)).to(device)
+        critic.prepare(some, torch.Generator().manual_seed(seed))
+        return critic
+
+    return LiveOpponents(
+        rules=rules,
+        objective=race.objective,
+        new=new,
+        continued={technique: begun(technique, detector) for technique, detector in continued.items()},
+        reals=learned,
+        validation=validation,
+        replayed=replayed.seen,
+        batch=race.schedule.batch,
+        seed=seed,
+    )
+
+
+def frozen(race: Race, pool: Pool, round_index: int) -> FrozenOpponents:
+    """Return the frozen detectors of the pool, with their logits of reals that they did not learn from."""
+    members = pool.members(race.attacked, round_index)
     detectors = {member: load_detector(race, member.technique, member.round) for member in members}
     reals = LoopReals.of(race).validation  # they stopped the detectors, and trained none
     real_logits = {
         member: score(detector, reals, race.evidence).to(race.machine.device) for member, detector in detectors.items()
     }
-    attack = FrozenOpponents(detectors, real_logits, race.pool, race.objective)
-    return attack if race.access.labels == "true" else equal_norm(race, attack, round_index)
+    return FrozenOpponents(detectors, real_logits, pool, race.objective)
 
 
 def equal_norm(race: Race, attack: FrozenOpponents, round_index: int) -> EqualNormOpponents:

@@ -1,7 +1,8 @@
 """Define opponents: detectors that pull a generator's fakes in its response, beside its own discriminator."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,3 +32,16 @@ class Opponents(ABC):
             own: (B, C, H, W), gradient of the GAN's own loss at the fakes.
             rng: stream of the step.
         """
+
+    def figures(self) -> dict[str, Tensor]:
+        """Return scalars for the log, by name."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resumed response needs, as tensors and plain values. Frozen opponents have no state."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Return to a saved state."""
+        if state:
+            raise ValueError(f"{type(self).__name__} has no state to restore")

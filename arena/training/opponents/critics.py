@@ -1,0 +1,128 @@
+"""Give every attacked technique a network that learns in the response: its own, or a new head on its features."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from arena.detectors.base import Detector, FittedDetector, LearnedDetector
+
+WIDTH = 64
+"""Units of each hidden layer of a head on features."""
+DEVIATION_FLOOR = 1e-3
+"""Least deviation of a feature by which it is divided."""
+
+
+class Critic(nn.Module, ABC):
+    """A detector that learns in the response. A higher logit means more fake, as of every detector."""
+
+    on_pixels: bool
+    """Whether it learns from images rather than from features of them."""
+    draws = False
+    """Whether its network draws from torch's global streams while it learns."""
+
+    @abstractmethod
+    def prepare(self, images: Tensor, rng: torch.Generator) -> None:
+        """Compute what precedes the first step from images (N, C, H, W) of both classes."""
+
+    @abstractmethod
+    def learned_from(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return inputs of the network for a step of learning from images (B, C, H, W), without their gradient."""
+
+    @abstractmethod
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return inputs of the network for images (B, C, H, W), with a gradient to them."""
+
+    @abstractmethod
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (B,) of inputs."""
+
+    def learning(self) -> list[nn.Parameter]:
+        """Return the parameters that learn."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+
+class PixelCritic(Critic):
+    """The network of a technique that learns by gradient, on its own crops and with its own augmentation.
+
+    Augmented images have no gradient, so the generator is pulled at images as they are. An image that is larger than
+    the crop is cropped at the same random place as all others of its batch.
+    """
+
+    on_pixels = True
+
+    def __init__(self, detector: LearnedDetector) -> None:
+        super().__init__()
+        self.detector, self.draws = detector, detector.draws
+
+    def prepare(self, images: Tensor, rng: torch.Generator) -> None:
+        """Let the technique measure its preprocessing."""
+        self.detector.prepare(self.seen(images, rng))
+
+    @torch.no_grad()
+    def learned_from(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return crops (B, C, side, side), augmented as the technique has it."""
+        return self.detector.augmented(self.seen(images, rng), rng)
+
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return crops (B, C, side, side)."""
+        side = self.detector.side
+        top, left = (int(torch.randint(max(extent - side, 0) + 1, (), generator=rng)) for extent in images.shape[-2:])
+        return images[..., top : top + side, left : left + side]
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (B,) of crops."""
+        return self.detector.logits(inputs)
+
+
+class FeatureCritic(Critic):
+    """A new head of two hidden layers on the standardised features of a fitted technique.
+
+    A judge may fit any head to these features, so the head in the loop is not the one to fool.
+    """
+
+    on_pixels = False
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, detector: FittedDetector, inputs: int) -> None:
+        super().__init__()
+        self.detector = detector.requires_grad_(False)
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("deviation", torch.ones(inputs))
+        self.network = nn.Sequential(
+            nn.Linear(inputs, WIDTH), nn.LeakyReLU(0.2), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(0.2), nn.Linear(WIDTH, 1)
+        )
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor, rng: torch.Generator) -> None:
+        """Set mean and deviation of the features to those of the images."""
+        features = self.detector.features(images).float()
+        self.mean.copy_(features.mean(0))
+        self.deviation.copy_(features.std(0).clamp_min(DEVIATION_FLOOR))
+
+    @torch.no_grad()
+    def learned_from(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return standardised features (B, F)."""
+        return self.seen(images, rng)
+
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return standardised features (B, F) with a gradient to the images."""
+        return (self.detector.features(images).float() - self.mean) / self.deviation
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (B,) of standardised features."""
+        return self.network(inputs).squeeze(1)
+
+
+def critic_of(detector: Detector) -> Critic:
+    """Return a critic of a technique: its own network, or a new head on its features.
+
+    The weights of a head depend on torch's global stream.
+    """
+    if isinstance(detector, LearnedDetector):
+        return PixelCritic(detector)
+    assert isinstance(detector, FittedDetector)
+    blank = torch.zeros(2, detector.channels, detector.resolution, detector.resolution)
+    device = next((tensor.device for tensor in detector.state_dict().values()), blank.device)
+    return FeatureCritic(detector, detector.features(blank.to(device)).shape[1])
