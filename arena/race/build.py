@@ -216,9 +216,7 @@ def check(race: Race) -> None:
         expected = f"at most half of the images of a fold, its validation or a cell, {fewest // 2}"
         require(2 * race.bag.n <= fewest, "battery.bag.n", race.bag.n, expected)
     if isinstance(race.pool, Live) and race.access.labels == "shuffled":
-        raise ArenaError(
-            f"access={race.access.name}: expected another access, since shuffled labels need frozen detectors"
-        )
+        raise ArenaError(f"access={race.access.name}: expected another one for pool=live, or pool=all or last")
     if race.rounds and race.access.gradients and not race.attacked:
         raise ArenaError(
             f"access={race.access.name}: expected a differentiable technique that is not held out "

@@ -67,9 +67,13 @@ class Standardised(nn.Module):
         self.mean.copy_(features.mean(over, keepdim=True)[0])
         self.deviation.copy_(features.std(over, keepdim=True)[0].clamp_min(DEVIATION_FLOOR))
 
+    def standardised(self, features: Tensor) -> Tensor:
+        """Features (B, C, H, W), less their mean and over their deviation: the input of the network."""
+        return (features - self.mean) / self.deviation
+
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B,) of features (B, C, H, W)."""
-        return self.network((features - self.mean) / self.deviation)
+        return self.network(self.standardised(features))
 
 
 class FrozenNetwork(nn.Module):

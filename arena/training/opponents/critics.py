@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from arena.detectors.base import Detector, FittedDetector, LearnedDetector
+from arena.detectors.base import Detector, FittedDetector, LearnedDetector, NetworkDetector
+from arena.detectors.networks.wrappers import Standardised
 
 WIDTH = 64
 """Units of each hidden layer of a head on features."""
@@ -17,7 +18,7 @@ class Critic(nn.Module, ABC):
     """A detector that learns in the response. A higher logit means more fake, as of every detector."""
 
     on_pixels: bool
-    """Whether it learns from images rather than from features of them."""
+    """Whether the inputs of its network are images, rather than standardised features of them."""
     draws = False
     """Whether its network draws from torch's global streams while it learns."""
 
@@ -42,37 +43,56 @@ class Critic(nn.Module, ABC):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
-class PixelCritic(Critic):
+class NetworkCritic(Critic):
     """The network of a technique that learns by gradient, on its own crops and with its own augmentation.
+
+    Its inputs are the crops. Where the network is ``Standardised``, they are the standardised representation: a
+    gradient with respect to pixels would be dominated by the smallest coefficients of a logarithm.
 
     Augmented images have no gradient, so the generator is pulled at images as they are. An image that is larger than
     the crop is cropped at the same random place as all others of its batch.
     """
 
-    on_pixels = True
-
     def __init__(self, detector: LearnedDetector) -> None:
         super().__init__()
         self.detector, self.draws = detector, detector.draws
+        self.on_pixels = standardised_network(detector) is None
 
     def prepare(self, images: Tensor, rng: torch.Generator) -> None:
         """Let the technique measure its preprocessing."""
-        self.detector.prepare(self.seen(images, rng))
+        self.detector.prepare(self._crops(images, rng))
 
     @torch.no_grad()
     def learned_from(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Return crops (B, C, side, side), augmented as the technique has it."""
-        return self.detector.augmented(self.seen(images, rng), rng)
+        """Return the inputs of crops that are augmented as the technique has it."""
+        return self._inputs(self.detector.augmented(self._crops(images, rng), rng))
 
     def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Return crops (B, C, side, side)."""
+        """Return the inputs of crops."""
+        return self._inputs(self._crops(images, rng))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (B,) of inputs."""
+        network = standardised_network(self.detector)
+        return self.detector.logits(inputs) if network is None else network.network(inputs)
+
+    def _crops(self, images: Tensor, rng: torch.Generator) -> Tensor:
         side = self.detector.side
         top, left = (int(torch.randint(max(extent - side, 0) + 1, (), generator=rng)) for extent in images.shape[-2:])
         return images[..., top : top + side, left : left + side]
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Return logits (B,) of crops."""
-        return self.detector.logits(inputs)
+    def _inputs(self, crops: Tensor) -> Tensor:
+        network = standardised_network(self.detector)
+        if network is None:
+            return crops
+        assert isinstance(self.detector, NetworkDetector)
+        return network.standardised(self.detector.representation(crops))
+
+
+def standardised_network(detector: LearnedDetector) -> Standardised | None:
+    """Return the network of a technique that standardises a representation of its own. None for any other."""
+    network = detector.network if isinstance(detector, NetworkDetector) else None
+    return network if isinstance(network, Standardised) else None
 
 
 class FeatureCritic(Critic):
@@ -121,7 +141,7 @@ def critic_of(detector: Detector) -> Critic:
     The weights of a head depend on torch's global stream.
     """
     if isinstance(detector, LearnedDetector):
-        return PixelCritic(detector)
+        return NetworkCritic(detector)
     assert isinstance(detector, FittedDetector)
     blank = torch.zeros(2, detector.channels, detector.resolution, detector.resolution)
     device = next((tensor.device for tensor in detector.state_dict().values()), blank.device)

@@ -19,7 +19,7 @@ from arena.detectors.gallery import Gallery
 from arena.imaging.images import to_uint8
 from arena.training.losses import squared_gradient
 from arena.training.objectives import Objective
-from arena.training.opponents.critics import Critic
+from arena.training.opponents.critics import Critic, NetworkCritic
 from arena.training.opponents.opponents import Opponents, Pull
 
 LOOK = 10
@@ -43,14 +43,14 @@ class Live:
     Args:
         strength: most of the pull of all techniques together, in units of the discriminator's own gradient.
         sample: techniques drawn at each step, which learn and pull.
-        gamma: weight of the gradient penalties of a detector on pixels.
-        gamma_features: the same of a head on features, at the standardised features.
+        gamma: weight of the gradient penalties of a network on pixels.
+        gamma_features: the same where the input of the network is standardised features, with respect to these.
         chance: AUC above 1/2 up to which a detector pulls nothing.
         replay: share of earlier fakes among those that a detector learns from.
         renew_images: images after which the second detector of a technique begins anew. None for one detector each.
         head_start: steps that the detectors learn before the response.
-        learning_rate: of a detector on pixels.
-        head_learning_rate: of a head on features.
+        learning_rate: of a technique's own network.
+        head_learning_rate: of a new head on the features of a fitted technique.
     """
 
     strength: PositiveFloat
@@ -145,7 +145,7 @@ class LiveOpponents(Opponents):
 
     def _begin(self, technique: str, critic: Critic) -> LiveDetector:
         rules = self.rules
-        rate = rules.learning_rate if critic.on_pixels else rules.head_learning_rate
+        rate = rules.learning_rate if isinstance(critic, NetworkCritic) else rules.head_learning_rate
         return LiveDetector(technique, critic.to(self.reals.device).train(), rate)
 
     def _renewed(self, technique: str) -> LiveDetector:

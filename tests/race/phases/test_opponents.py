@@ -1,0 +1,122 @@
+"""The opponents of a response: which images live detectors see, and that a killed response resumes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from torch import Tensor
+
+from arena.core.errors import ArenaError
+from arena.core.progress import Progress
+from arena.race.forecast import seconds_of_race
+from arena.race.gan_monitor import GanMonitor, train_gan
+from arena.race.loop import carry_out
+from arena.race.phases.detectors import LoopReals
+from arena.race.phases.opponents import opponents
+from arena.race.race import Race
+from arena.records.schema import TrainingRecord
+from arena.training.gan import GanTraining
+from arena.training.opponents.live import LiveOpponents
+from tests.building import FINISHED, tiny_arena
+
+LIVE = ("pool=live", "objective=relative")
+INTERVAL, BATCH = 64, 16
+
+
+def live_of(race: Race, round_index: int) -> LiveOpponents:
+    found = opponents(race, round_index)
+    assert isinstance(found, LiveOpponents)
+    return found
+
+
+def beside(finished: Race, run: Path, *overrides: str) -> Race:
+    """A race with live opponents, in a copy of what a finished race has left."""
+    shutil.copytree(finished.run, run)
+    (run / "config.yaml").unlink()
+    return tiny_arena(run, *FINISHED, *LIVE, *overrides)
+
+
+@pytest.mark.parametrize(("access", "part"), [("white_box", "detector"), ("other_reals", "generator")])
+def test_live_detectors_see_the_reals_of_the_loop_and_no_judge_real(finished: Race, run: Path, access: str, part: str):
+    race = beside(finished, run, f"access={access}")
+    found, reals = live_of(race, 1), LoopReals.of(race)
+    assert torch.equal(found.reals.seen, race.evidence.seen(reals.train))
+    assert torch.equal(found.validation.seen, race.evidence.seen(reals.validation))
+    seen = known(torch.cat([found.reals.seen, found.validation.seen]))
+    assert seen <= known(race.evidence.seen(race.data.part(part).images))
+    only_judges = known(race.evidence.seen(race.judge_reals.images)) - known(
+        torch.cat([race.data.part(name).images for name in ("detector", "generator")])
+    )
+    assert only_judges
+    assert not seen & only_judges
+
+
+def known(images: Tensor) -> set[bytes]:
+    """The images as a set."""
+    return {image.numpy().tobytes() for image in images}
+
+
+def test_each_attacked_technique_has_a_detector_that_continues_and_one_that_is_new(finished: Race, run: Path):
+    race = beside(finished, run, "access.held_out=[dct]")
+    found = live_of(race, 1)
+    assert [each.technique for each in found.detectors] == ["cnn", "spectrum", "cnn", "spectrum"]
+    continued, renewed = found.detectors[0].critic, found.detectors[2].critic
+    of_loop = load_file(race.layout.detector(1, "cnn"))
+    assert all(torch.equal(value, continued.state_dict()[f"detector.{name}"]) for name, value in of_loop.items())
+    assert not torch.equal(renewed.state_dict()["detector.network.stem.weight"], of_loop["network.stem.weight"])
+
+
+@pytest.mark.slow
+def test_a_killed_live_response_resumes_to_the_bit(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
+    race = beside(finished, run, f"schedule.evaluate_images={INTERVAL}", "pool.renew_images=96", "pool.head_start=3")
+
+    def respond(name: str) -> Path:
+        target = run / name
+        train_gan(
+            race,
+            4 * INTERVAL,
+            partial=run / f"{name}.partial",
+            target=target,
+            progress=Progress(),
+            source=race.layout.gan(1),
+            round_index=1,
+            opponents=opponents(race, 1),
+        )
+        return target
+
+    whole = respond("whole")
+    look = GanMonitor.__call__
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self: GanMonitor, gan: GanTraining, before: list[TrainingRecord]) -> TrainingRecord:
+        if gan.step > 2 * INTERVAL // BATCH:
+            raise Killed
+        return look(self, gan, before)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GanMonitor, "__call__", killed)
+        with pytest.raises(Killed):
+            respond("resumed")
+    assert (run / "resumed.partial" / "opponents.pt").is_file()
+    resumed = respond("resumed")
+    for file in ("generator.safetensors", "gan.safetensors"):
+        assert (whole / file).read_bytes() == (resumed / file).read_bytes()
+    assert not (whole / "opponents.pt").exists()  # no later phase continues them
+
+
+@pytest.mark.slow
+def test_a_whole_race_with_live_opponents_is_forecast_and_carried_out(run: Path):
+    race = tiny_arena(run, *LIVE)
+    assert seconds_of_race(race, beside=False) > 0
+    carry_out(race, Console(quiet=True))
+    assert race.layout.gan(1).exists()
+
+
+def test_shuffled_labels_need_frozen_detectors(run: Path):
+    with pytest.raises(ArenaError, match=r"access=equal_norm: expected another one for pool=live, or pool=all or last"):
+        tiny_arena(run, *LIVE, "access=equal_norm")
