@@ -217,6 +217,8 @@ def check(race: Race) -> None:
         require(2 * race.bag.n <= fewest, "battery.bag.n", race.bag.n, expected)
     if isinstance(race.pool, Live) and race.access.labels == "shuffled":
         raise ArenaError(f"access={race.access.name}: expected another one for pool=live, or pool=all or last")
+    if not isinstance(race.pool, Live) and race.access.critics == "random":
+        raise ArenaError(f"access={race.access.name}: expected pool=live, since random critics have to learn")
     if race.rounds and race.access.gradients and not race.attacked:
         raise ArenaError(
             f"access={race.access.name}: expected a differentiable technique that is not held out "

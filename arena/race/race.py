@@ -187,7 +187,7 @@ class Race:
 
     def access_to(self, technique: str) -> AccessLevel:
         """Return the generator's access to a technique."""
-        return "gradients" if technique in self.attacked and self.access.labels == "true" else "none"
+        return "gradients" if technique in self.attacked and self.access.knows else "none"
 
     @cached_property
     def purpose(self) -> Purpose:

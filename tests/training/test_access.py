@@ -29,11 +29,13 @@ def test_attacked_techniques_are_differentiable_and_not_held_out(name, held_out,
 
 
 def test_each_control_differs_from_white_box_in_one_thing():
-    found = {name: access(name) for name in ("white_box", "none", "other_reals", "equal_norm")}
-    assert {name: (one.gradients, one.reals, one.labels) for name, one in found.items()} == {
-        "white_box": (True, "detector", "true"),
-        "none": (False, "detector", "true"),
-        "other_reals": (True, "generator", "true"),
-        "equal_norm": (True, "detector", "shuffled"),
+    found = {name: access(name) for name in ("white_box", "none", "other_reals", "equal_norm", "random")}
+    assert {name: (one.gradients, one.reals, one.labels, one.critics) for name, one in found.items()} == {
+        "white_box": (True, "detector", "true", "techniques"),
+        "none": (False, "detector", "true", "techniques"),
+        "other_reals": (True, "generator", "true", "techniques"),
+        "equal_norm": (True, "detector", "shuffled", "techniques"),
+        "random": (True, "detector", "true", "random"),
     }
     assert [(one.name, one.control) for one in found.values()] == [(name, name != "white_box") for name in found]
+    assert [name for name, one in found.items() if one.knows] == ["white_box", "other_reals"]

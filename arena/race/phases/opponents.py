@@ -12,7 +12,7 @@ from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tens
 from arena.race.phases.detectors import LoopReals, loop_images, with_replay
 from arena.race.race import Race
 from arena.training.battery import BatchGroup, train_battery
-from arena.training.opponents.critics import Critic, critic_of
+from arena.training.opponents.critics import Critic, RandomCritic, critic_of
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
 from arena.training.opponents.live import Live, LiveOpponents
@@ -64,12 +64,14 @@ def live(
 
     def new(technique: str, seed: int) -> Critic:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "head"))
+            torch.manual_seed(derive_seed(seed, "critic"))
+            if race.access.critics == "random":
+                return RandomCritic(race.data.channels)
             return critic_of(race.new_detector(technique, seed, round_index))
 
     def begun(technique: str, detector: Detector) -> Critic:
-        """Return the critic that continues from a detector. A head on its features is new and has to be prepared."""
-        if isinstance(detector, LearnedDetector):
+        """Return the critic that continues from a detector. Without a network of its own it is new."""
+        if race.access.critics == "techniques" and isinstance(detector, LearnedDetector):
             return critic_of(detector)
         critic = new(technique, derive_seed(seed, "continued", player=technique)).to(device)
         critic.prepare(some, torch.Generator().manual_seed(seed))

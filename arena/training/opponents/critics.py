@@ -9,7 +9,9 @@ from arena.detectors.base import Detector, FittedDetector, LearnedDetector, Netw
 from arena.detectors.networks.wrappers import Standardised
 
 WIDTH = 64
-"""Units of each hidden layer of a head on features."""
+"""Units of each hidden layer of a head on features, and channels of a random critic."""
+FILTERS = 16
+"""Fixed random filters of a random critic."""
 DEVIATION_FLOOR = 1e-3
 """Least deviation of a feature by which it is divided."""
 
@@ -133,6 +135,49 @@ class FeatureCritic(Critic):
     def logits(self, inputs: Tensor) -> Tensor:
         """Return logits (B,) of standardised features."""
         return self.network(inputs).squeeze(1)
+
+
+class RandomCritic(Critic):
+    """A small network behind fixed random filters: a further discriminator that knows no technique.
+
+    Random projections of images make discriminators differ from each other (Neyshabur, Bhojanapalli & Chakrabarti
+    2017). Weights and filters depend on torch's global stream.
+
+    Args:
+        channels: of the images.
+    """
+
+    on_pixels = True
+    filters: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        filters = torch.randn(FILTERS, channels, 3, 3)
+        self.register_buffer("filters", filters / filters.flatten(1).norm(dim=1)[:, None, None, None])
+        self.network = nn.Sequential(
+            nn.Conv2d(FILTERS, WIDTH, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(1),
+            nn.Linear(WIDTH, 1),
+        )
+
+    def prepare(self, images: Tensor, rng: torch.Generator) -> None:
+        """Leave the network as it is."""
+
+    def learned_from(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the images."""
+        return images.detach()
+
+    def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the images."""
+        return images
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (B,) of images."""
+        return self.network(nn.functional.conv2d(inputs, self.filters, padding=1)).squeeze(1)
 
 
 def critic_of(detector: Detector) -> Critic:

@@ -19,6 +19,7 @@ from arena.race.phases.opponents import opponents
 from arena.race.race import Race
 from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
+from arena.training.opponents.critics import RandomCritic
 from arena.training.opponents.live import LiveOpponents
 from tests.building import FINISHED, tiny_arena
 
@@ -117,6 +118,23 @@ def test_a_whole_race_with_live_opponents_is_forecast_and_carried_out(run: Path)
     assert race.layout.gan(1).exists()
 
 
-def test_shuffled_labels_need_frozen_detectors(run: Path):
-    with pytest.raises(ArenaError, match=r"access=equal_norm: expected another one for pool=live, or pool=all or last"):
-        tiny_arena(run, *LIVE, "access=equal_norm")
+def test_random_critics_are_as_many_as_the_techniques_and_know_none(finished: Race, run: Path):
+    found = live_of(beside(finished, run, "access=random"), 1)
+    assert [each.technique for each in found.detectors] == 2 * ["cnn", "dct", "spectrum"]
+    assert all(isinstance(each.critic, RandomCritic) for each in found.detectors)
+    filters = {each.critic.state_dict()["filters"].numpy().tobytes() for each in found.detectors}
+    assert len(filters) == len(found.detectors)
+    race = tiny_arena(run.with_name("other"), *LIVE, "access=random")
+    assert {race.access_to(technique) for technique in race.techniques} == {"none"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ((*LIVE, "access=equal_norm"), "access=equal_norm: expected another one for pool=live, or pool=all or last"),
+        (("access=random",), "access=random: expected pool=live, since random critics have to learn"),
+    ],
+)
+def test_an_access_that_a_pool_cannot_give_is_refused(run: Path, overrides: tuple[str, ...], expected: str):
+    with pytest.raises(ArenaError, match=expected):
+        tiny_arena(run, *overrides)
