@@ -29,6 +29,7 @@ CONTROLS = {
     "none": (HIGHLIGHTS[1], 0.13),
     "other_reals": (HIGHLIGHTS[2]._replace(filled=False), -0.13),
     "equal_norm": (mark_of(1), -0.26),
+    "random": (mark_of(2), 0.26),
 }
 """Mark and shift of the controls that are part of the package."""
 
@@ -52,7 +53,7 @@ def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figur
     # Where the stack is the strongest in every round, one column shows both.
     columns = list({limit.fitted.curve.techniques: limit for limit in limits.values()}.values())
     names = dict.fromkeys(name for limit in columns for name in limit.controls if name not in CONTROLS)
-    marks = CONTROLS | {name: (mark_of(number), 0.26) for number, name in enumerate(names, 2)}
+    marks = CONTROLS | {name: (mark_of(number), 0.39) for number, name in enumerate(names, 3)}
     curves, differences = [], []
     for limit in columns:
         control = {name: Drawn(f"control: {name}", *marks[name], each.fitted) for name, each in limit.controls.items()}
