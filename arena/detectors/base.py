@@ -135,10 +135,20 @@ class FittedDetector(Detector):
     """
 
     head: Head
+    soft: ClassVar[bool] = False
+    """Whether features without a gradient have differentiable ones beside them, ``soft_features``."""
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
         """Features (B, F) of images (B, C, H, W), each independent of the rest of the batch."""
+
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Features (B, F) with a gradient to images (B, C, H, W) of any values.
+
+        On images of whole grey levels they equal ``features``, and between levels they are continuous. There the slope
+        of a count is 0 on one side of each level. A caller that needs a slope adds noise of one grey level.
+        """
+        return self.features(images)
 
     def fit(self, train: Sample, validation: Sample, seed: int) -> None:
         """Fit the head anew.

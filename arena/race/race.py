@@ -16,7 +16,7 @@ from arena.core.errors import error_context, requires
 from arena.core.seeding import derive_seed
 from arena.data.reals import RealData, Reals
 from arena.data.split import Purpose
-from arena.detectors.base import Detector, GanAwareDetector
+from arena.detectors.base import Detector, FittedDetector, GanAwareDetector
 from arena.detectors.stack import Bag, Stack
 from arena.generators.base import Generator, TrainableGenerator
 from arena.imaging.evidence import Evidence
@@ -182,12 +182,21 @@ class Race:
         return [
             technique
             for technique, detector in self.examples_of.items()
-            if self.access.attacks(technique, detector.differentiable)
+            if self.access.attacks(technique, detector.differentiable or self._has_live_features(detector))
         ]
 
+    def _has_live_features(self, detector: Detector) -> bool:
+        """Return whether a live head can learn on differentiable features of a technique without a gradient."""
+        live = isinstance(self.pool, Live) and self.access.features
+        return live and isinstance(detector, FittedDetector) and detector.soft
+
     def access_to(self, technique: str) -> AccessLevel:
-        """Return the generator's access to a technique."""
-        return "gradients" if technique in self.attacked and self.access.knows else "none"
+        """Return the generator's access to a technique. Of a fitted one, live opponents know the features alone."""
+        if technique not in self.attacked or not self.access.knows:
+            return "none"
+        if isinstance(self.pool, Live) and isinstance(self.examples_of[technique], FittedDetector):
+            return "features"
+        return "gradients"
 
     @cached_property
     def purpose(self) -> Purpose:

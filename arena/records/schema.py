@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from arena.core.degradations import Degradation
 
 Regime = Literal["frozen", "retrained", "fresh", "transferred"]
-AccessLevel = Literal["none", "gradients"]
+AccessLevel = Literal["none", "features", "gradients"]
 """Knowledge that the generator had of a technique, from nothing upwards."""
 
 
@@ -26,7 +26,8 @@ HALF = 0.5
 
 def highest_access(levels: Iterable[AccessLevel]) -> AccessLevel:
     """Return the highest of these levels of access, ``none`` without any."""
-    return max(levels, key=get_args(AccessLevel).index, default="none")
+    order = get_args(AccessLevel)
+    return max(levels, key=order.index, default=order[0])
 
 
 class Scores(NamedTuple):

@@ -8,6 +8,8 @@ from typing import Literal
 class Access:
     """Knowledge that the generator has of the detectors.
 
+    - ``everything``: the most that each technique admits: gradients, or its published features where these have
+      differentiable ones beside them (``FittedDetector.soft``). Without ``pool=live`` it is ``white_box``.
     - ``white_box``: gradients of every differentiable technique.
     - ``none``: no gradients, with the same budget of images, since a GAN improves with longer training anyway.
     - ``other_reals``: gradients of the same networks, trained with generator-train as their only reals. It tests whose
@@ -23,6 +25,7 @@ class Access:
         reals: the part of the reals that the detectors in the loop learn from.
         labels: whether the detectors of these gradients learned true or shuffled labels.
         critics: whether the opponents are the techniques, or as many networks behind random filters.
+        features: whether techniques without gradients are attacked through their features.
         held_out: techniques of the battery that are never attacked.
         control: whether runs with this access are controls of runs that differ in nothing else.
     """
@@ -32,6 +35,7 @@ class Access:
     reals: Literal["detector", "generator"]
     labels: Literal["true", "shuffled"] = "true"
     critics: Literal["techniques", "random"] = "techniques"
+    features: bool = False
     held_out: list[str] = field(default_factory=list)
     control: bool = False
 

@@ -10,6 +10,8 @@ TRUNCATION = 2
 SHARES = 2 * TRUNCATION + 1
 AT_ONCE = 1 << 17
 """Pixels computed at once, so that they fit a processor's cache."""
+TINY = 1e-14
+"""Least variance, whose root has a slope."""
 
 
 @shared
@@ -23,15 +25,21 @@ def statistics(images: Tensor, levels: int) -> Tensor:
     return torch.cat([_statistics(block, levels) for block in images.split(max(1, AT_ONCE // images[0].numel()))])
 
 
-def _statistics(images: Tensor, levels: int) -> Tensor:
+def soft_statistics(images: Tensor, levels: int) -> Tensor:
+    """Statistics (B, F) of images (B, C, H, W) with a gradient: a count is linear between two grey levels."""
+    return _statistics(images, levels, soft=True)
+
+
+def _statistics(images: Tensor, levels: int, soft: bool = False) -> Tensor:
     """``statistics`` of one block."""
     pixels = (images.float() + 1) * ((levels - 1) / 2)
-    ends = [end.float().mean((2, 3)) for end in (pixels <= 0, pixels >= levels - 1)]
-    columns = [*_moments(pixels), *ends]
+    black, white = (1 - pixels, pixels - (levels - 2)) if soft else ((pixels <= 0), (pixels >= levels - 1))
+    columns = [*_moments(pixels), *(end.float().clamp(0, 1).mean((2, 3)) for end in (black, white))]
     for residual in residuals(pixels):
         _, deviation, _, kurtosis = _moments(residual)
         neighbours = (residual[..., 1:] * residual[..., :-1]).mean((2, 3)) / (deviation.square() + 1e-6)
-        columns += [deviation, kurtosis, neighbours, *_truncated(residual).unbind(2)]
+        shares = _soft_truncated(residual) if soft else _truncated(residual)
+        columns += [deviation, kurtosis, neighbours, *shares.unbind(2)]
     features = torch.stack([column.mean(1) for column in columns], dim=1).double()
     if pixels.shape[1] == 3:
         centred = pixels - pixels.mean((2, 3), keepdim=True)
@@ -59,12 +67,19 @@ def _truncated(residual: Tensor) -> Tensor:
     return counts.reshape(*symbols.shape[:2], SHARES) / symbols.shape[2]
 
 
+def _soft_truncated(residual: Tensor) -> Tensor:
+    """Shares (B, C, 5) as ``_truncated`` has them of whole values. A value between two of them counts for both."""
+    place = residual.clamp(-TRUNCATION, TRUNCATION)
+    values = range(-TRUNCATION, TRUNCATION + 1)
+    return torch.stack([(1 - (place - value).abs()).clamp_min(0).mean((2, 3)) for value in values], dim=2)
+
+
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean, deviation, skewness and kurtosis (B, C) over the pixels."""
     mean = x.mean((2, 3), keepdim=True)
     centred = x - mean
     square = centred.square()
-    deviation = square.mean((2, 3)).sqrt()
+    deviation = square.mean((2, 3)).clamp_min(TINY).sqrt()
     scale = deviation + 1e-3
     return (
         mean[..., 0, 0],
@@ -88,8 +103,13 @@ class Forest(BoostedDetector):
     """
 
     artefact = "noise_residual"
+    soft = True
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Statistics (B, F) of images (B, C, H, W)."""
         return statistics(images, self.levels)
+
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Statistics (B, F) of images (B, C, H, W), with a gradient."""
+        return soft_statistics(images, self.levels)

@@ -119,7 +119,7 @@ class FeatureCritic(Critic):
     @torch.no_grad()
     def prepare(self, images: Tensor, rng: torch.Generator) -> None:
         """Set mean and deviation of the features to those of the images."""
-        features = self.detector.features(images).float()
+        features = self._features(images, rng)
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(features.std(0).clamp_min(DEVIATION_FLOOR))
 
@@ -130,11 +130,18 @@ class FeatureCritic(Critic):
 
     def seen(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Return standardised features (B, F) with a gradient to the images."""
-        return (self.detector.features(images).float() - self.mean) / self.deviation
+        return (self._features(images, rng) - self.mean) / self.deviation
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return logits (B,) of standardised features."""
         return self.network(inputs).squeeze(1)
+
+    def _features(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Return features (B, F). Counts are taken of images with noise of one grey level, where they have a slope."""
+        if self.detector.differentiable:
+            return self.detector.features(images).float()
+        noise = torch.rand(images.shape, generator=rng).to(images.device) - 0.5
+        return self.detector.soft_features(images + noise * (2 / (self.detector.levels - 1))).float()
 
 
 class RandomCritic(Critic):

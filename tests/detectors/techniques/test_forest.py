@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from arena.detectors.base import FittedDetector
-from arena.detectors.techniques.forest import residuals, statistics
+from arena.detectors.techniques.forest import residuals, soft_statistics, statistics
 from arena.imaging.images import on_levels
 from tests.detectors.planted import build_a, noise
 
@@ -64,3 +64,32 @@ def test_colour_averages_the_channels_and_adds_their_correlations():
 def test_its_features_are_the_statistics_of_its_levels():
     images = on_levels(noise(4, 1, 8, 8), 17)
     assert torch.equal(build_a(FittedDetector, "forest").features(images), statistics(images, 17))
+
+
+@pytest.mark.parametrize(("channels", "levels"), [(1, 17), (3, 256), (1, 2)])
+def test_soft_statistics_equal_the_statistics_of_whole_grey_levels(channels, levels):
+    images = on_levels(noise(5, channels, 8, 8), levels)
+    images[0] = -1  # black
+    images[1] = on_levels(0.05 * images[1], levels)  # of little contrast
+    torch.testing.assert_close(soft_statistics(images, levels), statistics(images, levels), rtol=1e-5, atol=1e-5)
+
+
+def test_soft_statistics_are_the_mean_over_roundings_of_a_value_between_two_levels():
+    """A residual of 0.3 counts 0.7 for 0 and 0.3 for 1, and a pixel of 0.3 levels is 0.7 black."""
+    ramp = torch.zeros(1, 1, 3, 3)
+    ramp[..., 2] = 0.3  # right minus centre is 0.3 at the only inner pixel
+    computed = soft_statistics(ramp / 8 - 1, 17)[0].numpy()
+    assert computed[FIRST + 3 : FIRST + 8] == pytest.approx([0, 0, 0.7, 0.3, 0], abs=1e-6)
+    assert computed[BLACK] == pytest.approx((6 + 3 * 0.7) / 9, abs=1e-6)
+
+
+def test_every_soft_statistic_has_a_finite_gradient_and_shares_have_one_between_levels():
+    images = (on_levels(noise(3, 1, 8, 8) * 0.1, 17) + 0.02).requires_grad_()
+    computed = soft_statistics(images, 17)
+    for column in range(computed.shape[1]):
+        (gradient,) = torch.autograd.grad(computed[:, column].sum(), images, retain_graph=True)
+        assert gradient.isfinite().all()
+        if column >= FIRST and (column - FIRST) % 8 == 5:  # the share of residuals that are 0
+            assert bool((gradient != 0).any())
+    flat = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
+    assert torch.autograd.grad(soft_statistics(flat, 17).sum(), flat)[0].isfinite().all()

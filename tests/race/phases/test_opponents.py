@@ -128,6 +128,21 @@ def test_random_critics_are_as_many_as_the_techniques_and_know_none(finished: Ra
     assert {race.access_to(technique) for technique in race.techniques} == {"none"}
 
 
+def test_access_to_everything_has_live_heads_on_features_without_a_gradient(finished: Race, run: Path):
+    race = beside(finished, run, "access=everything")
+    levels = {technique: race.access_to(technique) for technique in race.techniques}
+    assert levels == {
+        "cnn": "gradients",
+        "dct": "gradients",
+        "spectrum": "features",
+        "forest": "features",
+        "stack": "none",
+    }
+    assert {each.technique for each in live_of(race, 1).detectors} == set(race.members)
+    frozen = tiny_arena(run.with_name("frozen"), "access=everything")
+    assert frozen.access_to("forest") == "none"
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

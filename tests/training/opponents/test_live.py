@@ -28,7 +28,7 @@ RULES = Live(
     learning_rate=2e-3,
     head_learning_rate=1e-2,
 )
-TECHNIQUES = ("cnn", "dct", "spectrum")
+TECHNIQUES = ("cnn", "dct", "spectrum", "forest")
 EVIDENCE = Evidence(levels=256)
 BATCH = 16
 
@@ -138,12 +138,12 @@ def test_a_pull_is_as_large_as_the_rules_say_and_no_larger_with_more_techniques(
 
 def test_the_pull_of_a_technique_at_chance_is_nothing_and_all_shares_sum_to_at_most_one():
     found = opponents()
-    for auc, detector in zip((0.5, 0.9, 0.51), found.detectors, strict=True):
+    for auc, detector in zip((0.5, 0.9, 0.51, 0.5), found.detectors, strict=True):
         detector.auc.fill_(auc)
-    torch.testing.assert_close(found.shares(), torch.tensor([0.0, 0.38, 0.0]))
+    torch.testing.assert_close(found.shares(), torch.tensor([0.0, 0.38, 0.0, 0.0]))
     for detector in found.detectors:
         detector.auc.fill_(1.0)
-    torch.testing.assert_close(found.shares(), torch.full((3,), 1 / 3))
+    torch.testing.assert_close(found.shares(), torch.full((4,), 1 / 4))
     for detector in found.detectors:
         detector.auc.fill_(0.3)
     assert float(found.shares().sum()) == 0
@@ -166,12 +166,12 @@ def test_the_second_detectors_begin_anew_in_turn():
     for k in range(31):
         before = list(found.detectors)
         step(found, k)
-        assert all(one is other for one, other in zip(before[:3], found.detectors[:3], strict=True))
-        for one, other in zip(before[3:], found.detectors[3:], strict=True):
+        assert all(one is other for one, other in zip(before[:4], found.detectors[:4], strict=True))
+        for one, other in zip(before[4:], found.detectors[4:], strict=True):
             if one is not other:
                 begun[one.technique].append(k)
     assert all(len(steps) == 3 and steps[1] - steps[0] == steps[2] - steps[1] == 10 for steps in begun.values())
-    assert len({steps[0] for steps in begun.values()}) == 3
+    assert len({steps[0] for steps in begun.values()}) == 4
 
 
 def test_a_restored_state_continues_to_the_bit():
