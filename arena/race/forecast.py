@@ -211,17 +211,17 @@ def seconds_per_attacked_image(race: Race) -> float:
 
 
 def live_seconds(race: Race, rules: Live) -> float:
-    """Return the time per fake of live detectors, which learn and pull. Their head start is not timed."""
-    continued = {name: race.new_detector(name, 0).to(race.machine.device) for name in race.attacked}
+    """Return the time per fake of live detectors that learn and pull, with a share of their head start."""
     images = race.generator_reals.images[: race.schedule.batch]
-    opponents = live(race, replace(rules, head_start=0), continued, images, seed=0)
-    fakes = race.evidence(to_float(images).to(race.machine.device))
-    seconds = []
+    opponents = live(race, replace(rules, head_start=STEPS), images, seed=0)
+    fakes, seconds = race.evidence(to_float(images).to(race.machine.device)), list[float]()
     for step in range(STEPS + 1):
         start, rng = time.perf_counter(), torch.Generator(race.machine.device).manual_seed(step)
         opponents.pull(fakes, fakes, rng)
         seconds.append(time.perf_counter() - start)
-    return float(np.mean(seconds[1:])) / len(fakes)
+    step = float(np.mean(seconds[1:]))
+    head_start = max(seconds[0] - step, 0.0) / STEPS * rules.head_start
+    return step / len(fakes) + head_start / race.schedule.response_images
 
 
 def frozen_seconds(race: Race, pool: Pool) -> float:

@@ -78,7 +78,8 @@ def train_gan(
         curve = read_curve(partial)[len(before) :]
     else:
         if source is not None:
-            gan.begin_phase(source)
+            gan.load(source)
+            gan.step = 0
         _keep(gan, [*before, *curve], partial)
     batch = race.schedule.batch
     steps, every = images // batch, max(1, race.schedule.evaluate_images // batch)
@@ -99,7 +100,7 @@ def train_gan(
             shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
             logger.log_metrics({key: value for key, value in shown.items() if value is not None})
         _keep(gan, [*before, *curve], partial)
-    (partial / OPPONENTS).unlink(missing_ok=True)  # no later phase continues them
+    (partial / OPPONENTS).unlink(missing_ok=True)  # the next phase has new ones
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)

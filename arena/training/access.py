@@ -17,7 +17,7 @@ class Access:
     - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
       ones. They carry no information on real against fake (``arena.training.opponents.equal_norm``).
     - ``random``: as many live opponents, each a small network behind fixed random filters. It tests whether techniques
-      are worth more than any further discriminators. It needs ``pool=live``.
+      are worth more than any further discriminators. All are new in every response. It needs ``pool=live``.
 
     Args:
         name: of the condition.

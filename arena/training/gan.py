@@ -181,7 +181,7 @@ class GanTraining(pl.LightningModule):
             write_atomically(folder / OPPONENTS, buffer.getvalue())
 
     def load(self, folder: Path) -> None:
-        """Load a saved state. Call it before ``fit``.
+        """Load a saved state. Call it before ``fit``, and set ``step`` to 0 at the start of a new phase.
 
         Raises:
             ArenaError: if the folder holds weights of another network, or none.
@@ -201,16 +201,6 @@ class GanTraining(pl.LightningModule):
         )
         if self.opponents is not None and (folder / OPPONENTS).is_file():
             self.opponents.restore(torch.load(folder / OPPONENTS, map_location="cpu", weights_only=True))
-
-    def begin_phase(self, folder: Path) -> None:
-        """Load the GAN that an earlier phase saved. Steps begin at 0, and opponents are those of the new phase.
-
-        Raises:
-            ArenaError: as ``load``.
-        """
-        opponents, self.opponents = self.opponents, None
-        self.load(folder)
-        self.opponents, self.step = opponents, 0
 
 
 def saved_part(folder: Path, part: str) -> dict[str, Tensor]:

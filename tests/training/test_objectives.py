@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.training.objectives import Fool, Match
+from arena.training.objectives import Fool, Match, Relative
 
 REALS = torch.zeros(5)
 
@@ -38,8 +38,11 @@ def test_match_is_zero_for_equal_logits_alone():
         assert float(match(other, reals)) > 0.01
 
 
-@pytest.mark.parametrize(("objective", "low", "high"), [(Match(weight=1.0), 0.47, 0.53), (Fool(weight=1.0), 0, 0.05)])
-def test_match_aims_at_auc_one_half_and_fool_at_zero(objective, low, high):
+@pytest.mark.parametrize(
+    ("objective", "low", "high"),
+    [(Match(weight=1.0), 0.47, 0.53), (Fool(weight=1.0), 0, 0.05), (Relative(weight=1.0), 0, 0.05)],
+)
+def test_match_aims_at_auc_one_half_and_the_others_at_zero(objective, low, high):
     reals = torch.randn(500, generator=rng(0))
     fakes = torch.randn(500, generator=rng(1)).add(3).requires_grad_()
     descent = torch.optim.Adam([fakes], lr=0.05)
@@ -48,3 +51,10 @@ def test_match_aims_at_auc_one_half_and_fool_at_zero(objective, low, high):
         objective(fakes, reals).backward()
         descent.step()
     assert low <= float((fakes > reals[:, None]).float().mean()) <= high
+
+
+def test_relative_depends_on_the_difference_of_fakes_and_reals_alone():
+    fakes, reals = torch.randn(6, generator=rng(0)), torch.randn(4, generator=rng(1))
+    relative = Relative(weight=1.0)
+    torch.testing.assert_close(relative(fakes + 9, reals + 9), relative(fakes, reals))
+    assert float(relative(fakes + 1, reals)) > float(relative(fakes, reals))

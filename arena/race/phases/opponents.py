@@ -1,21 +1,19 @@
 """Make the opponents of a response, from the detectors that the generator may attack."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from arena.core.seeding import derive_seed
-from arena.detectors.base import Detector, LearnedDetector
+from arena.detectors.base import LearnedDetector
 from arena.detectors.gallery import Gallery, score
 from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
 from arena.race.phases.detectors import LoopReals, loop_images, with_replay
 from arena.race.race import Race
 from arena.training.battery import BatchGroup, train_battery
-from arena.training.opponents.critics import Critic, RandomCritic, critic_of
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
 from arena.training.opponents.live import Live, LiveOpponents
+from arena.training.opponents.networks import LiveNetwork, RandomNetwork, live_network
 from arena.training.opponents.opponents import Opponents
 
 CALIBRATED = 256
@@ -31,57 +29,53 @@ def opponents(race: Race, round_index: int) -> Opponents | None:
     if not race.attacked:
         return None
     if isinstance(race.pool, Live):
-        continued = {technique: load_detector(race, technique, round_index) for technique in race.attacked}
         fakes = with_replay(race, load_bank(race, round_index).train, round_index)
-        return live(race, race.pool, continued, fakes, race.seed_of("live", round_index), round_index)
+        return live(race, race.pool, fakes, race.seed_of("live", round_index), round_index)
     attack = frozen(race, race.pool, round_index)
     return attack if race.access.labels == "true" else equal_norm(race, attack, round_index)
 
 
-def live(
-    race: Race,
-    rules: Live,
-    continued: Mapping[str, Detector],
-    fakes: Tensor,
-    seed: int,
-    round_index: int | None = None,
-) -> LiveOpponents:
+def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | None = None) -> LiveOpponents:
     """Return live opponents.
+
+    The first network of a technique that learns by gradient continues from its detector in the loop. All others are
+    new.
 
     Args:
         race: of the response.
         rules: how they learn and pull.
-        continued: detector of each attacked technique, from which its first live one continues.
-        fakes: uint8 (N, C, H, W), to replay.
+        fakes: uint8 (N, C, H, W) of this and earlier rounds, some of which are replayed.
         seed: of their streams.
-        round_index: of the response. None where the detectors are only timed.
+        round_index: of the response. None before the race, to time them with new networks alone.
     """
     device, reals = race.machine.device, LoopReals.of(race)
+    rng = torch.Generator().manual_seed(derive_seed(seed, "replayed"))
+    some = fakes[torch.randperm(len(fakes), generator=rng)[:REPLAYED]]
     learned, validation, replayed = (
-        Gallery(images, race.evidence, device) for images in (reals.train, reals.validation, fakes[:REPLAYED])
+        Gallery(images, race.evidence, device) for images in (reals.train, reals.validation, some)
     )
-    some = torch.cat([each.images(torch.arange(min(PREPARED, len(each)))) for each in (learned, replayed)])
+    both = torch.cat([each.images(torch.arange(min(PREPARED, len(each)))) for each in (learned, replayed)])
 
-    def new(technique: str, seed: int) -> Critic:
+    def new(technique: str, seed: int) -> LiveNetwork:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "critic"))
+            torch.manual_seed(derive_seed(seed, "network"))
             if race.access.critics == "random":
-                return RandomCritic(race.data.channels)
-            return critic_of(race.new_detector(technique, seed, round_index))
+                return RandomNetwork(race.data.channels)
+            return live_network(race.new_detector(technique, seed, round_index))
 
-    def begun(technique: str, detector: Detector) -> Critic:
-        """Return the critic that continues from a detector. Without a network of its own it is new."""
-        if race.access.critics == "techniques" and isinstance(detector, LearnedDetector):
-            return critic_of(detector)
-        critic = new(technique, derive_seed(seed, "continued", player=technique)).to(device)
-        critic.prepare(some, torch.Generator().manual_seed(seed))
-        return critic
+    def first(technique: str) -> LiveNetwork:
+        learns = race.access.critics == "techniques" and isinstance(race.examples_of[technique], LearnedDetector)
+        if learns and round_index is not None:
+            return live_network(load_detector(race, technique, round_index))
+        network = new(technique, derive_seed(seed, "first", player=technique)).to(device)
+        network.prepare(both, rng)
+        return network
 
     return LiveOpponents(
         rules=rules,
         objective=race.objective,
         new=new,
-        continued={technique: begun(technique, detector) for technique, detector in continued.items()},
+        continued={technique: first(technique) for technique in race.attacked},
         reals=learned,
         validation=validation,
         replayed=replayed.seen,

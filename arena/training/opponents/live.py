@@ -1,25 +1,26 @@
-"""Attack live detectors, which learn at every step of a response, as further discriminators do.
+"""Attack live detectors, which learn during a response, as further discriminators do.
 
-A generator that attacks frozen detectors leaves the reals in every direction that they do not see, and the next
-detectors find it there. Live detectors follow it. Four rules keep their pull useful, each from GAN training: gradient
-penalties (R1 and R2, Mescheder et al. 2018), normalised pulls (as the weight of VQGAN's discriminator, Esser et al.
-2021), replay of earlier fakes (Shrivastava et al. 2017), and copies that begin anew, as a fresh judge does.
+Frozen detectors give gradients in the directions that they have learned. A generator may move its images in any other
+direction, and a fresh detector learns that one. Live detectors learn it during the response. Four rules of GAN training
+keep their pull useful: gradient penalties (R1 and R2, Mescheder et al. 2018), pulls of equal size (as the weight of
+VQGAN's discriminator, Esser et al. 2021), replay of earlier fakes (Shrivastava et al. 2017), and second detectors that
+are replaced by new ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from arena.core.seeding import derive_seed
 from arena.detectors.gallery import Gallery
 from arena.imaging.images import to_uint8
 from arena.training.losses import squared_gradient
 from arena.training.objectives import Objective
-from arena.training.opponents.critics import Critic, NetworkCritic
+from arena.training.opponents.networks import LiveNetwork
 from arena.training.opponents.opponents import Opponents, Pull
 
 LOOK = 10
@@ -42,13 +43,13 @@ class Live:
 
     Args:
         strength: most of the pull of all techniques together, in units of the discriminator's own gradient.
-        sample: techniques drawn at each step, which learn and pull.
+        sample: techniques drawn at each step. Their detectors learn and pull.
         gamma: weight of the gradient penalties of a network on pixels.
-        gamma_features: the same where the input of the network is standardised features, with respect to these.
+        gamma_features: the same of a network on features, with respect to these.
         chance: AUC above 1/2 up to which a detector pulls nothing.
         replay: share of earlier fakes among those that a detector learns from.
-        renew_images: images after which the second detector of a technique begins anew. None for one detector each.
-        head_start: steps that the detectors learn before the response.
+        renew_images: images after which the second detector of a technique is replaced. None for one detector each.
+        head_start: steps that the detectors learn before the response, from fakes of earlier rounds.
         learning_rate: of a technique's own network.
         head_learning_rate: of a new head on the features of a fitted technique.
     """
@@ -66,57 +67,63 @@ class Live:
 
 
 class LiveDetector:
-    """A detector of the response, with its optimiser and its place among the others.
+    """A detector of the response, with its optimiser and what was measured of it.
 
     Args:
         technique: its name.
-        critic: its network, which learns.
+        stream: seed of its random draws.
+        network: which learns.
         rate: learning rate.
     """
 
-    def __init__(self, technique: str, critic: Critic, rate: float) -> None:
-        self.technique, self.critic = technique, critic
-        self.optimizer = torch.optim.Adam(critic.learning(), lr=rate, betas=(0.0, 0.99))
-        device = next(critic.parameters()).device
+    def __init__(self, technique: str, stream: int, network: LiveNetwork, rate: float) -> None:
+        self.technique, self.stream, self.network = technique, stream, network
+        self.optimizer = torch.optim.Adam(network.learning(), lr=rate, betas=(0.0, 0.99))
+        device = next(network.parameters()).device
+        self.looks = 0
+        """Measurements of its AUC."""
         self.auc = torch.full((), 0.5, device=device)
-        """Smoothed AUC of its fakes against held-out reals. At 1/2 it pulls nothing."""
+        """Smoothed AUC of fakes against held-out reals. Before the first measurement it is 1/2."""
         self.scale = torch.zeros((), device=device)
         """Smoothed root mean square of its gradient at the fakes, 0 before the first."""
 
     def state(self) -> dict[str, Any]:
         """Return all that a resumed response needs."""
         return {
-            "critic": self.critic.state_dict(),
+            "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "looks": self.looks,
             "auc": self.auc,
             "scale": self.scale,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Return to a saved state."""
-        self.critic.load_state_dict(state["critic"])
+        self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.looks = state["looks"]
         self.auc, self.scale = state["auc"].to(self.auc.device), state["scale"].to(self.scale.device)
 
 
 class LiveOpponents(Opponents):
-    """Detectors that learn from the fakes of each step, and then pull them.
+    """Detectors that learn from the fakes of a step, and pull them.
 
-    Each technique has a detector that continues from the one in the loop, and a second one that begins anew every
-    ``renew_images`` images, staggered over the techniques. Reals that a detector learns from do not measure its AUC.
+    Each technique has a detector that continues from the one in the loop, and a second one, which a new one replaces
+    every ``renew_images`` images, at another time for each technique. All learn from the reals of the detectors in the
+    loop. The reals that measure the AUC stopped those detectors, and no live one learns from them.
 
-    The pull of a detector is its gradient over that gradient's own size, smoothed over steps. Its share is the excess
-    of its AUC over chance. Shares sum to at most 1 and are not scaled up: where every technique comes to chance, the
-    pull of all ends.
+    The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
+    of the step. The share of a detector is the excess of its AUC over chance. Shares of a step sum to at most 1. They
+    are never scaled up, so that the pull ends where every technique is at chance.
 
     Args:
         rules: how they learn and pull.
         objective: loss of one detector's logits.
-        new: returns a new critic of a technique, by a seed.
-        continued: critic of each technique, as the loop has left it.
+        new: returns a new network of a technique, by a seed.
+        continued: first network of each technique.
         reals: images that the detectors learn from.
-        validation: reals that measure the AUC.
-        replayed: uint8 (N, C, H, W), fakes of earlier steps and rounds, down the evidence path.
+        validation: reals that measure the AUC, and to which the objective compares the fakes.
+        replayed: uint8 (N, C, H, W), fakes of earlier steps and rounds, from the evidence path.
         batch: images of a step.
         seed: of the response.
     """
@@ -126,8 +133,8 @@ class LiveOpponents(Opponents):
         *,
         rules: Live,
         objective: Objective,
-        new: Callable[[str, int], Critic],
-        continued: Mapping[str, Critic],
+        new: Callable[[str, int], LiveNetwork],
+        continued: Mapping[str, LiveNetwork],
         reals: Gallery,
         validation: Gallery,
         replayed: Tensor,
@@ -139,55 +146,56 @@ class LiveOpponents(Opponents):
         self.batch, self.seed, self.step = batch, seed, 0
         self.own_scale = torch.zeros((), device=reals.device)
         self.techniques = list(continued)
-        self.detectors = [self._begin(technique, critic) for technique, critic in continued.items()]
+        self.detectors = [self._begin(technique, "first", network) for technique, network in continued.items()]
         if rules.renew_images is not None:
             self.detectors += [self._renewed(technique) for technique in self.techniques]
 
-    def _begin(self, technique: str, critic: Critic) -> LiveDetector:
-        rules = self.rules
-        rate = rules.learning_rate if isinstance(critic, NetworkCritic) else rules.head_learning_rate
-        return LiveDetector(technique, critic.to(self.reals.device).train(), rate)
+    def _begin(self, technique: str, place: str, network: LiveNetwork) -> LiveDetector:
+        rate = self.rules.head_learning_rate if network.is_head else self.rules.learning_rate
+        stream = derive_seed(self.seed, "live", player=f"{technique}/{place}")
+        return LiveDetector(technique, stream, network.to(self.reals.device).train(), rate)
 
     def _renewed(self, technique: str) -> LiveDetector:
         """Return a new detector of a technique, prepared with reals and earlier fakes."""
         seed = derive_seed(self.seed, "renewed", self.step, technique)
-        critic, rng = self.new(technique, seed), torch.Generator().manual_seed(seed)
-        images = torch.cat([self._reals(4 * self.batch, rng), self._earlier(4 * self.batch, rng)])
-        critic.to(images.device).prepare(images, rng)
-        return self._begin(technique, critic)
+        network, rng = self.new(technique, seed).to(self.reals.device), torch.Generator().manual_seed(seed)
+        network.prepare(torch.cat([self._reals(4 * self.batch, rng), self._earlier(4 * self.batch, rng)]), rng)
+        return self._begin(technique, "second", network)
 
     def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
         """Let the drawn detectors learn, and return their pull."""
-        stream = torch.Generator().manual_seed(derive_seed(rng.initial_seed(), "live"))
         if self.step == 0:
             self._head_start()
         self._renew()
+        stream = torch.Generator().manual_seed(derive_seed(rng.initial_seed(), "live"))
         order = torch.randperm(len(self.techniques), generator=stream)[: self.rules.sample].tolist()
         names = {self.techniques[k] for k in order}
-        reals = self._reals(len(fakes), stream)
-        mixed = self._with_earlier(fakes, stream)
-        for detector in self.detectors:
-            if detector.technique in names:
-                self._learn(detector, reals, mixed, stream)
-        if self.step % LOOK == 0:
-            self._look(fakes, stream)
+        if self.step % LOOK == 0:  # before any of them learns from these fakes
+            self._look(fakes)
+        reals, mixed = self._reals(len(fakes), stream), self._with_earlier(fakes, stream)
+        compared = self.validation.images(torch.randint(len(self.validation), (len(fakes),), generator=stream))
         self.own_scale = _smoothed(self.own_scale, _size(own))
         loss, gradient = own.new_zeros(()), torch.zeros_like(own)
-        whole = len(self.techniques) / len(names)
-        for detector, share in zip(self.detectors, self.shares(), strict=True):
+        for detector, share in zip(self.detectors, self.shares(names), strict=True):
             if detector.technique in names:
-                of_detector = self._pull_of(detector, fakes, reals, stream)
-                loss = loss + whole * share * of_detector.loss
-                gradient = gradient + whole * share * of_detector.gradient
+                self._learn(detector, torch.cat([reals, mixed]))
+                of_detector = self._pull_of(detector, fakes, compared)
+                loss = loss + torch.where(share > 0, share * of_detector.loss, 0)
+                gradient = gradient + torch.where(share > 0, share * of_detector.gradient, 0)
         self._keep(fakes, stream)
         self.step += 1
         return Pull(loss, self.rules.strength * self.own_scale * gradient)
 
-    def shares(self) -> Tensor:
-        """Return the share of each detector in the pull: the excess of its AUC over chance, in sum at most 1."""
+    def shares(self, names: Collection[str]) -> Tensor:
+        """Return the share of each detector in the pull of a step that draws these techniques, 0 for others.
+
+        The shares of the drawn stand for all techniques, and sum to at most 1.
+        """
         excess = torch.stack([(each.auc - 0.5 - self.rules.chance).clamp_min(0) for each in self.detectors])
-        excess = excess * len(self.techniques) / len(self.detectors)
-        return excess / excess.sum().clamp_min(1)
+        drawn = torch.tensor([each.technique in names for each in self.detectors], device=excess.device)
+        copies = len(self.detectors) / len(self.techniques)
+        shares = torch.where(drawn, excess, 0) * len(self.techniques) / max(len(names), 1) / copies
+        return shares / shares.sum().clamp_min(1)
 
     def figures(self) -> dict[str, Tensor]:
         """Return the AUC of each technique's detectors, for the log."""
@@ -215,60 +223,76 @@ class LiveOpponents(Opponents):
     # --- steps -----------------------------------------------------------------------------------------------------
 
     def _head_start(self) -> None:
-        """Let the detectors learn before the response begins, from the fakes of earlier steps alone."""
+        """Let the detectors learn before the response begins, from the fakes of earlier rounds alone."""
         for step in range(self.rules.head_start):
             stream = torch.Generator().manual_seed(derive_seed(self.seed, "head start", step))
-            reals, fakes = self._reals(self.batch, stream), self._earlier(self.batch, stream)
+            images = torch.cat([self._reals(self.batch, stream), self._earlier(self.batch, stream)])
             for detector in self.detectors:
-                self._learn(detector, reals, fakes, stream)
+                self._learn(detector, images, step - self.rules.head_start)
 
-    def _learn(self, detector: LiveDetector, reals: Tensor, fakes: Tensor, stream: torch.Generator) -> None:
-        """Take one step of a detector: relativistic pairs with R1 and R2, as the discriminator's default loss has."""
-        critic = detector.critic
-        inputs = critic.learned_from(torch.cat([reals, fakes]), stream)
-        with torch.random.fork_rng([inputs.device] if inputs.is_cuda else [], enabled=critic.draws):
-            if critic.draws:
-                torch.manual_seed(int(torch.randint(1 << 31, (), generator=stream)))
-            logits, squared = squared_gradient(critic.logits, inputs)
-        real, fake = logits.float().split([len(reals), len(fakes)])
-        gamma = self.rules.gamma if critic.on_pixels else self.rules.gamma_features
-        loss = nn.functional.softplus(real - fake).mean() + gamma / 2 * squared.sum() / len(reals)
+    def _stream(self, detector: LiveDetector, use: str, step: int | None = None) -> torch.Generator:
+        """Return the stream of one detector for one use in a step. Steps of the head start are below 0."""
+        number = self.step if step is None else step
+        return torch.Generator().manual_seed(derive_seed(detector.stream, f"{use} {number}"))
+
+    def _learn(self, detector: LiveDetector, images: Tensor, step: int | None = None) -> None:
+        """Take one step of a detector on images of which the first half are reals, with R1 and R2.
+
+        Under batch normalisation the penalised gradient is that of eval mode, in which the detector pulls.
+        """
+        network, stream = detector.network, self._stream(detector, "learn", step)
+        inputs = network.augmented_inputs(images, stream)
+        gamma = self.rules.gamma if network.on_pixels else self.rules.gamma_features
         detector.optimizer.zero_grad()
-        loss.backward()
+        with torch.random.fork_rng([inputs.device] if inputs.is_cuda else [], enabled=network.draws):
+            if network.draws:
+                torch.manual_seed(stream.initial_seed())
+            network.loss(inputs).backward()
+            if gamma:
+                network.train(not network.normalises_batches())
+                _, squared = squared_gradient(network.logits, inputs)
+                (gamma * squared.mean()).backward()
+                network.train()
         detector.optimizer.step()
 
-    def _pull_of(self, detector: LiveDetector, fakes: Tensor, reals: Tensor, stream: torch.Generator) -> Pull:
-        """Return the objective of one detector at the fakes, and its gradient over the smoothed size of it."""
-        critic, images = detector.critic.eval(), fakes.detach().requires_grad_()
+    def _pull_of(self, detector: LiveDetector, fakes: Tensor, reals: Tensor) -> Pull:
+        """Return the objective of one detector at the fakes, and its gradient over the size of it."""
+        network, images = detector.network.eval(), fakes.detach().requires_grad_()
+        stream = self._stream(detector, "pull")
         with torch.no_grad():
-            of_reals = critic.logits(critic.seen(reals, stream)).float()
-        loss = self.objective(critic.logits(critic.seen(images, stream)).float(), of_reals)
+            of_reals = network.logits(network.inputs(reals, stream)).float()
+        loss = self.objective(network.logits(network.inputs(images, stream)).float(), of_reals)
         (gradient,) = torch.autograd.grad(loss, images)
-        critic.train()
-        detector.scale = _smoothed(detector.scale, _size(gradient))
-        return Pull(loss.detach(), gradient / detector.scale.clamp_min(TINY))
+        network.train()
+        size = _size(gradient)
+        detector.scale = _smoothed(detector.scale, size)
+        return Pull(loss.detach(), gradient / torch.maximum(detector.scale, size).clamp_min(TINY))
 
     @torch.no_grad()
-    def _look(self, fakes: Tensor, stream: torch.Generator) -> None:
-        """Measure the AUC of every detector on reals that none learned from."""
-        places = torch.randperm(len(self.validation), generator=stream)[:VALIDATED]
-        images = torch.cat([self.validation.images(places), fakes])
+    def _look(self, fakes: Tensor) -> None:
+        """Measure the AUC of every detector, at reals that none learned from and fakes before they are learned from.
+
+        A detector whose logits are not finite has none, which ends the training as any loss that is not finite does.
+        """
         for detector in self.detectors:
-            detector.critic.eval()
-            logits = detector.critic.logits(detector.critic.seen(images, stream)).float()
-            detector.critic.train()
+            stream = self._stream(detector, "look")
+            places = torch.randperm(len(self.validation), generator=stream)[:VALIDATED]
+            images = torch.cat([self.validation.images(places), fakes])
+            logits = detector.network.eval().logits(detector.network.inputs(images, stream)).float()
+            detector.network.train()
             real, fake = logits[: len(places)], logits[len(places) :, None]
             auc = ((fake > real).float() + 0.5 * (fake == real).float()).mean()
-            detector.auc = auc if self.step == 0 else SMOOTHING * detector.auc + (1 - SMOOTHING) * auc
+            auc = torch.where(logits.isfinite().all(), auc, torch.nan)
+            detector.auc = SMOOTHING * detector.auc + (1 - SMOOTHING) * auc if detector.looks else auc
+            detector.looks += 1
 
     def _renew(self) -> None:
-        """Begin the second detectors anew whose turn it is."""
+        """Replace each second detector that is due by a new one."""
         every, count = self.rules.renew_images, len(self.techniques)
         if every is None or self.step == 0:
             return
         for k, technique in enumerate(self.techniques):
-            turn = (self.step * self.batch + every * k // count) % every
-            if turn < self.batch:
+            if (self.step * self.batch + every * k // count) % every < self.batch:
                 self.detectors[count + k] = self._renewed(technique)
 
     # --- images ----------------------------------------------------------------------------------------------------

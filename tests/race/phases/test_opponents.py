@@ -19,8 +19,8 @@ from arena.race.phases.opponents import opponents
 from arena.race.race import Race
 from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
-from arena.training.opponents.critics import RandomCritic
 from arena.training.opponents.live import LiveOpponents
+from arena.training.opponents.networks import RandomNetwork
 from tests.building import FINISHED, tiny_arena
 
 LIVE = ("pool=live", "objective=relative")
@@ -64,7 +64,7 @@ def test_each_attacked_technique_has_a_detector_that_continues_and_one_that_is_n
     race = beside(finished, run, "access.held_out=[dct]")
     found = live_of(race, 1)
     assert [each.technique for each in found.detectors] == ["cnn", "spectrum", "cnn", "spectrum"]
-    continued, renewed = found.detectors[0].critic, found.detectors[2].critic
+    continued, renewed = found.detectors[0].network, found.detectors[2].network
     of_loop = load_file(race.layout.detector(1, "cnn"))
     assert all(torch.equal(value, continued.state_dict()[f"detector.{name}"]) for name, value in of_loop.items())
     assert not torch.equal(renewed.state_dict()["detector.network.stem.weight"], of_loop["network.stem.weight"])
@@ -107,7 +107,7 @@ def test_a_killed_live_response_resumes_to_the_bit(finished: Race, run: Path, mo
     resumed = respond("resumed")
     for file in ("generator.safetensors", "gan.safetensors"):
         assert (whole / file).read_bytes() == (resumed / file).read_bytes()
-    assert not (whole / "opponents.pt").exists()  # no later phase continues them
+    assert not (whole / "opponents.pt").exists()  # the next phase has new ones
 
 
 @pytest.mark.slow
@@ -118,11 +118,11 @@ def test_a_whole_race_with_live_opponents_is_forecast_and_carried_out(run: Path)
     assert race.layout.gan(1).exists()
 
 
-def test_random_critics_are_as_many_as_the_techniques_and_know_none(finished: Race, run: Path):
+def test_random_networks_are_as_many_as_the_techniques_and_know_none(finished: Race, run: Path):
     found = live_of(beside(finished, run, "access=random"), 1)
     assert [each.technique for each in found.detectors] == 2 * ["cnn", "dct", "spectrum"]
-    assert all(isinstance(each.critic, RandomCritic) for each in found.detectors)
-    filters = {each.critic.state_dict()["filters"].numpy().tobytes() for each in found.detectors}
+    assert all(isinstance(each.network, RandomNetwork) for each in found.detectors)
+    filters = {each.network.state_dict()["filters"].numpy().tobytes() for each in found.detectors}
     assert len(filters) == len(found.detectors)
     race = tiny_arena(run.with_name("other"), *LIVE, "access=random")
     assert {race.access_to(technique) for technique in race.techniques} == {"none"}
