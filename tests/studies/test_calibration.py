@@ -144,7 +144,7 @@ def test_the_committed_outcomes_give_the_committed_tables_and_figure(tmp_path, c
     """All trials are in the file, so that the command only tabulates and draws."""
     (tmp_path / "outcomes.csv").write_bytes((COMMITTED / "outcomes.csv").read_bytes())
     assert command("calibration")(["--out", str(tmp_path)]) == 0
-    assert "0 trials to go, 413 done" in capsys.readouterr().out
+    assert "0 trials to go, 445 done" in capsys.readouterr().out
     tables = {
         f"{name}.{kind}" for name in ("errors", "expected", "limits", "nulls", "power") for kind in ("csv", "tex")
     }
