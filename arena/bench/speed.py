@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -227,9 +227,9 @@ class BareGanTraining(GanTraining):
             self._own = self.configure_optimizers()
         return cast(list[LightningOptimizer], self._own)
 
-    def manual_backward(self, loss: Tensor, *args: object, **kwargs: object) -> None:
+    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass alone."""
-        loss.backward()
+        loss.backward(*args, **kwargs)
 
 
 def bare_pace(gan: GanTraining, machine: Machine, first: int, n: int) -> Pace:

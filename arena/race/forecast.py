@@ -17,9 +17,9 @@ from arena.generators.base import TrainableGenerator
 from arena.imaging.images import to_float
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
+from arena.race.opponents import live
 from arena.race.phases.calibrate import ORACLE, controls, own_artefact
 from arena.race.phases.judges import budgets
-from arena.race.phases.opponents import live
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
 from arena.training.opponents.frozen import Pool

@@ -85,7 +85,7 @@ def test_a_control_of_another_name_has_a_mark_of_its_own():
     controls = {**FOUND["stack"].controls, "mine": ControlLimit(LONGER, None)}
     figure = limit_by_round({"stack": dataclasses.replace(FOUND["stack"], controls=controls)}, 0.05)
     assert "control: mine" in keys(figure)
-    mark = mark_of(2)
+    mark = mark_of(3)
     assert len(curves(figure.axes[0], mark)) == 2
     assert (mark.colour, mark.marker) not in {(one.colour, one.marker) for one in (JUDGES, NONE, OTHER_REALS)}
 

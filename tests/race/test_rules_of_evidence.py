@@ -16,9 +16,9 @@ from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import Bank, load_bank, load_detector, load_generator
 from arena.race.gan_monitor import train_gan
 from arena.race.judging import judge_case
+from arena.race.opponents import opponents
 from arena.race.phases.detectors import LoopReals, begin, with_replay
 from arena.race.phases.judges import case_of
-from arena.race.phases.opponents import opponents
 from arena.race.race import Race
 from arena.records.schema import ScoreRecord
 from arena.records.store import read_records, read_scores

@@ -11,7 +11,7 @@ from filelock import FileLock
 from arena.core.progress import Progress
 from arena.generators.base import TrainableGenerator
 from arena.race.gan_monitor import read_curve, train_gan
-from arena.race.phases.opponents import opponents
+from arena.race.opponents import opponents
 from arena.race.race import PhaseOutput, Race
 
 SOURCES = (

@@ -14,8 +14,8 @@ from arena.core.progress import Progress
 from arena.race.forecast import seconds_of_race
 from arena.race.gan_monitor import GanMonitor, train_gan
 from arena.race.loop import carry_out
+from arena.race.opponents import opponents
 from arena.race.phases.detectors import LoopReals
-from arena.race.phases.opponents import opponents
 from arena.race.race import Race
 from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
