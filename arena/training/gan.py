@@ -1,6 +1,7 @@
 """Train a generator and its discriminator, with an exponential moving average of the generator."""
 
 import copy
+from collections.abc import Mapping
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -170,15 +171,12 @@ class GanTraining(pl.LightningModule):
         if self._trainer is not None:
             self._optimizer_states = [optimizer.state_dict() for optimizer in self.trainer.optimizers]
         counts = {"step": self.step, "images_seen": self.images_seen, "learning_rate": self.learning_rate}
-        buffer = BytesIO()
-        torch.save({"optimizers": self._optimizer_states, "counts": counts}, buffer)
+        training = {"optimizers": self._optimizer_states, "counts": counts}
         write_atomically(folder / "generator.safetensors", _serialised(self.ema.state_dict()))
         write_atomically(folder / "gan.safetensors", _serialised(flat))
-        write_atomically(folder / "optimizers.pt", buffer.getvalue())
+        write_atomically(folder / "optimizers.pt", _saved(training))
         if self.opponents is not None and (state := self.opponents.state()):
-            buffer = BytesIO()
-            torch.save(state, buffer)
-            write_atomically(folder / OPPONENTS, buffer.getvalue())
+            write_atomically(folder / OPPONENTS, _saved(state))
 
     def load(self, folder: Path) -> None:
         """Load a saved state. Call it before ``fit``, and set ``step`` to 0 at the start of a new phase.
@@ -207,6 +205,12 @@ def saved_part(folder: Path, part: str) -> dict[str, Tensor]:
     """Return the state of one part of a saved GAN, such as its discriminator."""
     raw = safetensors.torch.load_file(folder / "gan.safetensors")
     return {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
+
+
+def _saved(state: Mapping[str, Any]) -> bytes:
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def _serialised(state: dict[str, Tensor]) -> bytes:

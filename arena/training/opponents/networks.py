@@ -73,8 +73,7 @@ class TechniqueNetwork(LiveNetwork):
     def __init__(self, detector: LearnedDetector) -> None:
         super().__init__()
         self.detector, self.draws = detector, detector.draws
-        self.represented = _has_fixed_representation(detector)
-        self.on_pixels = not self.represented
+        self.on_pixels = not _has_fixed_representation(detector)
         self.has_own_loss = type(detector).loss is not LearnedDetector.loss
 
     def prepare(self, images: Tensor, rng: torch.Generator) -> None:
@@ -92,7 +91,7 @@ class TechniqueNetwork(LiveNetwork):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return logits (B,) of inputs."""
-        if not self.represented:
+        if self.on_pixels:
             return self.detector.logits(inputs)
         assert isinstance(self.detector, NetworkDetector)
         network = self.detector.network
@@ -100,7 +99,7 @@ class TechniqueNetwork(LiveNetwork):
 
     def loss(self, inputs: Tensor) -> Tensor:
         """Return the technique's own loss if it has one, such as an autoencoder's, and that of pairs otherwise."""
-        if not self.has_own_loss or self.represented:
+        if not (self.has_own_loss and self.on_pixels):
             return super().loss(inputs)
         labels = torch.tensor([0.0, 1.0], device=inputs.device).repeat_interleave(len(inputs) // 2)
         return self.detector.loss(inputs, labels)
@@ -111,7 +110,7 @@ class TechniqueNetwork(LiveNetwork):
         return images[..., top : top + side, left : left + side]
 
     def _represented(self, crops: Tensor) -> Tensor:
-        if not self.represented:
+        if self.on_pixels:
             return crops
         assert isinstance(self.detector, NetworkDetector)
         features, network = self.detector.representation(crops), self.detector.network
@@ -162,12 +161,10 @@ class FeatureHead(LiveNetwork):
 
     def _features(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Return features (B, F, 1, 1). Counts are taken of images with noise of one grey level, where they slope."""
-        if self.detector.differentiable:
-            features = self.detector.features(images)
-        else:
+        if not self.detector.differentiable:
             noise = torch.rand(images.shape, generator=rng).to(images.device) - 0.5
-            features = self.detector.soft_features(images + noise * (2 / (self.detector.levels - 1)))
-        return features.float()[:, :, None, None]
+            images = images + noise * (2 / (self.detector.levels - 1))
+        return self.detector.soft_features(images).float()[:, :, None, None]
 
 
 class RandomNetwork(LiveNetwork):
