@@ -215,6 +215,7 @@ class ArenaConfig(Group):
     augmentation: Any = MISSING
     access: Any = MISSING
     objective: Any = MISSING
+    weighting: Any = MISSING
     pool: Any = MISSING
     features: Any = MISSING
     logger: Any = MISSING

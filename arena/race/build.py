@@ -34,6 +34,7 @@ from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
 from arena.training.machine import Machine
 from arena.training.opponents.live import Live
+from arena.training.opponents.weighting import Uniform
 
 NAMED = 3
 """Differing settings that an error names. The rest is counted."""
@@ -110,6 +111,7 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         augmentation=instantiate(composed.augmentation, "augmentation"),
         access=instantiate(composed.access, "access"),
         objective=instantiate(composed.objective, "objective"),
+        weighting=instantiate(composed.weighting, "weighting"),
         pool=instantiate(composed.pool, "pool"),
         members={
             str(name): instantiate(node, f"battery.members.{name}", SHAPE)
@@ -219,6 +221,8 @@ def check(race: Race) -> None:
         raise ArenaError(f"access={race.access.name}: expected another one for pool=live, or pool=all or last")
     if not isinstance(race.pool, Live) and race.access.critics == "random":
         raise ArenaError(f"access={race.access.name}: expected pool=live, since random critics have to learn")
+    if not isinstance(race.pool, Live) and not isinstance(race.weighting, Uniform):
+        raise ArenaError(f"weighting={type(race.weighting).__name__.lower()}: expected pool=live, or weighting=uniform")
     if race.rounds and race.access.gradients and not race.attacked:
         raise ArenaError(
             f"access={race.access.name}: expected a differentiable technique that is not held out "

@@ -74,6 +74,7 @@ def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | N
     return LiveOpponents(
         rules=rules,
         objective=race.objective,
+        weighting=race.weighting,
         new=new,
         continued={technique: first(technique) for technique in race.attacked},
         reals=learned,

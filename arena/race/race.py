@@ -34,6 +34,7 @@ from arena.training.machine import Machine
 from arena.training.objectives import Objective
 from arena.training.opponents.frozen import Pool
 from arena.training.opponents.live import Live
+from arena.training.opponents.weighting import Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ class Race:
     augmentation: Augmentation
     access: Access
     objective: Objective
+    weighting: Weighting
     pool: Pool | Live
     members: dict[str, Callable[..., Detector]]
     stack: Callable[..., Stack] | None

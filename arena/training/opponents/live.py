@@ -22,6 +22,7 @@ from arena.training.losses import squared_gradient
 from arena.training.objectives import Objective
 from arena.training.opponents.networks import LiveNetwork
 from arena.training.opponents.opponents import Opponents, Pull
+from arena.training.opponents.weighting import Weighting
 
 LOOK = 10
 """Steps between two measurements of the detectors' AUC."""
@@ -47,6 +48,7 @@ class Live:
         gamma: weight of the gradient penalties of a network on pixels.
         gamma_features: the same of a network on features, with respect to these.
         chance: AUC above 1/2 up to which a detector pulls nothing.
+        ramp: further AUC over which its pull grows from nothing to its whole share.
         replay: share of earlier fakes among those that a detector learns from.
         renew_images: images after which the second detector of a technique is replaced. None for one detector each.
         head_start: steps that the detectors learn before the response, from fakes of earlier rounds.
@@ -59,6 +61,7 @@ class Live:
     gamma: NonNegativeFloat
     gamma_features: NonNegativeFloat
     chance: Fraction
+    ramp: PositiveFloat
     replay: Fraction
     renew_images: PositiveInt | None
     head_start: Annotated[int, Field(ge=0)]
@@ -82,6 +85,8 @@ class LiveDetector:
         device = next(network.parameters()).device
         self.looks = 0
         """Measurements of its AUC."""
+        self.gain = torch.zeros((), device=device)
+        """Sum of its measured AUCs above 1/2."""
         self.auc = torch.full((), 0.5, device=device)
         """Smoothed AUC of fakes against held-out reals. Before the first measurement it is 1/2."""
         self.scale = torch.zeros((), device=device)
@@ -93,6 +98,7 @@ class LiveDetector:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "looks": self.looks,
+            "gain": self.gain,
             "auc": self.auc,
             "scale": self.scale,
         }
@@ -102,7 +108,7 @@ class LiveDetector:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.looks = state["looks"]
-        self.auc, self.scale = state["auc"].to(self.auc.device), state["scale"].to(self.scale.device)
+        self.gain, self.auc, self.scale = (state[name].to(self.auc.device) for name in ("gain", "auc", "scale"))
 
 
 class LiveOpponents(Opponents):
@@ -113,12 +119,14 @@ class LiveOpponents(Opponents):
     loop. The reals that measure the AUC stopped those detectors, and no live one learns from them.
 
     The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
-    of the step. The share of a detector is the excess of its AUC over chance. Shares of a step sum to at most 1. They
-    are never scaled up, so that the pull ends where every technique is at chance.
+    of the step. The weights of the detectors of a step sum to 1. The share of a detector is a part of its weight, by
+    the excess of its AUC over chance: none at chance, and all of it from ``chance + ramp`` on. No other detector gets
+    the rest, so that the pull ends where every technique is at chance.
 
     Args:
         rules: how they learn and pull.
         objective: loss of one detector's logits.
+        weighting: weights of the techniques.
         new: returns a new network of a technique, by a seed.
         continued: first network of each technique.
         reals: images that the detectors learn from.
@@ -133,6 +141,7 @@ class LiveOpponents(Opponents):
         *,
         rules: Live,
         objective: Objective,
+        weighting: Weighting,
         new: Callable[[str, int], LiveNetwork],
         continued: Mapping[str, LiveNetwork],
         reals: Gallery,
@@ -141,7 +150,7 @@ class LiveOpponents(Opponents):
         batch: int,
         seed: int,
     ) -> None:
-        self.rules, self.objective, self.new = rules, objective, new
+        self.rules, self.objective, self.weighting, self.new = rules, objective, weighting, new
         self.reals, self.validation, self.replayed = reals, validation, replayed.clone()
         self.batch, self.seed, self.step = batch, seed, 0
         self.own_scale = torch.zeros((), device=reals.device)
@@ -191,11 +200,11 @@ class LiveOpponents(Opponents):
 
         The shares of the drawn stand for all techniques, and sum to at most 1.
         """
-        excess = torch.stack([(each.auc - 0.5 - self.rules.chance).clamp_min(0) for each in self.detectors])
-        drawn = torch.tensor([each.technique in names for each in self.detectors], device=excess.device)
-        copies = len(self.detectors) / len(self.techniques)
-        shares = torch.where(drawn, excess, 0) * len(self.techniques) / max(len(names), 1) / copies
-        return shares / shares.sum().clamp_min(1)
+        aucs = torch.stack([each.auc for each in self.detectors])
+        drawn = torch.tensor([each.technique in names for each in self.detectors], device=aucs.device)
+        weights = drawn * self.weighting(aucs, torch.stack([each.gain for each in self.detectors]))
+        told_apart = ((aucs - 0.5 - self.rules.chance) / self.rules.ramp).clamp(0, 1)
+        return told_apart * weights / weights.sum().clamp_min(TINY)
 
     def figures(self) -> dict[str, Tensor]:
         """Return the AUC of each technique's detectors, for the log."""
@@ -284,6 +293,7 @@ class LiveOpponents(Opponents):
             auc = ((fake > real).float() + 0.5 * (fake == real).float()).mean()
             auc = torch.where(logits.isfinite().all(), auc, torch.nan)
             detector.auc = SMOOTHING * detector.auc + (1 - SMOOTHING) * auc if detector.looks else auc
+            detector.gain = detector.gain + auc - 0.5
             detector.looks += 1
 
     def _renew(self) -> None:
