@@ -223,10 +223,16 @@ def check(race: Race) -> None:
         raise ArenaError(f"access={race.access.name}: expected pool=live, since random critics have to learn")
     if not isinstance(race.pool, Live) and not isinstance(race.weighting, Uniform):
         raise ArenaError(f"weighting={type(race.weighting).__name__.lower()}: expected pool=live, or weighting=uniform")
-    if race.rounds and race.access.gradients and not race.attacked:
-        raise ArenaError(
-            f"access={race.access.name}: expected a differentiable technique that is not held out "
-            "(without one, use access=none)"
+    if race.rounds and race.access.levels and not race.attacked:
+        what = (
+            "gradients of a differentiable technique"
+            if race.access.levels == ["gradients"]
+            else "pool=live, and a technique"
+        )
+        raise ArenaError(f"access={race.access.name}: expected {what} that is not held out, or access=none")
+    if {race.access_to(technique) for technique in race.attacked} & {"labels", "scores"}:
+        require(
+            race.access.queries > 0, "access.queries", race.access.queries, "above 0, the images that may be submitted"
         )
 
 

@@ -1,15 +1,20 @@
 """Make the opponents of a response, from the detectors that the generator may attack."""
 
+from collections.abc import Callable
+
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
-from arena.detectors.base import LearnedDetector
+from arena.detectors.base import Detector, LearnedDetector
 from arena.detectors.gallery import Gallery, score
 from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
 from arena.race.phases.detectors import LoopReals, loop_images, with_replay
 from arena.race.race import Race
 from arena.training.battery import BatchGroup, train_battery
+from arena.training.opponents.black_box import BlackBox, Student
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
 from arena.training.opponents.live import Live, LiveOpponents
@@ -38,8 +43,8 @@ def opponents(race: Race, round_index: int) -> Opponents | None:
 def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | None = None) -> LiveOpponents:
     """Return live opponents.
 
-    The first network of a technique that learns by gradient continues from its detector in the loop. All others are
-    new.
+    The first network of a technique that learns by gradient, and whose gradients are known, continues from its detector
+    in the loop. All others are new. Techniques that only answer queries have students.
 
     Args:
         race: of the response.
@@ -48,24 +53,27 @@ def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | N
         seed: of their streams.
         round_index: of the response. None before the race, to time them with new networks alone.
     """
-    device, reals = race.machine.device, LoopReals.of(race)
+    device, reals = race.machine.device, reals_of_attacker(race)
     rng = torch.Generator().manual_seed(derive_seed(seed, "replayed"))
     some = fakes[torch.randperm(len(fakes), generator=rng)[:REPLAYED]]
     learned, validation, replayed = (
         Gallery(images, race.evidence, device) for images in (reals.train, reals.validation, some)
     )
     both = torch.cat([each.images(torch.arange(min(PREPARED, len(each)))) for each in (learned, replayed)])
+    boxes = black_boxes(race, round_index)
 
     def new(technique: str, seed: int) -> LiveNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "network"))
             if race.access.critics == "random":
                 return RandomNetwork(race.data.channels)
+            if technique in boxes:
+                return Student(boxes[technique], channels=race.data.channels, side=race.seen_shape["resolution"])
             return live_network(race.new_detector(technique, seed, round_index))
 
     def first(technique: str) -> LiveNetwork:
-        learns = race.access.critics == "techniques" and isinstance(race.examples_of[technique], LearnedDetector)
-        if learns and round_index is not None:
+        learns = isinstance(race.examples_of.get(technique), LearnedDetector)
+        if learns and race.access_to(technique) == "gradients" and round_index is not None:
             return live_network(load_detector(race, technique, round_index))
         network = new(technique, derive_seed(seed, "first", player=technique)).to(device)
         network.prepare(both, rng)
@@ -77,12 +85,61 @@ def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | N
         weighting=race.weighting,
         new=new,
         continued={technique: first(technique) for technique in race.attacked},
+        black_boxes=boxes,
         reals=learned,
         validation=validation,
         replayed=replayed.seen,
         batch=race.schedule.batch,
         seed=seed,
     )
+
+
+def reals_of_attacker(race: Race) -> LoopReals:
+    """Return the reals that live opponents learn from and are measured on.
+
+    They are those of the detectors in the loop, as these are known. Where only answers are known, they are
+    generator-train's.
+    """
+    answers_alone = {race.access_to(technique) for technique in race.attacked} <= {"labels", "scores"}
+    return LoopReals.of_part(race, "generator" if answers_alone and race.access.knows else race.access.reals)
+
+
+def black_boxes(race: Race, round_index: int | None) -> dict[str, BlackBox]:
+    """Return the detectors in the loop of which only answers are known, by technique.
+
+    Args:
+        race: of the response.
+        round_index: whose detectors answer. None for a new detector, to time them.
+    """
+    levels = {technique: race.access_to(technique) for technique in race.attacked}
+    if not {"labels", "scores"} & set(levels.values()):
+        return {}
+    reals = LoopReals.of(race).validation
+    fakes = reals if round_index is None else load_bank(race, round_index).validation
+    gallery, n = Gallery(torch.cat([reals, fakes]), race.evidence, race.machine.device), min(len(reals), len(fakes))
+    known = gallery.images(torch.cat([torch.arange(n), len(reals) + torch.arange(n)]))
+    return {
+        technique: BlackBox(answering(race, technique, round_index), level, known, race.access.queries, race.evidence)
+        for technique, level in levels.items()
+        if level in ("labels", "scores")
+    }
+
+
+def answering(race: Race, technique: str, round_index: int | None) -> Callable[[Tensor], Tensor]:
+    """Return a frozen detector in the loop, or the stack, as a function: images (B, C, H, W) -> logits (B,)."""
+
+    def member(name: str) -> Detector:
+        new = race.new_detector(name, 0).to(race.machine.device)
+        return (new if round_index is None else load_detector(race, name, round_index)).eval().requires_grad_(False)
+
+    if technique != STACK:
+        return member(technique)
+    assert race.stack is not None
+    detectors, stack = [member(name) for name in race.members], race.stack(members=len(race.members))
+    if round_index is not None:
+        stack.load_state_dict(load_file(race.layout.detector(round_index, STACK)))
+    stack.to(race.machine.device)
+    return lambda images: stack(torch.stack([detector(images).float() for detector in detectors], dim=1))
 
 
 def frozen(race: Race, pool: Pool, round_index: int) -> FrozenOpponents:

@@ -16,7 +16,7 @@ from arena.core.errors import error_context, requires
 from arena.core.seeding import derive_seed
 from arena.data.reals import RealData, Reals
 from arena.data.split import Purpose
-from arena.detectors.base import Detector, FittedDetector, GanAwareDetector
+from arena.detectors.base import Detector, FittedDetector, GanAwareDetector, LearnedDetector
 from arena.detectors.stack import Bag, Stack
 from arena.generators.base import Generator, TrainableGenerator
 from arena.imaging.evidence import Evidence
@@ -180,25 +180,33 @@ class Race:
 
     @cached_property
     def attacked(self) -> list[str]:
-        """Techniques with a term in the generator's loss. The stack and the bag are never among them."""
-        return [
-            technique
-            for technique, detector in self.examples_of.items()
-            if self.access.attacks(technique, detector.differentiable or self._has_live_features(detector))
-        ]
-
-    def _has_live_features(self, detector: Detector) -> bool:
-        """Return whether a live head can learn on differentiable features of a technique without a gradient."""
-        live = isinstance(self.pool, Live) and self.access.features
-        return live and isinstance(detector, FittedDetector) and detector.soft
+        """Techniques, or their counterparts in a control, with a part in the generator's loss. The bag is never one."""
+        return [technique for technique in self.techniques if self._granted(technique) != "none"]
 
     def access_to(self, technique: str) -> AccessLevel:
-        """Return the generator's access to a technique. Of a fitted one, live opponents know the features alone."""
-        if technique not in self.attacked or not self.access.knows:
+        """Return the generator's access to a technique. Of a fitted one, new heads know the features alone."""
+        level = self._granted(technique)
+        if not self.access.knows:
             return "none"
-        if isinstance(self.pool, Live) and isinstance(self.examples_of[technique], FittedDetector):
-            return "features"
-        return "gradients"
+        fitted = isinstance(self.examples_of.get(technique), FittedDetector)
+        return "features" if level == "gradients" and fitted and isinstance(self.pool, Live) else level
+
+    def _granted(self, technique: str) -> AccessLevel:
+        return self.access.level(technique, self.admitted(technique))
+
+    def admitted(self, technique: str) -> list[AccessLevel]:
+        """Return the levels of access that a technique admits to the opponents of this race."""
+        if technique == BAG:
+            return []
+        detector = self.examples_of.get(technique)
+        levels: list[AccessLevel] = []
+        if isinstance(self.pool, Live):
+            levels += ["labels", "scores"]
+            if isinstance(detector, LearnedDetector) or _has_features_with_a_gradient(detector):
+                levels.append("features")
+        if detector is not None and detector.differentiable:
+            levels.append("gradients")
+        return levels
 
     @cached_property
     def purpose(self) -> Purpose:
@@ -209,6 +217,10 @@ class Race:
     def fingerprint(self) -> str:
         """Hash of the files that the generator was made from; empty if there are none."""
         return self.new_generator().fingerprint()
+
+
+def _has_features_with_a_gradient(detector: Detector | None) -> bool:
+    return isinstance(detector, FittedDetector) and (detector.differentiable or detector.soft)
 
 
 class PhaseOutput(NamedTuple):

@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from arena.core.degradations import Degradation
 
 Regime = Literal["frozen", "retrained", "fresh", "transferred"]
-AccessLevel = Literal["none", "features", "gradients"]
+AccessLevel = Literal["none", "labels", "scores", "features", "gradients"]
 """Knowledge that the generator had of a technique, from nothing upwards."""
 
 

@@ -2,6 +2,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from arena.records.schema import AccessLevel
 from arena.training.access import Access
 from tests.detectors.planted import CONF
 
@@ -11,31 +12,46 @@ def access(name, held_out=()) -> Access:
     return instantiate(config, held_out=list(held_out), _convert_="all")
 
 
+ALL: list[AccessLevel] = ["labels", "scores", "features", "gradients"]
+
+
 @pytest.mark.parametrize(
-    ("name", "held_out", "differentiable", "attacked"),
+    ("name", "held_out", "admitted", "level"),
     [
-        ("white_box", [], True, True),
-        ("white_box", [], False, False),
-        ("white_box", ["dct"], True, True),
-        ("white_box", ["cnn"], True, False),
-        ("none", [], True, False),
-        ("other_reals", [], True, True),
-        ("other_reals", ["cnn"], True, False),
-        ("equal_norm", [], False, False),
+        ("everything", [], ALL, "gradients"),
+        ("everything", [], ["labels", "scores", "features"], "features"),
+        ("everything", [], ["labels", "scores"], "scores"),
+        ("everything", ["cnn"], ALL, "none"),
+        ("white_box", [], ALL, "gradients"),
+        ("white_box", [], ["labels", "scores", "features"], "none"),
+        ("white_box", ["dct"], ALL, "gradients"),
+        ("features", [], ALL, "features"),
+        ("scores", [], ALL, "scores"),
+        ("labels", [], ALL, "labels"),
+        ("labels", [], ["gradients"], "none"),
+        ("none", [], ALL, "none"),
+        ("other_reals", [], ALL, "gradients"),
+        ("equal_norm", [], ["labels", "scores"], "none"),
     ],
 )
-def test_attacked_techniques_are_differentiable_and_not_held_out(name, held_out, differentiable, attacked):
-    assert access(name, held_out).attacks("cnn", differentiable) is attacked
+def test_a_technique_has_the_highest_level_that_it_admits_and_the_access_grants(name, held_out, admitted, level):
+    assert access(name, held_out).level("cnn", admitted) == level
 
 
-def test_each_control_differs_from_white_box_in_one_thing():
-    found = {name: access(name) for name in ("white_box", "none", "other_reals", "equal_norm", "random")}
-    assert {name: (one.gradients, one.reals, one.labels, one.critics) for name, one in found.items()} == {
-        "white_box": (True, "detector", "true", "techniques"),
+def test_each_control_differs_from_its_attack_in_one_thing():
+    names = ("everything", "none", "other_reals", "random", "white_box", "equal_norm")
+    found = {name: access(name) for name in names}
+    assert {name: (bool(one.levels), one.reals, one.labels, one.critics) for name, one in found.items()} == {
+        "everything": (True, "detector", "true", "techniques"),
         "none": (False, "detector", "true", "techniques"),
         "other_reals": (True, "generator", "true", "techniques"),
-        "equal_norm": (True, "detector", "shuffled", "techniques"),
         "random": (True, "detector", "true", "random"),
+        "white_box": (True, "detector", "true", "techniques"),
+        "equal_norm": (True, "detector", "shuffled", "techniques"),
     }
-    assert [(one.name, one.control) for one in found.values()] == [(name, name != "white_box") for name in found]
-    assert [name for name, one in found.items() if one.knows] == ["white_box", "other_reals"]
+    assert found["other_reals"].levels == found["random"].levels == found["everything"].levels
+    assert found["equal_norm"].levels == found["white_box"].levels
+    attacks = ("everything", "white_box", "features", "scores", "labels")
+    assert [one.control for one in map(access, (*names, *attacks))] == [
+        name not in attacks for name in (*names, *attacks)
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -111,7 +112,12 @@ class LoopReals:
 
         The split depends on ``data.seed`` alone. Reals that stop the detectors of a branch trained none in its origin.
         """
-        part: Reals = race.data.part(race.access.reals)
+        return cls.of_part(race, race.access.reals)
+
+    @classmethod
+    def of_part(cls, race: Race, name: Literal["detector", "generator"]) -> "LoopReals":
+        """Split another part in the same way."""
+        part: Reals = race.data.part(name)
         rng = np.random.default_rng(derive_seed(race.data.seed, "detector-validation"))
         drawn = part[rng.permutation(len(part))[: len(race.data.split.detector)]]
         validation, train = drawn.split_off(int(len(drawn) * LOOP_VALIDATION_SHARE), rng)

@@ -20,6 +20,7 @@ from arena.detectors.gallery import Gallery
 from arena.imaging.images import to_uint8
 from arena.training.losses import squared_gradient
 from arena.training.objectives import Objective
+from arena.training.opponents.black_box import BlackBox
 from arena.training.opponents.networks import LiveNetwork
 from arena.training.opponents.opponents import Opponents, Pull
 from arena.training.opponents.weighting import Weighting
@@ -129,6 +130,7 @@ class LiveOpponents(Opponents):
         weighting: weights of the techniques.
         new: returns a new network of a technique, by a seed.
         continued: first network of each technique.
+        black_boxes: detectors of which only answers are known, by technique. Their networks are students.
         reals: images that the detectors learn from.
         validation: reals that measure the AUC, and to which the objective compares the fakes.
         replayed: uint8 (N, C, H, W), fakes of earlier steps and rounds, from the evidence path.
@@ -144,6 +146,7 @@ class LiveOpponents(Opponents):
         weighting: Weighting,
         new: Callable[[str, int], LiveNetwork],
         continued: Mapping[str, LiveNetwork],
+        black_boxes: Mapping[str, BlackBox] | None = None,
         reals: Gallery,
         validation: Gallery,
         replayed: Tensor,
@@ -151,6 +154,7 @@ class LiveOpponents(Opponents):
         seed: int,
     ) -> None:
         self.rules, self.objective, self.weighting, self.new = rules, objective, weighting, new
+        self.black_boxes = black_boxes or {}
         self.reals, self.validation, self.replayed = reals, validation, replayed.clone()
         self.batch, self.seed, self.step = batch, seed, 0
         self.own_scale = torch.zeros((), device=reals.device)
@@ -217,6 +221,7 @@ class LiveOpponents(Opponents):
         """Return all that a resumed response needs, as tensors and plain values."""
         return {
             "detectors": [detector.state() for detector in self.detectors],
+            "black_boxes": {technique: box.state() for technique, box in self.black_boxes.items()},
             "replayed": self.replayed,
             "own_scale": self.own_scale,
             "step": self.step,
@@ -226,6 +231,8 @@ class LiveOpponents(Opponents):
         """Return to a saved state."""
         for detector, saved in zip(self.detectors, state["detectors"], strict=True):
             detector.restore(saved)
+        for technique, box in self.black_boxes.items():
+            box.restore(state["black_boxes"][technique])
         self.replayed, self.step = state["replayed"].clone(), state["step"]
         self.own_scale = state["own_scale"].to(self.own_scale.device)
 

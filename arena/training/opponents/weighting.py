@@ -70,7 +70,7 @@ class Hypervolume(Weighting):
 
 @dataclass(frozen=True)
 class Hedge(Weighting):
-    """Multiplicative weights (Freund & Schapire 1997): detectors that were strong so far weigh more, whatever they are now.
+    """Multiplicative weights (Freund & Schapire 1997): detectors that were strong so far weigh more.
 
     Args:
         rate: of learning, for each measurement of the AUC.
