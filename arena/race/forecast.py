@@ -22,7 +22,7 @@ from arena.race.phases.calibrate import ORACLE, controls, own_artefact
 from arena.race.phases.judges import budgets
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
-from arena.training.opponents.frozen import Pool
+from arena.training.objectives import Objective
 from arena.training.opponents.live import Live
 
 STEPS = 16
@@ -207,13 +207,15 @@ def seconds_per_attacked_image(race: Race) -> float:
     if not race.attacked:
         return 0.0
     with as_many_as_pay(race.data.resolution):
-        return live_seconds(race, race.pool) if isinstance(race.pool, Live) else frozen_seconds(race, race.pool)
+        if race.logits is not None and isinstance(race.pool, Live):
+            return live_seconds(race, race.pool, race.logits)
+        return frozen_seconds(race, race.pool.sample)
 
 
-def live_seconds(race: Race, rules: Live) -> float:
+def live_seconds(race: Race, rules: Live, objective: Objective) -> float:
     """Return the time per fake of live detectors that learn and pull, with a share of their head start."""
     images = race.generator_reals.images[: race.schedule.batch]
-    opponents = live(race, replace(rules, head_start=STEPS), images, seed=0)
+    opponents = live(race, replace(rules, head_start=STEPS), objective, images, seed=0)
     fakes, seconds = race.evidence(to_float(images).to(race.machine.device)), list[float]()
     for step in range(STEPS + 1):
         start, rng = time.perf_counter(), torch.Generator(race.machine.device).manual_seed(step)
@@ -224,7 +226,7 @@ def live_seconds(race: Race, rules: Live) -> float:
     return step / len(fakes) + head_start / race.schedule.response_images
 
 
-def frozen_seconds(race: Race, pool: Pool) -> float:
+def frozen_seconds(race: Race, sample: int) -> float:
     """Return the time per fake of frozen detectors: two of each drawn technique, forward and back to the image.
 
     Only the forward pass is timed, since the head of an untrained detector may have no gradient.
@@ -239,5 +241,5 @@ def frozen_seconds(race: Race, pool: Pool) -> float:
             start = time.perf_counter()
             detector(images)
             seconds += time.perf_counter() - start
-    drawn = min(pool.sample, len(race.attacked)) / len(race.attacked)
+    drawn = min(sample, len(race.attacked)) / len(race.attacked)
     return LEARNING_COST * 2 * drawn * seconds / race.schedule.batch

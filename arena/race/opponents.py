@@ -8,15 +8,17 @@ from torch import Tensor
 
 from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
-from arena.detectors.base import Detector, LearnedDetector
+from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, score
 from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
 from arena.race.phases.detectors import LoopReals, loop_images, with_replay
 from arena.race.race import Race
 from arena.training.battery import BatchGroup, train_battery
+from arena.training.objectives import Objective
 from arena.training.opponents.black_box import BlackBox, Student
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
+from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, Together, feature_map
 from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.networks import LiveNetwork, RandomNetwork, live_network
 from arena.training.opponents.opponents import Opponents
@@ -33,14 +35,59 @@ def opponents(race: Race, round_index: int) -> Opponents | None:
     """Return the opponents of a response to this round. None without any."""
     if not race.attacked:
         return None
+    parts: dict[str, Opponents] = {}
+    if isinstance(race.objective, Kernel):
+        parts["features"] = matched(race, race.objective, round_index)
+    if race.logits is not None:
+        parts["detectors"] = of_logits(race, race.logits, round_index)
+    return Together(parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def of_logits(race: Race, objective: Objective, round_index: int) -> Opponents:
+    """Return the opponents that pull by their logits: live detectors, frozen ones, or the control of these."""
     if isinstance(race.pool, Live):
         fakes = with_replay(race, load_bank(race, round_index).train, round_index)
-        return live(race, race.pool, fakes, race.seed_of("live", round_index), round_index)
-    attack = frozen(race, race.pool, round_index)
+        return live(race, race.pool, objective, fakes, race.seed_of("live", round_index), round_index)
+    attack = frozen(race, race.pool, objective, round_index)
     return attack if race.access.labels == "true" else equal_norm(race, attack, round_index)
 
 
-def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | None = None) -> LiveOpponents:
+def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
+    """Return the techniques whose features are known, with reals that no detector of the attacker learned from.
+
+    Published features are those of the technique. Of a network they are those of its detector in the loop.
+    """
+    loop, seed = LoopReals.of(race), race.seed_of("kernel", round_index)
+    fakes = _seen(race, load_bank(race, round_index).validation)
+    techniques = dict[str, MatchedTechnique]()
+    for technique in race.attacked:
+        example, level = race.examples_of.get(technique), race.access_to(technique)
+        if isinstance(example, FittedDetector) and level in ("features", "gradients"):
+            detector, reals = (
+                race.new_detector(technique, 0).to(race.machine.device),
+                torch.cat([loop.train, loop.validation]),
+            )
+        elif isinstance(example, LearnedDetector) and level == "gradients":
+            reals = loop.validation
+            detector = load_detector(race, technique, round_index)
+        else:
+            continue
+        assert isinstance(detector, FittedDetector | LearnedDetector)
+        own = derive_seed(seed, "technique", player=technique)
+        techniques[technique] = MatchedTechnique(
+            feature_map(detector), _seen(race, reals), fakes, rules, race.schedule.batch, own
+        )
+    return KernelOpponents(rules, techniques)
+
+
+def _seen(race: Race, images: Tensor) -> Tensor:
+    """Images uint8 (N, C, H, W) as detectors see them, on the device."""
+    return race.evidence.as_seen(race.evidence.seen(images).to(race.machine.device))
+
+
+def live(
+    race: Race, rules: Live, objective: Objective, fakes: Tensor, seed: int, round_index: int | None = None
+) -> LiveOpponents:
     """Return live opponents.
 
     The first network of a technique that learns by gradient, and whose gradients are known, continues from its detector
@@ -49,6 +96,7 @@ def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | N
     Args:
         race: of the response.
         rules: how they learn and pull.
+        objective: of their logits.
         fakes: uint8 (N, C, H, W) of this and earlier rounds, some of which are replayed.
         seed: of their streams.
         round_index: of the response. None before the race, to time them with new networks alone.
@@ -81,7 +129,7 @@ def live(race: Race, rules: Live, fakes: Tensor, seed: int, round_index: int | N
 
     return LiveOpponents(
         rules=rules,
-        objective=race.objective,
+        objective=objective,
         weighting=race.weighting,
         new=new,
         continued={technique: first(technique) for technique in race.attacked},
@@ -142,7 +190,7 @@ def answering(race: Race, technique: str, round_index: int | None) -> Callable[[
     return lambda images: stack(torch.stack([detector(images).float() for detector in detectors], dim=1))
 
 
-def frozen(race: Race, pool: Pool, round_index: int) -> FrozenOpponents:
+def frozen(race: Race, pool: Pool, objective: Objective, round_index: int) -> FrozenOpponents:
     """Return the frozen detectors of the pool, with their logits of reals that they did not learn from."""
     members = pool.members(race.attacked, round_index)
     detectors = {member: load_detector(race, member.technique, member.round) for member in members}
@@ -150,7 +198,7 @@ def frozen(race: Race, pool: Pool, round_index: int) -> FrozenOpponents:
     real_logits = {
         member: score(detector, reals, race.evidence).to(race.machine.device) for member, detector in detectors.items()
     }
-    return FrozenOpponents(detectors, real_logits, pool, race.objective)
+    return FrozenOpponents(detectors, real_logits, pool, objective)
 
 
 def equal_norm(race: Race, attack: FrozenOpponents, round_index: int) -> EqualNormOpponents:

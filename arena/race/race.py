@@ -33,6 +33,7 @@ from arena.training.losses import GanLoss
 from arena.training.machine import Machine
 from arena.training.objectives import Objective
 from arena.training.opponents.frozen import Pool
+from arena.training.opponents.kernel import Kernel
 from arena.training.opponents.live import Live
 from arena.training.opponents.weighting import Weighting
 
@@ -67,7 +68,7 @@ class Race:
     loss: GanLoss
     augmentation: Augmentation
     access: Access
-    objective: Objective
+    objective: Objective | Kernel
     weighting: Weighting
     pool: Pool | Live
     members: dict[str, Callable[..., Detector]]
@@ -189,7 +190,8 @@ class Race:
         if not self.access.knows:
             return "none"
         fitted = isinstance(self.examples_of.get(technique), FittedDetector)
-        return "features" if level == "gradients" and fitted and isinstance(self.pool, Live) else level
+        by_features = isinstance(self.pool, Live) or self.logits is None
+        return "features" if level == "gradients" and fitted and by_features else level
 
     def _granted(self, technique: str) -> AccessLevel:
         return self.access.level(technique, self.admitted(technique))
@@ -199,14 +201,19 @@ class Race:
         if technique == BAG:
             return []
         detector = self.examples_of.get(technique)
-        levels: list[AccessLevel] = []
-        if isinstance(self.pool, Live):
-            levels += ["labels", "scores"]
-            if isinstance(detector, LearnedDetector) or _has_features_with_a_gradient(detector):
-                levels.append("features")
+        live, kernel = isinstance(self.pool, Live) and self.logits is not None, isinstance(self.objective, Kernel)
+        levels: list[AccessLevel] = ["labels", "scores"] if live else []
+        fitted = isinstance(detector, FittedDetector) and (detector.differentiable or detector.soft)
+        if (fitted and (live or kernel)) or (live and isinstance(detector, LearnedDetector)):
+            levels.append("features")
         if detector is not None and detector.differentiable:
             levels.append("gradients")
         return levels
+
+    @property
+    def logits(self) -> Objective | None:
+        """Objective of the logits of detectors. None where features alone pull."""
+        return self.objective.beside if isinstance(self.objective, Kernel) else self.objective
 
     @cached_property
     def purpose(self) -> Purpose:
@@ -217,10 +224,6 @@ class Race:
     def fingerprint(self) -> str:
         """Hash of the files that the generator was made from; empty if there are none."""
         return self.new_generator().fingerprint()
-
-
-def _has_features_with_a_gradient(detector: Detector | None) -> bool:
-    return isinstance(detector, FittedDetector) and (detector.differentiable or detector.soft)
 
 
 class PhaseOutput(NamedTuple):

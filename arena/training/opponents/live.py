@@ -23,17 +23,15 @@ from arena.training.objectives import Objective
 from arena.training.opponents.black_box import BlackBox
 from arena.training.opponents.networks import LiveNetwork
 from arena.training.opponents.opponents import Opponents, Pull
+from arena.training.opponents.size import TINY, JointPull, pull_of_equal_size
 from arena.training.opponents.weighting import Weighting
 
 LOOK = 10
 """Steps between two measurements of the detectors' AUC."""
 SMOOTHING = 0.8
 """Weight of the AUC so far in the next one."""
-SCALE_DECAY = 0.99
-"""Weight of the size of a gradient so far in the next one."""
 VALIDATED = 256
 """Most validation reals of one measurement."""
-TINY = 1e-12
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 """Share of a whole, below 1."""
@@ -120,7 +118,7 @@ class LiveOpponents(Opponents):
     loop. The reals that measure the AUC stopped those detectors, and no live one learns from them.
 
     The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
-    of the step. The weights of the detectors of a step sum to 1. The share of a detector is a part of its weight, by
+    of the step. The sum of all pulls is brought to the size of the discriminator's gradient. The weights of the detectors of a step sum to 1. The share of a detector is a part of its weight, by
     the excess of its AUC over chance: none at chance, and all of it from ``chance + ramp`` on. No other detector gets
     the rest, so that the pull ends where every technique is at chance.
 
@@ -157,7 +155,7 @@ class LiveOpponents(Opponents):
         self.black_boxes = black_boxes or {}
         self.reals, self.validation, self.replayed = reals, validation, replayed.clone()
         self.batch, self.seed, self.step = batch, seed, 0
-        self.own_scale = torch.zeros((), device=reals.device)
+        self.joint = JointPull(rules.strength, reals.device)
         self.techniques = list(continued)
         self.detectors = [self._begin(technique, "first", network) for technique, network in continued.items()]
         if rules.renew_images is not None:
@@ -187,9 +185,8 @@ class LiveOpponents(Opponents):
             self._look(fakes)
         reals, mixed = self._reals(len(fakes), stream), self._with_earlier(fakes, stream)
         compared = self.validation.images(torch.randint(len(self.validation), (len(fakes),), generator=stream))
-        self.own_scale = _smoothed(self.own_scale, _size(own))
-        loss, gradient = own.new_zeros(()), torch.zeros_like(own)
-        for detector, share in zip(self.detectors, self.shares(names), strict=True):
+        loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), self.shares(names)
+        for detector, share in zip(self.detectors, shares, strict=True):
             if detector.technique in names:
                 self._learn(detector, torch.cat([reals, mixed]))
                 of_detector = self._pull_of(detector, fakes, compared)
@@ -197,7 +194,7 @@ class LiveOpponents(Opponents):
                 gradient = gradient + torch.where(share > 0, share * of_detector.gradient, 0)
         self._keep(fakes, stream)
         self.step += 1
-        return Pull(loss, self.rules.strength * self.own_scale * gradient)
+        return Pull(loss, self.joint(gradient, shares.nansum(), own))
 
     def shares(self, names: Collection[str]) -> Tensor:
         """Return the share of each detector in the pull of a step that draws these techniques, 0 for others.
@@ -223,7 +220,7 @@ class LiveOpponents(Opponents):
             "detectors": [detector.state() for detector in self.detectors],
             "black_boxes": {technique: box.state() for technique, box in self.black_boxes.items()},
             "replayed": self.replayed,
-            "own_scale": self.own_scale,
+            "joint": self.joint.state(),
             "step": self.step,
         }
 
@@ -234,7 +231,7 @@ class LiveOpponents(Opponents):
         for technique, box in self.black_boxes.items():
             box.restore(state["black_boxes"][technique])
         self.replayed, self.step = state["replayed"].clone(), state["step"]
-        self.own_scale = state["own_scale"].to(self.own_scale.device)
+        self.joint.restore(state["joint"])
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
@@ -280,9 +277,8 @@ class LiveOpponents(Opponents):
         loss = self.objective(network.logits(network.inputs(images, stream)).float(), of_reals)
         (gradient,) = torch.autograd.grad(loss, images)
         network.train()
-        size = _size(gradient)
-        detector.scale = _smoothed(detector.scale, size)
-        return Pull(loss.detach(), gradient / torch.maximum(detector.scale, size).clamp_min(TINY))
+        pull, detector.scale = pull_of_equal_size(gradient, detector.scale)
+        return Pull(loss.detach(), pull)
 
     @torch.no_grad()
     def _look(self, fakes: Tensor) -> None:
@@ -330,13 +326,3 @@ class LiveOpponents(Opponents):
         """Put one of eight fakes of this step in the place of earlier ones, so that fakes of all steps are replayed."""
         kept = to_uint8(fakes[: max(1, len(fakes) // 8)]).cpu()
         self.replayed[torch.randperm(len(self.replayed), generator=stream)[: len(kept)]] = kept[: len(self.replayed)]
-
-
-def _size(gradient: Tensor) -> Tensor:
-    """Root mean square (scalar)."""
-    return gradient.float().square().mean().sqrt()
-
-
-def _smoothed(scale: Tensor, size: Tensor) -> Tensor:
-    """Return the smoothed size. The first one is taken as it is."""
-    return torch.where(scale == 0, size, SCALE_DECAY * scale + (1 - SCALE_DECAY) * size)

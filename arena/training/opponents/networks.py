@@ -105,9 +105,7 @@ class TechniqueNetwork(LiveNetwork):
         return self.detector.loss(inputs, labels)
 
     def _crops(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        side = self.detector.side
-        top, left = (int(torch.randint(max(extent - side, 0) + 1, (), generator=rng)) for extent in images.shape[-2:])
-        return images[..., top : top + side, left : left + side]
+        return random_crops(images, self.detector.side, rng)
 
     def _represented(self, crops: Tensor) -> Tensor:
         if self.on_pixels:
@@ -160,11 +158,22 @@ class FeatureHead(LiveNetwork):
         return self.network.network(inputs)
 
     def _features(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Return features (B, F, 1, 1). Counts are taken of images with noise of one grey level, where they slope."""
-        if not self.detector.differentiable:
-            noise = torch.rand(images.shape, generator=rng).to(images.device) - 0.5
-            images = images + noise * (2 / (self.detector.levels - 1))
-        return self.detector.soft_features(images).float()[:, :, None, None]
+        """Return features (B, F, 1, 1)."""
+        return soft_features(self.detector, images, rng)[:, :, None, None]
+
+
+def random_crops(images: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    """Return the crops (B, C, side, side) at one random place of all images. Images that are no larger stay whole."""
+    top, left = (int(torch.randint(max(extent - side, 0) + 1, (), generator=rng)) for extent in images.shape[-2:])
+    return images[..., top : top + side, left : left + side]
+
+
+def soft_features(detector: FittedDetector, images: Tensor, rng: torch.Generator) -> Tensor:
+    """Return features (B, F). Counts are taken of images with noise of one grey level, where they slope."""
+    if not detector.differentiable:
+        noise = torch.rand(images.shape, generator=rng).to(images.device) - 0.5
+        images = images + noise * (2 / (detector.levels - 1))
+    return detector.soft_features(images).float()
 
 
 class RandomNetwork(LiveNetwork):

@@ -13,6 +13,7 @@ from arena.imaging.images import to_float
 from arena.training.objectives import Relative
 from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.networks import FeatureHead, LiveNetwork, RandomNetwork, TechniqueNetwork, live_network
+from arena.training.opponents.weighting import Hedge, Uniform, Weighting
 from tests.detectors.planted import build
 
 RULES = Live(
@@ -21,6 +22,7 @@ RULES = Live(
     gamma=0.03,
     gamma_features=0.01,
     chance=0.02,
+    ramp=0.1,
     replay=0.5,
     renew_images=None,
     head_start=20,
@@ -32,6 +34,7 @@ EVERY = (
     *TECHNIQUES,
     *("nodown", "patch", "gram", "dct_cnn", "fft", "phase", "freqnet", "srm", "bayar", "npr", "wavelet"),
 )
+UNIFORM = Uniform()
 STEPS = {"freqnet": 250, "fft": 200, "bayar": 250, "srm": 200}
 """Steps of techniques that learn more slowly than others."""
 EVIDENCE = Evidence(levels=256)
@@ -62,6 +65,7 @@ def opponents(
     reals: Tensor | None = None,
     validation: Tensor | None = None,
     new: Callable[[str, int], LiveNetwork] = new,
+    weighting: Weighting = UNIFORM,
 ) -> LiveOpponents:
     """Opponents of a generator whose earlier fakes are smooth and whose reals are noise, unless given."""
     learned = Gallery(images(400, 1) if reals is None else reals, EVIDENCE)
@@ -73,6 +77,7 @@ def opponents(
     return LiveOpponents(
         rules=rules,
         objective=Relative(1.0),
+        weighting=weighting,
         new=new,
         continued=continued,
         reals=learned,
@@ -162,24 +167,33 @@ def test_a_pull_is_at_most_as_large_as_the_rules_say(sample: int, own: float):
 
 def test_the_share_of_a_technique_at_chance_is_nothing_and_all_shares_sum_to_at_most_one():
     found = opponents()
-    for auc, detector in zip((0.5, 0.9, 0.51, 0.5), found.detectors, strict=True):
+    for auc, detector in zip((0.5, 0.9, 0.57, 0.3), found.detectors, strict=True):
         detector.auc.fill_(auc)
-    torch.testing.assert_close(found.shares(TECHNIQUES), torch.tensor([0.0, 0.38, 0.0, 0.0]))
-    torch.testing.assert_close(found.shares(["dct", "cnn"]), torch.tensor([0.0, 0.76, 0.0, 0.0]))  # for all four
+    torch.testing.assert_close(found.shares(TECHNIQUES), torch.tensor([0.0, 0.25, 0.125, 0.0]))
+    torch.testing.assert_close(found.shares(["dct", "cnn"]), torch.tensor([0.0, 0.5, 0.0, 0.0]))  # for all four
     assert float(found.shares(["cnn", "forest"]).sum()) == 0
     for detector in found.detectors:
         detector.auc.fill_(1.0)
     torch.testing.assert_close(found.shares(TECHNIQUES), torch.full((4,), 1 / 4))
-    for detector in found.detectors:
-        detector.auc.fill_(0.3)
-    assert float(found.shares(TECHNIQUES).sum()) == 0
 
 
 def test_two_detectors_of_a_technique_share_its_pull():
     found = opponents(replace(RULES, renew_images=1000 * BATCH))
     for detector in found.detectors:
         detector.auc.fill_(0.72 if detector.technique == "dct" else 0.5)
-    torch.testing.assert_close(found.shares(TECHNIQUES).sum(), torch.tensor(0.2))
+    torch.testing.assert_close(found.shares(TECHNIQUES).sum(), torch.tensor(0.25))
+
+
+def test_a_technique_that_was_strong_for_long_weighs_more_under_hedge():
+    found = opponents(replace(RULES, head_start=0), weighting=Hedge(0.5))
+    for k in range(121):
+        step(found, k)
+    for detector in found.detectors:
+        detector.auc.fill_(1.0)
+    aucs = {detector.technique: float(detector.gain) for detector in found.detectors}
+    shares = dict(zip(found.techniques, found.shares(TECHNIQUES).tolist(), strict=True))
+    strongest = max(aucs, key=aucs.__getitem__)
+    assert shares[strongest] == max(shares.values()) > 0.25
 
 
 def test_fakes_that_are_reals_are_hardly_pulled():

@@ -1,0 +1,134 @@
+"""Features that pull fakes to the distribution of reals: references, the aim at chance, and resumption."""
+
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics.pairwise import rbf_kernel
+from torch import Tensor
+
+from arena.detectors.base import FittedDetector, LearnedDetector
+from arena.detectors.techniques.mmd import EXPONENTS
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_float
+from arena.training.opponents.kernel import (
+    Kernel,
+    KernelOpponents,
+    MatchedTechnique,
+    Together,
+    Whitening,
+    discrepancy,
+    feature_map,
+)
+from tests.detectors.planted import build
+from tests.training.opponents.test_live import images, rng, size
+
+RULES = Kernel(strength=0.5, sample=4, components=32, reals=128, queue=64, ramp=4.0)
+BATCH = 32
+TECHNIQUES = ("spectrum", "forest", "cnn")
+
+
+def features(technique: str):
+    torch.manual_seed(0)
+    return feature_map(cast(FittedDetector | LearnedDetector, build(technique, seed=0, levels=256)))
+
+
+def seen(n: int, seed: int, smooth: bool = False) -> Tensor:
+    return Evidence(levels=256)(to_float(images(n, seed, smooth)))
+
+
+def technique(name: str, seed: int = 0) -> MatchedTechnique:
+    return MatchedTechnique(features(name), seen(400, 1), seen(200, 2, smooth=True), RULES, BATCH, seed)
+
+
+def opponents(*names: str) -> KernelOpponents:
+    return KernelOpponents(RULES, {name: technique(name) for name in names})
+
+
+def test_the_discrepancy_is_the_unbiased_estimate_of_gretton_et_al():
+    """A rational quadratic kernel is a mixture of Gaussian ones, integrated here over a grid of quantiles."""
+    x, y = (torch.randn(n, 3, generator=rng(n)) for n in (12, 9))
+    width = torch.tensor(1.7)
+
+    def mixture(a: Tensor, b: Tensor) -> np.ndarray:
+        squared = torch.cdist(a, b).square().numpy()
+        return np.mean([(1 + squared / (2 * 1.7 * e)) ** -e for e in EXPONENTS], axis=0)
+
+    def off_diagonal(k: np.ndarray) -> float:
+        return float(k[~np.eye(len(k), dtype=bool)].mean())
+
+    expected = off_diagonal(mixture(x, x)) + off_diagonal(mixture(y, y)) - 2 * mixture(x, y).mean()
+    assert float(discrepancy(x, y, width)) == pytest.approx(expected, abs=1e-5)
+    assert float(discrepancy(x, x + 50, width)) > 0.5
+    narrow = rbf_kernel(x.numpy(), y.numpy(), gamma=0.1)
+    assert narrow.shape == (12, 9)
+
+
+def test_the_discrepancy_has_mean_zero_between_samples_of_one_distribution():
+    found = [
+        float(discrepancy(*torch.randn(2, 20, 4, generator=rng(k)).unbind(), torch.tensor(2.0))) for k in range(400)
+    ]
+    assert abs(np.mean(found)) < 4 * np.std(found) / len(found) ** 0.5
+
+
+def test_whitened_features_of_both_classes_have_equal_deviations():
+    mixed = torch.randn(500, 6, generator=rng()) @ torch.randn(6, 6, generator=rng(1))
+    white = Whitening.of(mixed, 6)(mixed)
+    covariance = torch.cov(white.T)
+    assert (covariance - torch.diag(covariance.diag())).abs().max() < 0.05
+    assert covariance.diag().max() < 1.01
+
+
+def test_a_direction_in_which_only_fakes_vary_is_kept():
+    reals, fakes = torch.zeros(100, 3), torch.zeros(100, 3)
+    reals[:, 0], fakes[:, 0], fakes[:, 2] = torch.randn(100), torch.randn(100), 1.0
+    white = Whitening.of(torch.cat([reals, fakes]), 3)
+    assert float((white(fakes).mean(0) - white(reals).mean(0)).norm()) > 1
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_reals_feel_no_pull_and_fakes_a_whole_one(name: str):
+    """Reals differ from reals by about one deviation, so that a small share may remain."""
+    found = opponents(name)
+    for k in range(30):
+        found.pull(seen(BATCH, 100 + k), torch.ones(BATCH, 1, 8, 8), rng(k))
+    assert float(found.techniques[name].share) < 0.3
+    for k in range(30):
+        fakes = seen(BATCH, 200 + k, smooth=True)
+        pull = found.pull(fakes, torch.ones_like(fakes), rng(k))
+    assert float(found.techniques[name].share) == 1
+    assert 0.5 * RULES.strength < size(pull.gradient) <= RULES.strength * 1.001
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_following_the_pull_brings_the_features_to_those_of_reals(name: str):
+    found = opponents(name)
+    fakes = seen(BATCH, 3, smooth=True)
+    before = float(found.pull(fakes, torch.ones_like(fakes), rng()).loss)
+    for k in range(150):
+        fakes = fakes - 0.3 / (1 + k / 5) * found.pull(fakes, torch.ones_like(fakes), rng(k)).gradient
+    after = float(found.pull(fakes, torch.ones_like(fakes), rng()).loss)
+    assert before > 4
+    assert after < before / 2
+
+
+def test_a_restored_opponent_pulls_on_to_the_bit():
+    first, second = opponents("spectrum", "forest"), opponents("spectrum", "forest")
+    for k in range(3):
+        fakes = seen(BATCH, k, smooth=True)
+        first.pull(fakes, torch.ones_like(fakes), rng(k))
+    second.restore(first.state())
+    fakes = seen(BATCH, 9, smooth=True)
+    one, other = (each.pull(fakes, torch.ones_like(fakes), rng(9)) for each in (first, second))
+    assert torch.equal(one.gradient, other.gradient)
+
+
+def test_opponents_together_pull_by_the_sum():
+    parts = {"one": opponents("spectrum"), "other": opponents("forest")}
+    both = Together({"one": opponents("spectrum"), "other": opponents("forest")})
+    fakes = seen(BATCH, 3, smooth=True)
+    own = torch.ones_like(fakes)
+    expected = sum(part.pull(fakes, own, rng()).gradient for part in parts.values())
+    torch.testing.assert_close(both.pull(fakes, own, rng()).gradient, expected)
+    assert both.figures().keys() == {"spectrum_excess", "forest_excess"}
