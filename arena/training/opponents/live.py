@@ -30,6 +30,8 @@ LOOK = 10
 """Steps between two measurements of the detectors' AUC."""
 SMOOTHING = 0.8
 """Weight of the AUC so far in the next one."""
+PENALTY_INTERVAL = 4
+"""Steps of a detector between two penalties, each of them as many times as heavy (Karras et al. 2020, appendix B)."""
 VALIDATED = 256
 """Most validation reals of one measurement."""
 
@@ -82,6 +84,8 @@ class LiveDetector:
         self.technique, self.stream, self.network = technique, stream, network
         self.optimizer = torch.optim.Adam(network.learning(), lr=rate, betas=(0.0, 0.99))
         device = next(network.parameters()).device
+        self.steps = 0
+        """Steps of learning."""
         self.looks = 0
         """Measurements of its AUC."""
         self.gain = torch.zeros((), device=device)
@@ -96,6 +100,7 @@ class LiveDetector:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
             "looks": self.looks,
             "gain": self.gain,
             "auc": self.auc,
@@ -106,7 +111,7 @@ class LiveDetector:
         """Return to a saved state."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.looks = state["looks"]
+        self.steps, self.looks = state["steps"], state["looks"]
         self.gain, self.auc, self.scale = (state[name].to(self.auc.device) for name in ("gain", "auc", "scale"))
 
 
@@ -118,9 +123,10 @@ class LiveOpponents(Opponents):
     loop. The reals that measure the AUC stopped those detectors, and no live one learns from them.
 
     The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
-    of the step. The sum of all pulls is brought to the size of the discriminator's gradient. The weights of the detectors of a step sum to 1. The share of a detector is a part of its weight, by
-    the excess of its AUC over chance: none at chance, and all of it from ``chance + ramp`` on. No other detector gets
-    the rest, so that the pull ends where every technique is at chance.
+    of the step. The sum of all pulls is scaled again, to the size that ``strength`` names. The weights of the detectors
+    of a step sum to 1. The share of a detector is a part of its weight, by the excess of its AUC over chance: none at
+    chance, and all of it from ``chance + ramp`` on. No other detector gets the rest, so that the pull ends where every
+    technique is at chance.
 
     Args:
         rules: how they learn and pull.
@@ -261,12 +267,13 @@ class LiveOpponents(Opponents):
             if network.draws:
                 torch.manual_seed(stream.initial_seed())
             network.loss(inputs).backward()
-            if gamma:
+            if gamma and detector.steps % PENALTY_INTERVAL == 0:
                 network.train(not network.normalises_batches())
                 _, squared = squared_gradient(network.logits, inputs)
-                (gamma * squared.mean()).backward()
+                (PENALTY_INTERVAL * gamma * squared.mean()).backward()
                 network.train()
         detector.optimizer.step()
+        detector.steps += 1
 
     def _pull_of(self, detector: LiveDetector, fakes: Tensor, reals: Tensor) -> Pull:
         """Return the objective of one detector at the fakes, and its gradient over the size of it."""
