@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arena.core.errors import ArenaError
 from arena.core.progress import Progress
-from arena.race.gan_monitor import CHANCES, GanMonitor, train_gan
+from arena.race.gan_monitor import GanMonitor, train_gan
 from arena.race.phases.detectors import retrain
 from arena.race.phases.fakes import forge
 from arena.race.phases.generator import respond, warm_up
@@ -40,7 +40,8 @@ class Scripted(Opponents):
         self.meter.add(queries=3)
         self.meter.gradient("cnn", torch.zeros_like(fakes))
         broken = self.meter.spent.generator_updates in self.poisoned
-        return Pull(torch.tensor(float("nan") if broken else 0.0), torch.zeros_like(fakes))
+        value = torch.tensor(float("nan") if broken else 0.0)
+        return Pull(value, value * torch.ones_like(fakes))
 
 
 def train(race: Race, images: int, poisoned: set[int]) -> tuple[list[TrainingRecord], Meter]:
@@ -78,7 +79,7 @@ def test_images_shown_never_exceed_the_budget(batch: int, images: int, interval:
         except Killed:
             curve, meter = train(race, images, poisoned)
         except ArenaError:  # the last chance is gone
-            assert len(poisoned) >= CHANCES
+            assert Meter.load(race.run / "partial").spent.generator_updates * batch <= images
             return
         shown = meter.spent.generator_updates * batch
     budget = race.schedule.shown(images)
@@ -94,7 +95,7 @@ def test_images_shown_never_exceed_the_budget(batch: int, images: int, interval:
 def test_a_roll_back_gives_nothing_back_and_a_resumption_counts_nothing_twice(run: Path, monkeypatch):
     keys, images = ("schedule.batch=8", "schedule.evaluate_images=24"), 96
     whole = train(tiny_arena(run, *keys), images, {5})
-    assert [record.fault is not None for record in whole[0]] == [False, True, False, False]
+    assert "divergence" in (whole[0][1].fault or "")
     measured = GanMonitor.__call__
 
     def killed(self: GanMonitor, gan: GanTraining, before: list[TrainingRecord]) -> TrainingRecord:
