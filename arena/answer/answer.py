@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from arena.answer.attack_sanity import attack_in_words
 from arena.answer.conditions import Condition, Contrast, compared_techniques, conditions, contrasts, matched
 from arena.answer.cross import CrossMatrix, cross_in_words, cross_matrices
 from arena.answer.distance import Distance, distance
@@ -18,6 +19,7 @@ from arena.answer.limit import ASSUMPTION, ConditionCurve, TechniqueLimit, condi
 from arena.answer.power import power
 from arena.answer.runs import FinishedRun, find_runs, read_run
 from arena.answer.series import Series, Trajectory, read_series, trajectory
+from arena.answer.spending import compute_in_words
 from arena.answer.tiers import Tiers, tiers, tiers_sentence
 from arena.answer.verdict import Strongest, Verdict, decide, sentence, strongest_finding, technique_verdict
 from arena.config.schema import BAG
@@ -168,6 +170,17 @@ class Answer:
         limits = {"margin": terms.answer.margin, "alpha": terms.answer.alpha}
         return power(reals=reals, fakes=fakes, techniques=len(terms.techniques), **limits)
 
+    @cached_property
+    def attack(self) -> list[str]:
+        """The checks of its attacks in words, beside ``access=none`` if that is among its controls."""
+        return attack_in_words(self.runs, self.controls["none"].runs if "none" in self.controls else ())
+
+    @cached_property
+    def compute(self) -> str | None:
+        """The multiply-accumulates of a response beside those of ``access=none``, in words."""
+        none = self.controls.get("none")
+        return none and compute_in_words(self.runs, none.runs, "none")
+
     def _power_in_words(self) -> list[str]:
         if self.power is None:
             return []
@@ -190,7 +203,7 @@ class Answer:
         return game(self.run.path, self.run.records)
 
     def as_json(self) -> dict[str, object]:
-        """Return condition, runs, verdict, contrasts, cross matrix in words, and limits as plain containers."""
+        """Return condition, runs, verdict, contrasts, cross matrix, limits, attacks and compute as plain containers."""
         return {
             "condition": self.condition.name,
             "runs": [str(run.path) for run in self.runs],
@@ -212,6 +225,8 @@ class Answer:
             },
             "cross": cross_in_words(self.cross, self.verdict.margin, self.verdict.alpha),
             "limits": {kind: limit.as_json() for kind, limit in self.limits.items()},
+            "attack": self.attack,
+            "compute": self.compute,
         }
 
 

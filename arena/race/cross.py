@@ -7,7 +7,7 @@ runs, and each is scored by judges that did not learn from it.
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import Bank
 from arena.race.judging import Judgement, judge_cases, score_record
 from arena.records.layout import RunLayout
-from arena.records.schema import PhaseRecord
+from arena.records.schema import PhaseRecord, Spent
 from arena.records.store import RecordBook, read_scores
+from arena.training.meter import Meter
 
 CROSS = "cross"
 """Name of the phase."""
@@ -112,8 +113,9 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
     case = Case.of(race, bank.test, fakes_of_judges(race, bank, last, seeds, budget // race.judge.images), last)
     cases = [Case.of(race, _bank(other).test, [], last) for other in others]
     progress.expect(len(seeds) * race.judge.folds * budget)
+    members, seed, meter = list(race.members), race.seed_of("judge", last), Meter()
     (own, *crossed), images = judge_cases(
-        race, case, cases, list(race.members), race.seed_of("judge", last), seeds, images=budget, progress=progress
+        race, case, cases, members, seed, seeds, images=budget, progress=progress, meter=meter
     )
     check_own(run, own)
     for other, judged in zip(others, crossed, strict=True):
@@ -139,11 +141,12 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
             seed=other.seed,
             phase=CROSS,
             player=_player(run),
-            images=images if other is others[0] else 0,  # one training for all
+            images=images if other is others[0] else 0,  # one training for all, as below
             seconds=time.perf_counter() - start,
             peak_memory_mib=peak_memory_mib(race.machine.device.type == "cuda"),
             device=str(race.machine.device),
             precision=race.machine.precision,
+            **asdict(meter.spent if other is others[0] else Spent()),
         )
         RecordBook(other.path).append([*records, closing])
         start = time.perf_counter()

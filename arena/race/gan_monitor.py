@@ -43,7 +43,8 @@ def train_gan(
 
     After each interval the average's fakes are measured and the state is kept. If a loss was not finite, or the fakes
     lost their variety, training continues from the last sound state with half the learning rate. The images of the
-    interval count as spent, so that every condition has the same budget.
+    interval count as spent, so that every condition has the same budget. What the phase spent is saved beside its state
+    (``arena.training.meter``), and is not given back by a roll-back.
 
     Args:
         race: data, players and budgets.
@@ -75,6 +76,7 @@ def train_gan(
         beside.rename(partial)
     if (partial / "done").exists():
         gan.load(partial)
+        gan.meter.restore(partial)
         curve = read_curve(partial)[len(before) :]
     else:
         if source is not None:
@@ -213,6 +215,7 @@ def _keep(gan: GanTraining, curve: list[TrainingRecord], folder: Path) -> None:
     beside = _beside(folder)
     shutil.rmtree(beside, ignore_errors=True)
     gan.save(beside)
+    gan.meter.save(beside)
     write_atomically(beside / "curve.jsonl", to_lines(curve).encode())
     (beside / "done").touch()
     (folder / "done").unlink(missing_ok=True)  # from here on the folder beside it counts

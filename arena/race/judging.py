@@ -22,6 +22,7 @@ from arena.race.race import Race
 from arena.records.schema import FitnessRecord, Regime, ScoreRecord, Scores
 from arena.records.store import write_scores
 from arena.training.battery import BatchGroup, train_battery
+from arena.training.meter import Meter
 
 PARAMETERS = 20_000_000
 """Most parameters of judges that learn side by side. Judges of larger networks learn in turn."""
@@ -56,6 +57,7 @@ def judge_case(
     images: int,
     share: float = 1.0,
     progress: Progress | None = None,
+    meter: Meter | None = None,
 ) -> tuple[list[dict[str, Judgement]], int]:
     """Train one fresh judge per technique, seed and fold, all side by side, and test each on its own fold.
 
@@ -72,12 +74,13 @@ def judge_case(
         images: budget of a judge.
         share: share of data and images that the judges use.
         progress: counts the images.
+        meter: counts what training the judges costs.
 
     Returns:
         The judgement of each technique for each judge seed, and the number of images trained on.
     """
     (judged,), trained = judge_cases(
-        race, case, [], techniques, seed, judge_seeds, images=images, share=share, progress=progress
+        race, case, [], techniques, seed, judge_seeds, images=images, share=share, progress=progress, meter=meter
     )
     return judged, trained
 
@@ -93,6 +96,7 @@ def judge_cases(
     images: int,
     share: float = 1.0,
     progress: Progress | None = None,
+    meter: Meter | None = None,
 ) -> tuple[list[list[dict[str, Judgement]]], int]:
     """Do as ``judge_case``, and test the same judges on the test fakes of other cases too.
 
@@ -118,6 +122,7 @@ def judge_cases(
             fresh=True,
             machine=race.machine,
             progress=progress,
+            meter=meter,
         )
         for other in others:
             other.gallery.measure(judges[0].group.detectors)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple, Self
 
 import torch
@@ -81,6 +81,7 @@ def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progr
         peak_memory_mib=peak_memory_mib(machine.device.type == "cuda"),
         device=str(machine.device),
         precision=machine.precision,
+        **asdict(output.spent),
     )
     return ClosedPhase(output.records, closing)
 

@@ -24,7 +24,7 @@ from arena.imaging.images import ImageShape
 from arena.metrics.features.space import FeatureSpace
 from arena.race.branch import Branch
 from arena.records.layout import RunLayout
-from arena.records.schema import AccessLevel, Record
+from arena.records.schema import AccessLevel, Record, Spent
 from arena.tracking.tracker import Tracker
 from arena.training.access import Access
 from arena.training.ada import Augmentation
@@ -227,7 +227,8 @@ class Race:
 
 
 class PhaseOutput(NamedTuple):
-    """Records of a phase, and the number of images that it trained on or scored."""
+    """Records of a phase, the number of images that it trained on or scored, and what else training cost."""
 
     records: list[Record]
     images: int
+    spent: Spent = Spent()

@@ -1,7 +1,8 @@
 """Define the typed records of a race: one kind a class, and one JSON object a line of ``records.jsonl``.
 
-The figures of a judge (``Summary``) and of a set of images (``Quality``) are base classes of the records that hold
-them. All fields of a record therefore lie flat in its line, as ``pandas.read_json(path, lines=True)`` reads them.
+The figures of a judge (``Summary``), of a set of images (``Quality``) and of a cost (``Spent``) are base classes of the
+records that hold them. All fields of a record therefore lie flat in its line, as
+``pandas.read_json(path, lines=True)`` reads them.
 """
 
 import dataclasses
@@ -152,6 +153,45 @@ class GuardFigures:
     class_distance_high: float | None
     unrecognised: float | None
     missing_classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What training cost, beside images and seconds.
+
+    Args:
+        generator_updates: steps of the generator.
+        discriminator_updates: steps of its own discriminator.
+        detector_updates: steps of detectors that learn by gradient, summed over the detectors.
+        queries: images of which the generator asked a score or a label.
+        multiply_accumulates: of convolutions, matrix products and attention in these steps, forward and backward.
+    """
+
+    generator_updates: int = 0
+    discriminator_updates: int = 0
+    detector_updates: int = 0
+    queries: int = 0
+    multiply_accumulates: int = 0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        """Return the sum of both."""
+        names = [each.name for each in dataclasses.fields(Spent)]
+        return Spent(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """Fakes at which the gradient of an attacked detector was looked at, and those where it was of no use.
+
+    Args:
+        fakes: looked at, once for each detector of the technique that pulled them.
+        zero: where the gradient was exactly 0 in every pixel.
+        not_finite: where a pixel of it was infinite or no number.
+    """
+
+    fakes: int
+    zero: int
+    not_finite: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,8 +346,19 @@ class ProvenanceRecord(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseRecord(Entry):
-    """End of a phase with its cost. The records before it count only once it is written."""
+class GradientRecord(Gradients, Entry):
+    """Zero gradients of an attacked technique in a response."""
+
+    kind: Literal["gradient"] = "gradient"
+    technique: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseRecord(Spent, Entry):
+    """End of a phase with its cost. The records before it count only once it is written.
+
+    ``images`` are those trained on or scored. ``seconds`` are those since the phase was last started.
+    """
 
     kind: Literal["phase"] = "phase"
     phase: str
@@ -328,6 +379,7 @@ Record = (
     | MarginRecord
     | ControlRecord
     | ProvenanceRecord
+    | GradientRecord
     | PhaseRecord
 )
 

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from arena.answer.answer import Answer
+from arena.answer.attack_sanity import WARNING
 from arena.answer.cross import cross_in_words
 from arena.answer.distance import distance_in_words
 from arena.answer.frontier import NO_COMMON_QUALITY, EqualQuality
@@ -33,6 +34,9 @@ def print_outcome(answer: Answer, console: Console) -> None:
     console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
     for fault in verdict.faults:
         console.print(Text(f"flagged: {fault}"), soft_wrap=plain)
+    for line in answer.attack:
+        if line.startswith(WARNING):
+            console.print(Text(line), soft_wrap=plain)
     for name, path in (("report", run / "report.html"), ("figures", run / "figures")):
         if path.exists():
             console.print(Text(f"{name}: {path}"), soft_wrap=True)
@@ -66,7 +70,8 @@ def print_answer(answer: Answer, console: Console) -> None:
     console.print(verdict.sentence, soft_wrap=True)
     distance = [distance_in_words(verdict.distance)] if verdict.distance else []
     crossed = cross_in_words(answer.cross, verdict.margin, verdict.alpha)
-    for line in (*crossed, *limits_in_words(answer.limits), *distance):
+    compute = [answer.compute] if answer.compute else []
+    for line in (*crossed, *limits_in_words(answer.limits), *distance, *answer.attack, *compute):
         console.print(line, soft_wrap=True, highlight=False)
     for fault in verdict.faults:
         console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)

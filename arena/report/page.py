@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from arena.answer.answer import Answer
+from arena.answer.attack_sanity import WARNING
 from arena.answer.distance import distance_in_words
 from arena.answer.guards import Guard, Guards
 from arena.answer.limit import limits_in_words
+from arena.answer.spending import spending
 from arena.answer.tiers import flipped_in_words, tier_rows
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
@@ -58,6 +60,8 @@ def write_report(answer: Answer) -> Path:
         battery=run.of_kind(TechniqueRecord),
         planted=[record for record in fitness if record.artefact is not None],
         shares=[record for record in fitness if record.artefact is None],
+        attack=[(line, line.startswith(WARNING)) for line in answer.attack],
+        spending=spending(run),
         minutes=sum(phase.seconds for phase in phases) / 60,
         images_shown=sum(phase.images for phase in phases),
         peak_memory_mib=max((phase.peak_memory_mib for phase in phases), default=0.0),

@@ -22,6 +22,7 @@ from arena.detectors.shared import GRID, sharing
 from arena.metrics.auc import auc
 from arena.training.aligned import resynthesised, with_aligned
 from arena.training.machine import Machine
+from arena.training.meter import Meter
 
 VALIDATIONS, SPACING = 20, 4
 """Validations in a whole budget. A small budget has fewer, at least ``SPACING`` steps apart."""
@@ -58,6 +59,7 @@ def train_battery(
     machine: Machine,
     progress: Progress | None = None,
     logger: Logger | Literal[False] = False,
+    meter: Meter | None = None,
 ) -> int:
     """Train the fitted and the gradient-trained detectors of all groups in place, within their budget.
 
@@ -73,6 +75,7 @@ def train_battery(
         machine: device and precision.
         progress: advances with every step.
         logger: of the phase.
+        meter: counts the updates of detectors that learn by gradient, and what they cost.
 
     Returns:
         The number of images in the batches shown, over all groups.
@@ -103,7 +106,7 @@ def train_battery(
     most = validations(images, settings.batch, crops)
     learning = len({id(learner.group) for learner in learners})
     taken = machine.fit(
-        BatteryTraining(learners, gallery, settings),
+        BatteryTraining(learners, gallery, settings, meter),
         range(steps),
         validate_every=max(1, steps // max(1, most)),
         callbacks=[] if progress is None else [progress.callback(settings.batch * learning)],
@@ -210,11 +213,14 @@ class BatteryTraining(pl.LightningModule):
     its forward pass, which frees its activations. Each ends in the state of its highest validation AUC.
     """
 
-    def __init__(self, learners: Sequence[Learner], gallery: Gallery, settings: BatteryConfig) -> None:
+    def __init__(
+        self, learners: Sequence[Learner], gallery: Gallery, settings: BatteryConfig, meter: Meter | None = None
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.detectors = nn.ModuleList(learner.detector for learner in learners)
         self.learners, self.gallery, self.settings = learners, gallery, settings
+        self.meter = Meter() if meter is None else meter
         self.halves = (settings.batch - settings.batch // 2, settings.batch // 2)
         self.labels = torch.tensor([0.0, 1.0]).repeat_interleave(torch.tensor(self.halves))
         self.classes = {
@@ -260,8 +266,10 @@ class BatteryTraining(pl.LightningModule):
             with torch.random.fork_rng([self.device] if self.device.type == "cuda" else [], enabled=detector.draws):
                 if detector.draws:
                     torch.manual_seed(stream)
-                loss = detector.loss(images, labels)
-                loss.backward()
+                with self.meter.work(f"{learner.name} learns from {tuple(images.shape)}"):
+                    loss = detector.loss(images, labels)
+                    loss.backward()
+            self.meter.add(detector_updates=1)
             learner.loss = loss.detach()
 
         batches = {id(images): images for _, images in work}

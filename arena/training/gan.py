@@ -23,6 +23,7 @@ from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
 from arena.training.ada import Augmentation, Augmenter
 from arena.training.losses import DiscriminatorLoss, GanLoss, PathLength
+from arena.training.meter import Meter
 from arena.training.opponents.opponents import Opponents
 
 PARTS = ("generator", "discriminator", "augmenter", "path_length")
@@ -81,6 +82,8 @@ class GanTraining(pl.LightningModule):
         self.loss, self.evidence, self.opponents = loss, evidence, opponents
         self.augmenter = Augmenter(augmentation or Augmentation())
         self.path_length = PathLength(loss.path_length, loss.path_length_interval)
+        self.meter = Meter() if opponents is None else opponents.meter
+        """What this phase has cost, opponents included."""
         self.batch, self.seed, self.log_every = batch, seed, log_every
         self.register_buffer("reals", reals, persistent=False)
         self.step = 0
@@ -114,29 +117,35 @@ class GanTraining(pl.LightningModule):
         drawn = torch.randint(len(self.reals), (self.batch,), generator=rng, device=self.device)
         reals = self.evidence(to_float(self.reals[drawn]))
         z = torch.randn(self.batch, self.generator.z_dim, generator=rng, device=self.device)
-        fakes = self.evidence(self.generator.draw(z, rng).float())
+        with self.meter.work("fakes"):
+            fakes = self.evidence(self.generator.draw(z, rng).float())
 
         # 2. The discriminator learns to classify them, through its augmentations.
         critic = self.augmenter.before(self.discriminator, rng)
-        discriminator_loss = self.loss.of_discriminator(critic, reals, fakes.detach(), self.step)
         of_discriminator.zero_grad()
-        self.manual_backward(discriminator_loss.adversarial + discriminator_loss.penalty)
+        with self.meter.work(f"discriminator, penalty {self.loss.penalises(self.step)}"):
+            discriminator_loss = self.loss.of_discriminator(critic, reals, fakes.detach(), self.step)
+            self.manual_backward(discriminator_loss.adversarial + discriminator_loss.penalty)
         of_discriminator.step()
         self.augmenter.observe(discriminator_loss.overfitting, self.step, self.batch)
 
         # 3. The generator learns from the discriminator, and from its opponents, which pull at the fakes.
         self.discriminator.requires_grad_(False)  # gradients of its weights are not needed here
-        adversarial = self.loss.of_generator(critic, reals, fakes)
-        (gradient,) = torch.autograd.grad(adversarial, fakes)
+        with self.meter.work("adversarial"):
+            adversarial = self.loss.of_generator(critic, reals, fakes)
+            (gradient,) = torch.autograd.grad(adversarial, fakes)
         detector_loss = adversarial.new_zeros(())
         if self.opponents is not None:
             detector_loss, pull = self.opponents.pull(fakes.detach(), gradient, rng)
             gradient = gradient + pull
         of_generator.zero_grad()
-        self.manual_backward(fakes, gradient)
+        with self.meter.work("generator"):
+            self.manual_backward(fakes, gradient)
         if self.path_length.weight and self.step % self.path_length.interval == 0:
-            self.manual_backward(self.path_length(cast(StyleGenerator, self.generator), z, rng))
+            with self.meter.work("path length"):
+                self.manual_backward(self.path_length(cast(StyleGenerator, self.generator), z, rng))
         of_generator.step()
+        self.meter.add(generator_updates=1, discriminator_updates=1)
         self.discriminator.requires_grad_(True)
 
         # 4. The average follows.

@@ -61,6 +61,10 @@ class GanLoss(ABC):
     path_length: NonNegativeFloat = 0.0
     path_length_interval: PositiveInt = 4
 
+    def penalises(self, step: int) -> bool:
+        """Return whether the gradient penalty is part of a step, if the loss has one."""
+        return True
+
     @abstractmethod
     def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
         """Return the loss of the discriminator at a step. Reals and fakes (B, C, H, W) are from the evidence path."""
@@ -149,12 +153,16 @@ class Logistic(PenalisedLoss, NonSaturating):
 
     interval: PositiveInt = 16
 
+    def penalises(self, step: int) -> bool:
+        """Return whether a step is one of 0, interval, 2 interval, ..."""
+        return step % self.interval == 0
+
     def of_discriminator(self, discriminator: Critic, reals: Tensor, fakes: Tensor, step: int) -> DiscriminatorLoss:
         """Add R1 at steps 0, interval, 2 interval, ..., multiplied by the interval to keep its mean.
 
         Penalty and loss share one step, so Adam's rates need no correction for lazy regularisation.
         """
-        if step % self.interval == 0:
+        if self.penalises(step):
             gamma = 2e-4 * reals.shape[-1] ** 2 / len(reals) if self.gamma is None else self.gamma
             real, squared = squared_gradient(discriminator, reals)
             penalty = self.interval * gamma / 2 * squared.mean()

@@ -16,6 +16,7 @@ from arena.race.judging import Judgement, fitness_record, judge_case
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import ControlRecord, Record, Summary, TechniqueRecord
 from arena.records.store import write_scores
+from arena.training.meter import Meter
 
 ORACLE, EQUAL_N = "oracle", "equal_n"
 JOINT_CONFIDENCE = 0.999
@@ -50,12 +51,13 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     seeds, budget = range(race.judge.seeds), race.judge.images
     case, seed = _case(race, Oracle(**race.shape), seeds), race.seed_of("calibrate", player=ORACLE)
     progress.expect(len(seeds) * race.judge.folds * budget)
-    judged, images = judge_case(race, case, list(race.members), seed, seeds, images=budget, progress=progress)
+    members, meter = list(race.members), Meter()
+    judged, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress, meter=meter)
     normal = NormalDist()
     joint = normal.inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(race.techniques))) / normal.inv_cdf(0.975)
     found = _control_records(race, judged, ORACLE, "AUC 1/2", 0)
     held = [replace(each, holds=abs(each.found - 0.5) <= (each.high - each.found) * joint) for each in found]
-    return PhaseOutput([*technique_records(race), *held], images)
+    return PhaseOutput([*technique_records(race), *held], images, meter.spent)
 
 
 def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
@@ -69,9 +71,10 @@ def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutp
     few = JudgeFakes(train[: len(oracle.train)], validation[: len(oracle.validation)])
     # As for the oracle, no judge learns from the detectors' reals.
     case = Case.of(race, bank.test[: len(oracle.test)], [few], round_index, control=True)
-    seed = race.seed_of("judge", round_index, EQUAL_N)
-    judged, images = judge_case(race, case, list(race.members), seed, [0], images=race.judge.images, progress=progress)
-    return PhaseOutput([*_control_records(race, judged, EQUAL_N, "-", round_index)], images)
+    seed, members, budget = race.seed_of("judge", round_index, EQUAL_N), list(race.members), race.judge.images
+    meter = Meter()
+    judged, images = judge_case(race, case, members, seed, [0], images=budget, progress=progress, meter=meter)
+    return PhaseOutput([*_control_records(race, judged, EQUAL_N, "-", round_index)], images, meter.spent)
 
 
 def _control_records(
@@ -111,8 +114,8 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
     needed = list(race.members) if STACK in own else own  # the stack needs every member
     progress.expect(race.judge.folds * race.judge.images)
     seed = race.seed_of("calibrate", player=f"planted_{kind}")
-    budget = race.judge.images
-    (judgements,), images = judge_case(race, case, needed, seed, [0], images=budget, progress=progress)
+    budget, meter = race.judge.images, Meter()
+    (judgements,), images = judge_case(race, case, needed, seed, [0], images=budget, progress=progress, meter=meter)
     records: list[Record] = []
     bound = 0.5 + race.margin
     for technique in own:
@@ -140,7 +143,7 @@ def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:
                 holds=fitness.auc_low > bound,
             )
         )
-    return PhaseOutput(records, images)
+    return PhaseOutput(records, images, meter.spent)
 
 
 def _control_bank(race: Race, control: Generator) -> Bank:

@@ -23,6 +23,7 @@ from arena.race.judging import score_record, scores_of, stacked
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import Record, Regime, ScoreRecord
 from arena.training.battery import BatchGroup, train_battery
+from arena.training.meter import Meter
 
 LOOP_VALIDATION_SHARE = 0.25
 """Share of the detectors' reals that stop them."""
@@ -48,14 +49,15 @@ def retrain(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
     They are tested on all of this round's fakes, and on a cell of the fakes of every older round.
     """
     progress.expect(race.battery.images)
-    detectors, stack, images = train_in_loop(race, round_index, progress)
+    meter = Meter()
+    detectors, stack, images = train_in_loop(race, round_index, progress, meter)
     records: list[Record] = []
     for generator_round in range(round_index, -1, -1):
         tested = evaluation_set(race, generator_round, cell=generator_round < round_index)
         records += evaluate(
             race, *tested, detectors, stack, generator_round=generator_round, detector_round=round_index
         )
-    return PhaseOutput(records, images)
+    return PhaseOutput(records, images, meter.spent)
 
 
 def evaluation_set(race: Race, generator_round: int, cell: bool) -> tuple[Reals, Gallery]:
@@ -124,7 +126,9 @@ class LoopReals:
         return cls(train.images, validation.images)
 
 
-def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dict[str, Detector], Stack | None, int]:
+def train_in_loop(
+    race: Race, round_index: int, progress: Progress, meter: Meter
+) -> tuple[dict[str, Detector], Stack | None, int]:
     """Train the battery, fit stack and calibration on its validation images, and save all.
 
     Returns:
@@ -145,6 +149,7 @@ def train_in_loop(race: Race, round_index: int, progress: Progress) -> tuple[dic
                 machine=race.machine,
                 progress=progress,
                 logger=race.tracker.logger(f"round_{round_index:02d}/retrain"),
+                meter=meter,
             )
     battery = {technique: detector for technique, (detector, _) in begun.items()}
     logits = score_all(battery, gallery, validation.which)

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,8 @@ from arena.generators.base import TrainableGenerator
 from arena.race.gan_monitor import read_curve, train_gan
 from arena.race.opponents import opponents
 from arena.race.race import PhaseOutput, Race
+from arena.records.schema import GradientRecord
+from arena.training.meter import Meter
 
 SOURCES = (
     "generators/*.py",
@@ -35,7 +37,8 @@ def warm_up(race: Race, progress: Progress) -> PhaseOutput:
 
     The key of the cache is all that determines G_0: data and split, evidence, generator and its files, loss, budget,
     seed, the code that trains, torch, device and precision. It holds nothing of the condition, so every condition
-    starts from the same generator. Parallel members of a sweep wait for the one that trains.
+    starts from the same generator. Parallel members of a sweep wait for the one that trains. The cost on record is that
+    of training, wherever it took place.
     """
     if not isinstance(race.new_generator(), TrainableGenerator):
         return PhaseOutput([], 0)
@@ -53,7 +56,7 @@ def warm_up(race: Race, progress: Progress) -> PhaseOutput:
         else:
             train_gan(race, images, partial=cached.with_suffix(".partial"), target=cached, progress=progress)
     shutil.copytree(cached, target, dirs_exist_ok=True)
-    return PhaseOutput([*read_curve(cached)], race.schedule.shown(images))
+    return PhaseOutput([*read_curve(cached)], race.schedule.shown(images), Meter.load(cached).spent)
 
 
 def cache_key(race: Race) -> str:
@@ -88,4 +91,9 @@ def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
         opponents=opponents(race, round_index),
         progress=progress,
     )
-    return PhaseOutput([*curve], race.schedule.shown(images))
+    meter = Meter.load(layout.gan(round_index + 1))
+    looked = [
+        GradientRecord(round=round_index, seed=race.seed, technique=technique, **asdict(gradients))
+        for technique, gradients in meter.gradients.items()
+    ]
+    return PhaseOutput([*curve, *looked], race.schedule.shown(images), meter.spent)

@@ -21,6 +21,7 @@ from arena.race.phases.calibrate import EQUAL_N, judge_equal_n
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import HALF, MarginRecord, Record, ScoreRecord
 from arena.records.store import write_scores
+from arena.training.meter import Meter
 
 DEGRADE_FROM = 0.99
 """Validation AUC of the strongest technique from which images are degraded."""
@@ -87,8 +88,9 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     images, seeds = step.multiple * race.judge.images, step.seeds
     case, seed = case_of(race, round_index, step.multiple, seeds), race.seed_of("judge", round_index)
     progress.expect(round(race.judge.folds * step.share * images) * len(seeds))
+    meter = Meter()
     of_seeds, trained = judge_case(
-        race, case, list(race.members), seed, seeds, images=images, share=step.share, progress=progress
+        race, case, list(race.members), seed, seeds, images=images, share=step.share, progress=progress, meter=meter
     )
     written: list[Record] = [
         score_record(
@@ -116,7 +118,7 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
         for judge_seed, judgements in zip(seeds, of_seeds, strict=True)
         for technique, judgement in judgements.items()
     ]
-    return PhaseOutput(written, trained)
+    return PhaseOutput(written, trained, meter.spent)
 
 
 def is_called_for(race: Race, records: Sequence[Record], tried: Mapping[str, Budget], player: str) -> bool:
@@ -193,7 +195,7 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
     bank = load_bank(race, round_index)
     fakes = fakes_of_judges(race, bank, round_index, [MARGIN_SEED])
     change_seed, judges_seed = race.seed_of("degrade", round_index, kind), race.seed_of("judge", round_index)
-    written, trained = list[Record](), list[int]()
+    written, trained, meter = list[Record](), list[int](), Meter()
 
     def fallen(level: float) -> bool:
         """Judge images degraded to this level, and return whether the AUC of the strongest has fallen."""
@@ -207,13 +209,14 @@ def margin(race: Race, round_index: int, player: str, records: Sequence[Record],
             [MARGIN_SEED],
             images=race.judge.images,
             progress=progress,
+            meter=meter,
         )
         trained.append(images)
         written.extend(margin_records(race, judgements, round_index, kind, level))
         return judgements[best[0]].validation_auc < THRESHOLD
 
     bisect_right(levels, False, key=fallen)
-    return PhaseOutput(written, sum(trained))
+    return PhaseOutput(written, sum(trained), meter.spent)
 
 
 def margin_records(

@@ -71,7 +71,8 @@ class EqualNormOpponents(Opponents):
         """Return the loss of the drawn controls at the fakes, and its gradient of equal norm."""
         loss, gradient = fakes.new_zeros(()), torch.zeros_like(fakes)
         for member, weight in self.attack.drawn(rng).items():
-            of_member = self.of_member(member, fakes)
+            with self.meter.work(f"{member.technique} pulls"):
+                of_member = self.of_member(member, fakes)
             loss, gradient = loss + weight * of_member.loss, gradient + weight * of_member.gradient
         return Pull(loss, gradient)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -12,6 +13,9 @@ from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
 from arena.training.objectives import Objective
 from arena.training.opponents.opponents import Opponents, Pull
+
+LOOK = 50
+"""Steps between two counts of zero gradients. Each costs one more pull."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 """Share of a whole, above 0."""
@@ -105,12 +109,27 @@ class FrozenOpponents(Opponents):
 
     def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
         """Return the loss of the drawn detectors at the fakes, and its gradient."""
+        self._count(fakes, rng)
         images = fakes.detach().requires_grad_()
         loss = torch.stack(
             [weight * self.of_member(member, images) for member, weight in self.drawn(rng).items()]
         ).sum()
         (gradient,) = torch.autograd.grad(loss, images)
         return Pull(loss.detach(), gradient)
+
+    def _count(self, fakes: Tensor, rng: torch.Generator) -> None:
+        """Count what the drawn detectors cost, and now and then their zero gradients."""
+        looks = self.meter.spent.generator_updates % LOOK == 0
+        for member in self.drawn(rng):
+            self.meter.price(f"{member.technique} pulls", partial(self._gradient, member, fakes))
+            if looks:
+                self.meter.gradient(member.technique, self._gradient(member, fakes))
+
+    def _gradient(self, member: Member, fakes: Tensor) -> Tensor:
+        """Gradient of the objective of one detector alone."""
+        images = fakes.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.of_member(member, images), images)
+        return gradient
 
     def drawn(self, rng: torch.Generator) -> dict[Member, float]:
         """Return the detectors of the step whose stream is ``rng``, and their weights."""

@@ -188,14 +188,18 @@ class LiveOpponents(Opponents):
         order = torch.randperm(len(self.techniques), generator=stream)[: self.rules.sample].tolist()
         names = {self.techniques[k] for k in order}
         if self.step % LOOK == 0:  # before any of them learns from these fakes
-            self._look(fakes)
+            with self.meter.work("look"):
+                self._look(fakes)
         reals, mixed = self._reals(len(fakes), stream), self._with_earlier(fakes, stream)
         compared = self.validation.images(torch.randint(len(self.validation), (len(fakes),), generator=stream))
         loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), self.shares(names)
         for detector, share in zip(self.detectors, shares, strict=True):
             if detector.technique in names:
                 self._learn(detector, torch.cat([reals, mixed]))
-                of_detector = self._pull_of(detector, fakes, compared)
+                with self.meter.work(f"{detector.technique} pulls"):
+                    of_detector = self._pull_of(detector, fakes, compared)
+                if self.step % LOOK == 0:
+                    self.meter.gradient(detector.technique, of_detector.gradient)
                 loss = loss + torch.where(share > 0, share * of_detector.loss, 0)
                 gradient = gradient + torch.where(share > 0, share * of_detector.gradient, 0)
         self._keep(fakes, stream)
@@ -255,6 +259,12 @@ class LiveOpponents(Opponents):
         return torch.Generator().manual_seed(derive_seed(detector.stream, f"{use} {number}"))
 
     def _learn(self, detector: LiveDetector, images: Tensor, step: int | None = None) -> None:
+        """Take one step of a detector, and count it."""
+        with self.meter.work(f"{detector.technique} learns"):
+            self._take_step(detector, images, step)
+        self.meter.add(detector_updates=1)
+
+    def _take_step(self, detector: LiveDetector, images: Tensor, step: int | None) -> None:
         """Take one step of a detector on images of which the first half are reals, with R1 and R2.
 
         Under batch normalisation the penalised gradient is that of eval mode, in which the detector pulls.

@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from arena.training.meter import Meter
 
 
 class Pull(NamedTuple):
@@ -22,6 +25,15 @@ class Pull(NamedTuple):
 
 class Opponents(ABC):
     """Detectors that a generator attacks in its response."""
+
+    @cached_property
+    def meter(self) -> Meter:
+        """Counts of the response, shared with the GAN that is trained against these opponents.
+
+        Opponents add their updates, queries and multiply-accumulates. ``meter.spent`` is what the response has spent so
+        far. A resumed response continues from it, and a roll-back gives nothing back.
+        """
+        return Meter()
 
     @abstractmethod
     def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:

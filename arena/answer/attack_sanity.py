@@ -1,0 +1,150 @@
+"""Check that attacks were as strong as their knowledge allows: an attack that fails by a fault says nothing of limits.
+
+Signs of masked gradients are those of Athalye, Carlini & Wagner (2018) and Carlini et al. (2019): gradients that are
+zero, attacks that more steps do not improve, and attacks with less knowledge that succeed more.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import get_args
+
+import numpy as np
+
+from arena.answer.conditions import Condition, Contrast, compared_techniques, contrasts, matched
+from arena.answer.runs import FinishedRun
+from arena.records.schema import AccessLevel, GradientRecord, ScoreRecord, highest_access
+
+MOST = 0.01
+"""Share of useless gradients above which a technique is named in a warning."""
+WARNING = "Warning: "
+LEVELS = get_args(AccessLevel)
+
+
+def attack_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] = ()) -> list[str]:
+    """Return the checks of the attacks of a condition, one line each, and a warning for each that failed.
+
+    Args:
+        runs: of the condition. Without an attacked technique there is no line.
+        control: runs of ``access=none``, whose frozen detectors nobody attacked.
+    """
+    return [*gradients_in_words(runs), *frozen_in_words(runs, control)]
+
+
+def gradients_in_words(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return the shares of fakes at which an attacked technique gave no gradient, over all responses."""
+    looked: dict[str, list[GradientRecord]] = {}
+    for record in (record for run in runs for record in run.of_kind(GradientRecord)):
+        looked.setdefault(record.technique, []).append(record)
+    shares = {name: _shares(records) for name, records in sorted(looked.items())}
+    if not shares:
+        return []
+    zeros = ", ".join(f"{name} {zero:.1%}" for name, (zero, _) in shares.items())
+    lines = [f"Zero gradients of the attacked detectors, as a share of the fakes looked at: {zeros}."]
+    without = {name: zero + broken for name, (zero, broken) in shares.items() if zero + broken > MOST}
+    if without:
+        named = ", ".join(f"{name} {share:.1%}" for name, share in without.items())
+        lines.append(
+            f"{WARNING}gradients are zero or not finite at more than {MOST:.0%} of the fakes ({named}). An attack on "
+            "these techniques is weaker than its access."
+        )
+    return lines
+
+
+def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] = ()) -> list[str]:
+    """Return how far the last response brought down the AUC of the detectors that it was given.
+
+    These are the detectors of the round before the last. A response that does not bring a detector down was no attack
+    on it, unless that detector was at chance already. Without attack their AUC may fall too: that is the control's.
+    """
+    attacked = {name: levels for name in runs[0].declared.techniques if (levels := _access(runs, name)) != "none"}
+    falls = {name: fall for name in attacked if (fall := frozen_fall(runs, name))}
+    if not falls:
+        return []
+    unattacked = {name: fall[1] for name in falls if (fall := frozen_fall(control, name))}
+
+    def told(name: str) -> str:
+        before, after = falls[name]
+        beside = f" (access=none: {unattacked[name]:.3f})" if name in unattacked else ""
+        return f"{name} from {before:.3f} to {after:.3f}{beside}"
+
+    lines = [f"AUC of the attacked detectors, frozen, over the last response: {', '.join(map(told, falls))}."]
+    bound = 0.5 + runs[0].declared.answer.margin
+    stayed = [name for name, (before, after) in falls.items() if before > bound and after >= before]
+    if stayed:
+        lines.append(
+            f"{WARNING}a response did not bring down detectors that it was given ({', '.join(stayed)}). More steps, or "
+            "a larger weight, may."
+        )
+    beaten = [name for name, auc in unattacked.items() if falls[name][1] >= auc > bound]
+    if beaten:
+        lines.append(
+            f"{WARNING}attacked detectors fare no worse than those of access=none, without attack ({', '.join(beaten)})."
+        )
+    return lines
+
+
+def frozen_fall(runs: Sequence[FinishedRun], technique: str) -> tuple[float, float] | None:
+    """Return the mean AUC of the detectors of the round before the last: on the fakes of their round, and of the last.
+
+    None without runs, without a response, or where a run lacks one of the two tests.
+    """
+    aucs = []
+    for run in runs:
+        past = run.declared.last_round - 1
+        tests = {
+            record.generator_round: record.auc
+            for record in run.of_kind(ScoreRecord)
+            if (record.technique, record.detector_round) == (technique, past)
+            and record.regime in ("frozen", "retrained")
+        }
+        if past not in tests or past + 1 not in tests:
+            return None
+        aucs.append((tests[past], tests[past + 1]))
+    if not aucs:
+        return None
+    before, after = np.mean(aucs, axis=0).tolist()
+    return before, after
+
+
+def knowledge_in_words(groups: Sequence[Condition]) -> list[str]:
+    """Return a warning for each technique that a condition with less access to it evades better, clear of the error.
+
+    Conditions are compared that differ in their access alone. Controls are left out, except ``access=none``.
+    """
+    plain = [each for each in groups if each.matching is None and (not each.control or each.access == "none")]
+    lines = []
+    for strong, weak in permutations(plain, 2):
+        if strong.shared_settings != weak.shared_settings:
+            continue
+        for contrast in _of_more_access(strong, weak):
+            if contrast.difference.low > 0:
+                lines.append(
+                    f"{WARNING}{weak.name} evades {contrast.technique} better than {strong.name}, which knows more of "
+                    f"it (AUC lower by {contrast.difference.value:.3f}, at least {contrast.difference.low:.3f}). The "
+                    "attack is not as strong as its knowledge allows."
+                )
+    return lines
+
+
+def _of_more_access(strong: Condition, weak: Condition) -> list[Contrast]:
+    """Contrasts of the techniques of which the first condition knows more, if it knows less of none."""
+    pairs = [(strong.runs[i], weak.runs[j]) for i, j in matched(strong.runs, weak.runs)]
+    if not pairs:
+        return []
+    names = compared_techniques(pairs, None)
+    gains = {name: LEVELS.index(_access(strong.runs, name)) - LEVELS.index(_access(weak.runs, name)) for name in names}
+    if min(gains.values(), default=0) < 0:
+        return []
+    more: Mapping[str, tuple[str, str]] = {name: pair for name, pair in names.items() if gains[name] > 0}
+    return contrasts(pairs, more)
+
+
+def _access(runs: Sequence[FinishedRun], technique: str) -> AccessLevel:
+    """The highest access to a technique on record."""
+    return highest_access(record.access for run in runs for record in run.fresh(technique).values())
+
+
+def _shares(records: Sequence[GradientRecord]) -> tuple[float, float]:
+    """Shares of fakes with a zero gradient, and with one that is not finite."""
+    fakes = max(sum(record.fakes for record in records), 1)
+    return sum(record.zero for record in records) / fakes, sum(record.not_finite for record in records) / fakes

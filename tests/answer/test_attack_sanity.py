@@ -1,0 +1,105 @@
+"""Checks of attacks on runs whose attack is known to be sound or broken."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from arena.answer.answer import answers
+from arena.answer.attack_sanity import WARNING, frozen_fall, frozen_in_words, gradients_in_words, knowledge_in_words
+from arena.answer.conditions import conditions
+from arena.answer.runs import FinishedRun, read_run
+from arena.records.schema import GradientRecord
+from tests.synthetic import synthetic_run
+
+
+def run_of(folder: Path, access: str = "white_box", auc: float = 0.7, frozen: float = 0.05, seed: int = 0):
+    techniques = {"cnn": auc, "forest": auc}
+    sizes = {"rounds": 1, "n_real": 200, "n_fake": 400, "folds": 2}
+    path = folder / f"{access}-{auc}-{seed}"
+    return read_run(
+        synthetic_run(path, access=access, techniques=techniques, frozen=frozen, seed=seed, data_seed=seed, **sizes)
+    )
+
+
+def with_gradients(run: FinishedRun, **useless: tuple[int, int]) -> FinishedRun:
+    """Two responses in which 1,000 fakes each were looked at. Of the first, some had no gradient or one of no use."""
+    records = [
+        GradientRecord(round=r, seed=0, technique=name, fakes=1000, zero=zero * (r == 0), not_finite=bad * (r == 0))
+        for r in (0, 1)
+        for name, (zero, bad) in useless.items()
+    ]
+    return dataclasses.replace(run, records=(*run.records, *records))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return run_of(tmp_path_factory.mktemp("sound"))
+
+
+def test_zero_gradients_are_shares_over_all_responses(sound):
+    (line,) = gradients_in_words([with_gradients(sound, cnn=(0, 0), dct=(10, 5))])
+    assert "cnn 0.0%, dct 0.5%" in line
+
+
+@pytest.mark.parametrize("useless", [(30, 0), (0, 30), (15, 15)])
+def test_many_gradients_of_no_use_are_a_warning(sound, useless):
+    _, warning = gradients_in_words([with_gradients(sound, cnn=(0, 0), dct=useless)])
+    assert warning.startswith(WARNING)
+    assert "dct 1.5%" in warning
+    assert "cnn" not in warning
+
+
+def test_without_an_attack_there_is_nothing_to_check(tmp_path):
+    control = run_of(tmp_path, "none")
+    assert gradients_in_words([control]) == frozen_in_words([control]) == []
+
+
+def test_an_attack_that_evades_its_detectors_is_no_warning(sound):
+    (line,) = frozen_in_words([sound])
+    assert frozen_fall([sound], "cnn") == pytest.approx((0.99, 0.05), abs=0.03)
+    before, after = frozen_fall([sound], "cnn") or (0, 0)
+    assert f"cnn from {before:.3f} to {after:.3f}" in line
+    assert "forest" not in line  # which the generator had no access to
+
+
+def test_detectors_that_an_attack_leaves_where_they_were_are_a_warning(tmp_path):
+    _, warning = frozen_in_words([run_of(tmp_path, frozen=0.999)])
+    assert warning.startswith(WARNING)
+    assert "(cnn)" in warning
+
+
+def test_an_attack_does_more_than_training_without_one(tmp_path, sound):
+    control = [run_of(tmp_path, "none", frozen=0.75)]
+    (line,) = frozen_in_words([sound], control)
+    _, unattacked = frozen_fall(control, "cnn") or (0, 0)
+    assert f"(access=none: {unattacked:.3f})" in line
+    weak = run_of(tmp_path / "weak", frozen=0.92)
+    _, warning = frozen_in_words([weak], control)
+    assert warning.startswith(WARNING)
+    assert "access=none" in warning
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("informed", "ignorant", "warns"), [(0.9, 0.6, True), (0.6, 0.9, False)])
+def test_less_knowledge_that_evades_better_is_a_warning(tmp_path, informed, ignorant, warns):
+    runs = [run_of(tmp_path, "white_box", informed, seed=seed) for seed in (0, 1)]
+    runs += [run_of(tmp_path / "none", "none", ignorant, seed=seed) for seed in (0, 1)]
+    lines = knowledge_in_words(conditions(runs))
+    assert len(lines) == warns
+    assert all("access=none evades cnn better than access=white_box" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_other_controls_are_no_weaker_attack(tmp_path):
+    """``other_reals`` has gradients of other detectors: that it evades better says nothing of knowledge."""
+    runs = [run_of(tmp_path, "white_box", 0.9), run_of(tmp_path / "other", "other_reals", 0.6)]
+    assert knowledge_in_words(conditions(runs)) == []
+
+
+@pytest.mark.slow
+def test_an_answer_has_the_checks_beside_its_control(tmp_path, sound):
+    ours, control = answers(conditions([sound, run_of(tmp_path, "none", frozen=0.6)]))
+    assert any("access=none: " in line for line in ours.attack)
+    assert control.attack == []
+    assert ours.as_json()["attack"] == ours.attack

@@ -1,0 +1,142 @@
+"""A detector with a planted hole: every attack must find it. It looks at some pixels, and at no others.
+
+A generator that is trained against this detector alone must evade it, and must do so by those pixels. An attack that
+fails here is broken, whatever it does elsewhere (Zimmermann, Brendel, Tramer & Carlini 2022).
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from arena.detectors.base import LearnedDetector
+from arena.detectors.gallery import Gallery
+from arena.imaging.evidence import Evidence
+from arena.imaging.images import to_uint8
+from arena.training.objectives import Objective
+from arena.training.opponents.equal_norm import EqualNormOpponents
+from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
+from arena.training.opponents.live import Live, LiveOpponents
+from arena.training.opponents.networks import live_network
+from arena.training.opponents.opponents import Opponents
+
+SIDE, BATCH, STEPS = 8, 32, 120
+CORNER = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+CORNER[:3, :3] = True
+SEEN = {"blind to the corner": ~CORNER, "looks at the corner alone": CORNER}
+REAL, FAKE = -0.3, 0.3
+"""Mean of a pixel at the start."""
+OBJECTIVES = Objective.__subclasses__()
+EVIDENCE = Evidence(levels=256)
+RULES = Live(
+    strength=1.0,
+    sample=1,
+    gamma=0.03,
+    gamma_features=0.01,
+    chance=0.02,
+    replay=0.0,
+    renew_images=None,
+    head_start=20,
+    learning_rate=2e-2,
+    head_learning_rate=1e-2,
+)
+
+
+class Brightness(LearnedDetector):
+    """A linear detector of the pixels that it sees. It begins with their mean, and may learn another direction."""
+
+    artefact = "checkerboard"
+    seen: Tensor
+
+    def __init__(self, seen: Tensor) -> None:
+        super().__init__(resolution=SIDE, channels=1, levels=256)
+        self.register_buffer("seen", seen.float().flatten())
+        self.linear = nn.Linear(SIDE**2, 1)
+        nn.init.constant_(self.linear.weight, 10.0 / float(seen.sum()))
+        nn.init.zeros_(self.linear.bias)
+
+    def logits(self, images: Tensor) -> Tensor:
+        return self.linear(images.flatten(1) * self.seen).squeeze(1)
+
+
+def rng(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def images(n: int, mean: Tensor | float, seed: int) -> Tensor:
+    """Noise (n, 1, 8, 8) about a mean image."""
+    return mean + 0.2 * (2 * torch.rand(n, 1, SIDE, SIDE, generator=rng(seed)) - 1)
+
+
+def frozen(seen: Tensor, objective: Objective) -> Opponents:
+    member, detector = Member("brightness", 0), Brightness(seen)
+    with torch.no_grad():
+        reals = detector(images(100, REAL, 1))
+    return FrozenOpponents({member: detector}, {member: reals}, Pool("last", 1), objective)
+
+
+def live(seen: Tensor, objective: Objective) -> Opponents:
+    return LiveOpponents(
+        rules=RULES,
+        objective=objective,
+        new=lambda *_: live_network(Brightness(seen)),
+        continued={"brightness": live_network(Brightness(seen))},
+        reals=Gallery(to_uint8(images(400, REAL, 2)), EVIDENCE),
+        validation=Gallery(to_uint8(images(200, REAL, 3)), EVIDENCE),
+        replayed=to_uint8(images(100, FAKE, 4)),
+        batch=BATCH,
+        seed=0,
+    )
+
+
+ATTACKS: dict[type[Opponents], Callable[[Tensor, Objective], Opponents]] = {
+    FrozenOpponents: frozen,
+    LiveOpponents: live,
+}
+
+
+def trained(opponents: Opponents) -> tuple[Tensor, Tensor]:
+    """Return the fakes' mean image before and after training a generator that has nothing but this mean to learn."""
+    start = torch.full((SIDE, SIDE), FAKE)
+    mean = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([mean], lr=0.02, betas=(0.0, 0.99))
+    for step in range(STEPS):
+        fakes = images(BATCH, mean, 100 + step)
+        _, gradient = opponents.pull(fakes.detach(), torch.ones_like(fakes), rng(step))
+        optimizer.zero_grad()
+        fakes.backward(gradient)
+        optimizer.step()
+    return start, mean.detach()
+
+
+def auc(seen: Tensor, fakes: Tensor) -> float:
+    """AUC of the detector as it began."""
+    with torch.no_grad():
+        real, fake = (Brightness(seen)(images(300, mean, seed)) for mean, seed in ((REAL, 5), (fakes, 6)))
+    return float((fake[:, None] > real).float().mean())
+
+
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=lambda build: build.__name__)
+def test_every_attack_evades_a_detector_by_the_pixels_that_it_looks_at(seen, objective, attack):
+    start, end = trained(attack(seen, objective(weight=1.0)))
+    assert auc(seen, start) > 0.99
+    assert auc(seen, end) < 0.7
+    assert torch.equal(end[~seen], start[~seen])
+    assert (end[seen] != start[seen]).all()
+
+
+def test_a_detector_finds_nothing_where_it_is_blind():
+    """Fakes that differ from reals in the corner alone are none to it, and it leaves them there."""
+    fakes = torch.full((SIDE, SIDE), REAL)
+    fakes[CORNER] = 1.0
+    assert abs(auc(~CORNER, fakes) - 0.5) < 0.06
+    assert auc(CORNER, fakes) == 1.0
+
+
+def test_every_kind_of_opponents_is_tried():
+    """All but the control without content, which is no attack."""
+    kinds = {kind for kind in Opponents.__subclasses__() if kind.__module__.startswith("arena.")}
+    assert kinds - {EqualNormOpponents} == set(ATTACKS)
