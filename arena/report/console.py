@@ -11,6 +11,7 @@ from arena.answer.distance import distance_in_words
 from arena.answer.frontier import NO_COMMON_QUALITY, EqualQuality
 from arena.answer.limit import limits_in_words
 from arena.answer.tiers import Tiers, flipped_in_words, tier_rows
+from arena.answer.verdict import floor_in_words
 from arena.figures.tables import outcome
 from arena.metrics.interval import Interval
 
@@ -31,6 +32,8 @@ def print_outcome(answer: Answer, console: Console) -> None:
     _print_tiers(verdict.tiers, console)
     plain = not console.is_terminal
     console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
+    for line in floor_in_words(verdict.strongest):
+        console.print(Text(line), soft_wrap=plain)
     for fault in verdict.faults:
         console.print(Text(f"flagged: {fault}"), soft_wrap=plain)
     for name, path in (("report", run / "report.html"), ("figures", run / "figures")):
@@ -66,7 +69,7 @@ def print_answer(answer: Answer, console: Console) -> None:
     console.print(verdict.sentence, soft_wrap=True)
     distance = [distance_in_words(verdict.distance)] if verdict.distance else []
     crossed = cross_in_words(answer.cross, verdict.margin, verdict.alpha)
-    for line in (*crossed, *limits_in_words(answer.limits), *distance):
+    for line in (*crossed, *floor_in_words(verdict.strongest), *limits_in_words(answer.limits), *distance):
         console.print(line, soft_wrap=True, highlight=False)
     for fault in verdict.faults:
         console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)
