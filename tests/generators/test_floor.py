@@ -58,7 +58,7 @@ def test_half_are_mirrored_where_the_data_allows_it():
 
 
 def test_the_jitter_moves_that_share_of_grey_pixels_up_and_down_alike_and_no_black_or_white_one():
-    images, rng = to_float(reals(3).images), torch.Generator().manual_seed(0)
+    images, rng = to_float(reals(3).images), torch.Generator().manual_seed(1)
     change = (floor(channels=3).jitter(images, rng) - images) * 127.5
     grey = images.abs() < 1 - 1e-6
     assert (change[~grey].abs() < 1e-3).all()
