@@ -197,6 +197,7 @@ def synthetic_run(
         beforehand += [
             bench.fitness(0, name, 0, amount, artefact="checkerboard"),
             bench.control(0, "oracle", name, 0.5),
+            bench.control(0, "floor", name, 0.7),
         ]
     bench.close("fitness", 0, "", beforehand)
     provenance = ProvenanceRecord(round=0, seed=seed, checked=True, differences=differences)

@@ -1,4 +1,4 @@
-"""The limit of a condition: where detectability levels off as rounds go on, beside its matched controls and the oracle.
+"""The limit of a condition: where detectability levels off as rounds go on, beside its controls, oracle and floor.
 
 The laws are of d', and rounds whose AUC is pinned next to 0 or 1 are left out (``arena.answer.laws``).
 
@@ -15,7 +15,7 @@ import numpy as np
 from arena.answer.conditions import matched
 from arena.answer.curve import Curve, RunCurve, by_round, curve, judged, run_curve
 from arena.answer.laws import Saturation, saturation
-from arena.answer.runs import FinishedRun, oracle_floor
+from arena.answer.runs import FinishedRun, floor_auc, oracle_auc
 from arena.metrics.interval import Interval
 
 ASSUMPTION = "if a third of the change has been seen"
@@ -63,17 +63,19 @@ class TechniqueLimit:
     Args:
         kind: ``stack`` or ``strongest``. The strongest is one technique for all rounds.
         fitted: the curve by round, and its limit.
-        floor: the oracle's AUC for the technique of the last round. None where it was not tested.
+        oracle: the oracle's AUC for the technique of the last round. None where it was not tested.
+        floor: that of resampled reals of generator-train.
         controls: name of the control -> its limit.
     """
 
     kind: str
     fitted: FittedCurve
+    oracle: Interval | None
     floor: Interval | None
     controls: Mapping[str, ControlLimit]
 
     def as_json(self) -> dict[str, object]:
-        """Return the limit, its floor and what it is less than that of each control, as plain containers."""
+        """Return the limit, oracle, floor, and the limit less that of each control, as plain containers."""
         differences = {name: each.difference and each.difference.limit for name, each in self.controls.items()}
         return {
             "limit": self.fitted.limit and self.fitted.limit.as_json("asymptote"),
@@ -81,6 +83,7 @@ class TechniqueLimit:
             "technique": self.fitted.curve.techniques[-1],
             "rounds_left_out": [int(x) for x in self.fitted.left_out],
             "less": {name: each and each.as_json("asymptote") for name, each in differences.items()},
+            "oracle": self.oracle and self.oracle.as_json("auc"),
             "floor": self.floor and self.floor.as_json("auc"),
         }
 
@@ -122,10 +125,11 @@ def limits(
     """
     by_kind = {}
     for kind, ours in curves.items():
-        beside = {name: theirs[kind] for name, theirs in controls.items() if kind in theirs}
-        differences = {name: ControlLimit(theirs.fitted, _difference(ours, theirs)) for name, theirs in beside.items()}
-        floor = oracle_floor(ours.runs, ours.fitted.curve.techniques[-1])
-        by_kind[kind] = TechniqueLimit(kind, ours.fitted, floor, differences)
+        matching = {name: theirs[kind] for name, theirs in controls.items() if kind in theirs}
+        differences = {name: ControlLimit(their.fitted, _difference(ours, their)) for name, their in matching.items()}
+        technique = ours.fitted.curve.techniques[-1]
+        beside = oracle_auc(ours.runs, technique), floor_auc(ours.runs, technique)
+        by_kind[kind] = TechniqueLimit(kind, ours.fitted, *beside, differences)
     return by_kind
 
 
@@ -188,8 +192,9 @@ def _limit(limit: TechniqueLimit) -> str:
     for name, control in limit.controls.items():
         if control.difference is not None:
             words += f" Less that of the control {name}: {interval_in_words(control.difference, '+')}."
-    if limit.floor is not None:
-        words += f" The oracle is at {limit.floor.value:.3f} [{limit.floor.low:.3f}, {limit.floor.high:.3f}]."
+    for name, auc in (("oracle", limit.oracle), ("floor of resampled reals", limit.floor)):
+        if auc is not None:
+            words += f" The {name} is at {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]."
     return words
 
 

@@ -315,12 +315,17 @@ def find_runs(places: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     return list(runs.values()), passed_over
 
 
-def oracle_floor(runs: Sequence[FinishedRun], technique: str) -> Interval | None:
+def oracle_auc(runs: Sequence[FinishedRun], technique: str) -> Interval | None:
     """Return the AUC of reals against held-out reals, averaged over runs: that of a perfect generator.
 
     None where the technique was not tested so.
     """
     return _control_auc(runs, "oracle", technique)
+
+
+def floor_auc(runs: Sequence[FinishedRun], technique: str) -> Interval | None:
+    """Return the AUC of resampled reals of generator-train, averaged over runs. None where not tested so."""
+    return _control_auc(runs, "floor", technique)
 
 
 def equal_n_auc(runs: Sequence[FinishedRun], technique: str) -> Interval | None:

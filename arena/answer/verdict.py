@@ -20,7 +20,7 @@ from typing import Literal
 from arena.answer.distance import Distance
 from arena.answer.findings import Finding, TechniqueFinding, strongest_on_validation
 from arena.answer.guards import Guards
-from arena.answer.runs import FinishedRun, equal_n_auc, oracle_floor
+from arena.answer.runs import FinishedRun, equal_n_auc, floor_auc, oracle_auc
 from arena.answer.tiers import Tiers
 from arena.config.schema import AnswerConfig
 from arena.core.files import write_atomically
@@ -49,9 +49,11 @@ class TechniqueVerdict:
 
 @dataclass(frozen=True)
 class Strongest:
-    """The technique with the highest validation AUC, with its test AUC and the oracle's AUC for it as floor.
+    """The technique with the highest validation AUC, with its test AUC and those of the controls.
 
-    ``equal_n`` is its AUC on as few of the race's own fakes as the oracle has, to be compared with the floor.
+    ``oracle`` is its AUC of real images called fake, and ``equal_n`` that of as few of the race's own fakes, to be
+    compared with it. ``floor`` is its AUC of resampled reals of generator-train (``arena.generators.floor``), to be
+    compared with the test AUC.
     """
 
     technique: str
@@ -59,8 +61,9 @@ class Strongest:
     auc: float
     low: float
     high: float
-    floor: Interval | None
+    oracle: Interval | None
     equal_n: Interval | None
+    floor: Interval | None
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ class Verdict:
         """Return the verdict as JSON has it. A figure that is infinite or not a number is None."""
         strongest = self.strongest and dataclasses.asdict(self.strongest)
         if self.strongest and strongest:
-            beside = {"floor": self.strongest.floor, "equal_n": self.strongest.equal_n}
-            strongest |= {name: each and each.as_json("auc") for name, each in beside.items()}
+            controls = {name: getattr(self.strongest, name) for name in ("oracle", "equal_n", "floor")}
+            strongest |= {name: each and each.as_json("auc") for name, each in controls.items()}
         parts = {
             "strongest": strongest,
             "limit": self.limit and self.limit.as_json("asymptote"),
@@ -134,7 +137,20 @@ def strongest_finding(runs: Sequence[FinishedRun], findings: Sequence[TechniqueF
     technique, validation_auc = best
     estimates = {each.technique: each.estimate for each in findings if each.estimate is not None}
     test = estimates[technique].interval(runs[0].declared.answer.alpha).clipped()
-    return Strongest(technique, validation_auc, *test, oracle_floor(runs, technique), equal_n_auc(runs, technique))
+    controls = (auc(runs, technique) for auc in (oracle_auc, equal_n_auc, floor_auc))
+    return Strongest(technique, validation_auc, *test, *controls)
+
+
+def floor_in_words(strongest: Strongest | None) -> list[str]:
+    """Return the floor of the strongest technique in words, or nothing where it was not tested."""
+    if strongest is None or strongest.floor is None:
+        return []
+    value, low, high = strongest.floor
+    return [
+        f"Floor ({strongest.technique}): resampled real images reach AUC {value:.3f} [{low:.3f}, {high:.3f}]. That is "
+        "what a generator with these reals can reach without learning, and no strict bound. To stay below it, a "
+        "generator must generalise."
+    ]
 
 
 def technique_verdict(finding: TechniqueFinding, alpha: float) -> TechniqueVerdict:

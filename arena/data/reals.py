@@ -92,8 +92,8 @@ class RealData(pl.LightningDataModule, ABC):
         channels: 1 (grey) or 3 (colour).
         levels: grey levels of the data, 2 to 256.
         seed, planted_amplitude, locked: see ``DataTerms``.
-        mirror: whether detectors may learn from mirrored images. This class does not use it: configs of detectors refer
-            to ``data.mirror``.
+        mirror: whether detectors may learn from mirrored images, and the floor may forge them. Configs of detectors
+            refer to ``data.mirror``.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class RealData(pl.LightningDataModule, ABC):
         expected = f"a whole number of the data's grey levels, 1 to {levels - 1}"
         require(whole, "data.planted_amplitude", planted_amplitude, expected)
         self.resolution, self.channels, self.levels, self.seed = resolution, channels, levels, seed
-        self.planted_amplitude, self.locked = planted_amplitude, locked
+        self.planted_amplitude, self.locked, self.mirror = planted_amplitude, locked, mirror
         self._reals: Reals | None = None
 
     @abstractmethod

@@ -135,8 +135,8 @@ class FittedDetector(Detector):
     """
 
     head: Head
-    soft: ClassVar[bool] = False
-    """Whether features without a gradient have differentiable ones beside them, ``soft_features``."""
+    soft: bool = False
+    """Whether a technique without a gradient has differentiable features all the same, ``soft_features``."""
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Limits of detectability: AUC by round with the laws fitted to it, beside controls and the oracle's floor."""
+"""Limits of detectability: AUC by round with the laws fitted to it, beside controls, oracle and floor."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from arena.answer.laws import Family, Saturation
 from arena.answer.limit import FittedCurve, TechniqueLimit
 from arena.figures.axes import COLUMN, FAINT, INK, bars, chance_band, look
 from arena.figures.marks import HIGHLIGHTS, Mark, chance_key, key, legend, mark_of
+from arena.metrics.interval import Interval
 
 WIDTH = 1.4 * COLUMN
 """Width of a panel in inches."""
@@ -24,7 +25,11 @@ _PANEL, _LINE, _LETTERS = 1.95, 0.135, 62
 """Height of a panel and of a line of text below it in inches, and letters a line."""
 
 _LAWS: dict[Family, Literal["-", "--"]] = {"exponential": "-", "power law": "--"}
-_FLOOR = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
+_LINES = {
+    "oracle": {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))},
+    "floor: resampled reals": {"color": INK, "linewidth": 0.8, "linestyle": (0, (6, 2, 1, 2))},
+}
+"""Horizontal lines of the controls that are judged once, by name."""
 CONTROLS = {
     "none": (HIGHLIGHTS[1], 0.13),
     "other_reals": (HIGHLIGHTS[2]._replace(filled=False), -0.13),
@@ -64,10 +69,10 @@ def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figur
         figure, panels = _page({"limit": curves} | ({"difference": differences} if any(differences) else {}))
         for axes, limit in zip(panels[0], columns, strict=True):
             chance_band(axes, margin)
-            if limit.floor is not None:
-                axes.axhline(limit.floor.value, **_FLOOR, zorder=1)
-                # The interval stands at the left edge, where it covers nothing.
-                bars(axes, [axes.get_xlim()[0] + 0.12], [limit.floor], INK, linewidth=1.6)
+            # Their intervals stand at the left edge, where they cover nothing.
+            for number, (name, auc) in enumerate(_once(limit).items(), 1):
+                axes.axhline(auc.value, **_LINES[name], zorder=1)
+                bars(axes, [axes.get_xlim()[0] + 0.12 * number], [auc], INK, linewidth=1.6)
             axes.set_title(_title(limit))
         panels[0][0].set_ylabel("AUC")
         if any(differences):
@@ -75,7 +80,8 @@ def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figur
                 axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=1)
             panels[1][0].set_ylabel("AUC less the control's")
         _share_scale(panels[0])
-        legend(figure, _keys(curves, margin, any(limit.floor for limit in columns)), 1 + len(columns), 2.6)
+        once = [name for name in _LINES if any(name in _once(limit) for limit in columns)]
+        legend(figure, _keys(curves, margin, once), 1 + len(columns), 2.6)
     return figure
 
 
@@ -98,7 +104,7 @@ def limit_by_resource(resources: Sequence[Axis], margin: float) -> Figure:
             axes.set_title(axis.kind)
         panels[0].set_ylabel("AUC at the last round")
         _share_scale(panels)
-        legend(figure, _keys(curves, margin, floor=False), min(3, 1 + len(resources)), 2.6)
+        legend(figure, _keys(curves, margin, []), min(3, 1 + len(resources)), 2.6)
     return figure
 
 
@@ -117,6 +123,11 @@ def _page(rows: Mapping[str, Sequence[Sequence[Drawn]]]) -> tuple[Figure, Sequen
             words = "\n".join(texts[number][column])
             below.text(0.0, 1.0, words, transform=below.transAxes, va="top", fontsize=7.0, color=INK)
     return figure, panels[::2].tolist()
+
+
+def _once(limit: TechniqueLimit) -> dict[str, Interval]:
+    """Return the AUC of each control that is judged once, where it was judged, by its name in the legend."""
+    return {name: auc for name, auc in zip(_LINES, (limit.oracle, limit.floor), strict=True) if auc is not None}
 
 
 def _own(fitted: FittedCurve) -> Drawn:
@@ -200,9 +211,9 @@ def _share_scale(panels: Sequence[Axes]) -> None:
         axes.set_ylim(max(0.0, min(0.4, low)), 1.02)
 
 
-def _keys(curves: Sequence[Sequence[Drawn]], margin: float, floor: bool) -> list[Artist]:
+def _keys(curves: Sequence[Sequence[Drawn]], margin: float, lines: Sequence[str]) -> list[Artist]:
     marks = {name: mark for panel in curves for name, mark, _, _ in panel}
     keys: list[Artist] = [mark.line(label=name, linestyle="none") for name, mark in marks.items()]
     keys += [key(family, color=INK, linewidth=0.9, linestyle=style) for family, style in _LAWS.items()]
     keys += [Patch(color=INK, alpha=0.16, linewidth=0, label="laws allow (95%)"), chance_key(margin)]
-    return [*keys, key("oracle’s floor", **_FLOOR)] if floor else keys
+    return [*keys, *(key(name, **_LINES[name]) for name in lines)]

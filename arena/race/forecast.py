@@ -18,7 +18,7 @@ from arena.imaging.images import to_float
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.opponents import live
-from arena.race.phases.calibrate import ORACLE, controls, own_artefact
+from arena.race.phases.calibrate import artefacts, own_artefact
 from arena.race.phases.judges import budgets
 from arena.race.race import Race
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
@@ -62,7 +62,7 @@ def mib_of_race(race: Race) -> float:
     tests, rounds = len(race.judge_reals) + race.bank.test, race.rounds
     judged = rounds * race.judge.seeds + sum(len(each.seeds) for each in budgets(race, rounds).values()) + 1
     judged += sum(len(each.levels).bit_length() for kind, each in LADDERS.items() if kind in race.judge.degradations)
-    judged += race.judge.seeds + sum(share_planted(race, player) for player in controls(race) if player != ORACLE)
+    judged += race.judge.seeds + 1 + sum(share_planted(race, artefact) for artefact in artefacts(race))
     diagonal, cells = rounds + 1, rounds * (rounds + 1)  # of the payoff matrix
     files = judged + diagonal + cells
     scores = (judged + diagonal) * tests + cells * 2 * race.bank.cell
@@ -141,8 +141,9 @@ def training(race: Race, pace: BatteryPace) -> float:
 def judging_before_the_last(race: Race, pace: BatteryPace) -> float:
     """Return the seconds of judging the controls, and every round but the last."""
     images, seeds = race.judge.images, race.judge.seeds
-    planted = sum(share_planted(race, player) for player in controls(race) if player != ORACLE)
+    planted = sum(share_planted(race, artefact) for artefact in artefacts(race))
     of_controls = judging(race, pace, seeds, images, few=True) + planted * judging(race, pace, 1, images, few=True)
+    of_controls += judging(race, pace, 1, images)  # the floor's banks are as large as the generator's
     return of_controls + race.rounds * judging(race, pace, seeds, images)
 
 

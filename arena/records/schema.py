@@ -322,8 +322,8 @@ class MarginRecord(AucEstimate, Entry):
 class ControlRecord(Entry):
     """Outcome of a control: expectation, AUC and whether it holds.
 
-    ``holds`` is None for ``equal_n``, whose outcome is not known beforehand: the race's own fakes, as few as the
-    oracle's.
+    ``holds`` is None for ``equal_n`` and ``floor``, whose outcome is not known beforehand: the race's own fakes, as few
+    as the oracle's, and resampled reals of generator-train.
     """
 
     kind: Literal["control"] = "control"

@@ -12,6 +12,7 @@ from arena.answer.distance import distance_in_words
 from arena.answer.frontier import NO_COMMON_QUALITY, EqualQuality
 from arena.answer.limit import limits_in_words
 from arena.answer.tiers import Tiers, flipped_in_words, tier_rows
+from arena.answer.verdict import floor_in_words
 from arena.figures.tables import outcome
 from arena.metrics.interval import Interval
 
@@ -32,6 +33,8 @@ def print_outcome(answer: Answer, console: Console) -> None:
     _print_tiers(verdict.tiers, console)
     plain = not console.is_terminal
     console.print(Text(verdict.sentence, style="bold"), soft_wrap=plain)
+    for line in floor_in_words(verdict.strongest):
+        console.print(Text(line), soft_wrap=plain)
     for fault in verdict.faults:
         console.print(Text(f"flagged: {fault}"), soft_wrap=plain)
     for line in answer.attack:
@@ -71,7 +74,8 @@ def print_answer(answer: Answer, console: Console) -> None:
     distance = [distance_in_words(verdict.distance)] if verdict.distance else []
     crossed = cross_in_words(answer.cross, verdict.margin, verdict.alpha)
     compute = [answer.compute] if answer.compute else []
-    for line in (*crossed, *limits_in_words(answer.limits), *distance, *answer.attack, *compute):
+    floors, limits = floor_in_words(verdict.strongest), limits_in_words(answer.limits)
+    for line in (*crossed, *floors, *limits, *distance, *answer.attack, *compute):
         console.print(line, soft_wrap=True, highlight=False)
     for fault in verdict.faults:
         console.print(f"flagged, and left out of contrasts: {fault}", soft_wrap=True)

@@ -13,6 +13,7 @@ from arena.answer.guards import Guard, Guards
 from arena.answer.limit import limits_in_words
 from arena.answer.spending import spending
 from arena.answer.tiers import flipped_in_words, tier_rows
+from arena.answer.verdict import floor_in_words
 from arena.config.saved import flatten
 from arena.core.files import write_atomically
 from arena.figures.tables import game_table, in_words, outcome
@@ -45,6 +46,7 @@ def write_report(answer: Answer) -> Path:
         rows=outcome(verdict, answer.series),
         tiers=tier_rows(verdict.tiers),
         flipped=flipped_in_words(verdict.tiers),
+        floor=floor_in_words(verdict.strongest),
         timeline=timeline_picture(answer),
         images=list(image_pictures(answer)),
         quiz=quiz_section(run),

@@ -99,16 +99,17 @@ def test_a_difference_from_a_limit_that_is_not_identifiable_is_not_either(tmp_pa
     assert (difference.limit, difference.reason) == (None, "the control’s limit is not identifiable")
 
 
-def test_the_floor_is_the_oracles(found, groups):
-    floor = found["access=white_box"]["stack"].floor
+@pytest.mark.parametrize(("control", "expected"), [("oracle", 0.5), ("floor", 0.7)])
+def test_oracle_and_floor_stand_beside_it_averaged_over_runs(found, groups, control, expected):
+    beside = getattr(found["access=white_box"]["stack"], control)
     records = [
         record
         for run in groups[0].runs
         for record in run.of_kind(ControlRecord)
-        if (record.control, record.technique) == ("oracle", "stack")
+        if (record.control, record.technique) == (control, "stack")
     ]
-    assert floor.value == pytest.approx(np.mean([record.found for record in records]))
-    assert floor.low < 0.5 < floor.high
+    assert beside.value == pytest.approx(np.mean([record.found for record in records]))
+    assert beside.low < expected < beside.high
 
 
 def test_one_run_by_itself(groups):

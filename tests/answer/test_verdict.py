@@ -9,6 +9,7 @@ import yaml
 
 from arena.answer.answer import answer_of, read_answer
 from arena.answer.runs import declared, declared_hash, hash_of_reals, read_run
+from arena.answer.verdict import floor_in_words
 from arena.core.errors import ArenaError
 from arena.records.schema import FitnessRecord, ScoreRecord
 from tests.synthetic import synthetic_run
@@ -133,10 +134,15 @@ def test_strongest_is_chosen_on_validation(tmp_path):
     assert found is not None
     assert found.technique == "forest"
     assert found.auc == pytest.approx(0.8, abs=0.03)
-    assert found.floor is not None
-    assert found.floor.low < 0.5 < found.floor.high
+    assert found.oracle is not None
+    assert found.oracle.low < 0.5 < found.oracle.high
     assert found.equal_n is not None
     assert found.equal_n.low < 0.8 < found.equal_n.high
+    assert found.floor is not None
+    assert found.floor.low < 0.7 < found.floor.high
+    (words,) = floor_in_words(found)
+    assert f"{found.floor.value:.3f} [{found.floor.low:.3f}, {found.floor.high:.3f}]" in words
+    assert floor_in_words(dataclasses.replace(found, floor=None)) == []
 
 
 def test_infinite_figures_are_null(tmp_path):

@@ -36,6 +36,7 @@ FOUND = {
         kind,
         OWN if kind == "stack" else curve_to(0.7, technique="cnn"),
         Interval(0.5, 0.46, 0.54),
+        Interval(0.65, 0.63, 0.67),
         {
             "none": ControlLimit(LONGER, difference(OWN, LONGER)),
             "other_reals": ControlLimit(SLOW, difference(OWN, SLOW)),
@@ -94,7 +95,7 @@ def test_the_laws_begin_at_the_first_round_that_is_not_pinned():
     x = np.arange(9.0)
     values = np.append([0.999, 0.98], OWN.curve.values[:7])
     fitted = fit_curve(Curve(x, values, 0.004**2 * np.eye(9), ("stack",) * 9, 3))
-    alone = dataclasses.replace(FOUND["stack"], fitted=fitted, controls={}, floor=None)
+    alone = dataclasses.replace(FOUND["stack"], fitted=fitted, controls={}, oracle=None, floor=None)
     figure = limit_by_round({"stack": alone}, 0.05)
     drawn = [np.asarray(line.get_xdata(), float) for line in figure.axes[0].lines]
     assert {x[0] for x in drawn if len(x) > 20} == {2.0}
@@ -105,11 +106,17 @@ def test_the_last_tick_is_infinity(figure):
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [*"01234567", "∞"]
 
 
+def test_oracle_and_floor_are_lines_with_keys(figure):
+    level = {float(y[0]) for line in figure.axes[0].lines if len({*(y := np.asarray(line.get_ydata(), float))}) == 1}
+    assert {0.5, 0.65} <= level
+    assert {"oracle", "floor: resampled reals"} <= set(keys(figure))
+
+
 def test_without_controls_there_is_one_row():
-    alone = {"stack": dataclasses.replace(FOUND["stack"], controls={}, floor=None)}
+    alone = {"stack": dataclasses.replace(FOUND["stack"], controls={}, oracle=None, floor=None)}
     figure = limit_by_round(alone, 0.05)
     assert len(figure.axes) == 2
-    assert not any(label.startswith(("control", "oracle’s floor")) for label in keys(figure))
+    assert not any(label.startswith(("control", "oracle", "floor")) for label in keys(figure))
 
 
 def test_along_a_resource_the_ticks_are_its_amounts():

@@ -44,8 +44,8 @@ def test_the_oracle_is_at_one_half_for_every_technique(tmp_path: Path):
     assert {key: value for key, value in z.items() if abs(value) > bound} == {}
 
 
-@pytest.mark.parametrize(("control", "memorised"), [("copycat", True), ("oracle", False)])
-def test_the_copycat_is_invalid_since_memorised_and_the_oracle_is_not(run: Path, control: str, memorised: bool):
+@pytest.mark.parametrize(("control", "memorised"), [("copycat", True), ("floor", True), ("oracle", False)])
+def test_copycat_and_floor_are_invalid_since_memorised_and_the_oracle_is_not(run: Path, control: str, memorised: bool):
     race = arena_in(run, *CONTROL, *SMALL, f"generator={control}")
     carry_out(race, Console(quiet=True))
     found = answer_of([read_run(run)]).verdict

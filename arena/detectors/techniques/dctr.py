@@ -1,13 +1,18 @@
 """DCTR: phase-aware histograms of the undecimated block DCT."""
 
+import functools
+import itertools
+from collections.abc import Callable
 from typing import Unpack
 
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads import Ridge
+from arena.detectors.soft import soft_luma_chroma, soft_root
 from arena.detectors.techniques.colour import luma_chroma
 from arena.detectors.techniques.dct import dct_matrix
 
@@ -44,18 +49,60 @@ def histograms(pixels: Tensor, step: float) -> Tensor:
         horizontal frequencies) and by magnitude. In images of less than 15 pixels some classes have no block; their
         shares are 0.
     """
-    patterns = cosine_patterns(pixels)
-    counts = pixels.new_zeros(len(pixels), PHASES, PHASES, BLOCK**2, BINS)
-    first = torch.arange(len(pixels), device=pixels.device)[:, None, None] * BLOCK**2
-    place = (first + torch.arange(BLOCK**2, device=pixels.device)) * BINS
-    for top in range(BLOCK):
-        for left in range(BLOCK):
-            blocks = _blocks(pixels[:, top:, left:])
-            magnitude = (blocks @ patterns).abs_().div_(step).round_().clamp_(max=TRUNCATION).long()
-            count = torch.bincount((magnitude + place).flatten(), minlength=counts[:, 0, 0].numel())
-            counts[:, min(top, BLOCK - top), min(left, BLOCK - left)] += count.reshape(-1, BLOCK**2, BINS)
-    counts = counts.flatten(1, 2)
+    counts = _by_place(pixels, functools.partial(_counted, step=step))
     return counts / counts.sum(-1, keepdim=True).clamp_min(1)
+
+
+def soft_root_histograms(pixels: Tensor, step: float) -> Tensor:
+    """Square roots of the shares, as of ``histograms``, with a gradient to pixels (B, H, W) of any values."""
+    counts = _by_place(pixels, functools.partial(_soft_counted, step=step))
+    return soft_root(counts) / counts.sum(-1, keepdim=True).clamp_min(1).sqrt()
+
+
+def _by_place(pixels: Tensor, count: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Counts (B, 25, 64, 5) by class of offsets, of counts (B, 64, 5) of the blocks at each offset."""
+    patterns, counts = cosine_patterns(pixels), dict[tuple[int, int], Tensor]()
+    for top, left in itertools.product(range(BLOCK), repeat=2):
+        place = (min(top, BLOCK - top), min(left, BLOCK - left))
+        of_offset = count(_blocks(pixels[:, top:, left:]), patterns)
+        counts[place] = counts[place] + of_offset if place in counts else of_offset
+    return torch.stack([counts[place] for place in itertools.product(range(PHASES), range(PHASES))], dim=1)
+
+
+def _counted(blocks: Tensor, patterns: Tensor, step: float) -> Tensor:
+    """Counts (B, 64, 5) of the magnitudes in blocks (B, N, 64)."""
+    magnitude = (blocks @ patterns).abs_().div_(step).round_().clamp_(max=TRUNCATION).long()
+    first = torch.arange(len(blocks), device=blocks.device)[:, None, None] * BLOCK**2
+    place = (first + torch.arange(BLOCK**2, device=blocks.device)) * BINS
+    count = torch.bincount((magnitude + place).flatten(), minlength=len(blocks) * BLOCK**2 * BINS)
+    return count.reshape(-1, BLOCK**2, BINS).to(blocks.dtype)
+
+
+def _soft_counted(blocks: Tensor, patterns: Tensor, step: float) -> Tensor:
+    """Counts as of ``_counted``, with a gradient. Going backward, magnitudes are computed again."""
+    return checkpoint(_interpolated, blocks, patterns, step, use_reentrant=False, preserve_rng_state=False)
+
+
+def _interpolated(blocks: Tensor, patterns: Tensor, step: float) -> Tensor:
+    """Counts (B, 64, 5) of the magnitudes in blocks (B, N, 64) of any values.
+
+    A magnitude between two whole numbers of steps counts for both, by nearness. That has a slope everywhere, but
+    differs from the count, which rounds. So the difference at the nearest whole levels is added to it. Its weight is 1
+    at these levels, and falls to 0 where any pixel of the block is halfway to another level. It has no gradient.
+    """
+    magnitude = (blocks @ patterns).abs() / step
+    with torch.no_grad():
+        nearest = blocks.round()
+        weight = 1 - 2 * (blocks - nearest).abs().amax(2, keepdim=True)
+        whole = (nearest @ patterns).abs_().div_(step)
+        rounded = whole.round()
+    above = []
+    for k in range(TRUNCATION):  # how many are above k
+        with torch.no_grad():
+            difference = weight * ((rounded > k).to(whole) - (whole - k).clamp_(0, 1))
+        above.append(((magnitude - k).clamp(0, 1) + difference).sum(1))
+    every = torch.full_like(above[0], blocks.shape[1])
+    return torch.stack([every, *above], 2) - torch.stack([*above, torch.zeros_like(every)], 2)
 
 
 def _blocks(pixels: Tensor) -> Tensor:
@@ -74,7 +121,8 @@ class Dctr(FittedDetector):
     Paper: Holub & Fridrich (2015), "Low-complexity features for JPEG steganalysis using undecimated DCT".
     Differences: The authors quantise by the JPEG quality and classify by an ensemble of Fisher discriminants. Here one
     step serves all images, under ridge regression on square roots of shares (a Hellinger kernel).
-    Blind spots: Colour, since it takes the luma alone, and the sign of a coefficient. Counts have no gradient.
+    Blind spots: Colour, since it takes the luma alone, and the sign of a coefficient. Counts have no gradient, so that
+    live opponents learn on ``soft_features``.
     Example: ``battery.add=[dctr]``
 
     Args:
@@ -82,6 +130,7 @@ class Dctr(FittedDetector):
     """
 
     differentiable = False
+    soft = True
     artefact = "stripes"
 
     def __init__(self, *, step: PositiveFloat, **shape: Unpack[ImageShape]) -> None:
@@ -96,3 +145,13 @@ class Dctr(FittedDetector):
             pixels = luma_chroma(images.detach(), self.levels)[:, 0].round()
             blocks = pixels.split(max(1, AT_ONCE // pixels[0].numel()))
             return torch.cat([histograms(block, self.step).flatten(1).sqrt() for block in blocks])
+
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Square roots of the shares, (B, 8000), of images (B, C, H, W), with a gradient.
+
+        Equality with ``features`` on whole grey levels is to the error of single precision.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            pixels = soft_luma_chroma(images, self.levels)[:, 0]
+            blocks = pixels.split(max(1, AT_ONCE // pixels[0].numel()))
+            return torch.cat([soft_root_histograms(block, self.step).flatten(1) for block in blocks])

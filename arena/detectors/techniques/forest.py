@@ -43,7 +43,8 @@ def _statistics(images: Tensor, levels: int, soft: bool = False) -> Tensor:
     features = torch.stack([column.mean(1) for column in columns], dim=1).double()
     if pixels.shape[1] == 3:
         centred = pixels - pixels.mean((2, 3), keepdim=True)
-        red, green, blue = (centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 1e-3)).unbind(1)
+        deviation = centred.square().mean((2, 3), keepdim=True).clamp_min(TINY).sqrt()
+        red, green, blue = (centred / (deviation + 1e-3)).unbind(1)
         pairs = [(one * two).mean((1, 2)) for one, two in ((red, green), (red, blue), (green, blue))]
         features = torch.cat([features, torch.stack(pairs, 1)], dim=1)
     return features

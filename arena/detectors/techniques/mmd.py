@@ -114,9 +114,13 @@ class Mmd(FittedDetector):
         fitted = isinstance(self.of, FittedDetector)
         require(fitted, "of", type(self.of).__name__, "a technique of features under a head, such as cooccurrence")
         del self.of.head
-        self.artefact, self.differentiable = self.of.artefact, self.of.differentiable
+        self.artefact, self.differentiable, self.soft = self.of.artefact, self.of.differentiable, self.of.soft
         self.head = Witness(points=points)
 
     def features(self, images: Tensor) -> Tensor:
         """Features (B, F) of the other technique, of images (B, C, H, W)."""
         return self.of.features(images)
+
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Features (B, F) of the other technique, with a gradient where it has one."""
+        return self.of.soft_features(images)

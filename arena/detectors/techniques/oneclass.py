@@ -182,8 +182,13 @@ class OneClass(FittedDetector):
         require(fitted, "of", type(self.of).__name__, "a technique of features under a head, such as forest")
         del self.of.head
         self.differentiable = self.of.differentiable and method != "forest"
+        self.soft = self.of.differentiable or self.of.soft
         self.head = HEADS[method]()
 
     def features(self, images: Tensor) -> Tensor:
         """Features (B, F) of the other technique, of images (B, C, H, W)."""
         return self.of.features(images)
+
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Features (B, F) of the other technique, with a gradient where it has one."""
+        return self.of.soft_features(images)

@@ -5,9 +5,11 @@ from typing import Annotated, Unpack
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads import Ridge
+from arena.detectors.soft import places, soft_luma_chroma, soft_root
 from arena.detectors.techniques.colour import luma_chroma
 
 TRUNCATION = 2
@@ -42,6 +44,35 @@ def runs(symbols: Tensor, dim: int) -> Tensor:
     return occurrences(run, VALUES**RUN)
 
 
+def runs_both_ways(residual: Tensor, step: float) -> Tensor:
+    """Counts (B, 2, 625) of the runs down and across a residual (B, H, W) that is quantised by a step."""
+    symbols = quantised(residual, step)
+    return torch.stack([runs(symbols, dim) for dim in (1, 2)], dim=1)
+
+
+def memberships(residual: Tensor, step: float) -> Tensor:
+    """Shares (B, 5, ...) with which values of a residual (B, ...) of any values count for each symbol.
+
+    A whole value counts for its own symbol alone. One between two whole values counts for the symbols of both, by
+    nearness. With a step of 1 these are triangles. With larger steps, values whose neighbours have one symbol count
+    for it wholly, without a slope.
+    """
+    lower = residual.detach().floor()
+    above = residual - lower
+    below, beyond = quantised(lower, step), quantised(lower + 1, step)
+    shares = [torch.where(below == v, 1 - above, 0) + torch.where(beyond == v, above, 0) for v in range(VALUES)]
+    return torch.stack(shares, dim=1)
+
+
+def soft_runs(residual: Tensor, step: float) -> Tensor:
+    """Counts as of ``runs_both_ways``, with a gradient: a run counts by the product of its four memberships."""
+    members, counts = memberships(residual, step), []
+    for turned in (members, members.mT.contiguous()):  # down, then across
+        pairs = (turned[:, :, None, :-1] * turned[:, None, :, 1:]).flatten(1, 2)
+        counts.append((pairs[:, :, :-2].flatten(2) @ pairs[:, :, 2:].flatten(2).mT).flatten(1))
+    return torch.stack(counts, dim=1)
+
+
 def mirrored() -> Tensor:
     """Class (625,), of 325, of each of the 625 runs; a run and its mirror image have one class."""
     codes = torch.arange(VALUES**RUN).reshape([VALUES] * RUN)
@@ -61,7 +92,8 @@ class Rich(FittedDetector):
     StyleGAN's faces, and minima and maxima are left out. Signs are kept apart, which the authors unite: light and dark
     are not alike in the noise of a photograph. Ridge regression on square roots of shares (a Hellinger kernel) replaces
     their ensemble of Fisher discriminants.
-    Blind spots: Patterns longer than four neighbours, and all that a difference cancels. Counts have no gradient.
+    Blind spots: Patterns longer than four neighbours, and all that a difference cancels. Counts have no gradient,
+    so that live opponents learn on ``soft_features``.
     Example: ``battery.add=[rich]``
 
     Args:
@@ -70,6 +102,7 @@ class Rich(FittedDetector):
     """
 
     differentiable = False
+    soft = True
     artefact = "noise_residual"
     mirror: Tensor
 
@@ -87,39 +120,65 @@ class Rich(FittedDetector):
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Square roots of the shares, (B, F), of images (B, C, H, W)."""
-        at_once = max(1, AT_ONCE // images[0, 0].numel())
-        return torch.cat([self._shares(block).sqrt() for block in images.split(at_once)])
+        return torch.cat([self._roots(block, soft=False) for block in self._blocks(images)])
 
-    def _shares(self, images: Tensor) -> Tensor:
-        """Shares (B, F) of one block of images."""
-        planes = luma_chroma(images, self.levels).round()
-        shares = [self._of_a_plane(planes[:, 0], self.steps)]
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Square roots of the shares, (B, F), of images (B, C, H, W), with a gradient."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self._roots(block, soft=True) for block in self._blocks(images)])
+
+    def _blocks(self, images: Tensor) -> tuple[Tensor, ...]:
+        return images.split(max(1, AT_ONCE // images[0, 0].numel()))
+
+    def _roots(self, images: Tensor, soft: bool) -> Tensor:
+        """Square roots of the shares (B, F) of one block of images."""
+        planes = soft_luma_chroma(images, self.levels) if soft else luma_chroma(images, self.levels).round()
+        roots = [self._of_a_plane(planes[:, 0], self.steps, soft)]
         if self.channels == 3:
-            shares += [self._of_a_plane(chroma, [self.chroma_step]) for chroma in planes[:, 1:].unbind(1)]
-            shares += [_between_colours(((images.float() + 1) * ((self.levels - 1) / 2)).round())]
-        return torch.cat(shares, dim=1)
+            roots += [self._of_a_plane(chroma, [self.chroma_step], soft) for chroma in planes[:, 1:].unbind(1)]
+            pixels = places(images, self.levels) if soft else ((images.float() + 1) * ((self.levels - 1) / 2)).round()
+            roots += [_between_colours(pixels, soft)]
+        return torch.cat(roots, dim=1)
 
-    def _of_a_plane(self, plane: Tensor, steps: list[float]) -> Tensor:
-        """Shares (B, orders * steps * 2 * 325) of runs in a plane (B, H, W) and its transpose."""
-        shares = []
+    def _of_a_plane(self, plane: Tensor, steps: list[float], soft: bool) -> Tensor:
+        """Roots of the shares (B, orders * steps * 2 * 325) of runs in a plane (B, H, W) and its transpose."""
+        roots = []
         for order in ORDERS:
             residuals = [turned.diff(n=order) for turned in (plane, plane.mT.contiguous())]
             for step in steps:
-                one, other = (quantised(residual, step * order) for residual in residuals)
-                for dim in (1, 2):
-                    counts = runs(one, dim) + runs(other, dim)
-                    folded = counts.new_zeros(len(counts), CLASSES).index_add_(1, self.mirror, counts)
-                    shares.append(folded / folded.sum(1, keepdim=True))
-        return torch.cat(shares, dim=1)
+                one, other = (_counted(residual, step * order, soft) for residual in residuals)
+                for counts in (one + other).unbind(1):
+                    folded = counts.new_zeros(len(counts), CLASSES).index_add(1, self.mirror, counts)
+                    roots.append(_root_of_shares(folded, soft))
+        return torch.cat(roots, dim=1)
 
 
-def _between_colours(pixels: Tensor) -> Tensor:
-    """Shares (B, orders * 125) of differences of the three colours at one place, of pixels (B, 3, H, W)."""
-    shares = []
+def _counted(residual: Tensor, step: float, soft: bool) -> Tensor:
+    """Counts (B, 2, 625) of the runs of a residual. Of soft ones the memberships are computed again going backward."""
+    if not soft:
+        return runs_both_ways(residual, step)
+    return checkpoint(soft_runs, residual, step, use_reentrant=False, preserve_rng_state=False)
+
+
+def _root_of_shares(counts: Tensor, soft: bool) -> Tensor:
+    """Square roots (B, K) of the shares that counts (B, K) have in their sum."""
+    total = counts.sum(1, keepdim=True)
+    return soft_root(counts) / total.sqrt() if soft else (counts / total).sqrt()
+
+
+def _between_colours(pixels: Tensor, soft: bool) -> Tensor:
+    """Roots of the shares (B, orders * 125) of differences of the colours at one place, of pixels (B, 3, H, W)."""
+    roots = []
     for order in ORDERS:
         counts = pixels.new_zeros(len(pixels), VALUES**3)
         for turned in (pixels, pixels.mT):
-            red, green, blue = quantised(turned.diff(n=order), order).unbind(1)
-            counts += occurrences((red * VALUES + green) * VALUES + blue, VALUES**3)
-        shares.append(counts / counts.sum(1, keepdim=True))
-    return torch.cat(shares, dim=1)
+            difference = turned.diff(n=order)
+            if soft:
+                red, green, blue = (memberships(colour, order).flatten(2) for colour in difference.unbind(1))
+                pairs = (red[:, :, None] * green[:, None]).flatten(1, 2)
+                counts = counts + (pairs @ blue.mT).flatten(1)
+            else:
+                red, green, blue = quantised(difference, order).unbind(1)
+                counts = counts + occurrences((red * VALUES + green) * VALUES + blue, VALUES**3)
+        roots.append(_root_of_shares(counts, soft))
+    return torch.cat(roots, dim=1)

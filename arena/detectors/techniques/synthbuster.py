@@ -52,7 +52,7 @@ class Synthbuster(BoostedDetector):
     the vertical axis twice. He cuts the residual to a whole number of periods. Here the one or two rows and columns
     that it lacks are filled with its mean, so that an 8x8 image has one period. The trees stop on validation, with the
     sizes of ``forest``. There is no JPEG in training.
-    Blind spots: Traces of other periods, traces in low frequencies, and phases. It has no gradient.
+    Blind spots: Traces of other periods, traces in low frequencies, and phases. Trees have no gradient.
     Example: ``battery.add=[synthbuster]``
 
     Args:
@@ -62,6 +62,7 @@ class Synthbuster(BoostedDetector):
     """
 
     artefact = "checkerboard"
+    soft = True
 
     def __init__(self, *, period: Annotated[int, Field(ge=2, multiple_of=2)], **keywords: Unpack[TreeKeywords]) -> None:
         super().__init__(**keywords)
@@ -71,6 +72,10 @@ class Synthbuster(BoostedDetector):
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Magnitudes (B, F), float64, in grey levels, of images (B, C, H, W)."""
+        return self.soft_features(images)
+
+    def soft_features(self, images: Tensor) -> Tensor:
+        """Magnitudes (B, F) of images (B, C, H, W), with a gradient."""
         with torch.autocast(images.device.type, enabled=False):
             residual = cross_difference(images.double()) * ((self.levels - 1) / 2)
             return harmonics(residual, self.side, self.period).flatten(1)

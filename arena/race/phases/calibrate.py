@@ -9,6 +9,7 @@ from arena.core.progress import Progress
 from arena.detectors.base import GanAwareDetector
 from arena.generators.base import Generator
 from arena.generators.controls import Artefact, Oracle, Planted
+from arena.generators.floor import Floor
 from arena.metrics.auc import summarise
 from arena.race.case import Case, JudgeFakes, fakes_of_judges, redealt
 from arena.race.checkpoints import Bank, load_bank
@@ -18,14 +19,19 @@ from arena.records.schema import ControlRecord, Record, Summary, TechniqueRecord
 from arena.records.store import write_scores
 from arena.training.meter import Meter
 
-ORACLE, EQUAL_N = "oracle", "equal_n"
+ORACLE, FLOOR, EQUAL_N = "oracle", "floor", "equal_n"
 JOINT_CONFIDENCE = 0.999
 """Joint over a battery: a true null is called broken once in a thousand races."""
 
 
 def controls(race: Race) -> list[str]:
-    """Return the players of this phase: the oracle, and each artefact that belongs to a technique."""
-    return [ORACLE, *sorted({own_artefact(race, technique) for technique in race.techniques})]
+    """Return the players of this phase: the oracle, the floor, and each artefact that belongs to a technique."""
+    return [ORACLE, FLOOR, *artefacts(race)]
+
+
+def artefacts(race: Race) -> list[Artefact]:
+    """Return the artefacts that are planted, each once."""
+    return sorted({own_artefact(race, technique) for technique in race.techniques})
 
 
 def own_artefact(race: Race, technique: str) -> Artefact:
@@ -36,9 +42,12 @@ def own_artefact(race: Race, technique: str) -> Artefact:
 def calibrate(race: Race, player: str, progress: Progress) -> PhaseOutput:
     """Judge real images as if they were fake, or real images with a faint artefact.
 
-    The *oracle* must come out at AUC 1/2. Its outcome is the floor of the strongest technique. The *planted* artefact
-    of a technique's own family, at the data's amplitude, must be caught. A judge that misses it is unfit.
+    The *oracle* must come out at AUC 1/2: it is a perfect generator. The *planted* artefact of a technique's own
+    family, at the data's amplitude, must be caught. A judge that misses it is unfit. The *floor* resamples
+    generator-train, and its outcome is not known beforehand.
     """
+    if player == FLOOR:
+        return _floor(race, progress)
     return _oracle(race, progress) if player == ORACLE else _planted(race, player, progress)
 
 
@@ -60,11 +69,23 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     return PhaseOutput([*technique_records(race), *held], images, meter.spent)
 
 
+def _floor(race: Race, progress: Progress) -> PhaseOutput:
+    """Judge resampled reals of generator-train, in banks as large as the race's, with the judges of one seed.
+
+    The interval is that of these images of generator-train: it covers neither other ones nor other judges.
+    """
+    case = _case(race, Floor(mirror=race.data.mirror, **race.shape), [0])
+    seed, budget = race.seed_of("calibrate", player=FLOOR), race.judge.images
+    progress.expect(race.judge.folds * budget)
+    judged, images = judge_case(race, case, list(race.members), seed, [0], images=budget, progress=progress)
+    return PhaseOutput([*_control_records(race, judged, FLOOR, "-", 0)], images)
+
+
 def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
     """Judge the race's own fakes in banks as small as the oracle's, with the judges of one seed.
 
     An AUC depends on the number of images that judges learn from. The oracle has few fakes, since they are reals, and a
-    race many. Beside this outcome the oracle's is a floor at equal n. No result is expected.
+    race many. Beside this outcome the oracle's is the least that can be expected at equal n. No result is expected.
     """
     oracle, bank = _control_bank(race, Oracle(**race.shape)), load_bank(race, round_index)
     ((train, validation),) = fakes_of_judges(race, bank, round_index, [0])

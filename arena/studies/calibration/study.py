@@ -22,7 +22,7 @@ from arena.figures.tables import write_table
 from arena.metrics.auc import mean
 from arena.race.build import race_from
 from arena.race.loop import algorithm, run_phases
-from arena.race.phases.calibrate import ORACLE
+from arena.race.phases.calibrate import FLOOR, ORACLE
 from arena.race.phases.generator import warm_up
 from arena.records.store import RecordBook
 from arena.studies.calibration.drift import limits_table
@@ -75,8 +75,8 @@ def run_trial(arm: Arm, trial: int, overrides: Sequence[str], run: Path, cache: 
         cache: folder for rendered faces.
     """
     race = race_from([*arm.of_trial(trial), *overrides, f"cache_dir={cache}"], run)
-    # The verdict on round 0 reads neither a warm-up nor the oracle of the calibration.
-    steps = [step for step in algorithm(race) if step.phase is not warm_up and step.player != ORACLE]
+    # The verdict on round 0 reads neither a warm-up nor the oracle and the floor of the calibration.
+    steps = [step for step in algorithm(race) if step.phase is not warm_up and step.player not in (ORACLE, FLOOR)]
     run_phases(race, RecordBook(run), steps, Progress())
     answer = read_answer(run)
     terms = answer.run.declared.answer

@@ -1,4 +1,4 @@
-"""The race's own fakes, as few as the oracle's, stand beside the oracle."""
+"""Controls without an expected outcome: the race's own fakes, as few as the oracle's, and resampled reals."""
 
 from pathlib import Path
 
@@ -35,3 +35,13 @@ def test_the_last_round_alone_has_them(finished: Race):
     assert [(record.round, record.technique) for record in few] == [
         (finished.rounds, technique) for technique in finished.techniques
     ]
+
+
+def test_the_floor_is_judged_by_the_whole_battery_on_banks_as_large_as_the_races(finished: Race):
+    found = [record for record in read_records(finished.run) if isinstance(record, ControlRecord)]
+    floor = [record for record in found if record.control == "floor"]
+    assert [(record.round, record.technique) for record in floor] == [(0, name) for name in finished.techniques]
+    assert {record.holds for record in floor} == {None}
+    scores = np.load(finished.run / "scores" / "dct_floor_j0.npz")
+    assert (scores["label"] == 1).sum() == finished.bank.test
+    assert sorted(scores["image"][scores["label"] == 0]) == sorted(finished.judge_reals.ids)
