@@ -18,7 +18,8 @@ from arena.data.reals import Reals
 from arena.generators.folder import FolderGenerator
 from arena.generators.launder import LaunderGenerator
 from arena.imaging.evidence import Evidence
-from arena.imaging.images import to_uint8
+from arena.imaging.images import ImageShape, to_uint8
+from arena.race.case import Case, cut_fold, fakes_of_judges
 from arena.race.checkpoints import load_bank, load_generator
 from arena.race.gan_monitor import new_gan
 from arena.race.loop import carry_out
@@ -27,7 +28,7 @@ from tests.building import tiny_arena
 from tests.generators.test_folder import COUNTS, fill, numbers
 
 NO_REALS = Reals(torch.empty(0, 1, 8, 8, dtype=torch.uint8), np.empty(0, np.int64))
-SHAPE = {"resolution": 8, "channels": 1, "levels": 256}
+SHAPE: ImageShape = {"resolution": 8, "channels": 1, "levels": 256}
 NO_WARM_UP = ("schedule.warm_up_images=0", "race.rounds=1", "access=white_box", "data.resolution=8")
 
 
@@ -174,11 +175,16 @@ def test_round_0_is_the_images_as_they_are_and_each_later_image_is_near_its_own(
 
 
 @pytest.mark.slow
-def test_judges_never_see_a_test_image_among_those_they_learn_from(raced: Race) -> None:
-    assert raced.purpose == "train"  # reals of opponents are not those of judges
-    assert raced.finite
-    parts = [raced.data.part(name).ids for name in ("generator", "detector", "judge", "reference")]
-    assert len(np.unique(np.concatenate(parts))) == sum(map(len, parts))
+def test_no_judge_learns_from_the_image_that_it_is_tested_on_nor_from_the_reals_of_its_opponents(raced: Race) -> None:
+    bank = load_bank(raced, 0)
+    case = Case.of(raced, bank.test, fakes_of_judges(raced, bank, 0, [0]), 0)
+    images = [image.numpy().tobytes() for image in case.gallery.seen]
+    for number in range(raced.judge.folds):
+        fold = cut_fold(raced, case, 0, number, 1.0)
+        learned, tested = ({images[k] for k in places} for places in (fold.learn[1], fold.test[1]))
+        assert len(tested) > 0
+        assert not tested & (learned | {images[k] for k in fold.stop[1]})
+    assert not np.isin(case.reals.ids, raced.data.part("detector").ids).any()
 
 
 @pytest.mark.slow
