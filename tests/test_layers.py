@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "arena"
 LAYERS = (
     {"core"},
     {"imaging", "outside", "data", "records"},
-    {"config", "generators", "metrics"},
+    {"config"},
+    {"generators", "metrics"},
     {"detectors", "answer"},
     {"training", "score", "figures"},
     {"mix", "report", "tracking"},

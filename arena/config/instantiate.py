@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from types import NoneType
 from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from arena.config.saved import read_config
 from arena.core.errors import ArenaError, first_line
 
 SHAPE = ("resolution", "channels", "levels")
@@ -65,6 +67,23 @@ def instantiate(node: DictConfig | None, key: str, race_decides: Collection[str]
         if isinstance(cause, ArenaError):
             raise ArenaError(str(cause)) from error
         raise ArenaError(f"{key}: cannot be built ({first_line(cause)})") from error
+
+
+def config_node(run: Path, key: str, kind: type) -> DictConfig:
+    """Return the node of a run's config that builds an instance of ``kind``."""
+    settings = read_config(run).get(key)
+    target = settings.get("_target_") if isinstance(settings, dict) else None
+    try:
+        built = get_object(str(target))
+    except Exception as error:  # importing a module that is not installed here may raise anything
+        raise ArenaError(
+            f"{run}: {key}._target_={target}: expected the name of a class that can be imported"
+        ) from error
+    if not (isinstance(built, type) and issubclass(built, kind)):
+        name = str(target).rpartition(".")[2]
+        raise ArenaError(f"{run}: {key}={name}: expected {kind.__name__}")
+    assert isinstance(settings, dict)
+    return OmegaConf.create(settings)
 
 
 def check_keys(names: Iterable[str], known: Collection[str], key: str) -> None:

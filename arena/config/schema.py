@@ -73,7 +73,7 @@ class Group:
 
 @dataclass
 class ScheduleConfig(Group):
-    """Budgets of the generator, in real images shown."""
+    """Budgets of the generator, in real images shown. A generator made from files may go without a warm-up (0)."""
 
     KEY: ClassVar[str] = "schedule"
     warm_up_images: int = 20_000
@@ -86,7 +86,9 @@ class ScheduleConfig(Group):
         super().__post_init__()
         for key in ("warm_up_images", "response_images", "evaluate_images"):
             images = getattr(self, key)
-            require(images >= self.batch, f"schedule.{key}", images, f"at least one batch ({self.batch})")
+            least, none = f"at least one batch ({self.batch})", key == "warm_up_images"
+            expected = f"{least}, or 0 for none" if none else least
+            require(images >= self.batch or (none and images == 0), f"schedule.{key}", images, expected)
 
     def shown(self, images: int) -> int:
         """Return the real images that training with a budget of ``images`` shows: whole batches of them."""

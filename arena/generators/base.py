@@ -30,11 +30,24 @@ class Generator(nn.Module, ABC):
     """
 
     purpose: ClassVar[Purpose] = "train"
-    """Origin of the images, which decides the split of the reals. Generators of ``train`` forge without end."""
+    """Origin of the images, which decides the split of the reals."""
 
     def __init__(self, *, resolution: int, channels: int, levels: int) -> None:
         super().__init__()
         self.resolution, self.channels, self.levels = resolution, channels, levels
+
+    @property
+    def finite(self) -> bool:
+        """True where banks are dealt from so many images, so that two banks of different seeds may share some.
+
+        Judges then learn from the images of one dealing. All others forge as many new images as are asked for.
+        """
+        return self.purpose != "train"
+
+    @property
+    def origin(self) -> Path | None:
+        """The run whose generator made the images before this one changes them, or None."""
+        return None
 
     @abstractmethod
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
@@ -120,6 +133,11 @@ class TrainableGenerator(Generator):
         matching = fit_matching(self.matched, fakes, reals.images, self.levels)
         return {name: matching(bank) for name, bank in banks.items()}
 
+    def latents(self, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
+        """Return z of banks, each from its own stream: name -> (n, z_dim). A finite source may return fewer."""
+        streams = {name: torch.Generator().manual_seed(derive_seed(seed, "bank", player=name)) for name in counts}
+        return {name: torch.randn(count, self.z_dim, generator=streams[name]) for name, count in counts.items()}
+
     @torch.inference_mode()
     def sample(self, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
         """Return banks of the network's own images, in eval mode and fp32, ``FORGE_BATCH`` images at a time.
@@ -135,10 +153,8 @@ class TrainableGenerator(Generator):
         training = self.training
         self.eval()
         banks = {}
-        for name, count in counts.items():
-            rng = torch.Generator().manual_seed(derive_seed(seed, "bank", player=name))
-            z = torch.randn(count, self.z_dim, generator=rng).to(device)
+        for name, z in self.latents(counts, seed).items():
             noise = torch.Generator(device).manual_seed(derive_seed(seed, "noise", player=name))
-            banks[name] = torch.cat([self(batch, noise).float().cpu() for batch in z.split(FORGE_BATCH)])
+            banks[name] = torch.cat([self(batch, noise).float().cpu() for batch in z.to(device).split(FORGE_BATCH)])
         self.train(training)
         return banks

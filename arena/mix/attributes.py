@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from arena.config.instantiate import instantiate
+from arena.config.instantiate import config_node, instantiate
 from arena.core.errors import require
 from arena.core.seeding import derive_seed
 from arena.data.decoding import progress_bar
@@ -26,7 +26,7 @@ from arena.generators.base import FORGE_BATCH
 from arena.generators.mixing import mix
 from arena.generators.style import LEVELS, Level, StyleGenerator
 from arena.imaging.images import on_levels, to_float, to_uint8
-from arena.mix.generator import config_node, load_style_generator
+from arena.mix.generator import load_style_generator
 
 TRAIN, HELD_OUT = 20_000, 2_000
 """Portraits that train the regressor, and portraits that test it."""

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
 
-from arena.config.instantiate import SHAPE, instantiate
-from arena.config.saved import read_config
+from arena.config.instantiate import SHAPE, config_node, instantiate
 from arena.core.errors import ArenaError
 from arena.generators.style import StyleGenerator
 from arena.outside.programs import load_weights
@@ -33,20 +30,3 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
     )
     load_weights(generator, weights, str(run))
     return generator.eval().requires_grad_(False), round_index
-
-
-def config_node(run: Path, key: str, kind: type) -> DictConfig:
-    """Return the node of a run's config that builds an instance of ``kind``."""
-    settings = read_config(run).get(key)
-    target = settings.get("_target_") if isinstance(settings, dict) else None
-    try:
-        built = get_object(str(target))
-    except Exception as error:  # importing a module that is not installed here may raise anything
-        raise ArenaError(
-            f"{run}: {key}._target_={target}: expected the name of a class that can be imported"
-        ) from error
-    if not (isinstance(built, type) and issubclass(built, kind)):
-        name = str(target).rpartition(".")[2]
-        raise ArenaError(f"{run}: {key}={name}: expected {kind.__name__}")
-    assert isinstance(settings, dict)
-    return OmegaConf.create(settings)

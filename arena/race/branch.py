@@ -1,18 +1,20 @@
-"""Start a race from the last round of another run (``race.from``)."""
+"""Start a race from the last round of another run (``race.from``), or change the images of its generator."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from arena.answer.runs import read_run
+from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import canonical, flatten, without_matching
 from arena.core.errors import ArenaError
 from arena.records.layout import RunLayout
 
 SHARED = ("data", "evidence", "generator", "reals")
 """Settings that a branch shares with its origin. On another split the generator may have trained on judge reals."""
+OF_THE_REALS = ("data", "reals")
+"""Settings that a race shares with the run whose generator makes its images (``generator.run``)."""
 MEMBERS = "battery.members."
 
 
@@ -44,20 +46,11 @@ class Branch:
             ArenaError: if it is no finished run with a trained generator, or differs in a setting that must be shared.
         """
         run = Path(place).expanduser()
-        try:
-            finished = read_run(run)
-        except ArenaError as error:
-            raise ArenaError(f"race.from={run}: expected a finished run ({error})") from error
+        finished = _finished("race.from", run, config, SHARED)
         origin, last = finished.config, finished.declared.last_round
-        ours, theirs = _settings(config), _settings(origin)
-        for name in ours | theirs:
-            if _is_shared(name, ours, theirs) and ours.get(name) != theirs.get(name):
-                raise ArenaError(
-                    f"race.from={run}: expected a run with {name}={ours.get(name)}, found {name}={theirs.get(name)}"
-                )
-        attacked = tuple(filter(finished.has_attacked, finished.declared.techniques))
+        reals = _settings(origin).get("access.reals")
         key = hashlib.sha256(canonical(origin).encode()).hexdigest()[:16]
-        branch = cls(run, last, origin.get("seed"), theirs.get("access.reals"), attacked, key)
+        branch = cls(run, last, origin.get("seed"), reals, _attacked(finished), key)
         if not (branch.gan / "gan.safetensors").is_file():
             raise ArenaError(f"race.from={run}: expected a run that trained its generator to round {last}")
         return branch
@@ -73,11 +66,44 @@ class Branch:
         return path if path.is_file() and reals == self.access_reals else None
 
 
-def _is_shared(name: str, ours: Mapping[str, object], theirs: Mapping[str, object]) -> bool:
-    """Return whether a branch shares a setting with its origin. Of a technique, both batteries must have it."""
+def attacked_before(run: Path, config: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the techniques that the generator of ``generator.run`` has attacked.
+
+    Args:
+        run: its directory.
+        config: resolved, of the race that changes its images.
+
+    Raises:
+        ArenaError: if it is no finished run, or has another split of the reals. Its generator may then have trained on
+            reals of the judges.
+    """
+    return _attacked(_finished("generator.run", run, config, OF_THE_REALS))
+
+
+def _attacked(run: FinishedRun) -> tuple[str, ...]:
+    return tuple(filter(run.has_attacked, run.declared.techniques))
+
+
+def _finished(key: str, run: Path, config: Mapping[str, object], groups: Collection[str]) -> FinishedRun:
+    """Return the finished run that ``key`` names, if it shares with ``config`` all settings of these groups."""
+    try:
+        finished = read_run(run)
+    except ArenaError as error:
+        raise ArenaError(f"{key}={run}: expected a finished run ({error})") from error
+    ours, theirs = _settings(config), _settings(finished.config)
+    for name in ours | theirs:
+        if _is_shared(name, ours, theirs, groups) and ours.get(name) != theirs.get(name):
+            raise ArenaError(
+                f"{key}={run}: expected a run with {name}={ours.get(name)}, found {name}={theirs.get(name)}"
+            )
+    return finished
+
+
+def _is_shared(name: str, ours: Mapping[str, object], theirs: Mapping[str, object], groups: Collection[str]) -> bool:
+    """Return whether two runs share a setting. A branch shares a technique if both batteries have it."""
     if name.startswith(MEMBERS):
-        return name in ours and name in theirs
-    return name.split(".")[0] in SHARED
+        return groups is SHARED and name in ours and name in theirs
+    return name.split(".")[0] in groups
 
 
 def _settings(config: Mapping[str, object]) -> dict[str, object]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -26,10 +27,10 @@ from arena.core.errors import ArenaError, DoesNotApply, first_line, require
 from arena.core.files import write_atomically
 from arena.core.machine import processor
 from arena.data.reals import RealData
-from arena.generators.base import TrainableGenerator
+from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
-from arena.race.branch import Branch
+from arena.race.branch import Branch, attacked_before
 from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
 from arena.training.machine import Machine
@@ -91,7 +92,8 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     levels = OmegaConf.select(composed, "evidence.levels")
     evidence = instantiate(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
     generator = instantiate(composed.generator, "generator", SHAPE)
-    data.split_for(generator(resolution=data.resolution, channels=data.channels, levels=data.levels).purpose)
+    example: Generator = generator(resolution=data.resolution, channels=data.channels, levels=data.levels)
+    data.split_for(example.purpose)
     reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
     # The files belong to the settings of a run, since one photograph more is another split.
     settings["reals"] = reals
@@ -127,6 +129,7 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         machine=machine,
         tracker=instantiate(composed.logger, "logger"),
         branch=None if config.race.start is None else Branch.of(config.race.start, settings),
+        attacked_before=() if example.origin is None else attacked_before(example.origin, settings),
     )
     race = with_applicable(race)
     check(race)
@@ -154,9 +157,11 @@ def _known_from(race: Race) -> dict[str, Any]:
     entry: dict[str, Any] = {"fingerprint": race.fingerprint} if race.fingerprint else {}
     entry |= {"images": dict(race.shape), "judge_reals": hash_of_reals(race.judge_reals.ids)}
     entry |= {"left_out": race.left_out} if race.left_out else {}
+    attacked = dict.fromkeys([*race.attacked_before, *(race.branch.attacked if race.branch else ())])
     if race.branch:
-        attacked = list(race.branch.attacked)
-        entry |= {"start": race.branch.key, "start_seed": race.branch.seed, "start_attacked": attacked}
+        entry |= {"start": race.branch.key, "start_seed": race.branch.seed}
+    if race.branch or attacked:
+        entry |= {"start_attacked": list(attacked)}
     return entry
 
 
@@ -201,13 +206,17 @@ def check(race: Race) -> None:
     generator = race.new_generator()
     if isinstance(generator, TrainableGenerator):
         _check_discriminator(race, generator)
+        warm = race.schedule.warm_up_images > 0 or race.branch is not None or bool(race.fingerprint)
+        expected = f"at least one batch ({race.schedule.batch}), since this generator starts at random"
+        require(warm, "schedule.warm_up_images", race.schedule.warm_up_images, expected)
         weight, possible = race.loss.path_length, isinstance(generator, StyleGenerator)
         require(weight == 0 or possible, "loss.path_length", weight, "0, since only generator=style has paths")
         if isinstance(generator, StyleGenerator) and generator.minibatch_group:
             group, batch = generator.minibatch_group, race.schedule.batch
             require(batch % group == 0, "generator.minibatch_group", group, f"a divisor of schedule.batch={batch}")
     elif race.rounds:
-        name = type(generator).__name__.removesuffix("Generator").lower()
+        words = re.findall("[A-Z][a-z0-9]*", type(generator).__name__.removesuffix("Generator"))
+        name = "_".join(words).lower()
         raise ArenaError(f"race.rounds={race.rounds}: expected 0, since generator={name} does not train")
     generator.check(race.bank.counts)
     if race.bag is not None:

@@ -34,7 +34,7 @@ def fakes_of_judges(
 ) -> list[JudgeFakes]:
     """Return fakes for the judges of some seeds, drawn anew for each, so that fitted techniques vary too.
 
-    A generator forges them. Controls and images from outside are finite: their training and validation fakes are dealt
+    A generator forges them. Controls and images of a folder are finite: their training and validation fakes are dealt
     anew for each seed, and none of them is ever a test fake.
 
     Args:
@@ -44,7 +44,7 @@ def fakes_of_judges(
         judge_seeds: numbers of the judges.
         multiple: of the training fakes, for a larger budget.
     """
-    if race.purpose != "train":
+    if race.finite:
         return redealt(race, bank, judge_seeds)
     generator, fakes = load_generator(race, round_index), list[JudgeFakes]()
     counts = {"train": multiple * race.bank.train, "validation": race.bank.validation}
@@ -75,7 +75,7 @@ class Case:
         n_judge_fakes: numbers of training and validation fakes of each judge seed.
         first_seed: the first judge seed. Fakes of judges follow each other by seed.
         round_index: of the judgement. GAN-aware judges know the GAN of the round before.
-        crossed: whether judges also learn from the test fakes of other folds. Fakes made outside are few.
+        crossed: whether judges also learn from the test fakes of other folds. Images of a folder are few.
     """
 
     gallery: Gallery
@@ -123,7 +123,7 @@ class Case:
             n_judge_fakes=(len(judge_fakes[0].train), len(judge_fakes[0].validation)) if judge_fakes else (0, 0),
             first_seed=first_seed,
             round_index=round_index,
-            crossed=outside,
+            crossed=race.finite and race.purpose != "control",
         )
 
     def fake_places(self, judge_seed: int) -> tuple[Places, Places, Places]:

@@ -102,10 +102,10 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
     """
     start, last = time.perf_counter(), run.declared.last_round
     race = race_of(run.path)
-    if race.purpose != "train":
+    if race.finite:
         raise ArenaError(
-            f"{run.path}: expected a generator that the race trained. Judges of one run may have learned from the test "
-            "fakes of another where these come from one pool"
+            f"{run.path}: expected a generator that forges without end. Judges of one run may have learned from the "
+            "test fakes of another where these come from one pool"
         )
     recorded = run.fresh(run.declared.techniques[0])  # all techniques have the same seeds and budget
     bank, seeds = _bank(run), sorted(recorded)

@@ -100,7 +100,7 @@ def carry_out(race: Race, console: Console) -> None:
 def power_in_words(race: Race) -> str:
     """Return the probability with which a perfect generator would pass, and the reals that would do where it is low."""
     fakes = race.bank.test
-    if race.purpose != "train":  # a finite source
+    if race.finite:
         fakes = len(race.new_generator().forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)["test"])
     terms = {"fakes": fakes, "techniques": len(race.techniques), "margin": race.margin, "alpha": race.alpha}
     probability = power(reals=len(race.judge_reals), **terms)

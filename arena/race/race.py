@@ -52,6 +52,7 @@ class Race:
         members: constructors of the techniques that apply to the images and the generator.
         stack: constructor that only lacks the number of members.
         branch: last round of another run, from which this race starts (``race.from``).
+        attacked_before: techniques that the generator of ``generator.run`` has attacked.
         left_out: techniques that do not apply, and the reason.
     """
 
@@ -82,6 +83,7 @@ class Race:
     machine: Machine
     tracker: Tracker
     branch: Branch | None = None
+    attacked_before: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -219,6 +221,11 @@ class Race:
     def purpose(self) -> Purpose:
         """Origin of the fakes: a generator that trains, a control, or images from outside."""
         return self.new_generator().purpose
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether the fakes are dealt from so many images (``Generator.finite``)."""
+        return self.new_generator().finite
 
     @cached_property
     def fingerprint(self) -> str:

@@ -107,6 +107,8 @@ def test_a_part_is_built_with_exactly_the_keys_of_its_constructor(leaf, tmp_path
         "evidence/jpeg": {"levels": 17},
         "data/folder": {"path": str(tmp_path)},
         "generator/folder": {"path": str(tmp_path)},
+        "generator/launder": {"path": str(tmp_path)},
+        "generator/spectrum_corrected": {"path": str(tmp_path)},
         "generator/module": {
             "name": "torch.nn.Unflatten",
             "kwargs": {"dim": 1, "unflattened_size": (1, 8, 8)},

@@ -121,5 +121,5 @@ def test_fakes_from_one_pool_are_refused(run):
     race = tiny_arena(run, "race.rounds=0", "access=none", "battery.stack=null", generator="oracle")
     carry_out(race, QUIET)
     finished = read_run(run)
-    with pytest.raises(ArenaError, match="expected a generator that the race trained"):
+    with pytest.raises(ArenaError, match="expected a generator that forges without end"):
         judge_others(finished, [finished], Progress())

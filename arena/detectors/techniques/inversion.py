@@ -80,8 +80,10 @@ class Inversion(LearnedDetector, GanAwareDetector):
         """Copy the generator and measure its space of codes. The first call builds an encoder, later ones keep it.
 
         Raises:
-            DoesNotApply: where one code has many images: a network from another package that draws more than z.
+            DoesNotApply: where one code has many images (a network from another package that draws more than z), or z
+                only chooses an image.
         """
+        requires(not generator.finite, "a generator that makes images of z")
         self.generator = FrozenNetwork(copy.deepcopy(generator))
         rng = torch.Generator().manual_seed(SEED)
         codes = self.codes_of(torch.randn(MEASURED, generator.z_dim, generator=rng))

@@ -1,0 +1,133 @@
+"""Change somebody's images a little, so that detectors find less in them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Unpack
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from arena.core.errors import require
+from arena.generators.base import TrainableGenerator, TrainableShape
+from arena.generators.layers import LRELU_GAIN, EqualisedConv, lrelu
+from arena.generators.sources import image_source
+from arena.generators.style import ResidualDiscriminator
+from arena.imaging.images import on_levels, straight_through
+
+
+class LaunderGenerator(TrainableGenerator):
+    """A small network that removes traces from images: x -> x + b tanh(U(x, noise)), with x of a frozen source.
+
+    No pixel changes by more than ``distortion`` grey levels of the data, before and after rounding to them. A codec or
+    a resize of the evidence path comes later, and may move a pixel further. U is convolutional, and its last layer
+    starts at zero. Without a warm-up, round 0 is therefore the images as they are. The noise input lets U imitate the
+    noise of a sensor.
+
+    U learns as every generator does: from a discriminator of its own, and from the opponents of a response. The closest
+    published attack has a discriminator for each trace beside a loss of fidelity (TR-Net, Liu et al. 2022). Here the
+    bound is hard, and takes that loss's place.
+
+    The images of a folder are the attacker's own. All of them train U, those of the test bank included. z then chooses
+    the image (``FolderImages``). No judge is tested on an image that it learned from, as with ``generator=folder``.
+    Otherwise z is that of the run's generator.
+
+    Reals are split as for generators that train, since U could carry reals of its opponents to judges. Its images are
+    compared with generator-train in the memorisation measure. Further training images of a folder's maker are unknown.
+
+    Args:
+        path: folder of images; null for those of a run.
+        run: directory of a run whose last generator makes the images; null for those of a folder.
+        cache_dir: folder for decoded images.
+        distortion: largest change of a pixel, in grey levels of the data.
+        width: channels of U.
+        blocks: residual blocks of U, of two convolutions each.
+        discriminator_width: channels of the discriminator up to 16 pixels, halved with every doubling above.
+        learning_rate: of Adam, for equalised layers.
+        shape: see ``TrainableShape``.
+
+    Raises:
+        ArenaError: for no source or two, or a run that can be none.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | Path | None,
+        run: str | Path | None,
+        cache_dir: str | Path,
+        distortion: PositiveInt = 2,
+        width: PositiveInt = 32,
+        blocks: PositiveInt = 2,
+        discriminator_width: PositiveInt = 32,
+        learning_rate: PositiveFloat = 2e-3,
+        **shape: Unpack[TrainableShape],
+    ) -> None:
+        super().__init__(**shape)
+        expected = f"less than the data's {self.levels} grey levels"
+        require(distortion < self.levels, "generator.distortion", distortion, expected)
+        self.source = image_source(
+            path, run, cache_dir, resolution=self.resolution, channels=self.channels, levels=self.levels
+        )
+        self.z_dim, self.learning_rate, self.discriminator_width = self.source.z_dim, learning_rate, discriminator_width
+        self.bound = distortion * 2 / (self.levels - 1)
+        self.change = nn.Sequential(
+            EqualisedConv(self.channels + 1, width, 3, gain=LRELU_GAIN),
+            *(ChangeBlock(width) for _ in range(blocks)),
+            EqualisedConv(width, self.channels, 3),
+        )
+        nn.init.zeros_(self.change[-1].get_parameter("weight"))
+
+    @property
+    def finite(self) -> bool:
+        """True for the images of a folder."""
+        return self.source.finite
+
+    @property
+    def origin(self) -> Path | None:
+        """The run whose generator makes the images, or None."""
+        return self.source.run
+
+    def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """Return changed images of z (B, z_dim). Noise inputs are drawn from ``rng``; without it they are 0."""
+        with torch.no_grad():
+            images = on_levels(self.source(z, rng).float(), self.levels)
+        noise = torch.zeros_like(images[:, :1])
+        if rng is not None:
+            noise = noise.normal_(generator=rng)
+        change = self.bound * self.change(torch.cat([images, noise], 1)).float().tanh()
+        changed = images + change
+        return straight_through(changed, changed.clamp(-1, 1))
+
+    def latents(self, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
+        """Return z of banks. Those of a folder choose different images each."""
+        return self.source.latents(counts, seed)
+
+    def discriminator(self, resolution: int) -> ResidualDiscriminator:
+        """Return a residual discriminator."""
+        return ResidualDiscriminator(resolution=resolution, channels=self.channels, width=self.discriminator_width)
+
+    def files(self) -> list[Path] | None:
+        """Return the files of the images before the change, or None without files."""
+        return self.source.files()
+
+    def fingerprint(self) -> str:
+        """Return the hash of the images of a folder, or of the generator of a run."""
+        return self.source.fingerprint()
+
+    def check(self, counts: Mapping[str, int]) -> None:
+        """Raise ``ArenaError`` if there are too few images to train and test judges."""
+        self.source.check(counts)
+
+
+class ChangeBlock(nn.Module):
+    """Two convolutions and a skip at one resolution, after a leaky ReLU: (B, width, H, W) to the same shape."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = EqualisedConv(width, width, 3, gain=LRELU_GAIN)
+        self.second = EqualisedConv(width, width, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum of skip and convolutions."""
+        return x + self.second(lrelu(self.first(lrelu(x))))
