@@ -78,7 +78,7 @@ def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] 
     beaten = [name for name, auc in unattacked.items() if falls[name][1] >= auc > bound]
     if beaten:
         lines.append(
-            f"{WARNING}attacked detectors fare no worse than those of access=none, without attack ({', '.join(beaten)})."
+            f"{WARNING}attacked detectors fare no worse than without attack, under access=none ({', '.join(beaten)})."
         )
     return lines
 

@@ -83,8 +83,9 @@ class BlackBox:
         return {"asked": self.asked, "images": self.images, "answered": self.answered}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Return to a saved state."""
-        self.asked, self.images, self.answered = state["asked"], state["images"].clone(), state["answered"].clone()
+        """Return to a saved state. Queries since then stay spent."""
+        self.asked = max(self.asked, state["asked"])
+        self.images, self.answered = state["images"].clone(), state["answered"].clone()
 
 
 class Student(LiveNetwork):

@@ -24,6 +24,8 @@ SHRINKAGE = 0.1
 """Part of the mean variance that is added to each principal component's."""
 FARTHEST = 3.0
 """Whitened features are cut off at this many times their usual length, the root of their number."""
+LOOK = 10
+"""Pulls of a technique between two counts of its zero gradients."""
 SPLITS = 64
 """Splits of the reals by which the MMD between reals and reals is known."""
 SMOOTHING = 0.9
@@ -187,7 +189,10 @@ class KernelOpponents(Opponents):
         loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), own.new_zeros(())
         for name in [names[k] for k in order]:
             technique = self.techniques[name]
-            of_technique = technique.pull(fakes, stream)
+            with self.meter.work(f"{name} features"):
+                of_technique = technique.pull(fakes, stream)
+            if technique.looks % LOOK == 0:
+                self.meter.gradient(name, of_technique.gradient)
             loss = loss + of_technique.loss / len(order)
             share = technique.share / len(order)
             gradient, shares = gradient + share * of_technique.gradient, shares + share
@@ -218,6 +223,8 @@ class Together(Opponents):
 
     def __init__(self, parts: Mapping[str, Opponents]) -> None:
         self.parts = dict(parts)
+        for part in self.parts.values():
+            part.meter = self.meter
 
     def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
         """Return the sum of their losses and of their pulls."""

@@ -259,10 +259,12 @@ class LiveOpponents(Opponents):
         return torch.Generator().manual_seed(derive_seed(detector.stream, f"{use} {number}"))
 
     def _learn(self, detector: LiveDetector, images: Tensor, step: int | None = None) -> None:
-        """Take one step of a detector, and count it."""
-        with self.meter.work(f"{detector.technique} learns"):
+        """Take one step of a detector, and count it and its queries."""
+        box, penalised = self.black_boxes.get(detector.technique), detector.steps % PENALTY_INTERVAL == 0
+        before = box.asked if box else 0
+        with self.meter.work(f"{detector.technique} learns{' with penalties' if penalised else ''}"):
             self._take_step(detector, images, step)
-        self.meter.add(detector_updates=1)
+        self.meter.add(detector_updates=1, queries=box.asked - before if box else 0)
 
     def _take_step(self, detector: LiveDetector, images: Tensor, step: int | None) -> None:
         """Take one step of a detector on images of which the first half are reals, with R1 and R2.

@@ -103,14 +103,17 @@ def test_reals_feel_no_pull_and_fakes_a_whole_one(name: str):
 
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_following_the_pull_brings_the_features_to_those_of_reals(name: str):
-    found = opponents(name)
-    fakes = seen(BATCH, 3, smooth=True)
-    before = float(found.pull(fakes, torch.ones_like(fakes), rng()).loss)
-    for k in range(150):
-        fakes = fakes - 0.3 / (1 + k / 5) * found.pull(fakes, torch.ones_like(fakes), rng(k)).gradient
-    after = float(found.pull(fakes, torch.ones_like(fakes), rng()).loss)
-    assert before > 4
-    assert after < before / 2
+    found, evidence = opponents(name), Evidence(levels=256)
+    fakes = seen(BATCH, 3, smooth=True).requires_grad_()
+    optimizer = torch.optim.Adam([fakes], lr=0.05, betas=(0.0, 0.99))
+    excesses = list[float]()
+    for k in range(90):
+        pull = found.pull(evidence(fakes).detach(), torch.ones_like(fakes), rng(k))
+        excesses.append(float(pull.loss))
+        fakes.grad = pull.gradient
+        optimizer.step()
+    assert excesses[0] > 20
+    assert np.mean(excesses[-10:]) < excesses[0] / 2
 
 
 def test_a_restored_opponent_pulls_on_to_the_bit():
