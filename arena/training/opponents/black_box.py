@@ -23,7 +23,7 @@ SUBMITTED = 8
 """One of so many images of a step is submitted."""
 MOST_DEVIATIONS = 4.0
 """Deviations at which a score is cut off."""
-WIDTH = 16
+WIDTH = 8
 """Channels of a student's first block."""
 
 
