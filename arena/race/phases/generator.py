@@ -13,6 +13,7 @@ from arena.generators.base import TrainableGenerator
 from arena.race.gan_monitor import read_curve, train_gan
 from arena.race.opponents import opponents
 from arena.race.race import PhaseOutput, Race
+from arena.race.selection import respond_selected
 
 SOURCES = (
     "generators/*.py",
@@ -75,9 +76,12 @@ def code_hash() -> str:
 def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
     """Train G_round by its GAN loss and against its opponents, with the budget of every condition.
 
-    Generator, discriminator, EMA and optimizer state carry over from round to round.
+    Generator, discriminator, EMA and optimizer state carry over from round to round. With ``selection``, fresh probes
+    choose between branches and snapshots, within the same budget.
     """
     images, layout = race.schedule.response_images, race.layout
+    if race.selection.multipliers:
+        return PhaseOutput(respond_selected(race, round_index, progress), race.schedule.shown(images))
     curve = train_gan(
         race,
         images,
