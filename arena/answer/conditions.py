@@ -15,6 +15,9 @@ from arena.config.saved import canonical, condition_settings, flatten, matching,
 from arena.core.errors import ArenaError
 from arena.metrics.interval import Interval
 
+PROBING = ("probes", "selection", "resampling")
+"""Groups of a config for which the generator has to know a technique."""
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -23,14 +26,16 @@ class Condition:
     Args:
         name: ``access=...``, and the settings in which it differs from the conditions beside it.
         access: name of the generator's access to the detectors.
-        shared_settings: canonical JSON of the config without seeds, access and ``generator.matched``. A condition and
-            its controls have it in common.
+        shared_settings: canonical JSON of the config without seeds, access, ``generator.matched`` and ``PROBING``. A
+            condition and its controls have it in common.
+        probing: canonical JSON of ``PROBING`` in the config. Controls that know a technique have it in common too.
         runs: in order of their seeds, no two with the same.
     """
 
     name: str
     access: str
     shared_settings: str
+    probing: str
     runs: tuple[FinishedRun, ...]
 
     @property
@@ -44,11 +49,20 @@ class Condition:
         return matching(self.runs[0].config)
 
     @property
+    def knows(self) -> bool:
+        """True where its access gives knowledge of techniques, as ``arena.training.access`` has it."""
+        access = section(self.runs[0].config, "access")
+        true_labels, techniques = access.get("labels") == "true", access.get("critics") == "techniques"
+        return bool(access.get("gradients")) and true_labels and techniques
+
+    @property
     def _access_control(self) -> bool:
         return bool(section(self.runs[0].config, "access").get("control"))
 
     def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
         """Return its matched controls. Their config differs in the access, the matching of the fakes, or both.
+
+        A control that knows no technique has nothing to probe with, and is one of conditions with and without probes.
 
         A control by its access has only controls of the same access: the same generator, its fakes matched. A condition
         with matched fakes has none.
@@ -59,6 +73,7 @@ class Condition:
         if self.matching is not None:
             return {}
         shared = [other for other in among if other.shared_settings == self.shared_settings]
+        shared = [other for other in shared if other.probing == self.probing or not other.knows]
         alike = [other for other in shared if other.control and other is not self]
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]
@@ -87,9 +102,10 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
                     f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
                 )
         access = members[0].access
-        shared_settings = canonical(without_matching(group[0].config), drop=("access",))
+        shared_settings = canonical(without_matching(group[0].config), drop=("access", *PROBING))
+        probing = canonical({key: group[0].config.get(key) for key in PROBING})
         name = ", ".join([f"access={access}", *_distinctive(own, settings)])
-        grouped.append(Condition(name, access, shared_settings, tuple(members)))
+        grouped.append(Condition(name, access, shared_settings, probing, tuple(members)))
     return sorted(grouped, key=lambda condition: (condition.control, condition.name))
 
 

@@ -197,6 +197,51 @@ class AnswerConfig(Group):
 
 
 @dataclass
+class ProbesConfig(Group):
+    """Probes: fresh detectors of the techniques that the generator knows. They learn from reals of the loop alone."""
+
+    KEY: ClassVar[str] = "probes"
+    images: int = checked(4_000, ge=2)
+    """Budget of a probe that learns by gradient, in images."""
+    fakes: int = checked(1024, ge=32)
+    """Fakes that probes learn from. As many others test them."""
+
+
+@dataclass
+class SelectionConfig(Group):
+    """Branches of a response, between which probes choose, and snapshots, of which probes choose the last one."""
+
+    KEY: ClassVar[str] = "selection"
+    multipliers: list[float] = field(default_factory=list)
+    """Multiple of the opponents' pull in each branch. Empty for no selection."""
+    share: float = checked(0.25, gt=0, lt=1)
+    """Share of a response's images that is spent until one branch is left."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        possible = all(value >= 0 for value in self.multipliers) and len({*self.multipliers}) == len(self.multipliers)
+        require(possible, "selection.multipliers", self.multipliers, "numbers from 0 up, each once")
+
+
+@dataclass
+class ResamplingConfig(Group):
+    """Fakes of a bank that are drawn from more candidates, by the probability with which probes take them for reals."""
+
+    KEY: ClassVar[str] = "resampling"
+    factor: int = checked(1, ge=1)
+    """Candidates of each fake. 1 for no resampling."""
+    shrinks: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
+    """Factors of the logit that are tried. Probes choose one in each round."""
+    cap: float = checked(10.0, ge=1)
+    """Largest weight of a candidate, in units of the mean weight."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        possible = self.shrinks and all(0 <= value <= 1 for value in self.shrinks)
+        require(bool(possible), "resampling.shrinks", self.shrinks, "one number or more, from 0 to 1")
+
+
+@dataclass
 class TrainerConfig(Group):
     """Precision and device. ``auto`` precision is bf16 where the processor has matrix units for it, fp32 elsewhere."""
 
@@ -227,6 +272,9 @@ class ArenaConfig(Group):
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    probes: ProbesConfig = field(default_factory=ProbesConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    resampling: ResamplingConfig = field(default_factory=ResamplingConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = checked(0, ge=0)

@@ -33,6 +33,7 @@ from arena.imaging.evidence import Evidence
 from arena.race.branch import Branch, attacked_before
 from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
+from arena.race.selection import halving
 from arena.training.machine import Machine
 from arena.training.opponents.live import Live
 from arena.training.opponents.weighting import Uniform
@@ -125,6 +126,9 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         schedule=config.schedule,
         bank=config.bank,
         judge=config.judge,
+        probes=config.probes,
+        selection=config.selection,
+        resampling=config.resampling,
         features=instantiate(composed.features, "features"),
         machine=machine,
         tracker=instantiate(composed.logger, "logger"),
@@ -243,6 +247,32 @@ def check(race: Race) -> None:
         require(
             race.access.queries > 0, "access.queries", race.access.queries, "above 0, the images that may be submitted"
         )
+    if race.selection.multipliers:
+        _check_selection(race)
+    if race.resampling.factor > 1:
+        _check_probes(race, "resampling")
+        trains = isinstance(generator, TrainableGenerator)
+        require(trains, "resampling.factor", race.resampling.factor, "1 for a generator that does not train")
+
+
+def _check_probes(race: Race, group: str) -> None:
+    """Check that the generator knows techniques, of which probes are."""
+    if not race.attacked or not race.access.knows:
+        raise ArenaError(
+            f"access={race.access.name}: expected one that knows a technique for {group}, or {group}=none, "
+            "since probes are of techniques that the generator knows"
+        )
+    if race.stack is None:
+        raise ArenaError(f"battery.stack=null: expected a stack for {group}, which compares by its AUC")
+
+
+def _check_selection(race: Race) -> None:
+    """Check that probes have something to choose from."""
+    _check_probes(race, "selection")
+    branches, steps = len(race.selection.multipliers), race.schedule.response_images // race.schedule.batch
+    shortest = min((steps for _, steps in halving(branches, steps, race.selection.share)), default=1)
+    expected = f"more of schedule.response_images={race.schedule.response_images}: a batch or more for each branch"
+    require(shortest > 0, "selection.share", race.selection.share, expected)
 
 
 def _check_discriminator(race: Race, generator: TrainableGenerator) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from arena.data.reals import Reals
 from arena.data.split import folds, partition
 from arena.detectors.gallery import Gallery, Labelled
-from arena.race.checkpoints import Bank, load_generator, to_bank
+from arena.race.checkpoints import Bank
+from arena.race.forging import forge_banks
 from arena.race.race import Race
 
 VALIDATION_SHARE = 0.2
@@ -46,11 +47,11 @@ def fakes_of_judges(
     """
     if race.finite:
         return redealt(race, bank, judge_seeds)
-    generator, fakes = load_generator(race, round_index), list[JudgeFakes]()
+    fakes = list[JudgeFakes]()
     counts = {"train": multiple * race.bank.train, "validation": race.bank.validation}
     for judge_seed in judge_seeds:
-        forged = generator.forge(counts, race.seed_of("forge", player=f"judge={judge_seed}"), race.generator_reals)
-        fakes.append(JudgeFakes(**{name: to_bank(images, race.data.levels) for name, images in forged.items()}))
+        seed = race.seed_of("forge", player=f"judge={judge_seed}")
+        fakes.append(JudgeFakes(**forge_banks(race, round_index, counts, seed)))
     return fakes
 
 

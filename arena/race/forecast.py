@@ -1,5 +1,6 @@
 """Estimate the cost of a race before it starts: time from a few steps of each player, disk from the sizes kept."""
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +21,9 @@ from arena.race.gan_monitor import new_gan
 from arena.race.opponents import live
 from arena.race.phases.calibrate import artefacts, own_artefact
 from arena.race.phases.judges import budgets
+from arena.race.probes import FOLDS
 from arena.race.race import Race
+from arena.race.selection import halving
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
 from arena.training.objectives import Objective
 from arena.training.opponents.live import Live
@@ -56,8 +59,10 @@ def mib_of_race(race: Race) -> float:
     """Return the most disk that a whole race takes, in MiB: banks, weights, and scores with their records."""
     generator = race.new_generator()
     state = generator.state_dict() if isinstance(generator, TrainableGenerator) else {}
-    tensors = sum(value.nbytes for each in race.examples_of.values() for value in each.state_dict().values())
-    tensors += 6 * sum(value.nbytes for value in state.values())  # average, two networks, two moments of each
+    detectors = sum(value.nbytes for each in race.examples_of.values() for value in each.state_dict().values())
+    gan = 6 * sum(value.nbytes for value in state.values())  # average, two networks, two moments of each
+    tensors = (2 if race.resampling.factor > 1 else 1) * detectors + gan
+    branches = (len(race.selection.multipliers) + 2) * gan if race.selection.multipliers else 0  # and two snapshots
     bank = race.data.channels * race.data.resolution**2 * (race.bank.train + race.bank.validation + race.bank.test)
     tests, rounds = len(race.judge_reals) + race.bank.test, race.rounds
     judged = rounds * race.judge.seeds + sum(len(each.seeds) for each in budgets(race, rounds).values()) + 1
@@ -67,7 +72,7 @@ def mib_of_race(race: Race) -> float:
     files = judged + diagonal + cells
     scores = (judged + diagonal) * tests + cells * 2 * race.bank.cell
     scored = len(race.techniques) * (BYTES_PER_FILE * files + BYTES_PER_SCORE * scores)
-    return ((rounds + 1) * (bank + tensors) + scored) / 2**20
+    return ((rounds + 1) * (bank + tensors) + branches + scored) / 2**20
 
 
 class BatteryPace(NamedTuple):
@@ -135,7 +140,42 @@ def training(race: Race, pace: BatteryPace) -> float:
         per_image, attacked = seconds_per_gan_image(race, generator), seconds_per_attacked_image(race)
         seconds += per_image * (race.schedule.warm_up_images + race.rounds * race.schedule.response_images)
         seconds += attacked * race.rounds * race.schedule.response_images
+        seconds += race.rounds * probes_of_selection(race) * probing(race, pace)
+    if race.resampling.factor > 1:
+        seconds += (race.rounds + 1) * resampling(race, pace)
     return seconds
+
+
+def probes_of_selection(race: Race) -> int:
+    """Return how often a response is probed: at the start, in each branch, and then after each interval."""
+    if not race.selection.multipliers:
+        return 0
+    batch = race.schedule.batch
+    steps = race.schedule.response_images // batch
+    rungs = halving(len(race.selection.multipliers), steps, race.selection.share)
+    rest = steps - sum(count * each for count, each in rungs)
+    return 1 + sum(count for count, _ in rungs) + math.ceil(rest / max(1, race.schedule.evaluate_images // batch))
+
+
+def probing(race: Race, pace: BatteryPace) -> float:
+    """Return the seconds of one probe, whose detectors are of the attacked techniques."""
+    reals, fakes, budget = len(race.data.split.detector), race.probes.fakes, race.probes.images
+    each = pace.fit_any + pace.fit * (reals / FOLDS + fakes) + pace.learn * 2 * budget  # half of it to validate
+    return known_share(race) * (FOLDS * each + pace.features * (reals + 2 * fakes))
+
+
+def resampling(race: Race, pace: BatteryPace) -> float:
+    """Return the seconds of resampling the banks of one round and the fakes of its judges."""
+    of_judges = race.judge.seeds * (race.bank.train + race.bank.validation)
+    candidates = race.resampling.factor * (sum(race.bank.counts.values()) + of_judges)
+    scored = candidates * (pace.features + pace.learn / LEARNING_COST)
+    tried = len(race.resampling.shrinks) * probing(race, pace)
+    return known_share(race) * (retraining(race, pace) + scored) + tried
+
+
+def known_share(race: Race) -> float:
+    """Return the share of the battery that the generator knows, and probes are of."""
+    return len(race.attacked) / len(race.members)
 
 
 def judging_before_the_last(race: Race, pace: BatteryPace) -> float:

@@ -2,9 +2,10 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pytorch_lightning.loggers import Logger
 
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
@@ -65,48 +66,88 @@ def train_gan(
     before = [] if source is None else read_curve(source)
     if (target / "done").exists() and not partial.exists():  # killed before the phase was closed
         return read_curve(target)[len(before) :]
-    generator = race.new_generator()
-    assert isinstance(generator, TrainableGenerator)
-    purpose = "warm-up" if source is None else "respond"
-    gan = new_gan(race, generator, race.seed_of(purpose, round_index, "generator"), opponents)
-    monitor, curve = GanMonitor(race, round_index, purpose), list[TrainingRecord]()
-    beside = _beside(partial)
-    if not (partial / "done").exists() and (beside / "done").exists():  # killed while one replaced the other
-        shutil.rmtree(partial, ignore_errors=True)
-        beside.rename(partial)
-    if (partial / "done").exists():
-        gan.load(partial)
-        gan.meter.restore(partial)
-        curve = read_curve(partial)[len(before) :]
-    else:
-        if source is not None:
-            gan.load(source)
-            gan.step = 0
-        _keep(gan, [*before, *curve], partial)
+    training = MonitoredGan(
+        race, partial=partial, progress=progress, source=source, round_index=round_index, opponents=opponents
+    )
     batch = race.schedule.batch
-    steps, every = images // batch, max(1, race.schedule.evaluate_images // batch)
-    logger = race.tracker.logger(f"round_{round_index:02d}/{purpose}")
-    progress.expect(images, done=gan.step * batch)
-    while gan.step < steps:
-        stop = min(gan.step + every, steps)
-        try:
-            with as_many_as_pay(race.data.resolution):
-                race.machine.fit(gan, range(gan.step, stop), callbacks=[progress.callback(batch)], logger=logger)
-            record = monitor(gan, [*before, *curve])
-        except DivergedError as diverged:
-            record = monitor.record(gan, None, None, f"divergence: {diverged}")
-        curve.append(record)
-        if record.fault:
-            _roll_back(gan, partial, stop, curve, progress)
-        elif logger:
-            shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
-            logger.log_metrics({key: value for key, value in shown.items() if value is not None})
-        _keep(gan, [*before, *curve], partial)
-    (partial / OPPONENTS).unlink(missing_ok=True)  # the next phase has new ones
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    return curve
+    progress.expect(images, done=training.gan.step * batch)
+    training.train(images // batch, race.tracker.logger(f"round_{round_index:02d}/{training.purpose}"))
+    training.close(target)
+    return training.curve
+
+
+class MonitoredGan:
+    """A GAN in training whose state is kept after each interval. After a kill it continues from there, to the bit.
+
+    Its arguments are those of ``train_gan``.
+    """
+
+    def __init__(
+        self,
+        race: Race,
+        *,
+        partial: Path,
+        progress: Progress,
+        source: Path | None = None,
+        round_index: int = 0,
+        opponents: Opponents | None = None,
+    ) -> None:
+        self.race, self.partial, self.progress = race, partial, progress
+        self.before = [] if source is None else read_curve(source)
+        generator = race.new_generator()
+        assert isinstance(generator, TrainableGenerator)
+        self.purpose = "warm-up" if source is None else "respond"
+        self.gan = new_gan(race, generator, race.seed_of(self.purpose, round_index, "generator"), opponents)
+        self.monitor, self.curve = GanMonitor(race, round_index, self.purpose), list[TrainingRecord]()
+        beside = _beside(partial)
+        if not (partial / "done").exists() and (beside / "done").exists():  # killed while one replaced the other
+            shutil.rmtree(partial, ignore_errors=True)
+            beside.rename(partial)
+        if (partial / "done").exists():
+            self.gan.load(partial)
+            self.gan.meter.restore(partial)
+            self.curve = read_curve(partial)[len(self.before) :]
+        else:
+            if source is not None:
+                self.gan.load(source)
+                self.gan.step = 0
+            self.keep()
+
+    def train(self, until: int, logger: Logger | Literal[False] = False) -> None:
+        """Train until a step of the phase, and measure and keep the state after each interval.
+
+        Raises:
+            ArenaError: at the third fault.
+        """
+        gan, batch = self.gan, self.race.schedule.batch
+        every = max(1, self.race.schedule.evaluate_images // batch)
+        while gan.step < until:
+            stop = min(gan.step + every, until)
+            try:
+                with as_many_as_pay(self.race.data.resolution):
+                    callbacks = [self.progress.callback(batch)]
+                    self.race.machine.fit(gan, range(gan.step, stop), callbacks=callbacks, logger=logger)
+                record = self.monitor(gan, [*self.before, *self.curve])
+            except DivergedError as diverged:
+                record = self.monitor.record(gan, None, None, f"divergence: {diverged}")
+            self.curve.append(record)
+            if record.fault:
+                _roll_back(gan, self.partial, stop, self.curve, self.progress)
+            elif logger:
+                shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
+                logger.log_metrics({key: value for key, value in shown.items() if value is not None})
+            self.keep()
+
+    def keep(self) -> None:
+        """Save state and curve atomically."""
+        _keep(self.gan, [*self.before, *self.curve], self.partial)
+
+    def close(self, target: Path) -> None:
+        """Move the last sound state to ``target``."""
+        (self.partial / OPPONENTS).unlink(missing_ok=True)  # the next phase has new ones
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        self.partial.rename(target)
 
 
 def new_gan(race: Race, generator: TrainableGenerator, seed: int, opponents: Opponents | None = None) -> GanTraining:

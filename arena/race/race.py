@@ -11,7 +11,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from arena.config.schema import BAG, STACK, BankConfig, BatteryConfig, JudgeConfig, ScheduleConfig
+from arena.config.schema import (
+    BAG,
+    STACK,
+    BankConfig,
+    BatteryConfig,
+    JudgeConfig,
+    ProbesConfig,
+    ResamplingConfig,
+    ScheduleConfig,
+    SelectionConfig,
+)
 from arena.core.errors import error_context, requires
 from arena.core.seeding import derive_seed
 from arena.data.reals import RealData, Reals
@@ -79,6 +89,9 @@ class Race:
     schedule: ScheduleConfig
     bank: BankConfig
     judge: JudgeConfig
+    probes: ProbesConfig
+    selection: SelectionConfig
+    resampling: ResamplingConfig
     features: FeatureSpace
     machine: Machine
     tracker: Tracker

@@ -33,6 +33,11 @@ class RunLayout:
         """Folder of the last sound state of the GAN during a response."""
         return self.run / "checkpoints" / "partial"
 
+    @property
+    def selection(self) -> Path:
+        """Folder of the branches of a response, between which probes choose."""
+        return self.run / "checkpoints" / "selection"
+
     def bank(self, round_index: int) -> Path:
         """Return the path of a round's fakes."""
         return self.run / "banks" / f"round_{round_index:02d}.npz"
@@ -52,6 +57,10 @@ class RunLayout:
     def detector(self, round_index: int, name: str) -> Path:
         """Return the path of a technique's tensors, or of the stack or a calibration, after a round's retraining."""
         return self.gan(round_index).with_name("detectors") / f"{name}.safetensors"
+
+    def resampler(self, round_index: int, name: str) -> Path:
+        """Return the path of a technique's tensors, or of the stack, by which a round's fakes are resampled."""
+        return self.gan(round_index).with_name("resampling") / f"{name}.safetensors"
 
     def banks(self) -> dict[int, Path]:
         """Return the existing banks by round."""

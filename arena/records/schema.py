@@ -337,6 +337,48 @@ class ControlRecord(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeRecord(AucEstimate, Entry):
+    """AUC of fresh probes on the fakes of one snapshot of a response, tested on reals of the loop.
+
+    Args:
+        technique: its name. The AUC of the stack is the figure by which branches and snapshots are chosen.
+        multiplier: of the opponents' pull in its branch. None at the start, which the branches share.
+        images: that the branch had been shown in this response.
+        spent: images that all branches together had been shown.
+        continued: whether training went on from this snapshot.
+        chosen: whether it ended the response.
+    """
+
+    kind: Literal["probe"] = "probe"
+    technique: str
+    multiplier: float | None
+    images: int
+    spent: int
+    continued: bool
+    chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResamplingRecord(AucEstimate, Entry):
+    """AUC of fresh probes on fakes that were resampled with one shrink, tested on reals of the loop.
+
+    Args:
+        technique: its name. The AUC of the stack chooses the shrink.
+        shrink: factor of the logit in the weights. 0 draws at random.
+        accepted: share of the candidates that are drawn.
+        effective: effective sample size of the weights (Kish), as a share of the candidates.
+        chosen: whether the banks of this round have this shrink.
+    """
+
+    kind: Literal["resampling"] = "resampling"
+    technique: str
+    shrink: float
+    accepted: float
+    effective: float
+    chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProvenanceRecord(Entry):
     """Differences between the files of reals and of fakes, apart from their pixels (rule of evidence 9)."""
 
@@ -378,6 +420,8 @@ Record = (
     | FitnessRecord
     | MarginRecord
     | ControlRecord
+    | ProbeRecord
+    | ResamplingRecord
     | ProvenanceRecord
     | GradientRecord
     | PhaseRecord

@@ -216,6 +216,11 @@ def saved_part(folder: Path, part: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
 
 
+def images_seen_by(folder: Path) -> int:
+    """Return the real images shown over the life of a saved generator."""
+    return torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)["counts"]["images_seen"]
+
+
 def _saved(state: Mapping[str, Any]) -> bytes:
     buffer = BytesIO()
     torch.save(state, buffer)

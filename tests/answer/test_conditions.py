@@ -178,3 +178,20 @@ def test_fakes_that_differ_in_more_than_the_matching_are_no_control(tmp_path):
     (other,) = runs_of(tmp_path / "other", (0,), ("white_box",), judge_seeds=4)
     found = conditions([run, with_matched_fakes(other, "histogram")])
     assert found[0].controls(found) == {}
+
+
+def test_a_control_that_knows_nothing_needs_no_probes(tmp_path):
+    """A control that knows techniques has to use them alike."""
+    known = {"gradients": True, "labels": "true", "critics": "techniques"}
+    chosen = {"selection": {"multipliers": [0.0, 1.0]}}
+
+    def knowing(run: FinishedRun, knows: bool, **groups: object) -> FinishedRun:
+        access = {**section(run.config, "access"), **known, "gradients": knows}
+        return dataclasses.replace(run, config={**run.config, "access": access, **groups})
+
+    white_box, none, other_reals = runs_of(tmp_path, (0,))
+    alike = runs_of(tmp_path / "alike", (0,), ("other_reals",))[0]
+    found = conditions([knowing(white_box, True, **chosen), knowing(none, False), knowing(other_reals, True)])
+    assert set(found[0].controls(found)) == {"none"}
+    found = conditions([knowing(white_box, True, **chosen), knowing(alike, True, **chosen)])
+    assert set(found[0].controls(found)) == {"other_reals"}

@@ -103,10 +103,14 @@ def evaluate(
 
 @dataclass(frozen=True)
 class LoopReals:
-    """Reals that the detectors in the loop learn from and stop on. The access decides from which part they are."""
+    """Reals that the detectors in the loop learn from and stop on. The access decides from which part they are.
+
+    ``whole`` has both in one.
+    """
 
     train: Tensor
     validation: Tensor
+    whole: Reals
 
     @classmethod
     def of(cls, race: Race) -> "LoopReals":
@@ -123,7 +127,7 @@ class LoopReals:
         rng = np.random.default_rng(derive_seed(race.data.seed, "detector-validation"))
         drawn = part[rng.permutation(len(part))[: len(race.data.split.detector)]]
         validation, train = drawn.split_off(int(len(drawn) * LOOP_VALIDATION_SHARE), rng)
-        return cls(train.images, validation.images)
+        return cls(train.images, validation.images, drawn)
 
 
 def train_in_loop(
@@ -167,9 +171,20 @@ def train_in_loop(
 
 def loop_images(race: Race, round_index: int) -> tuple[Gallery, Labelled, Labelled]:
     """Return the images of a round's retraining, and which of them train and which stop the detectors."""
-    reals, bank = LoopReals.of(race), load_bank(race, round_index)
-    fakes = with_replay(race, bank.train, round_index)
-    parts = [reals.train, fakes, reals.validation, bank.validation]
+    bank = load_bank(race, round_index)
+    return beside_loop_reals(race, with_replay(race, bank.train, round_index), bank.validation)
+
+
+def beside_loop_reals(race: Race, train: Tensor, validation: Tensor) -> tuple[Gallery, Labelled, Labelled]:
+    """Return fakes beside the reals of the loop, and which of both train and which stop detectors.
+
+    Args:
+        race: of the reals.
+        train: fakes to learn from, uint8 (N, C, H, W).
+        validation: fakes to stop on.
+    """
+    reals = LoopReals.of(race)
+    parts = [reals.train, train, reals.validation, validation]
     gallery = Gallery(torch.cat(parts), race.evidence, race.machine.device)
     places = np.split(np.arange(len(gallery)), np.cumsum([len(part) for part in parts])[:-1])
     return gallery, labelled(places[0], places[1]), labelled(places[2], places[3])

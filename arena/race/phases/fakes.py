@@ -15,7 +15,9 @@ from arena.generators.style import StyleGenerator
 from arena.metrics.guards import GuardMeter
 from arena.metrics.quality import QualityMeter
 from arena.race.checkpoints import Bank, load_bank, load_generator
+from arena.race.forging import forge_banks
 from arena.race.race import PhaseOutput, Race
+from arena.race.resampling import learn_to_resample
 from arena.records.schema import ProvenanceRecord, QualityRecord, kept_in
 
 SHOWN = 64
@@ -27,13 +29,13 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
     """Sample train, validation and test banks from G_round (its EMA weights), each by a stream of its own.
 
     The streams do not depend on the round. Image i of every round's test bank comes from the same z, so rounds compare
-    column by column. The banks of a style generator have a grid of mixed styles beside them. The last round also keeps
-    some of the images that its judges will test.
+    column by column, unless ``resampling`` draws the banks from more candidates. The banks of a style generator have a
+    grid of mixed styles beside them. The last round also keeps some of the images that its judges will test.
     """
-    generator = load_generator(race, round_index)
-    forged = generator.forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)
-    bank = Bank.of(forged, race.data.levels)
+    records = learn_to_resample(race, round_index) if race.resampling.factor > 1 else []
+    bank = Bank(**forge_banks(race, round_index, race.bank.counts, race.seed_of("forge")))
     bank.save(race.layout.bank(round_index))
+    generator = load_generator(race, round_index)
     if isinstance(generator, StyleGenerator):
         grid = MixingGrid.of(generator, race.seed_of("mixing"))
         grid.save(race.layout.mixing(round_index))
@@ -41,7 +43,7 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
         save_arrays(race.layout.reals, {"sample": race.data.part("reference").images[:SHOWN]})
     if round_index == race.rounds:
         keep_judged(race, bank)
-    return PhaseOutput([], sum(map(len, bank)))
+    return PhaseOutput(records, sum(map(len, bank)))
 
 
 def keep_judged(race: Race, bank: Bank) -> None:

@@ -13,6 +13,7 @@ from arena.generators.base import TrainableGenerator
 from arena.race.gan_monitor import read_curve, train_gan
 from arena.race.opponents import opponents
 from arena.race.race import PhaseOutput, Race
+from arena.race.selection import respond_selected
 from arena.records.schema import GradientRecord
 from arena.training.meter import Meter
 
@@ -78,22 +79,27 @@ def code_hash() -> str:
 def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
     """Train G_round by its GAN loss and against its opponents, with the budget of every condition.
 
-    Generator, discriminator, EMA and optimizer state carry over from round to round.
+    Generator, discriminator, EMA and optimizer state carry over from round to round. With ``selection``, fresh probes
+    choose between branches and snapshots, within the same budget.
     """
     images, layout = race.schedule.response_images, race.layout
-    curve = train_gan(
-        race,
-        images,
-        source=layout.gan(round_index),
-        partial=layout.partial_gan,
-        target=layout.gan(round_index + 1),
-        round_index=round_index,
-        opponents=opponents(race, round_index),
-        progress=progress,
-    )
-    meter = Meter.load(layout.gan(round_index + 1))
+    target = layout.gan(round_index + 1)
+    if race.selection.multipliers:
+        records, spent = respond_selected(race, round_index, progress)
+    else:
+        records = train_gan(
+            race,
+            images,
+            source=layout.gan(round_index),
+            partial=layout.partial_gan,
+            target=target,
+            round_index=round_index,
+            opponents=opponents(race, round_index),
+            progress=progress,
+        )
+        spent = Meter.load(target).spent
     looked = [
         GradientRecord(round=round_index, seed=race.seed, technique=technique, **asdict(gradients))
-        for technique, gradients in meter.gradients.items()
+        for technique, gradients in Meter.load(target).gradients.items()
     ]
-    return PhaseOutput([*curve, *looked], race.schedule.shown(images), meter.spent)
+    return PhaseOutput([*records, *looked], race.schedule.shown(images), spent)

@@ -21,6 +21,7 @@ from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTech
 from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.networks import live_network
 from arena.training.opponents.opponents import Opponents
+from arena.training.opponents.scaled import ScaledOpponents
 from arena.training.opponents.weighting import Uniform
 
 SIDE, BATCH, STEPS = 8, 32, 240
@@ -105,6 +106,7 @@ ATTACKS: dict[str, Callable[[Tensor], Opponents]] = {
     **{f"frozen, {kind.__name__}": lambda seen, kind=kind: frozen(seen, kind(weight=1.0)) for kind in OBJECTIVES},
     **{f"live, {kind.__name__}": lambda seen, kind=kind: live(seen, kind(weight=1.0)) for kind in OBJECTIVES},
     "kernel": kernel,
+    "twice as strong": lambda seen: ScaledOpponents(frozen(seen, Relative(weight=1.0)), 2.0),
     "kernel and live": lambda seen: Together({"one": kernel(seen), "other": live(seen, Relative(weight=1.0))}),
 }
 

@@ -1,0 +1,74 @@
+"""Learn by which weights the fakes of a round are resampled.
+
+The scorer learns as detectors in the loop do: from their reals, and from fakes of a stream of its own. No candidate of
+a bank is among them. How much the logit is trusted, the shrink, fresh probes decide on further fakes.
+"""
+
+import torch
+
+from arena.config.schema import STACK
+from arena.core.seeding import derive_seed
+from arena.detectors.gallery import score_all
+from arena.generators.base import Generator
+from arena.race.checkpoints import Bank, load_generator, to_bank
+from arena.race.forging import Scorer, candidates_of, effective_share, weights
+from arena.race.phases.detectors import beside_loop_reals
+from arena.race.probes import Probes
+from arena.race.race import Race
+from arena.records.schema import Record, ResamplingRecord
+from arena.training.battery import BatchGroup, train_battery
+
+
+def learn_to_resample(race: Race, round_index: int) -> list[Record]:
+    """Train the scorer of a round, choose its shrink and keep both. The records have what the probes read of each."""
+    generator = load_generator(race, round_index)
+    scorer, probes = train_scorer(race, generator, round_index), Probes(race, round_index)
+    candidates, settings = candidates_of(race, generator, scorer, probes.counts, probes.seed), race.resampling
+    read = {}
+    for shrink in dict.fromkeys(settings.shrinks):
+        banks = {
+            name: each.draw(shrink, settings, probes.counts[name], probes.seed, name)
+            for name, each in candidates.items()
+        }
+        read[shrink] = probes(Bank(**banks))
+    chosen = min(read, key=lambda shrink: read[shrink][STACK].auc)
+    scorer.save(race, round_index, chosen)
+    return [
+        ResamplingRecord(
+            round=round_index,
+            seed=race.seed,
+            technique=technique,
+            shrink=shrink,
+            accepted=1 / settings.factor,
+            effective=effective_share(weights(candidates["test"].logits, shrink, settings.cap)),
+            chosen=shrink == chosen,
+            **auc.as_fields(),
+        )
+        for shrink, aucs in read.items()
+        for technique, auc in aucs.items()
+    ]
+
+
+def train_scorer(race: Race, generator: Generator, round_index: int) -> Scorer:
+    """Train new detectors of the attacked techniques with the budget of the loop, and fit the stack on validation."""
+    assert race.stack is not None
+    seed = race.seed_of("resampling", round_index)
+    counts = {"train": race.bank.train, "validation": race.bank.validation}
+    forged = generator.forge(counts, derive_seed(seed, "fakes"), race.generator_reals)
+    fakes = {name: to_bank(images, race.data.levels) for name, images in forged.items()}
+    gallery, learn, stop = beside_loop_reals(race, **fakes)
+    detectors = {
+        technique: race.new_detector(technique, derive_seed(seed, "initialise", player=technique), round_index)
+        for technique in race.attacked
+    }
+    train_battery(
+        [BatchGroup(detectors, learn, stop, seed)],
+        gallery,
+        settings=race.battery,
+        images=race.battery.images,
+        fresh=True,
+        machine=race.machine,
+    )
+    stack = race.stack(members=len(detectors))
+    stack.fit(torch.stack([*score_all(detectors, gallery, stop.which).values()], dim=1), stop.labels)
+    return Scorer(detectors, stack)

@@ -1,0 +1,135 @@
+"""Fakes are resampled by what detectors of the loop's reals say, and candidates of a bank train no detector."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arena.config.schema import STACK
+from arena.race.case import fakes_of_judges
+from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
+from arena.race.forging import Scorer, candidates_of, drawn, effective_share, forge_banks, weights
+from arena.race.phases.detectors import LoopReals
+from arena.race.phases.fakes import forge
+from arena.race.race import Race
+from arena.records.schema import ResamplingRecord
+from tests.building import tiny_arena
+
+LOGITS = st.lists(st.floats(-20, 20), min_size=2, max_size=30).map(torch.tensor)
+
+
+@given(LOGITS, st.floats(0, 1), st.floats(1, 20))
+def test_weights_are_bounded_and_fall_with_the_logit(logits: torch.Tensor, shrink: float, cap: float):
+    found = weights(logits, shrink, cap)
+    assert (found <= cap).all()
+    assert (found[logits.argsort()].diff() <= 1e-9).all()
+    assert found.mean() <= 1 + 1e-9
+    assert 1 / len(logits) - 1e-9 <= effective_share(found) <= 1 + 1e-9
+
+
+def test_without_shrink_all_weights_are_equal():
+    assert torch.equal(weights(torch.randn(50), shrink=0.0, cap=10.0), torch.ones(50, dtype=torch.float64))
+
+
+@given(st.integers(1, 30), st.integers(0, 100))
+def test_places_are_drawn_once_and_in_order(count: int, seed: int):
+    places = drawn(torch.rand(30), count, torch.Generator().manual_seed(seed))
+    assert len(places) == count
+    assert (places.diff() > 0).all()
+
+
+def test_one_place_is_drawn_with_a_probability_that_is_its_weight():
+    rng, of_places = torch.Generator().manual_seed(0), torch.tensor([1.0, 3.0, 6.0])
+    counts = torch.zeros(3)
+    for _ in range(3000):
+        counts[drawn(of_places, 1, rng)] += 1
+    torch.testing.assert_close(counts / 3000, of_places / 10, atol=0.03, rtol=0)
+
+
+def test_with_the_true_logit_fakes_have_the_distribution_of_reals():
+    """Fakes N(0, 1) and reals N(1, 1): the logarithm of p(fake) over p(real) is 1/2 - x."""
+    rng = torch.Generator().manual_seed(0)
+    fakes = torch.randn(40_000, generator=rng)
+    kept = fakes[drawn(weights(0.5 - fakes, 1.0, cap=100.0), 2000, rng)]
+    assert kept.mean() == pytest.approx(1, abs=0.1)
+    assert kept.std() == pytest.approx(1, abs=0.1)
+
+
+# --- on a race ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def race(run: Path) -> Race:
+    """A race whose untrained generator forges from twice as many candidates. No network learns."""
+    keys = ("resampling=probes", "resampling.factor=2", "resampling.shrinks=[0,1]", "probes.fakes=48")
+    race = tiny_arena(run, *keys, "access.held_out=[cnn]")
+    save_tensors(race.new_generator(), race.layout.generator(0))
+    return race
+
+
+def known(images: torch.Tensor) -> set[bytes]:
+    return {image.numpy().tobytes() for image in images}
+
+
+def test_banks_are_drawn_from_candidates_and_the_shrink_is_that_of_the_lowest_auc(race: Race):
+    records = [record for record in forge(race, 0).records if isinstance(record, ResamplingRecord)]
+    of_stack = [record for record in records if record.technique == STACK]
+    assert [record.shrink for record in of_stack] == [0, 1]
+    (chosen,) = [record for record in of_stack if record.chosen]
+    assert chosen.auc == min(record.auc for record in of_stack)
+    assert of_stack[0].effective == pytest.approx(1)
+    assert of_stack[1].effective < 1
+    assert {record.technique for record in records} == {"dct", "spectrum", STACK}
+    bank, generator = load_bank(race, 0), load_generator(race, 0)
+    assert {name: len(images) for name, images in bank._asdict().items()} == race.bank.counts
+    scorer = Scorer.load(race, 0)
+    candidates = candidates_of(race, generator, scorer, race.bank.counts, race.seed_of("forge"))
+    assert len(candidates["test"].images) == 2 * race.bank.test
+    assert known(bank.test) <= known(candidates["test"].images)
+    plain = Bank.of(generator.forge(race.bank.counts, race.seed_of("forge"), race.generator_reals), race.data.levels)
+    assert torch.equal(candidates["test"].images[: race.bank.test], plain.test)
+
+
+def test_judges_learn_from_fakes_that_are_drawn_as_those_that_test_them(race: Race):
+    forge(race, 0)
+    bank = load_bank(race, 0)
+    (fakes,) = fakes_of_judges(race, bank, 0, [0])
+    seed = race.seed_of("forge", player="judge=0")
+    counts = {"train": race.bank.train, "validation": race.bank.validation}
+    assert torch.equal(fakes.train, forge_banks(race, 0, counts, seed)["train"])
+    candidates = candidates_of(race, load_generator(race, 0), Scorer.load(race, 0), counts, seed)["train"]
+    assert known(fakes.train) <= known(candidates.images)
+    assert not known(fakes.train) & known(bank.test)
+
+
+def test_the_scorer_learns_from_reals_of_the_loop_and_from_no_candidate(race: Race, monkeypatch: pytest.MonkeyPatch):
+    seen: list[torch.Tensor] = []
+    beside = LoopReals.of
+
+    def train(groups, gallery, **_: object) -> int:
+        seen.append(gallery.seen)
+        raise InterruptedError
+
+    monkeypatch.setattr("arena.race.resampling.train_battery", train)
+    with pytest.raises(InterruptedError):
+        forge(race, 0)
+    reals, generator = beside(race), load_generator(race, 0)
+    count = len(reals.train)
+    assert known(seen[0][:count]) == known(race.evidence.seen(reals.train))
+    validation = seen[0][count + race.bank.train :][: len(reals.validation)]
+    assert known(validation) == known(race.evidence.seen(reals.validation))
+    candidates = generator.forge({"test": 2 * race.bank.test}, race.seed_of("forge"), race.generator_reals)["test"]
+    fakes = seen[0][count:][: race.bank.train]
+    assert not known(fakes) & known(
+        Bank.of({"train": candidates, "validation": candidates, "test": candidates}, 17).test
+    )
+
+
+def test_a_race_without_resampling_forges_as_before(run: Path):
+    race = tiny_arena(run, "race.rounds=0", "access=none")
+    save_tensors(race.new_generator(), race.layout.generator(0))
+    assert forge(race, 0).records == []
+    forged = load_generator(race, 0).forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)
+    assert torch.equal(load_bank(race, 0).test, Bank.of(forged, race.data.levels).test)
