@@ -240,7 +240,7 @@ def check(race: Race) -> None:
         what = (
             "gradients of a differentiable technique"
             if race.access.levels == ["gradients"]
-            else "pool=live, and a technique"
+            else "pool=live and a technique"
         )
         raise ArenaError(f"access={race.access.name}: expected {what} that is not held out, or access=none")
     if {race.access_to(technique) for technique in race.attacked} & {"labels", "scores"}:

@@ -1,15 +1,18 @@
 """Make the opponents of a response, from the detectors that the generator may attack."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from arena.answer.equilibrium import equilibrium
 from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
-from arena.detectors.gallery import Gallery, score
+from arena.detectors.gallery import Gallery, score, score_all
+from arena.metrics.auc import auc
 from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
 from arena.race.phases.detectors import LoopReals, loop_images, with_replay
 from arena.race.race import Race
@@ -198,7 +201,30 @@ def frozen(race: Race, pool: Pool, objective: Objective, round_index: int) -> Fr
     real_logits = {
         member: score(detector, reals, race.evidence).to(race.machine.device) for member, detector in detectors.items()
     }
-    return FrozenOpponents(detectors, real_logits, pool, objective)
+    mixture = equilibrium_of_loop(race, detectors, round_index) if pool.memory == "mixture" else None
+    return FrozenOpponents(detectors, real_logits, pool, objective, mixture)
+
+
+def equilibrium_of_loop(race: Race, detectors: Mapping[Member, Detector], round_index: int) -> dict[Member, float]:
+    """Return the probability of each detector among those of its technique, at the equilibrium of the game so far.
+
+    The generators of all rounds so far minimise the AUC, and the detectors of the technique maximise it. It is measured
+    on images of the loop that trained no detector: no judge real takes part.
+    """
+    reals = LoopReals.of(race).validation
+    banks = [load_bank(race, past).validation for past in range(round_index + 1)]
+    gallery = Gallery(torch.cat([reals, *banks]), race.evidence, race.machine.device)
+    sizes = [len(reals), *(len(bank) for bank in banks)]
+    aucs = dict[Member, list[float]]()
+    for member, detector in detectors.items():
+        real, *fakes = (part.numpy() for part in score_all({"": detector}, gallery)[""].split(sizes))
+        aucs[member] = [auc(np.concatenate([real, fake]), np.repeat([0, 1], [len(real), len(fake)])) for fake in fakes]
+    mixture = dict[Member, float]()
+    for technique in {member.technique: None for member in detectors}:
+        members = [member for member in detectors if member.technique == technique]
+        solved = equilibrium(np.array([aucs[member] for member in members]).T)
+        mixture |= dict(zip(members, solved.detectors.tolist(), strict=True))
+    return mixture
 
 
 def equal_norm(race: Race, attack: FrozenOpponents, round_index: int) -> EqualNormOpponents:

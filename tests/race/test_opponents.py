@@ -11,6 +11,7 @@ from torch import Tensor
 
 from arena.core.errors import ArenaError
 from arena.core.progress import Progress
+from arena.imaging.images import to_float
 from arena.race.forecast import seconds_of_race
 from arena.race.gan_monitor import GanMonitor, train_gan
 from arena.race.loop import carry_out
@@ -19,6 +20,9 @@ from arena.race.phases.detectors import LoopReals
 from arena.race.race import Race
 from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
+from arena.training.opponents.black_box import Student
+from arena.training.opponents.frozen import FrozenOpponents
+from arena.training.opponents.kernel import KernelOpponents
 from arena.training.opponents.live import LiveOpponents
 from arena.training.opponents.networks import RandomNetwork
 from tests.building import FINISHED, tiny_arena
@@ -120,7 +124,7 @@ def test_a_whole_race_with_live_opponents_is_forecast_and_carried_out(run: Path)
 
 def test_random_networks_are_as_many_as_the_techniques_and_know_none(finished: Race, run: Path):
     found = live_of(beside(finished, run, "access=random"), 1)
-    assert [each.technique for each in found.detectors] == 2 * ["cnn", "dct", "spectrum"]
+    assert [each.technique for each in found.detectors] == 2 * ["cnn", "dct", "spectrum", "forest", "stack"]
     assert all(isinstance(each.network, RandomNetwork) for each in found.detectors)
     filters = {each.network.state_dict()["filters"].numpy().tobytes() for each in found.detectors}
     assert len(filters) == len(found.detectors)
@@ -136,9 +140,11 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
         "dct": "gradients",
         "spectrum": "features",
         "forest": "features",
-        "stack": "none",
+        "stack": "scores",
     }
-    assert {each.technique for each in live_of(race, 1).detectors} == set(race.members)
+    found = live_of(race, 1)
+    assert {each.technique for each in found.detectors} == {*race.members, "stack"}
+    assert {each.technique for each in found.detectors if isinstance(each.network, Student)} == {"stack"}
     frozen = tiny_arena(run.with_name("frozen"), "access=everything")
     assert frozen.access_to("forest") == "none"
 
@@ -148,8 +154,66 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
     [
         ((*LIVE, "access=equal_norm"), "access=equal_norm: expected another one for pool=live, or pool=all or last"),
         (("access=random",), "access=random: expected pool=live, since random critics have to learn"),
+        (("access=scores",), "access=scores: expected pool=live and a technique that is not held out, or access=none"),
+        ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected above 0, the images to submit"),
+        (("weighting=hedge", "access=white_box"), "weighting=hedge: expected pool=live, or weighting=uniform"),
     ],
 )
 def test_an_access_that_a_pool_cannot_give_is_refused(run: Path, overrides: tuple[str, ...], expected: str):
     with pytest.raises(ArenaError, match=expected):
         tiny_arena(run, *overrides)
+
+
+@pytest.mark.parametrize("level", ["scores", "labels"])
+def test_answers_alone_are_learned_from_the_generators_own_images_within_the_budget(
+    finished: Race, run: Path, level: str
+):
+    race = beside(finished, run, f"access={level}", "access.queries=40")
+    found = live_of(race, 1)
+    assert {race.access_to(technique) for technique in race.techniques} == {level}
+    assert all(isinstance(each.network, Student) for each in found.detectors)
+    seen = known(torch.cat([found.reals.seen, found.validation.seen]))
+    assert seen <= known(race.evidence.seen(race.data.part("generator").images))
+    fakes = race.evidence(to_float(race.data.part("generator").images[:16]))
+    for step in range(3):
+        found.pull(fakes, fakes, torch.Generator().manual_seed(step))
+    asked = [box.asked for box in found.black_boxes.values()]
+    assert asked == [40] * len(race.techniques)
+    assert found.meter.spent.queries == 40 * len(race.techniques)
+
+
+def test_published_features_are_learned_by_new_networks_alone(finished: Race, run: Path):
+    race = beside(finished, run, "access=features")
+    levels = {technique: race.access_to(technique) for technique in race.techniques}
+    assert levels == {**dict.fromkeys(race.members, "features"), "stack": "none"}
+    of_loop = load_file(race.layout.detector(1, "cnn"))["network.stem.weight"]
+    networks = [each.network for each in live_of(race, 1).detectors if each.technique == "cnn"]
+    assert all(not torch.equal(network.state_dict()["detector.network.stem.weight"], of_loop) for network in networks)
+
+
+def test_features_are_matched_at_reals_of_the_loop(finished: Race, run: Path):
+    shutil.copytree(finished.run, run)
+    (run / "config.yaml").unlink()
+    race = tiny_arena(run, *FINISHED, "access=everything", "objective=kernel")
+    assert race.access_to("forest") == "features"
+    assert race.access_to("cnn") == "gradients"
+    found = opponents(race, 1)
+    assert isinstance(found, KernelOpponents)
+    assert set(found.techniques) == set(race.members)
+    loop = LoopReals.of(race)
+    assert len(found.techniques["cnn"].reals) == len(loop.validation)
+    assert len(found.techniques["forest"].reals) == len(loop.train) + len(loop.validation)
+
+
+def test_a_mixture_is_the_equilibrium_on_images_of_the_loop(finished: Race, run: Path):
+    """The probabilities of a technique's detectors sum to 1. No judge real is needed."""
+    shutil.copytree(finished.run, run)
+    (run / "config.yaml").unlink()
+    found = opponents(tiny_arena(run, *FINISHED, "pool=mixture", "access=white_box"), 1)
+    assert isinstance(found, FrozenOpponents)
+    assert found.probabilities is not None
+    for technique in ("cnn", "dct", "spectrum"):
+        mixed = [p for member, p in found.probabilities.items() if member.technique == technique]
+        assert len(mixed) == 2
+        assert sum(mixed) == pytest.approx(1)
+        assert min(mixed) >= 0

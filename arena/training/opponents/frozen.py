@@ -40,13 +40,16 @@ class Pool:
     The weights of a step sum to K. In expectation each technique has weight 1, its newest detector ``newest``, and each
     of its n older ones (1 - ``newest``) / n. The first two depend neither on the round nor on ``sample``.
 
+    A ``mixture`` draws one detector of each drawn technique, by its probability in the equilibrium of the game so far
+    (policy-space response oracles, Lanctot et al. 2017).
+
     Args:
-        memory: ``all`` past detectors, or those of the ``last`` round.
+        memory: ``all`` past detectors, those of the ``last`` round, or a ``mixture`` of all.
         sample: techniques drawn at each step.
-        newest: share of the newest detector in the weight of its technique.
+        newest: share of the newest detector in the weight of its technique. A mixture has none.
     """
 
-    memory: Literal["all", "last"]
+    memory: Literal["all", "last", "mixture"]
     sample: PositiveInt
     newest: Share = 0.5
 
@@ -56,11 +59,18 @@ class Pool:
         >>> Pool("all", sample=1).members(["cnn"], round_index=1)
         [Member(technique='cnn', round=0), Member(technique='cnn', round=1)]
         """
-        rounds = range(round_index + 1) if self.memory == "all" else [round_index]
+        rounds = [round_index] if self.memory == "last" else range(round_index + 1)
         return [Member(technique, r) for r in rounds for technique in techniques]
 
-    def draw(self, members: list[Member], rng: torch.Generator) -> dict[Member, float]:
-        """Draw the detectors of a step. ``rng`` is a CPU stream.
+    def draw(
+        self, members: list[Member], rng: torch.Generator, probabilities: Mapping[Member, float] | None = None
+    ) -> dict[Member, float]:
+        """Draw the detectors of a step.
+
+        Args:
+            members: of the pool.
+            rng: a CPU stream.
+            probabilities: of each detector among those of its technique, for a mixture.
 
         Returns:
             Detector -> its weight. The weights sum to the number of techniques.
@@ -71,6 +81,11 @@ class Pool:
         techniques = list(rounds)
         order = torch.randperm(len(techniques), generator=rng)[: self.sample].tolist()
         drawn, whole = [techniques[k] for k in sorted(order)], len(techniques) / max(len(order), 1)
+        if probabilities is not None:
+            mixed = [[Member(technique, r) for r in rounds[technique]] for technique in drawn]
+            chances = [torch.tensor([probabilities[member] for member in of_technique]) for of_technique in mixed]
+            picked = [int(torch.multinomial(chance, 1, generator=rng)) for chance in chances]
+            return {of_technique[k]: whole for of_technique, k in zip(mixed, picked, strict=True)}
         with_older = [technique for technique in drawn if len(rounds[technique]) > 1 and self.newest < 1]
         weights = {
             Member(technique, max(rounds[technique])): whole * (self.newest if technique in with_older else 1.0)
@@ -94,6 +109,7 @@ class FrozenOpponents(Opponents):
         real_logits: (M,) logits of each detector, of reals it did not train on.
         pool: how the pool is sampled and weighted.
         objective: loss of one detector's logits.
+        probabilities: of each detector among those of its technique, for a mixture.
     """
 
     def __init__(
@@ -102,7 +118,9 @@ class FrozenOpponents(Opponents):
         real_logits: Mapping[Member, Tensor],
         pool: Pool,
         objective: Objective,
+        probabilities: Mapping[Member, float] | None = None,
     ) -> None:
+        self.probabilities = probabilities
         self.detectors, self.real_logits, self.pool, self.objective = detectors, real_logits, pool, objective
         for detector in detectors.values():
             detector.eval().requires_grad_(False)
@@ -135,7 +153,7 @@ class FrozenOpponents(Opponents):
         """Return the detectors of the step whose stream is ``rng``, and their weights."""
         # A CPU stream chooses the members, so that the step does not wait for an accelerator.
         order = torch.Generator().manual_seed(derive_seed(rng.initial_seed(), "pool"))
-        return self.pool.draw(list(self.detectors), order)
+        return self.pool.draw(list(self.detectors), order, self.probabilities)
 
     def of_member(self, member: Member, fakes: Tensor) -> Tensor:
         """Return the objective of one detector's logits of fakes (B, C, H, W)."""

@@ -172,3 +172,13 @@ def test_a_whole_response_moves_the_generator_and_not_the_attacked_detectors():
     after = tensors(pool)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert not torch.equal(attacked, respond(None))
+
+
+def test_a_mixture_draws_one_detector_of_each_technique_by_its_probability():
+    pool, members = Pool("mixture", sample=1), [Member(name, r) for name in ("cnn", "dct") for r in range(3)]
+    probabilities = dict(zip(members, (0.5, 0.0, 0.5, 0.0, 0.1, 0.9), strict=True))
+    drawn = [pool.draw(members, torch.Generator().manual_seed(k), probabilities) for k in range(2000)]
+    assert all(len(each) == 1 and set(each.values()) == {2.0} for each in drawn)
+    for member, probability in probabilities.items():
+        mean = sum(each.get(member, 0.0) for each in drawn) / len(drawn)
+        assert mean == pytest.approx(probability, abs=0.08)
