@@ -1,0 +1,218 @@
+"""Measure what a response to the detectors is worth: fresh AUC after one response, by condition and seed.
+
+    python experiments/attacks/measure.py measure OUT [--seeds 0 1 2] [--only live kernel] [key=value ...]
+    python experiments/attacks/measure.py table OUT
+
+Every condition starts from the same warm-up and has the same images. Only the phases that the numbers need are run. The
+judges have one budget and are not compared with half of it. This is therefore no verdict. ``measure`` continues
+where it was killed, and keeps one line a condition and seed in OUT/measured.jsonl. ``table`` reads these lines.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from rich.console import Console
+
+from arena.core.progress import Progress
+from arena.race.build import race_from
+from arena.race.loop import run_phases
+from arena.race.phases.detectors import confront, retrain
+from arena.race.phases.fakes import forge, measure
+from arena.race.phases.generator import respond, warm_up
+from arena.race.phases.judges import judge, judge_players
+from arena.race.processes import Step
+from arena.race.race import Race
+from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord
+from arena.records.store import RecordBook, read_records
+
+IMAGES = 70_000
+COMMON = (
+    "race.rounds=1",
+    f"schedule.response_images={IMAGES}",
+    "judge.images=40000",
+    "judge.multiples=[]",
+    "judge.more_seeds=0",
+    "bank.test=3000",
+)
+LIVE = ("access=everything", "pool=live", "objective=relative")
+HELD_OUT = ("forest", "cnn", "dct")
+"""Technique that the last condition is not told of, by the seed modulo 3."""
+CONDITIONS: dict[str, tuple[str, ...]] = {
+    "none": ("access=none",),
+    "none, equal compute": ("access=none", f"schedule.response_images={3 * IMAGES}"),
+    "random": ("access=random", "pool=live", "objective=relative"),
+    "fool": ("access=white_box", "pool=all", "objective=fool"),
+    "match": ("access=white_box", "pool=all", "objective=match"),
+    "live": LIVE,
+    "live, no penalties": (*LIVE, "pool.gamma=0", "pool.gamma_features=0"),
+    "live, not renewed": (*LIVE, "pool.renew_images=null"),
+    "kernel": ("access=everything", "objective=kernel"),
+    "live and kernel": ("access=everything", "pool=live", "objective=relative_kernel"),
+    "live and kernel, selected": (
+        "access=everything",
+        "pool=live",
+        "objective=relative_kernel",
+        "selection=branches",
+    ),
+    "live and kernel, resampled": (
+        "access=everything",
+        "pool=live",
+        "objective=relative_kernel",
+        "resampling=probes",
+    ),
+    "other reals, live": ("access=other_reals", "pool=live", "objective=relative"),
+    "live and kernel, one held out": ("access=everything", "pool=live", "objective=relative_kernel"),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One response.
+
+    Args:
+        condition: key of ``CONDITIONS``.
+        seed: of the race and of its data split.
+        held_out: technique that the generator was not told of, empty for none.
+        fresh: technique -> mean AUC of the fresh judges.
+        error: technique -> standard error of it: of the images, and of the spread of the judges.
+        frozen: technique -> AUC of the detector of the loop that the response was given.
+        quality: kernel distance, recall and memorisation.
+        cost: multiply-accumulates of the response, in those of 10^12, seconds, detector updates and queries.
+    """
+
+    condition: str
+    seed: int
+    held_out: str
+    fresh: dict[str, float]
+    error: dict[str, float]
+    frozen: dict[str, float]
+    quality: dict[str, float]
+    cost: dict[str, float]
+
+
+def steps(race: Race) -> Iterator[Step]:
+    """Yield the phases of one response and of its judges."""
+    yield Step(warm_up, 0, "generator")
+    yield Step(forge, 0, "generator")
+    yield Step(retrain, 0, "battery")
+    yield Step(respond, 0, "generator")
+    yield Step(forge, 1, "generator")
+    yield Step(confront, 1, "battery")
+    yield Step(judge, 1, judge_players(race, 1)[0])
+    yield Step(measure, 1, "generator")
+
+
+def run(condition: str, seed: int, out: Path, overrides: list[str]) -> Measured:
+    """Carry out one response, and return its numbers."""
+    held_out = HELD_OUT[seed % 3] if condition.endswith("one held out") else ""
+    own = [f"access.held_out=[{held_out}]"] if held_out else []
+    folder = out / "runs" / f"{condition.replace(',', '').replace(' ', '_')}_{seed}"
+    settings = [f"seed={seed}", f"data.seed={seed}", *COMMON, *CONDITIONS[condition], *own, *overrides]
+    race = race_from(settings, folder)
+    todo = list(steps(race))
+    console = Console(quiet=True)
+    with Progress(console, [(phase.__name__, player) for phase, _, player in todo], 600) as progress:
+        run_phases(race, RecordBook(race.run), todo, progress)
+    return read(condition, seed, held_out, folder)
+
+
+def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
+    """Return the numbers of a run from its records."""
+    fresh: dict[str, list[ScoreRecord]] = {}
+    frozen, quality, cost = dict[str, float](), dict[str, float](), dict[str, float]()
+    for record in read_records(folder):
+        if isinstance(record, ScoreRecord) and record.generator_round == 1:
+            if record.regime == "fresh":
+                fresh.setdefault(record.technique, []).append(record)
+            elif record.regime == "frozen":
+                frozen[record.technique] = record.auc
+        elif isinstance(record, QualityRecord) and record.round == 1:
+            names = ("kernel_distance", "kernel_distance_error", "recall", "memorisation")
+            quality = {name: getattr(record, name) for name in names}
+        elif isinstance(record, PhaseRecord) and record.phase == "respond":
+            cost = {
+                "tera_macs": record.multiply_accumulates / 1e12,
+                "seconds": record.seconds,
+                "detector_updates": record.detector_updates,
+                "queries": record.queries,
+            }
+    means = {name: fmean(each.auc for each in tests) for name, tests in fresh.items()}
+    errors = {}
+    for name, tests in fresh.items():
+        of_images = fmean(each.auc_high - each.auc_low for each in tests) / 3.92
+        errors[name] = (of_images**2 + stdev(each.auc for each in tests) ** 2 / len(tests)) ** 0.5
+    return Measured(condition, seed, held_out, means, errors, frozen, quality, cost)
+
+
+def measure_all(out: Path, seeds: list[int], only: list[str], overrides: list[str]) -> None:
+    """Measure every condition and seed that has no line yet, seed by seed."""
+    kept = out / "measured.jsonl"
+    out.mkdir(parents=True, exist_ok=True)
+    done = {(each.condition, each.seed) for each in measured(out)}
+    for seed in seeds:
+        for condition in only or CONDITIONS:
+            if (condition, seed) not in done:
+                line = json.dumps(asdict(run(condition, seed, out, overrides)))
+                with kept.open("a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+                print(line, flush=True)
+
+
+def measured(out: Path) -> list[Measured]:
+    """Return all lines."""
+    kept = out / "measured.jsonl"
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+    return [Measured(**json.loads(line)) for line in lines]
+
+
+def table(out: Path) -> None:
+    """Print a Markdown table: means over seeds, and differences from ``none`` of the same seeds."""
+    lines = measured(out)
+    techniques = sorted({name for each in lines for name in each.fresh}, key=lambda name: (name == "stack", name))
+    none = {each.seed: each for each in lines if each.condition == "none"}
+    heads = [*techniques, "kernel distance", "recall", "memorisation", "TMAC", "seeds"]
+    print(f"| condition | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
+    for condition in CONDITIONS:
+        of_condition = [each for each in lines if each.condition == condition]
+        if not of_condition:
+            continue
+        cells = []
+        for name in techniques:
+            mean = fmean(each.fresh[name] for each in of_condition)
+            cell = f"{mean:.3f}"
+            pairs = [(each, none[each.seed]) for each in of_condition if each.seed in none]
+            if condition != "none" and pairs:
+                gaps = [each.fresh[name] - other.fresh[name] for each, other in pairs]
+                errors = [each.error[name] ** 2 + other.error[name] ** 2 for each, other in pairs]
+                half = 1.96 * (sum(errors) / len(pairs) ** 2) ** 0.5
+                cell += f" ({fmean(gaps):+.3f} ± {half:.3f})"
+            cells.append(cell)
+        for name in ("kernel_distance", "recall", "memorisation"):
+            cells.append(f"{fmean(each.quality[name] for each in of_condition):.4g}")
+        cells += [f"{fmean(each.cost['tera_macs'] for each in of_condition):.2f}", str(len(of_condition))]
+        print(f"| {condition} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Measure, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("out", type=Path)
+    measuring.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    measuring.add_argument("--only", nargs="+", default=[], choices=list(CONDITIONS), metavar="CONDITION")
+    measuring.add_argument("overrides", nargs="*")
+    commands.add_parser("table").add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    if arguments.command == "table":
+        table(arguments.out)
+    else:
+        measure_all(arguments.out, arguments.seeds, arguments.only, arguments.overrides)
+
+
+if __name__ == "__main__":
+    main()
