@@ -53,7 +53,7 @@ class Condition:
         """True where its access gives knowledge of techniques, as ``arena.training.access`` has it."""
         access = section(self.runs[0].config, "access")
         true_labels, techniques = access.get("labels") == "true", access.get("critics") == "techniques"
-        return bool(access.get("gradients")) and true_labels and techniques
+        return bool(access.get("levels")) and true_labels and techniques
 
     @property
     def _access_control(self) -> bool:

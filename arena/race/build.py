@@ -257,7 +257,7 @@ def check(race: Race) -> None:
 
 def _check_probes(race: Race, group: str) -> None:
     """Check that the generator knows techniques, of which probes are."""
-    if not race.attacked or not race.access.knows:
+    if not race.known:
         raise ArenaError(
             f"access={race.access.name}: expected one that knows a technique for {group}, or {group}=none, "
             "since probes are of techniques that the generator knows"

@@ -158,7 +158,7 @@ def probes_of_selection(race: Race) -> int:
 
 
 def probing(race: Race, pace: BatteryPace) -> float:
-    """Return the seconds of one probe, whose detectors are of the attacked techniques."""
+    """Return the seconds of one probe, whose detectors are of the known techniques."""
     reals, fakes, budget = len(race.data.split.detector), race.probes.fakes, race.probes.images
     each = pace.fit_any + pace.fit * (reals / FOLDS + fakes) + pace.learn * 2 * budget  # half of it to validate
     return known_share(race) * (FOLDS * each + pace.features * (reals + 2 * fakes))
@@ -175,7 +175,7 @@ def resampling(race: Race, pace: BatteryPace) -> float:
 
 def known_share(race: Race) -> float:
     """Return the share of the battery that the generator knows, and probes are of."""
-    return len(race.attacked) / len(race.members)
+    return len(race.known) / len(race.members)
 
 
 def judging_before_the_last(race: Race, pace: BatteryPace) -> float:

@@ -68,7 +68,7 @@ def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
         if isinstance(example, FittedDetector) and level in ("features", "gradients"):
             detector, reals = (
                 race.new_detector(technique, 0).to(race.machine.device),
-                torch.cat([loop.train, loop.validation]),
+                loop.whole.images,
             )
         elif isinstance(example, LearnedDetector) and level == "gradients":
             reals = loop.validation

@@ -23,7 +23,7 @@ FOLDS = 2
 
 
 class Probes:
-    """Fresh detectors of the attacked techniques, and the stack over them, cross-fitted on the reals of the loop.
+    """Fresh detectors of the techniques that the generator knows, and the stack over them, cross-fitted on the reals of the loop.
 
     All fakes of one round are probed alike: reals, folds, first weights and batches are the same. Two sets of fakes
     therefore differ in less noise than the interval of either says.
@@ -40,7 +40,7 @@ class Probes:
     def __init__(self, race: Race, round_index: int) -> None:
         self.race, self.round_index = race, round_index
         self.reals = LoopReals.of(race).whole
-        known = {technique: race.members[technique] for technique in race.attacked}
+        known = {technique: race.members[technique] for technique in race.known}
         self._probing = replace(race, members=known, bag=None, judge=replace(race.judge, folds=FOLDS))
 
     @property

@@ -208,6 +208,11 @@ class Race:
         by_features = isinstance(self.pool, Live) or self.logits is None
         return "features" if level == "gradients" and fitted and by_features else level
 
+    @cached_property
+    def known(self) -> list[str]:
+        """Members whose features or gradients the generator knows, so that it can train detectors of them itself."""
+        return [name for name in self.members if self.access_to(name) in ("features", "gradients")]
+
     def _granted(self, technique: str) -> AccessLevel:
         return self.access.level(technique, self.admitted(technique))
 

@@ -50,7 +50,7 @@ def learn_to_resample(race: Race, round_index: int) -> list[Record]:
 
 
 def train_scorer(race: Race, generator: Generator, round_index: int) -> Scorer:
-    """Train new detectors of the attacked techniques with the budget of the loop, and fit the stack on validation."""
+    """Train new detectors of the known techniques with the budget of the loop, and fit the stack on validation."""
     assert race.stack is not None
     seed = race.seed_of("resampling", round_index)
     counts = {"train": race.bank.train, "validation": race.bank.validation}
@@ -59,7 +59,7 @@ def train_scorer(race: Race, generator: Generator, round_index: int) -> Scorer:
     gallery, learn, stop = beside_loop_reals(race, **fakes)
     detectors = {
         technique: race.new_detector(technique, derive_seed(seed, "initialise", player=technique), round_index)
-        for technique in race.attacked
+        for technique in race.known
     }
     train_battery(
         [BatchGroup(detectors, learn, stop, seed)],

@@ -182,11 +182,11 @@ def test_fakes_that_differ_in_more_than_the_matching_are_no_control(tmp_path):
 
 def test_a_control_that_knows_nothing_needs_no_probes(tmp_path):
     """A control that knows techniques has to use them alike."""
-    known = {"gradients": True, "labels": "true", "critics": "techniques"}
+    known = {"labels": "true", "critics": "techniques"}
     chosen = {"selection": {"multipliers": [0.0, 1.0]}}
 
     def knowing(run: FinishedRun, knows: bool, **groups: object) -> FinishedRun:
-        access = {**section(run.config, "access"), **known, "gradients": knows}
+        access = {**section(run.config, "access"), **known, "levels": ["gradients"] if knows else []}
         return dataclasses.replace(run, config={**run.config, "access": access, **groups})
 
     white_box, none, other_reals = runs_of(tmp_path, (0,))
