@@ -75,8 +75,14 @@ def test_each_attacked_technique_has_a_detector_that_continues_and_one_that_is_n
 
 
 @pytest.mark.slow
-def test_a_killed_live_response_resumes_to_the_bit(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
-    race = beside(finished, run, f"schedule.evaluate_images={INTERVAL}", "pool.renew_images=96", "pool.head_start=3")
+@pytest.mark.parametrize(
+    "overrides", [(), ("access=everything", "access.queries=100", "objective=relative_kernel", "weighting=hedge")]
+)
+def test_a_killed_live_response_resumes_to_the_bit(
+    finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+):
+    short = (f"schedule.evaluate_images={INTERVAL}", "pool.renew_images=96", "pool.head_start=3")
+    race = beside(finished, run, *short, *overrides)
 
     def respond(name: str) -> Path:
         target = run / name
