@@ -114,7 +114,8 @@ def knowledge_in_words(groups: Sequence[Condition]) -> list[str]:
     plain = [each for each in groups if each.matching is None and (not each.control or each.access == "none")]
     lines = []
     for strong, weak in permutations(plain, 2):
-        if strong.shared_settings != weak.shared_settings:
+        alike = strong.probing == weak.probing or not weak.knows
+        if strong.shared_settings != weak.shared_settings or not alike:
             continue
         for contrast in _of_more_access(strong, weak):
             if contrast.difference.low > 0:

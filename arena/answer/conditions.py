@@ -53,7 +53,12 @@ class Condition:
         """True where its access gives knowledge of techniques, as ``arena.training.access`` has it."""
         access = section(self.runs[0].config, "access")
         true_labels, techniques = access.get("labels") == "true", access.get("critics") == "techniques"
-        return bool(access.get("levels")) and true_labels and techniques
+        return bool(self._levels) and true_labels and techniques
+
+    @property
+    def _levels(self) -> object:
+        """The levels of access that were granted."""
+        return section(self.runs[0].config, "access").get("levels")
 
     @property
     def _access_control(self) -> bool:
@@ -63,6 +68,7 @@ class Condition:
         """Return its matched controls. Their config differs in the access, the matching of the fakes, or both.
 
         A control that knows no technique has nothing to probe with, and is one of conditions with and without probes.
+        Any other has the levels of access of the condition.
 
         A control by its access has only controls of the same access: the same generator, its fakes matched. A condition
         with matched fakes has none.
@@ -74,6 +80,7 @@ class Condition:
             return {}
         shared = [other for other in among if other.shared_settings == self.shared_settings]
         shared = [other for other in shared if other.probing == self.probing or not other.knows]
+        shared = [other for other in shared if not other._levels or other._levels == self._levels]
         alike = [other for other in shared if other.control and other is not self]
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]

@@ -209,7 +209,7 @@ class ProbesConfig(Group):
 
 @dataclass
 class SelectionConfig(Group):
-    """Branches of a response, between which probes choose, and snapshots, of which probes choose the last one."""
+    """Branches of a response, between which probes choose, and snapshots, of which probes choose one to end with."""
 
     KEY: ClassVar[str] = "selection"
     multipliers: list[float] = field(default_factory=list)
@@ -225,7 +225,7 @@ class SelectionConfig(Group):
 
 @dataclass
 class ResamplingConfig(Group):
-    """Fakes of a bank that are drawn from more candidates, by the probability with which probes take them for reals."""
+    """Fakes of a bank that are drawn from more candidates, by the odds of being real that a scorer gives them."""
 
     KEY: ClassVar[str] = "resampling"
     factor: int = checked(1, ge=1)

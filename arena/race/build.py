@@ -35,6 +35,7 @@ from arena.race.case import VALIDATION_SHARE
 from arena.race.race import Race
 from arena.race.selection import halving
 from arena.training.machine import Machine
+from arena.training.opponents.kernel import Kernel
 from arena.training.opponents.live import Live
 from arena.training.opponents.weighting import Uniform
 
@@ -244,15 +245,30 @@ def check(race: Race) -> None:
         )
         raise ArenaError(f"access={race.access.name}: expected {what} that is not held out, or access=none")
     if {race.access_to(technique) for technique in race.attacked} & {"labels", "scores"}:
-        require(
-            race.access.queries > 0, "access.queries", race.access.queries, "above 0, the images that may be submitted"
-        )
+        require(race.access.queries > 0, "access.queries", race.access.queries, "above 0, the images to submit")
+    if isinstance(race.objective, Kernel):
+        _check_kernel(race, race.objective)
     if race.selection.multipliers:
         _check_selection(race)
     if race.resampling.factor > 1:
         _check_probes(race, "resampling")
         trains = isinstance(generator, TrainableGenerator)
-        require(trains, "resampling.factor", race.resampling.factor, "1 for a generator that does not train")
+        endless = trains and not race.finite
+        require(
+            endless, "resampling.factor", race.resampling.factor, "1 for a generator that does not forge without end"
+        )
+
+
+def _check_kernel(race: Race, objective: Kernel) -> None:
+    """Check that features are known, and that the pool belongs to the objective."""
+    if race.rounds and race.access.levels and not race.known:
+        raise ArenaError(
+            f"access={race.access.name}: expected one that knows features or gradients for objective=kernel, or none"
+        )
+    if isinstance(race.pool, Live) and objective.beside is None:
+        raise ArenaError("pool=live: expected objective=relative_kernel, since objective=kernel attacks no detector")
+    if not isinstance(race.pool, Live) and objective.beside is not None:
+        raise ArenaError("objective=relative_kernel: expected pool=live, or objective=kernel")
 
 
 def _check_probes(race: Race, group: str) -> None:

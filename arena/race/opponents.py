@@ -19,9 +19,10 @@ from arena.race.race import Race
 from arena.training.battery import BatchGroup, train_battery
 from arena.training.objectives import Objective
 from arena.training.opponents.black_box import BlackBox, Student
+from arena.training.opponents.combined import Together
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
-from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, Together, feature_map
+from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, feature_map
 from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.networks import LiveNetwork, RandomNetwork, live_network
 from arena.training.opponents.opponents import Opponents
@@ -66,19 +67,24 @@ def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
     for technique in race.attacked:
         example, level = race.examples_of.get(technique), race.access_to(technique)
         if isinstance(example, FittedDetector) and level in ("features", "gradients"):
-            detector, reals = (
-                race.new_detector(technique, 0).to(race.machine.device),
-                loop.whole.images,
-            )
+            half = len(loop.whole) // 2
+            whitening, reals = loop.whole.images[:half], loop.whole.images[half:]
+            detector = race.new_detector(technique, 0).to(race.machine.device)
         elif isinstance(example, LearnedDetector) and level == "gradients":
-            reals = loop.validation
+            whitening, reals = loop.train, loop.validation
             detector = load_detector(race, technique, round_index)
         else:
             continue
         assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
         techniques[technique] = MatchedTechnique(
-            feature_map(detector), _seen(race, reals), fakes, rules, race.schedule.batch, own
+            feature_map(detector),
+            _seen(race, whitening),
+            _seen(race, reals),
+            fakes,
+            rules,
+            race.schedule.batch,
+            own,
         )
     return KernelOpponents(rules, techniques)
 

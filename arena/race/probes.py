@@ -23,7 +23,7 @@ FOLDS = 2
 
 
 class Probes:
-    """Fresh detectors of the techniques that the generator knows, and the stack over them, cross-fitted on the reals of the loop.
+    """Fresh detectors of the known techniques, and the stack over them, cross-fitted on the reals of the loop.
 
     All fakes of one round are probed alike: reals, folds, first weights and batches are the same. Two sets of fakes
     therefore differ in less noise than the interval of either says.

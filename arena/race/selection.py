@@ -25,8 +25,8 @@ from arena.records.schema import AucEstimate, ProbeRecord, Record, Spent
 from arena.records.store import parse_lines, to_lines
 from arena.training.gan import images_seen_by
 from arena.training.meter import FILE, Meter
+from arena.training.opponents.combined import ScaledOpponents
 from arena.training.opponents.opponents import Opponents
-from arena.training.opponents.scaled import ScaledOpponents
 
 PROBES = "probes.jsonl"
 """File of the probes of a response, beside the state of its GAN."""
@@ -107,6 +107,10 @@ class SelectedResponse:
         self.folder, self.source = race.layout.selection, race.layout.gan(round_index)
         self.batch = race.schedule.batch
         self.steps = race.schedule.response_images // self.batch
+        attacking = sum(multiplier > 0 for multiplier in race.selection.multipliers)
+        shared = replace(race.access, queries=race.access.queries // max(attacking, 1))
+        self.sharing = replace(race, access=shared)
+        """The race with the part of the queries that each branch may ask."""
         self.probes = Probes(race, round_index + 1)
         self.records = read_probes(self.folder)
         self.began = images_seen_by(self.source)
@@ -188,7 +192,7 @@ class SelectedResponse:
     def _branch(self, multiplier: float, step: int, spent: int) -> MonitoredGan:
         """Return a branch as it was last kept. At ``step``, all branches together had ``spent`` steps."""
         found: Opponents | None = None
-        if multiplier and (found := opponents(self.race, self.round_index)) and multiplier != 1:
+        if multiplier and (found := opponents(self.sharing, self.round_index)) and multiplier != 1:
             found = ScaledOpponents(found, multiplier)
         training = MonitoredGan(
             self.race,

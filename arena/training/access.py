@@ -20,18 +20,20 @@ class Access:
       detector of the technique begins anew. It needs ``pool=live`` or ``objective=kernel``.
     - ``gradients``: gradients of the detectors in the loop.
 
-    Each technique gets the highest level that it admits, of those that the access grants. The presets:
+    Each technique gets the highest level that it admits, of those that the access grants. A control has the levels of
+    the attack that it belongs to: for another attack than the one named here, set ``access.levels``. The presets:
 
     - ``everything``: ``gradients``, ``features`` and ``scores``. With frozen detectors it is ``white_box``.
     - ``white_box``: ``gradients`` alone.
     - ``features``, ``scores``, ``labels``: that level alone.
     - ``none``: nothing, with the same budget of images, since a GAN improves with longer training anyway.
-    - ``other_reals``: that of ``everything``, to detectors of which generator-train was the only reals. It tests whose
+    - ``other_reals``: that of ``white_box``, to detectors of which generator-train was the only reals. It tests whose
       reals the detectors in the loop learned from (rule of evidence 6). They still learned to tell fakes from reals.
     - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
       ones. They carry no information on real against fake (``arena.training.opponents.equal_norm``).
     - ``random``: as many live opponents, each a small network behind fixed random filters. It tests whether techniques
-      are worth more than any further discriminators. All are new in every response. It needs ``pool=live``.
+      are worth more than any further discriminators. Its levels are those of ``everything``. All are new in every
+      response. It needs ``pool=live``.
 
     Args:
         name: of the condition.

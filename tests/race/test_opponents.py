@@ -162,6 +162,9 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
         (("access=random",), "access=random: expected pool=live, since random critics have to learn"),
         (("access=scores",), "access=scores: expected pool=live and a technique that is not held out, or access=none"),
         ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected above 0, the images to submit"),
+        (("objective=kernel", "access=equal_norm"), "access=equal_norm: expected one that knows features"),
+        (("objective=kernel", "access=everything", "pool=live"), "pool=live: expected objective=relative_kernel"),
+        (("objective=relative_kernel",), "objective=relative_kernel: expected pool=live"),
         (("weighting=hedge", "access=white_box"), "weighting=hedge: expected pool=live, or weighting=uniform"),
     ],
 )
@@ -208,7 +211,7 @@ def test_features_are_matched_at_reals_of_the_loop(finished: Race, run: Path):
     assert set(found.techniques) == set(race.members)
     loop = LoopReals.of(race)
     assert len(found.techniques["cnn"].reals) == len(loop.validation)
-    assert len(found.techniques["forest"].reals) == len(loop.train) + len(loop.validation)
+    assert len(found.techniques["forest"].reals) == -(-len(loop.whole) // 2)  # the others whiten
 
 
 def test_a_mixture_is_the_equilibrium_on_images_of_the_loop(finished: Race, run: Path):

@@ -77,8 +77,11 @@ def _floor(race: Race, progress: Progress) -> PhaseOutput:
     case = _case(race, Floor(mirror=race.data.mirror, **race.shape), [0])
     seed, budget = race.seed_of("calibrate", player=FLOOR), race.judge.images
     progress.expect(race.judge.folds * budget)
-    judged, images = judge_case(race, case, list(race.members), seed, [0], images=budget, progress=progress)
-    return PhaseOutput([*_control_records(race, judged, FLOOR, "-", 0)], images)
+    meter = Meter()
+    judged, images = judge_case(
+        race, case, list(race.members), seed, [0], images=budget, progress=progress, meter=meter
+    )
+    return PhaseOutput([*_control_records(race, judged, FLOOR, "-", 0)], images, meter.spent)
 
 
 def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutput:

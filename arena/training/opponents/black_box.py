@@ -19,6 +19,8 @@ FALSE_POSITIVES = 0.05
 """Share of reals that a decision calls fake."""
 REMEMBERED = 8192
 """Most answers that students learn from, the latest ones."""
+AT_ONCE = 256
+"""Images that set the threshold at once."""
 SUBMITTED = 8
 """One of so many images of a step is submitted."""
 MOST_DEVIATIONS = 4.0
@@ -49,7 +51,7 @@ class BlackBox:
     ) -> None:
         self.detector, self.answers, self.queries, self.evidence = detector, answers, queries, evidence
         with torch.no_grad():
-            logits = detector(known).float()
+            logits = torch.cat([detector(part).float() for part in known.split(AT_ONCE)])
         self.mean, self.deviation = logits.mean(), logits.std().clamp_min(1e-6)
         self.threshold = logits[: len(logits) // 2].quantile(1 - FALSE_POSITIVES)
         self.asked = 0
@@ -83,9 +85,10 @@ class BlackBox:
         return {"asked": self.asked, "images": self.images, "answered": self.answered}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Return to a saved state. Queries since then stay spent."""
-        self.asked = max(self.asked, state["asked"])
-        self.images, self.answered = state["images"].clone(), state["answered"].clone()
+        """Return to a saved state. Queries since then stay spent, and their answers known."""
+        if state["asked"] >= self.asked:
+            self.asked = state["asked"]
+            self.images, self.answered = state["images"].clone(), state["answered"].clone()
 
 
 class Student(LiveNetwork):

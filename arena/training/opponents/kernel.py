@@ -105,32 +105,41 @@ class MatchedTechnique:
 
     Args:
         features: of images.
+        whitening: (K, C, H, W) reals that the whitening is fitted on. None of them is among ``reals``, or the fakes of
+            later steps would be farther from these than reals are.
         reals: (N, C, H, W) from the evidence path that no detector of these features learned from.
-        fakes: (M, C, H, W) of the round, for the whitening alone.
+        fakes: (M, C, H, W) of the round. One half is for the whitening, and the other is the first queue.
         rules: sizes of a step.
         batch: fakes of a step.
         seed: of its streams.
     """
 
     def __init__(
-        self, features: FeatureMap, reals: Tensor, fakes: Tensor, rules: Kernel, batch: int, seed: int
+        self,
+        features: FeatureMap,
+        whitening: Tensor,
+        reals: Tensor,
+        fakes: Tensor,
+        rules: Kernel,
+        batch: int,
+        seed: int,
     ) -> None:
         self.features, self.rules = features, rules
         rng = torch.Generator().manual_seed(derive_seed(seed, "whitening"))
         with torch.no_grad():
-            of_reals, of_fakes = (
-                torch.cat([features(part, rng) for part in images.split(512)]) for images in (reals, fakes)
+            to_whiten, of_reals, of_fakes = (
+                torch.cat([features(part, rng) for part in images.split(512)]) for images in (whitening, reals, fakes)
             )
-        n = min(len(of_reals), len(of_fakes))
-        self.whitening = Whitening.of(torch.cat([of_reals[:n], of_fakes[:n]]), rules.components)
+        n = min(len(to_whiten), len(of_fakes) // 2)
+        self.whitening = Whitening.of(torch.cat([to_whiten[:n], of_fakes[:n]]), rules.components)
         self.reals = self.whitening(of_reals)
         self.width = torch.pdist(self.reals[:512]).square().median().clamp_min(TINY)
         compared = min(batch + rules.queue, len(reals) // 2)
         self.compared = min(rules.reals, len(reals) - compared)
-        self.queued = max(compared - batch, 0)
+        self.pulled, self.queued = min(batch, compared), max(compared - batch, 0)
         splits = torch.stack([self._of_reals(compared, rng) for _ in range(SPLITS)])
         self.mean, self.deviation = splits.mean(), splits.std().clamp_min(TINY)
-        self.queue = self.whitening(of_fakes)[: self.queued]
+        self.queue = self.whitening(of_fakes[n:])[: self.queued]
         self.excess = torch.zeros((), device=reals.device)
         """Smoothed MMD above that of reals, in deviations of the latter."""
         self.scale = torch.zeros((), device=reals.device)
@@ -141,9 +150,12 @@ class MatchedTechnique:
         return discrepancy(self.reals[order[:n]], self.reals[order[n : n + self.compared]], self.width)
 
     def pull(self, fakes: Tensor, rng: torch.Generator) -> Pull:
-        """Return the excess of a step's fakes (B, C, H, W) over reals, and its gradient over the size of it."""
+        """Return the excess of a step's fakes (B, C, H, W) over reals, and its gradient over the size of it.
+
+        With few reals only the first fakes are compared, as many as a half of these reals.
+        """
         images = fakes.detach().requires_grad_()
-        white = self.whitening(self.features(images, rng))
+        white = self.whitening(self.features(images[: self.pulled], rng))
         reals = self.reals[torch.randperm(len(self.reals), generator=rng)[: self.compared]]
         found = discrepancy(torch.cat([white, self.queue]), reals, self.width)
         excess = (found - self.mean) / self.deviation
@@ -195,7 +207,8 @@ class KernelOpponents(Opponents):
                 self.meter.gradient(name, of_technique.gradient)
             loss = loss + of_technique.loss / len(order)
             share = technique.share / len(order)
-            gradient, shares = gradient + share * of_technique.gradient, shares + share
+            shares = shares + share
+            gradient = gradient + torch.where(share > 0, share * of_technique.gradient, 0)
         return Pull(loss, self.joint(gradient, shares, own))
 
     def figures(self) -> dict[str, Tensor]:
@@ -212,37 +225,6 @@ class KernelOpponents(Opponents):
         self.joint.restore(state["joint"])
         for name, technique in self.techniques.items():
             technique.restore(state["techniques"][name])
-
-
-class Together(Opponents):
-    """Opponents that all pull, each with its own strength.
-
-    Args:
-        parts: by name.
-    """
-
-    def __init__(self, parts: Mapping[str, Opponents]) -> None:
-        self.parts = dict(parts)
-        for part in self.parts.values():
-            part.meter = self.meter
-
-    def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
-        """Return the sum of their losses and of their pulls."""
-        losses, gradients = zip(*[part.pull(fakes, own, rng) for part in self.parts.values()], strict=True)
-        return Pull(torch.stack(losses).sum(), torch.stack(gradients).sum(0))
-
-    def figures(self) -> dict[str, Tensor]:
-        """Return the figures of all parts."""
-        return {name: value for part in self.parts.values() for name, value in part.figures().items()}
-
-    def state(self) -> dict[str, Any]:
-        """Return the states of all parts, by name."""
-        return {name: part.state() for name, part in self.parts.items()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Return to a saved state."""
-        for name, part in self.parts.items():
-            part.restore(state[name])
 
 
 def feature_map(detector: FittedDetector | LearnedDetector) -> FeatureMap:

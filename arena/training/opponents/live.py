@@ -88,8 +88,6 @@ class LiveDetector:
         """Steps of learning."""
         self.looks = 0
         """Measurements of its AUC."""
-        self.gain = torch.zeros((), device=device)
-        """Sum of its measured AUCs above 1/2."""
         self.auc = torch.full((), 0.5, device=device)
         """Smoothed AUC of fakes against held-out reals. Before the first measurement it is 1/2."""
         self.scale = torch.zeros((), device=device)
@@ -102,7 +100,6 @@ class LiveDetector:
             "optimizer": self.optimizer.state_dict(),
             "steps": self.steps,
             "looks": self.looks,
-            "gain": self.gain,
             "auc": self.auc,
             "scale": self.scale,
         }
@@ -112,15 +109,15 @@ class LiveDetector:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.looks = state["steps"], state["looks"]
-        self.gain, self.auc, self.scale = (state[name].to(self.auc.device) for name in ("gain", "auc", "scale"))
+        self.auc, self.scale = (state[name].to(self.auc.device) for name in ("auc", "scale"))
 
 
 class LiveOpponents(Opponents):
     """Detectors that learn from the fakes of a step, and pull them.
 
-    Each technique has a detector that continues from the one in the loop, and a second one, which a new one replaces
-    every ``renew_images`` images, at another time for each technique. All learn from the reals of the detectors in the
-    loop. The reals that measure the AUC stopped those detectors, and no live one learns from them.
+    Each technique has a detector that continues from the one in the loop where its gradients are known, and is new
+    otherwise. A new one replaces its second detector every ``renew_images`` images, at another time for each technique.
+    All learn from the same reals, and none from those that measure the AUC.
 
     The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
     of the step. The sum of all pulls is scaled again, to the size that ``strength`` names. The weights of the detectors
@@ -163,6 +160,8 @@ class LiveOpponents(Opponents):
         self.batch, self.seed, self.step = batch, seed, 0
         self.joint = JointPull(rules.strength, reals.device)
         self.techniques = list(continued)
+        self.gains = {technique: torch.zeros((), device=reals.device) for technique in self.techniques}
+        """Sum of the AUC above 1/2 over all looks so far, the mean of a technique's detectors."""
         self.detectors = [self._begin(technique, "first", network) for technique, network in continued.items()]
         if rules.renew_images is not None:
             self.detectors += [self._renewed(technique) for technique in self.techniques]
@@ -213,7 +212,7 @@ class LiveOpponents(Opponents):
         """
         aucs = torch.stack([each.auc for each in self.detectors])
         drawn = torch.tensor([each.technique in names for each in self.detectors], device=aucs.device)
-        weights = drawn * self.weighting(aucs, torch.stack([each.gain for each in self.detectors]))
+        weights = drawn * self.weighting(aucs, torch.stack([self.gains[each.technique] for each in self.detectors]))
         told_apart = ((aucs - 0.5 - self.rules.chance) / self.rules.ramp).clamp(0, 1)
         return told_apart * weights / weights.sum().clamp_min(TINY)
 
@@ -230,6 +229,7 @@ class LiveOpponents(Opponents):
             "detectors": [detector.state() for detector in self.detectors],
             "black_boxes": {technique: box.state() for technique, box in self.black_boxes.items()},
             "replayed": self.replayed,
+            "gains": self.gains,
             "joint": self.joint.state(),
             "step": self.step,
         }
@@ -241,6 +241,7 @@ class LiveOpponents(Opponents):
         for technique, box in self.black_boxes.items():
             box.restore(state["black_boxes"][technique])
         self.replayed, self.step = state["replayed"].clone(), state["step"]
+        self.gains = {name: gain.to(self.reals.device) for name, gain in state["gains"].items()}
         self.joint.restore(state["joint"])
 
     # --- steps -----------------------------------------------------------------------------------------------------
@@ -261,8 +262,8 @@ class LiveOpponents(Opponents):
     def _learn(self, detector: LiveDetector, images: Tensor, step: int | None = None) -> None:
         """Take one step of a detector, and count it and its queries."""
         box, penalised = self.black_boxes.get(detector.technique), detector.steps % PENALTY_INTERVAL == 0
-        before = box.asked if box else 0
-        with self.meter.work(f"{detector.technique} learns{' with penalties' if penalised else ''}"):
+        before, asks = (box.asked, box.asked < box.queries) if box else (0, False)
+        with self.meter.work(f"{detector.technique} learns, penalties {penalised}, queries {asks}"):
             self._take_step(detector, images, step)
         self.meter.add(detector_updates=1, queries=box.asked - before if box else 0)
 
@@ -305,6 +306,7 @@ class LiveOpponents(Opponents):
 
         A detector whose logits are not finite has none, which ends the training as any loss that is not finite does.
         """
+        gains: dict[str, list[Tensor]] = {technique: [] for technique in self.techniques}
         for detector in self.detectors:
             stream = self._stream(detector, "look")
             places = torch.randperm(len(self.validation), generator=stream)[:VALIDATED]
@@ -315,8 +317,9 @@ class LiveOpponents(Opponents):
             auc = ((fake > real).float() + 0.5 * (fake == real).float()).mean()
             auc = torch.where(logits.isfinite().all(), auc, torch.nan)
             detector.auc = SMOOTHING * detector.auc + (1 - SMOOTHING) * auc if detector.looks else auc
-            detector.gain = detector.gain + auc - 0.5
+            gains[detector.technique].append(auc - 0.5)
             detector.looks += 1
+        self.gains = {technique: self.gains[technique] + torch.stack(each).mean() for technique, each in gains.items()}
 
     def _renew(self) -> None:
         """Replace each second detector that is due by a new one."""

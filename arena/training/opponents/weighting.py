@@ -26,7 +26,7 @@ class Weighting(ABC):
 
         Args:
             aucs: (K,) smoothed AUC of each detector.
-            gains: (K,) sum of each detector's AUC above 1/2 over all measurements so far.
+            gains: (K,) sum of the AUC above 1/2 over all measurements so far, of each detector's technique.
         """
 
 

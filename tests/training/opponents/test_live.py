@@ -190,7 +190,7 @@ def test_a_technique_that_was_strong_for_long_weighs_more_under_hedge():
         step(found, k)
     for detector in found.detectors:
         detector.auc.fill_(1.0)
-    aucs = {detector.technique: float(detector.gain) for detector in found.detectors}
+    aucs = {technique: float(gain) for technique, gain in found.gains.items()}
     shares = dict(zip(found.techniques, found.shares(TECHNIQUES).tolist(), strict=True))
     strongest = max(aucs, key=aucs.__getitem__)
     assert shares[strongest] == max(shares.values()) > 0.25

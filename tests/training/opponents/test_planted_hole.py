@@ -15,16 +15,16 @@ from arena.detectors.gallery import Gallery
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_uint8
 from arena.training.objectives import Objective, Relative
+from arena.training.opponents.combined import ScaledOpponents, Together
 from arena.training.opponents.equal_norm import EqualNormOpponents
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
-from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, Together, feature_map
+from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, feature_map
 from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.networks import live_network
 from arena.training.opponents.opponents import Opponents
-from arena.training.opponents.scaled import ScaledOpponents
 from arena.training.opponents.weighting import Uniform
 
-SIDE, BATCH, STEPS = 8, 32, 240
+SIDE, BATCH, STEPS = 8, 32, 400
 CORNER = torch.zeros(SIDE, SIDE, dtype=torch.bool)
 CORNER[:3, :3] = True
 SEEN = {"blind to the corner": ~CORNER, "looks at the corner alone": CORNER}
@@ -96,9 +96,11 @@ def live(seen: Tensor, objective: Objective) -> Opponents:
 
 
 def kernel(seen: Tensor) -> KernelOpponents:
-    rules = Kernel(strength=1.0, sample=1, components=64, reals=128, queue=64, ramp=4.0)
+    rules = Kernel(strength=1.0, sample=1, components=4, reals=128, queue=64, ramp=4.0)
     features = feature_map(Brightness(seen))
-    technique = MatchedTechnique(features, images(400, REAL, 2), images(100, FAKE, 4), rules, BATCH, seed=0)
+    technique = MatchedTechnique(
+        features, images(400, REAL, 7), images(400, REAL, 2), images(200, FAKE, 4), rules, BATCH, seed=0
+    )
     return KernelOpponents(rules, {"brightness": technique})
 
 
@@ -116,12 +118,14 @@ def trained(opponents: Opponents) -> tuple[Tensor, Tensor]:
     start = torch.full((SIDE, SIDE), FAKE)
     mean = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([mean], lr=0.02, betas=(0.0, 0.99))
+    slowing = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
     for step in range(STEPS):
         fakes = images(BATCH, mean, 100 + step)
         _, gradient = opponents.pull(fakes.detach(), torch.ones_like(fakes), rng(step))
         optimizer.zero_grad()
         fakes.backward(gradient)
         optimizer.step()
+        slowing.step()
     return start, mean.detach()
 
 
