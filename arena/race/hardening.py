@@ -1,6 +1,8 @@
-"""Attack images that judges learn from, so that they expect attacks: adversarial training from fixed detectors.
+"""Attack images that judges learn from, so that they expect attacks.
 
-Judges of a matched race are compared on the same test images, since no generator and no detector in the loop changes.
+The attack is on other, fixed detectors, as in ensemble adversarial training (Tramèr et al. 2018).
+
+Neither the generator nor these detectors depend on it.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,8 @@ from arena.generators.controls import Oracle
 from arena.race.case import Case, cut_fold, fakes_of_judges, labelled
 from arena.race.checkpoints import load_bank, load_battery
 from arena.race.hardening import attack_of, attackers, spread
-from arena.race.loop import carry_out
+from arena.race.loop import algorithm, carry_out
+from arena.race.phases.calibrate import calibrate
 from arena.race.race import Race
 from arena.records.schema import FitnessRecord, ScoreRecord
 from arena.records.store import read_records, read_scores
@@ -181,3 +182,12 @@ def test_hardened_judges_still_catch_planted_artefacts(run):
     planted = [each for each in read_records(run) if isinstance(each, FitnessRecord) and each.artefact is not None]
     assert {each.technique for each in planted} >= set(race.members)
     assert all(each.auc_low > 0.5 + race.margin for each in planted), {each.technique: each.auc for each in planted}
+
+
+def test_controls_are_judged_after_the_first_detectors_that_judges_attack(finished: Race):
+    """Nothing else changes its place."""
+    steps, usual = list(algorithm(hardened(finished, 0.5))), list(algorithm(finished))
+    names = [step.phase.__name__ for step in steps]
+    assert names.index("calibrate") == names.index("retrain") + 1
+    assert sorted(steps, key=usual.index) == usual
+    assert [step for step in steps if step.phase is not calibrate] == [s for s in usual if s.phase is not calibrate]
