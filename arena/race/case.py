@@ -70,8 +70,8 @@ class Case:
     """Reals and fakes, in one gallery, on which fresh judges learn and are tested.
 
     Args:
-        gallery: the reals, then the test fakes, then for each judge seed its fakes to train and to validate. For
-            hardened judges attacked copies follow: of the reals, and where ``crossed`` of the test fakes.
+        gallery: the reals, then the test fakes, then for each judge seed its fakes to train and to validate. If
+            judges are hardened and ``crossed``, attacked copies of the test fakes follow.
         reals: those of the gallery, the tested ones first.
         n_test_reals: number of tested reals. The others are only learned from.
         n_test_fakes: number of test fakes, which all judge seeds share.
@@ -79,7 +79,7 @@ class Case:
         first_seed: the first judge seed. Fakes of judges follow each other by seed.
         round_index: of the judgement. GAN-aware judges know the GAN of the round before.
         crossed: whether judges also learn from the test fakes of other folds. Images of a folder are few.
-        first_copy: place of the first attacked copy. None where judges are not hardened.
+        first_copy: place of the first attacked copy of a test fake. None without copies.
     """
 
     gallery: Gallery
@@ -119,17 +119,17 @@ class Case:
         if outside and not control:
             reals = race.data.reals[np.concatenate([tested.ids, race.data.part("detector").ids])]
         crossed = race.finite and race.purpose != "control"
-        copies = list[Tensor]()
-        hardened = race.judge.hardened > 0 and len(judge_fakes) > 0
-        if hardened:
+        copies = test_fakes[:0]
+        if race.judge.hardened and judge_fakes:
             attack, share = attack_of(race, round_index), race.judge.hardened
             judge_fakes = [
                 of_seed._replace(train=partly(attack, of_seed.train, share, f"judge={judge_seed}"))
                 for judge_seed, of_seed in enumerate(judge_fakes, first_seed)
             ]
-            copies = [attack(reals.images, 1, "reals"), *([attack(test_fakes, 0, "test")] if crossed else [])]
+            if crossed:
+                copies = attack(test_fakes, "test")
         of_judges = [part for of_seed in judge_fakes for part in of_seed]
-        images = torch.cat([reals.images, test_fakes, *of_judges, *copies])
+        images = torch.cat([reals.images, test_fakes, *of_judges, copies])
         gallery = Gallery(images if change is None else change(images), race.evidence, race.machine.device)
         return cls(
             gallery,
@@ -140,7 +140,7 @@ class Case:
             first_seed=first_seed,
             round_index=round_index,
             crossed=crossed,
-            first_copy=len(images) - sum(map(len, copies)) if hardened else None,
+            first_copy=len(images) - len(copies) if len(copies) else None,
         )
 
     def fake_places(self, judge_seed: int) -> tuple[Places, Places, Places]:
@@ -151,10 +151,10 @@ class Case:
         return train, validation, len(self.reals) + np.arange(self.n_test_fakes)
 
     def hardened(self, places: Places, share: float) -> Places:
-        """Return places of reals or test fakes to learn from, a share of them replaced by those of attacked copies."""
+        """Return places of test fakes to learn from, a share of them replaced by those of their attacked copies."""
         if self.first_copy is None:
             return places
-        return np.where(spread(len(places), share), self.first_copy + places, places)
+        return np.where(spread(len(places), share), self.first_copy + places - len(self.reals), places)
 
     def ids_of(self, fakes: Places) -> NDArray[np.int64]:
         """Return the ids of fakes: their indices in the test bank, or after it for others."""
@@ -186,7 +186,7 @@ def cut_fold(race: Race, case: Case, judge_seed: int, number: int, share: float)
         fakes = rng.permutation(np.concatenate([fakes, others_fakes]))
     learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
     return Fold(
-        learn=(case.hardened(learn, race.judge.hardened), fakes[: round(share * len(fakes))]),
+        learn=(learn, fakes[: round(share * len(fakes))]),
         stop=(stop, validation_fakes),
         test=(np.flatnonzero(real_fold == number), test_fakes[fake_fold == number]),
     )

@@ -228,15 +228,14 @@ def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = 
 
 
 def hardening(race: Race, pace: BatteryPace, fakes: int) -> float:
-    """Return the seconds of attacking what hardened judges learn from: all reals, and a share of the training fakes.
+    """Return the seconds of attacking the share of training fakes that hardened judges learn from.
 
     Features that have a gradient are taken to cost three times as much with it, as a network's step does.
     """
     if not race.judge.hardened:
         return 0.0
-    attacked = len(race.judge_reals) + race.judge.hardened * fakes
     step = pace.learn + LEARNING_COST * pace.features
-    return attacked * race.judge.hardened_steps * step * len(attackers(race)) / len(race.members)
+    return race.judge.hardened * fakes * race.judge.hardened_steps * step * len(attackers(race)) / len(race.members)
 
 
 def share_planted(race: Race, artefact: str) -> float:

@@ -1,7 +1,6 @@
-"""Attack images that judges learn from, so that they expect attacks.
+"""Attack fakes that judges learn from, so that they expect attacks.
 
 The attack is on other, fixed detectors, as in ensemble adversarial training (Tramèr et al. 2018).
-
 Neither the generator nor these detectors depend on it.
 """
 
@@ -17,8 +16,8 @@ from arena.race.checkpoints import load_detector
 from arena.race.race import Race
 from arena.training.perturbation import perturbed
 
-Attack = Callable[[Tensor, int, str], Tensor]
-"""Takes images uint8 (N, C, H, W), the label that detectors shall answer, and the name of the stream."""
+Attack = Callable[[Tensor, str], Tensor]
+"""Takes fakes uint8 (N, C, H, W) and the name of the stream. Returns them changed towards "real"."""
 
 
 def attackers(race: Race) -> list[str]:
@@ -39,12 +38,11 @@ def attack_of(race: Race, round_index: int) -> Attack:
     require(trained, "judge.hardened", race.judge.hardened, "0 where no detector in the loop was trained")
     detectors = [load_detector(race, technique, round_index) for technique in techniques]
 
-    def attack(images: Tensor, label: int, player: str) -> Tensor:
+    def attack(fakes: Tensor, player: str) -> Tensor:
         return perturbed(
-            images,
+            fakes,
             detectors,
             race.evidence,
-            label=label,
             levels=race.data.levels,
             bound=race.judge.hardened_levels,
             steps=race.judge.hardened_steps,
@@ -69,5 +67,5 @@ def spread(count: int, share: float) -> NDArray[np.bool_]:
 def partly(attack: Attack, fakes: Tensor, share: float, player: str) -> Tensor:
     """Return fakes uint8 (N, C, H, W) of which an evenly spread share is attacked, each in its place."""
     chosen, changed = torch.from_numpy(spread(len(fakes), share)), fakes.clone()
-    changed[chosen] = attack(fakes[chosen], 0, player)
+    changed[chosen] = attack(fakes[chosen], player)
     return changed

@@ -1,4 +1,4 @@
-"""Change images within a bound, so that detectors answer with a label of choice: projected gradient descent."""
+"""Change images within a bound, so that detectors take them for real: projected gradient descent."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,6 @@ def perturbed(
     detectors: Sequence[Detector],
     evidence: Evidence,
     *,
-    label: int,
     levels: int,
     bound: int,
     steps: int,
@@ -32,15 +31,14 @@ def perturbed(
 ) -> Tensor:
     """Attack each image by itself (projected gradient descent from a random start, Madry et al. 2018, section 2).
 
-    The objective is the mean over detectors of the cross-entropy of ``label``. Its gradient comes down the evidence
-    path, and rounding to grey levels has the gradient of the identity. Of the image and all steps the one with the
-    least objective is kept, so that no image ends with a larger objective than it had.
+    The objective is the mean over detectors of softplus(logit), the cross-entropy of "real". Its gradient comes down
+    the evidence path, and rounding to grey levels has the gradient of the identity. Of the image and all steps the one
+    with the least objective is kept, so that no image ends with a larger objective than it had.
 
     Args:
         images: uint8 (N, C, H, W) on the data's grey levels.
         detectors: on the device. They are left in eval mode, without gradients of their parameters.
         evidence: the path in front of the detectors.
-        label: that the detectors shall answer, 0 for real and 1 for fake.
         levels: grey levels of the data.
         bound: largest change of a pixel, in these grey levels. It holds after rounding to them.
         steps: of the descent.
@@ -60,7 +58,7 @@ def perturbed(
         """The objective (B,) of images that came down the evidence path."""
         with sharing(seen):
             logits = torch.stack([detector(seen).float() for detector in detectors])
-        return F.softplus(logits if label == 0 else -logits).mean(0)
+        return F.softplus(logits).mean(0)
 
     def attack(number: int, chunk: Tensor) -> Tensor:
         rng = torch.Generator().manual_seed(derive_seed(seed, "start", number))
