@@ -151,6 +151,17 @@ REFUSED = [
     (["data.planted_amplitude=17"], "data.planted_amplitude=17: expected a whole number of the data's grey levels"),
     (["access.held_out=[nope]"], "access.held_out=nope: expected techniques of the battery (cnn, dct"),
     (["battery.aligned=[nope]"], "battery.aligned=nope: expected techniques that learn from fakes (cnn, dct"),
+    (["judge.hardened=1.5"], "judge.hardened=1.5: expected at most 1"),
+    (
+        ["judge.hardened=0.5", "access=none", *(f"~battery.members.{name}" for name in ("cnn", "dct", "spectrum"))],
+        "judge.hardened=0.5: expected 0, or a differentiable technique in the battery",
+    ),
+    (
+        ["judge.hardened=0.5", "judge.hardened_levels=17"],
+        "judge.hardened_levels=17: expected less than the data's 17 grey levels",
+    ),
+    (["judge.hardened_levels=0"], "judge.hardened_levels=0: expected at least 1"),
+    (["judge.hardened_steps=0"], "judge.hardened_steps=0: expected at least 1"),
     (["access.held_out=nope"], "access.held_out=nope: expected a list"),
     (["access.held_out=[cnn,dct,spectrum]"], "access=white_box: expected a differentiable technique"),
     (["generator=oracle", "race.rounds=2"], "race.rounds=2: expected 0, since generator=oracle does not train"),

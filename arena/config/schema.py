@@ -168,6 +168,12 @@ class JudgeConfig(Group):
     """Whether the locked reals judge, for a last race with settings that no such race has tuned."""
     degradations: list[str] = field(default_factory=lambda: [*LADDERS])
     """Degradations of reals and fakes alike, where AUC is above 0.99 on validation in the last round."""
+    hardened: float = checked(0.0, ge=0, le=1)
+    """Share of a judge's training fakes that are attacked first, so that it expects attacks. 0 for none."""
+    hardened_levels: int = checked(2, ge=1)
+    """Largest change of a pixel by this attack, in grey levels of the data."""
+    hardened_steps: int = checked(10, ge=1)
+    """Steps of this attack."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -32,6 +32,7 @@ from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
 from arena.race.branch import Branch, attacked_before
 from arena.race.case import VALIDATION_SHARE
+from arena.race.hardening import attackers
 from arena.race.race import Race
 from arena.race.selection import halving
 from arena.training.machine import Machine
@@ -204,6 +205,15 @@ def check(race: Race) -> None:
         if technique not in learning:
             known = ", ".join(learning)
             raise ArenaError(f"battery.aligned={technique}: expected techniques that learn from fakes ({known})")
+    if race.judge.hardened:
+        share, levels = race.judge.hardened, race.judge.hardened_levels
+        require(bool(attackers(race)), "judge.hardened", share, "0, or a differentiable technique in the battery")
+        require(
+            levels < race.data.levels,
+            "judge.hardened_levels",
+            levels,
+            f"less than the data's {race.data.levels} grey levels",
+        )
     if race.judge.locked:
         require(race.data.locked > 0, "data.locked", race.data.locked, "above 0, the share that judge.locked opens")
     race.features.check()

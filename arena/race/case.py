@@ -14,6 +14,7 @@ from arena.data.split import folds, partition
 from arena.detectors.gallery import Gallery, Labelled
 from arena.race.checkpoints import Bank
 from arena.race.forging import forge_banks
+from arena.race.hardening import attack_of, partly, spread
 from arena.race.race import Race
 
 VALIDATION_SHARE = 0.2
@@ -69,7 +70,8 @@ class Case:
     """Reals and fakes, in one gallery, on which fresh judges learn and are tested.
 
     Args:
-        gallery: the reals, then the test fakes, then for each judge seed its fakes to train and to validate.
+        gallery: the reals, then the test fakes, then for each judge seed its fakes to train and to validate. If
+            judges are hardened and ``crossed``, attacked copies of the test fakes follow.
         reals: those of the gallery, the tested ones first.
         n_test_reals: number of tested reals. The others are only learned from.
         n_test_fakes: number of test fakes, which all judge seeds share.
@@ -77,6 +79,7 @@ class Case:
         first_seed: the first judge seed. Fakes of judges follow each other by seed.
         round_index: of the judgement. GAN-aware judges know the GAN of the round before.
         crossed: whether judges also learn from the test fakes of other folds. Images of a folder are few.
+        first_copy: place of the first attacked copy of a test fake. None without copies.
     """
 
     gallery: Gallery
@@ -87,6 +90,7 @@ class Case:
     first_seed: int
     round_index: int
     crossed: bool
+    first_copy: int | None = None
 
     @classmethod
     def of(
@@ -114,7 +118,18 @@ class Case:
         reals = tested
         if outside and not control:
             reals = race.data.reals[np.concatenate([tested.ids, race.data.part("detector").ids])]
-        images = torch.cat([reals.images, test_fakes, *(part for of_seed in judge_fakes for part in of_seed)])
+        crossed = race.finite and race.purpose != "control"
+        copies = test_fakes[:0]
+        if race.judge.hardened and judge_fakes:
+            attack, share = attack_of(race, round_index), race.judge.hardened
+            judge_fakes = [
+                of_seed._replace(train=partly(attack, of_seed.train, share, f"judge={judge_seed}"))
+                for judge_seed, of_seed in enumerate(judge_fakes, first_seed)
+            ]
+            if crossed:
+                copies = attack(test_fakes, "test")
+        of_judges = [part for of_seed in judge_fakes for part in of_seed]
+        images = torch.cat([reals.images, test_fakes, *of_judges, copies])
         gallery = Gallery(images if change is None else change(images), race.evidence, race.machine.device)
         return cls(
             gallery,
@@ -124,7 +139,8 @@ class Case:
             n_judge_fakes=(len(judge_fakes[0].train), len(judge_fakes[0].validation)) if judge_fakes else (0, 0),
             first_seed=first_seed,
             round_index=round_index,
-            crossed=race.finite and race.purpose != "control",
+            crossed=crossed,
+            first_copy=len(images) - len(copies) if len(copies) else None,
         )
 
     def fake_places(self, judge_seed: int) -> tuple[Places, Places, Places]:
@@ -133,6 +149,12 @@ class Case:
         start = len(self.reals) + self.n_test_fakes + (judge_seed - self.first_seed) * of_seed
         train, validation = np.split(start + np.arange(of_seed), self.n_judge_fakes[:1])
         return train, validation, len(self.reals) + np.arange(self.n_test_fakes)
+
+    def hardened(self, places: Places, share: float) -> Places:
+        """Return places of test fakes to learn from, a share of them replaced by those of their attacked copies."""
+        if self.first_copy is None:
+            return places
+        return np.where(spread(len(places), share), self.first_copy + places - len(self.reals), places)
 
     def ids_of(self, fakes: Places) -> NDArray[np.int64]:
         """Return the ids of fakes: their indices in the test bank, or after it for others."""
@@ -160,7 +182,8 @@ def cut_fold(race: Race, case: Case, judge_seed: int, number: int, share: float)
     stop, rest = others[part == 0], others[part == 1]
     fakes = train_fakes
     if case.crossed:
-        fakes = rng.permutation(np.concatenate([fakes, test_fakes[fake_fold != number]]))
+        others_fakes = case.hardened(test_fakes[fake_fold != number], race.judge.hardened)
+        fakes = rng.permutation(np.concatenate([fakes, others_fakes]))
     learn = rest[rng.permutation(len(rest))[: round(share * len(rest))]]
     return Fold(
         learn=(learn, fakes[: round(share * len(fakes))]),

@@ -18,6 +18,7 @@ from arena.generators.base import TrainableGenerator
 from arena.imaging.images import to_float
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
+from arena.race.hardening import attackers
 from arena.race.opponents import live
 from arena.race.phases.calibrate import artefacts, own_artefact
 from arena.race.phases.judges import budgets
@@ -222,7 +223,19 @@ def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = 
     scored = (1 + validations(images, race.battery.batch, crops * stop)) * stop + (reals + test) / folds
     seen = images + crops * scored / LEARNING_COST
     each = pace.fit_any + pace.fit * (others + train + validation) + pace.learn * seen
-    return seeds * folds * each + pace.features * (reals + test + seeds * (train + validation))
+    judged = seeds * folds * each + pace.features * (reals + test + seeds * (train + validation))
+    return judged + hardening(race, pace, seeds * train)
+
+
+def hardening(race: Race, pace: BatteryPace, fakes: int) -> float:
+    """Return the seconds of attacking the share of training fakes that hardened judges learn from.
+
+    Features that have a gradient are taken to cost three times as much with it, as a network's step does.
+    """
+    if not race.judge.hardened:
+        return 0.0
+    step = pace.learn + LEARNING_COST * pace.features
+    return race.judge.hardened * fakes * race.judge.hardened_steps * step * len(attackers(race)) / len(race.members)
 
 
 def share_planted(race: Race, artefact: str) -> float:

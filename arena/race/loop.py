@@ -35,13 +35,16 @@ def algorithm(race: Race) -> Iterator[Step]:
     al. 2017). Fresh judges test every round, and no generator has their gradients. Step 6, record, ends every phase.
     """
     yield Step(warm_up, 0, GENERATOR)
-    for control in controls(race):
-        yield Step(calibrate, 0, control)
+    hardened = race.judge.hardened > 0
+    if not hardened:
+        yield from calibration(race)
     for r in range(race.rounds + 1):
         yield Step(forge, r, GENERATOR)  # 1 the banks of fakes of G_r
         if r:
             yield Step(confront, r, BATTERY)  # 2 G_r's fakes before earlier detectors: "frozen"
         yield Step(retrain, r, BATTERY)  # 3 from where they stood, old fakes replayed: "retrained"
+        if hardened and r == 0:
+            yield from calibration(race)  # the judges of controls are hardened too, by the first detectors in the loop
         for player in judge_players(race, r):
             yield Step(judge, r, player)  # 4 from scratch, never attacked: "fresh"
         if r == race.rounds:
@@ -50,6 +53,12 @@ def algorithm(race: Race) -> Iterator[Step]:
         yield Step(measure, r, GENERATOR)  # 5 quality, variety, memorisation
         if r < race.rounds:
             yield Step(respond, r, GENERATOR)  # 7 G_r becomes G_{r+1} against the pool it may know
+
+
+def calibration(race: Race) -> Iterator[Step]:
+    """Yield the phases that judge controls."""
+    for control in controls(race):
+        yield Step(calibrate, 0, control)
 
 
 def run_race(race: Race, console: Console) -> Answer:
