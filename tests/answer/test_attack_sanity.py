@@ -15,11 +15,19 @@ from tests.synthetic import synthetic_run
 
 def run_of(folder: Path, access: str = "white_box", auc: float = 0.7, frozen: float = 0.05, seed: int = 0):
     techniques = {"cnn": auc, "forest": auc}
-    sizes = {"rounds": 1, "n_real": 200, "n_fake": 400, "folds": 2}
-    path = folder / f"{access}-{auc}-{seed}"
-    return read_run(
-        synthetic_run(path, access=access, techniques=techniques, frozen=frozen, seed=seed, data_seed=seed, **sizes)
+    path = synthetic_run(
+        folder / f"{access}-{auc}-{seed}",
+        access=access,
+        techniques=techniques,
+        frozen=frozen,
+        seed=seed,
+        data_seed=seed,
+        rounds=1,
+        n_real=200,
+        n_fake=400,
+        folds=2,
     )
+    return read_run(path)
 
 
 def with_gradients(run: FinishedRun, **useless: tuple[int, int]) -> FinishedRun:

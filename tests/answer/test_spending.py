@@ -15,8 +15,10 @@ from tests.synthetic import synthetic_run
 
 def run_of(folder: Path, access: str, per_response: int, schedule: bool = True) -> FinishedRun:
     """A run of two responses, each of which took so many multiply-accumulates."""
-    sizes = {"rounds": 2, "n_real": 60, "n_fake": 60, "folds": 2}
-    run = read_run(synthetic_run(folder / access, access=access, techniques={"cnn": 0.7}, **sizes))
+    written = synthetic_run(
+        folder / access, access=access, techniques={"cnn": 0.7}, rounds=2, n_real=60, n_fake=60, folds=2
+    )
+    run = read_run(written)
     records = [
         dataclasses.replace(
             record, images=640, seconds=2.0, generator_updates=10, detector_updates=5, multiply_accumulates=per_response
