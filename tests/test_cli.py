@@ -78,8 +78,8 @@ def every(commands: list[list[str]], cwd: Path, before: str = "") -> tuple[list[
 # --- help ------------------------------------------------------------------------------------------------------------
 
 HELP = [
-    (["--help"], ["arena experiment=smoke", "access: equal_norm, everything, none, ", "detector/paper: ", *COMMANDS]),
-    (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "access: equal_norm, everything, mine, none, "]),
+    (["--help"], ["arena experiment=smoke", "everything, features, labels, none, ", "detector/paper: ", *COMMANDS]),
+    (["--config-dir", "conf", "--help"], ["arena experiment=smoke", "everything, features, labels, mine, none, "]),
     (["--cfg", "job", "race.rounds=7"], ["rounds: 7", "_target_: arena.data.digits.Digits"]),
     (["--hydra-help"], ["--multirun"]),
     *(([name, "--help"], [f"usage: arena {name} "]) for name in COMMANDS),

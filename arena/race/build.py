@@ -248,12 +248,9 @@ def check(race: Race) -> None:
     if not isinstance(race.pool, Live) and not isinstance(race.weighting, Uniform):
         raise ArenaError(f"weighting={type(race.weighting).__name__.lower()}: expected pool=live, or weighting=uniform")
     if race.rounds and race.access.levels and not race.attacked:
-        what = (
-            "gradients of a differentiable technique"
-            if race.access.levels == ["gradients"]
-            else "pool=live and a technique"
-        )
-        raise ArenaError(f"access={race.access.name}: expected {what} that is not held out, or access=none")
+        gradients = race.access.levels == ["gradients"]
+        needed = "a differentiable technique" if gradients else "pool=live and a technique"
+        raise ArenaError(f"access={race.access.name}: expected {needed} that is not held out, or access=none")
     if {race.access_to(technique) for technique in race.attacked} & {"labels", "scores"}:
         require(race.access.queries > 0, "access.queries", race.access.queries, "above 0, the images to submit")
     if isinstance(race.objective, Kernel):
