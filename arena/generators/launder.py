@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from arena.core.errors import require
 from arena.generators.base import TrainableGenerator, TrainableShape
 from arena.generators.layers import LRELU_GAIN, EqualisedConv, lrelu
-from arena.generators.sources import image_source
+from arena.generators.sources import ChangedImages, image_source
 from arena.generators.style import ResidualDiscriminator
 from arena.imaging.images import on_levels, straight_through
 
 
-class LaunderGenerator(TrainableGenerator):
+class LaunderGenerator(ChangedImages, TrainableGenerator):
     """A small network that removes traces from images: x -> x + b tanh(U(x, noise)), with x of a frozen source.
 
     No pixel changes by more than ``distortion`` grey levels of the data, before and after rounding to them. A codec or
@@ -78,16 +78,6 @@ class LaunderGenerator(TrainableGenerator):
         )
         nn.init.zeros_(self.change[-1].get_parameter("weight"))
 
-    @property
-    def finite(self) -> bool:
-        """True for the images of a folder."""
-        return self.source.finite
-
-    @property
-    def origin(self) -> Path | None:
-        """The run whose generator makes the images, or None."""
-        return self.source.run
-
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Return changed images of z (B, z_dim). Noise inputs are drawn from ``rng``; without it they are 0."""
         with torch.no_grad():
@@ -106,18 +96,6 @@ class LaunderGenerator(TrainableGenerator):
     def discriminator(self, resolution: int) -> ResidualDiscriminator:
         """Return a residual discriminator."""
         return ResidualDiscriminator(resolution=resolution, channels=self.channels, width=self.discriminator_width)
-
-    def files(self) -> list[Path] | None:
-        """Return the files of the images before the change, or None without files."""
-        return self.source.files()
-
-    def fingerprint(self) -> str:
-        """Return the hash of the images of a folder, or of the generator of a run."""
-        return self.source.fingerprint()
-
-    def check(self, counts: Mapping[str, int]) -> None:
-        """Raise ``ArenaError`` if there are too few images to train and test judges."""
-        self.source.check(counts)
 
 
 class ChangeBlock(nn.Module):

@@ -23,7 +23,7 @@ from arena.core.files import file_hash
 from arena.core.seeding import derive_seed
 from arena.data.files import DecodedFiles, decode_folder
 from arena.data.split import FEWEST
-from arena.generators.base import TrainableGenerator
+from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.controls import deal
 from arena.imaging.images import ImageShape, to_float
 from arena.outside.programs import load_weights
@@ -73,6 +73,34 @@ class Source(nn.Module, ABC):
     @abstractmethod
     def check(self, counts: Mapping[str, int]) -> None:
         """Raise ``ArenaError`` if there are too few images for banks of these sizes."""
+
+
+class ChangedImages(Generator):
+    """A generator that changes the images of a source, which answers for their number, origin and files."""
+
+    source: Source
+
+    @property
+    def finite(self) -> bool:
+        """True for the images of a folder."""
+        return self.source.finite
+
+    @property
+    def origin(self) -> Path | None:
+        """The run whose generator makes the images, or None."""
+        return self.source.run
+
+    def files(self) -> list[Path] | None:
+        """Return the files of the images before the change, or None without files."""
+        return self.source.files()
+
+    def fingerprint(self) -> str:
+        """Return the hash of the images of a folder, or of the generator of a run."""
+        return self.source.fingerprint()
+
+    def check(self, counts: Mapping[str, int]) -> None:
+        """Raise ``ArenaError`` if there are too few images to train and test judges."""
+        self.source.check(counts)
 
 
 def image_source(

@@ -10,16 +10,15 @@ from torch import Tensor
 
 from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
-from arena.generators.base import Generator
 from arena.generators.matching import PART
-from arena.generators.sources import image_source
+from arena.generators.sources import ChangedImages, image_source
 from arena.imaging.images import ImageShape, on_levels, to_float
 
 FITTED = 4096
 """Most images of the source whose mean spectrum is taken."""
 
 
-class SpectrumCorrectedGenerator(Generator):
+class SpectrumCorrectedGenerator(ChangedImages):
     """Images of a source whose mean spectrum is corrected to that of generator-train, then rounded at random.
 
     From the magnitude of each image's Fourier transform, the mean magnitude of the source less that of generator-train
@@ -45,16 +44,6 @@ class SpectrumCorrectedGenerator(Generator):
         super().__init__(**shape)
         self.source = image_source(path, run, cache_dir, **shape)
 
-    @property
-    def finite(self) -> bool:
-        """True for the images of a folder."""
-        return self.source.finite
-
-    @property
-    def origin(self) -> Path | None:
-        """The run whose generator makes the images, or None."""
-        return self.source.run
-
     @torch.inference_mode()
     def forge(self, counts: Mapping[str, int], seed: int, reals: Reals) -> dict[str, Tensor]:
         """Correct banks of the source. Those of a folder are dealt as by ``generator=folder``.
@@ -70,18 +59,6 @@ class SpectrumCorrectedGenerator(Generator):
             parts = [dithered(corrected(grey(part, self.levels), excess), rng) for part in images.split(PART)]
             banks[name] = torch.cat(parts).clamp(0, self.levels - 1).mul(2 / (self.levels - 1)).sub(1)
         return banks
-
-    def files(self) -> list[Path] | None:
-        """Return the files of the images before the correction, or None without files."""
-        return self.source.files()
-
-    def fingerprint(self) -> str:
-        """Return the hash of the images of a folder, or of the generator of a run."""
-        return self.source.fingerprint()
-
-    def check(self, counts: Mapping[str, int]) -> None:
-        """Raise ``ArenaError`` if there are too few images to train and test judges."""
-        self.source.check(counts)
 
 
 def grey(images: Tensor, levels: int) -> Tensor:

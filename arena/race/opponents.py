@@ -14,9 +14,8 @@ from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, score, score_all
 from arena.metrics.auc import auc
 from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
-from arena.race.phases.detectors import LoopReals, loop_images, with_replay
+from arena.race.phases.detectors import LoopReals, loop_images, train_anew, with_replay
 from arena.race.race import Race
-from arena.training.battery import BatchGroup, train_battery
 from arena.training.objectives import Objective
 from arena.training.opponents.black_box import BlackBox, Student
 from arena.training.opponents.combined import Together
@@ -62,36 +61,28 @@ def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
     Published features are those of the technique. Of a network they are those of its detector in the loop.
     """
     loop, seed = LoopReals.of(race), race.seed_of("kernel", round_index)
-    fakes = _seen(race, load_bank(race, round_index).validation)
+    train, validation, whole, fakes = (
+        race.evidence.as_seen(race.evidence.seen(images).to(race.machine.device))
+        for images in (loop.train, loop.validation, loop.whole.images, load_bank(race, round_index).validation)
+    )
+    half = len(whole) // 2
     techniques = dict[str, MatchedTechnique]()
-    for technique in race.attacked:
-        example, level = race.examples_of.get(technique), race.access_to(technique)
-        if isinstance(example, FittedDetector) and level in ("features", "gradients"):
-            half = len(loop.whole) // 2
-            whitening, reals = loop.whole.images[:half], loop.whole.images[half:]
+    for technique in race.known:
+        example = race.examples_of[technique]
+        if isinstance(example, FittedDetector):
+            whitening, reals = whole[:half], whole[half:]
             detector = race.new_detector(technique, 0).to(race.machine.device)
-        elif isinstance(example, LearnedDetector) and level == "gradients":
-            whitening, reals = loop.train, loop.validation
+        elif isinstance(example, LearnedDetector) and race.access_to(technique) == "gradients":
+            whitening, reals = train, validation
             detector = load_detector(race, technique, round_index)
         else:
             continue
         assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
         techniques[technique] = MatchedTechnique(
-            feature_map(detector),
-            _seen(race, whitening),
-            _seen(race, reals),
-            fakes,
-            rules,
-            race.schedule.batch,
-            own,
+            feature_map(detector), whitening, reals, fakes, rules, race.schedule.batch, own
         )
     return KernelOpponents(rules, techniques)
-
-
-def _seen(race: Race, images: Tensor) -> Tensor:
-    """Images uint8 (N, C, H, W) as detectors see them, on the device."""
-    return race.evidence.as_seen(race.evidence.seen(images).to(race.machine.device))
 
 
 def live(
@@ -184,15 +175,16 @@ def black_boxes(race: Race, round_index: int | None) -> dict[str, BlackBox]:
 
 def answering(race: Race, technique: str, round_index: int | None) -> Callable[[Tensor], Tensor]:
     """Return a frozen detector in the loop, or the stack, as a function: images (B, C, H, W) -> logits (B,)."""
-
-    def member(name: str) -> Detector:
-        new = race.new_detector(name, 0).to(race.machine.device)
-        return (new if round_index is None else load_detector(race, name, round_index)).eval().requires_grad_(False)
-
+    names = [*race.members] if technique == STACK else [technique]
+    detectors = [
+        race.new_detector(name, 0) if round_index is None else load_detector(race, name, round_index) for name in names
+    ]
+    for detector in detectors:
+        detector.to(race.machine.device).eval().requires_grad_(False)
     if technique != STACK:
-        return member(technique)
+        return detectors[0]
     assert race.stack is not None
-    detectors, stack = [member(name) for name in race.members], race.stack(members=len(race.members))
+    stack = race.stack(members=len(detectors))
     if round_index is not None:
         stack.load_state_dict(load_file(race.layout.detector(round_index, STACK)))
     stack.to(race.machine.device)
@@ -259,18 +251,8 @@ def train_shuffled(race: Race, round_index: int) -> None:
         return
     gallery, train, validation = loop_images(race, round_index)
     seed = race.seed_of("shuffled", round_index)
-    detectors = {
-        name: race.new_detector(name, derive_seed(seed, "initialise", player=name), round_index) for name in paths
-    }
     train = with_shuffled_labels(train, derive_seed(seed, "train"))
     validation = with_shuffled_labels(validation, derive_seed(seed, "validation"))
-    train_battery(
-        [BatchGroup(detectors, train, validation, seed)],
-        gallery,
-        settings=race.battery,
-        images=race.battery.images,
-        fresh=True,
-        machine=race.machine,
-    )
+    detectors = train_anew(race, paths, (gallery, train, validation), seed, round_index)
     for name, path in paths.items():
         save_tensors(detectors[name], path)

@@ -12,11 +12,10 @@ from arena.detectors.gallery import score_all
 from arena.generators.base import Generator
 from arena.race.checkpoints import Bank, load_generator, to_bank
 from arena.race.forging import Scorer, candidates_of, effective_share, weights
-from arena.race.phases.detectors import beside_loop_reals
+from arena.race.phases.detectors import beside_loop_reals, train_anew
 from arena.race.probes import Probes
 from arena.race.race import Race
 from arena.records.schema import Record, ResamplingRecord
-from arena.training.battery import BatchGroup, train_battery
 
 
 def learn_to_resample(race: Race, round_index: int) -> list[Record]:
@@ -57,18 +56,7 @@ def train_scorer(race: Race, generator: Generator, round_index: int) -> Scorer:
     forged = generator.forge(counts, derive_seed(seed, "fakes"), race.generator_reals)
     fakes = {name: to_bank(images, race.data.levels) for name, images in forged.items()}
     gallery, learn, stop = beside_loop_reals(race, **fakes)
-    detectors = {
-        technique: race.new_detector(technique, derive_seed(seed, "initialise", player=technique), round_index)
-        for technique in race.known
-    }
-    train_battery(
-        [BatchGroup(detectors, learn, stop, seed)],
-        gallery,
-        settings=race.battery,
-        images=race.battery.images,
-        fresh=True,
-        machine=race.machine,
-    )
+    detectors = train_anew(race, race.known, (gallery, learn, stop), seed, round_index)
     stack = race.stack(members=len(detectors))
     stack.fit(torch.stack([*score_all(detectors, gallery, stop.which).values()], dim=1), stop.labels)
     return Scorer(detectors, stack)

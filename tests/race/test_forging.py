@@ -112,7 +112,7 @@ def test_the_scorer_learns_from_reals_of_the_loop_and_from_no_candidate(race: Ra
         seen.append(gallery.seen)
         raise InterruptedError
 
-    monkeypatch.setattr("arena.race.resampling.train_battery", train)
+    monkeypatch.setattr("arena.race.phases.detectors.train_battery", train)
     with pytest.raises(InterruptedError):
         forge(race, 0)
     reals, generator = beside(race), load_generator(race, 0)

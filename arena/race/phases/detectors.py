@@ -1,6 +1,6 @@
 """Steps 2 and 3: test a round's fakes with the detectors in the loop, as they were and as they learn from them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -167,6 +167,37 @@ def train_in_loop(
         calibration = PlattScaling.of(logits[technique], validation.labels)
         save_tensors(calibration, race.layout.detector(round_index, f"{technique}.calibration"))
     return battery, stack, images
+
+
+def train_anew(
+    race: Race,
+    techniques: Iterable[str],
+    images: tuple[Gallery, Labelled, Labelled],
+    seed: int,
+    round_index: int,
+) -> dict[str, Detector]:
+    """Train a new detector of each technique with the budget of a detector in the loop.
+
+    Args:
+        race: of the detectors.
+        techniques: members.
+        images: a gallery, and which of its images train and which stop the detectors.
+        seed: of weights and batches.
+        round_index: in which they learn.
+    """
+    gallery, train, validation = images
+    detectors = {
+        name: race.new_detector(name, derive_seed(seed, "initialise", player=name), round_index) for name in techniques
+    }
+    train_battery(
+        [BatchGroup(detectors, train, validation, seed)],
+        gallery,
+        settings=race.battery,
+        images=race.battery.images,
+        fresh=True,
+        machine=race.machine,
+    )
+    return detectors
 
 
 def loop_images(race: Race, round_index: int) -> tuple[Gallery, Labelled, Labelled]:

@@ -143,7 +143,7 @@ class MatchedTechnique:
         self.excess = torch.zeros((), device=reals.device)
         """Smoothed MMD above that of reals, in deviations of the latter."""
         self.scale = torch.zeros((), device=reals.device)
-        self.looks = 0
+        self.pulls = 0
 
     def _of_reals(self, n: int, rng: torch.Generator) -> Tensor:
         order = torch.randperm(len(self.reals), generator=rng)
@@ -161,9 +161,9 @@ class MatchedTechnique:
         excess = (found - self.mean) / self.deviation
         (gradient,) = torch.autograd.grad(excess, images)
         pull, self.scale = pull_of_equal_size(gradient, self.scale)
-        self.excess = SMOOTHING * self.excess + (1 - SMOOTHING) * excess.detach() if self.looks else excess.detach()
+        self.excess = SMOOTHING * self.excess + (1 - SMOOTHING) * excess.detach() if self.pulls else excess.detach()
         self.queue = torch.cat([self.queue, white.detach()])[len(self.queue) + len(white) - self.queued :]
-        self.looks += 1
+        self.pulls += 1
         return Pull(excess.detach(), pull)
 
     @property
@@ -173,13 +173,13 @@ class MatchedTechnique:
 
     def state(self) -> dict[str, Any]:
         """Return all that a resumed response needs."""
-        return {"queue": self.queue, "excess": self.excess, "scale": self.scale, "looks": self.looks}
+        return {"queue": self.queue, "excess": self.excess, "scale": self.scale, "pulls": self.pulls}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Return to a saved state."""
         device = self.reals.device
         self.queue, self.excess, self.scale = (state[name].to(device) for name in ("queue", "excess", "scale"))
-        self.looks = state["looks"]
+        self.pulls = state["pulls"]
 
 
 class KernelOpponents(Opponents):
@@ -203,7 +203,7 @@ class KernelOpponents(Opponents):
             technique = self.techniques[name]
             with self.meter.work(f"{name} features"):
                 of_technique = technique.pull(fakes, stream)
-            if technique.looks % LOOK == 0:
+            if technique.pulls % LOOK == 0:
                 self.meter.gradient(name, of_technique.gradient)
             loss = loss + of_technique.loss / len(order)
             share = technique.share / len(order)

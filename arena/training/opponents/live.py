@@ -264,11 +264,11 @@ class LiveOpponents(Opponents):
         box, penalised = self.black_boxes.get(detector.technique), detector.steps % PENALTY_INTERVAL == 0
         before, asks = (box.asked, box.asked < box.queries) if box else (0, False)
         with self.meter.work(f"{detector.technique} learns, penalties {penalised}, queries {asks}"):
-            self._take_step(detector, images, step)
+            self._take_step(detector, images, step, penalised)
         self.meter.add(detector_updates=1, queries=box.asked - before if box else 0)
 
-    def _take_step(self, detector: LiveDetector, images: Tensor, step: int | None) -> None:
-        """Take one step of a detector on images of which the first half are reals, with R1 and R2.
+    def _take_step(self, detector: LiveDetector, images: Tensor, step: int | None, penalised: bool) -> None:
+        """Take one step of a detector on images of which the first half are reals, with R1 and R2 if penalised.
 
         Under batch normalisation the penalised gradient is that of eval mode, in which the detector pulls.
         """
@@ -280,7 +280,7 @@ class LiveOpponents(Opponents):
             if network.draws:
                 torch.manual_seed(stream.initial_seed())
             network.loss(inputs).backward()
-            if gamma and detector.steps % PENALTY_INTERVAL == 0:
+            if gamma and penalised:
                 network.train(not network.normalises_batches())
                 _, squared = squared_gradient(network.logits, inputs)
                 (PENALTY_INTERVAL * gamma * squared.mean()).backward()

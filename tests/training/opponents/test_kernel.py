@@ -11,7 +11,6 @@ from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.techniques.mmd import EXPONENTS
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
-from arena.training.opponents.combined import Together
 from arena.training.opponents.kernel import (
     Kernel,
     KernelOpponents,
@@ -139,13 +138,3 @@ def test_a_restored_opponent_pulls_on_to_the_bit():
     fakes = seen(BATCH, 9, smooth=True)
     one, other = (each.pull(fakes, torch.ones_like(fakes), rng(9)) for each in (first, second))
     assert torch.equal(one.gradient, other.gradient)
-
-
-def test_opponents_together_pull_by_the_sum():
-    parts = {"one": opponents("spectrum"), "other": opponents("forest")}
-    both = Together({"one": opponents("spectrum"), "other": opponents("forest")})
-    fakes = seen(BATCH, 3, smooth=True)
-    own = torch.ones_like(fakes)
-    expected = sum(part.pull(fakes, own, rng()).gradient for part in parts.values())
-    torch.testing.assert_close(both.pull(fakes, own, rng()).gradient, expected)
-    assert both.figures().keys() == {"spectrum_excess", "forest_excess"}

@@ -5,6 +5,7 @@ fails here is broken, whatever it does elsewhere (Zimmermann, Brendel, Tramer & 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,10 +20,12 @@ from arena.training.opponents.combined import ScaledOpponents, Together
 from arena.training.opponents.equal_norm import EqualNormOpponents
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
 from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, feature_map
-from arena.training.opponents.live import Live, LiveOpponents
+from arena.training.opponents.live import LiveOpponents
 from arena.training.opponents.networks import live_network
 from arena.training.opponents.opponents import Opponents
 from arena.training.opponents.weighting import Uniform
+from tests.training.opponents.test_live import RULES as LIVE
+from tests.training.opponents.test_live import rng
 
 SIDE, BATCH, STEPS = 8, 32, 400
 CORNER = torch.zeros(SIDE, SIDE, dtype=torch.bool)
@@ -32,19 +35,7 @@ REAL, FAKE = -0.3, 0.3
 """Mean of a pixel at the start."""
 OBJECTIVES = Objective.__subclasses__()
 EVIDENCE = Evidence(levels=256)
-RULES = Live(
-    strength=1.0,
-    sample=1,
-    gamma=0.03,
-    gamma_features=0.01,
-    chance=0.02,
-    ramp=0.1,
-    replay=0.0,
-    renew_images=None,
-    head_start=20,
-    learning_rate=2e-2,
-    head_learning_rate=1e-2,
-)
+RULES = replace(LIVE, strength=1.0, sample=1, replay=0.0, learning_rate=2e-2)
 
 
 class Brightness(LearnedDetector):
@@ -62,10 +53,6 @@ class Brightness(LearnedDetector):
 
     def logits(self, images: Tensor) -> Tensor:
         return self.linear(images.flatten(1) * self.seen).squeeze(1)
-
-
-def rng(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def images(n: int, mean: Tensor | float, seed: int) -> Tensor:
