@@ -7,7 +7,7 @@ VQGAN's discriminator, Esser et al. 2021), replay of earlier fakes (Shrivastava 
 are replaced by new ones.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -26,11 +26,11 @@ from arena.training.opponents.opponents import Opponents, Pull
 from arena.training.opponents.size import TINY, JointPull, pull_of_equal_size
 from arena.training.opponents.weighting import Weighting
 
-LOOK = 10
+LOOK = 20
 """Steps between two measurements of the detectors' AUC."""
-SMOOTHING = 0.8
+SMOOTHING = 0.7
 """Weight of the AUC so far in the next one."""
-PENALTY_INTERVAL = 4
+PENALTY_INTERVAL = 8
 """Steps of a detector between two penalties, each of them as many times as heavy (Karras et al. 2020, appendix B)."""
 VALIDATED = 256
 """Most validation reals of one measurement."""
@@ -45,7 +45,7 @@ class Live:
 
     Args:
         strength: most of the pull of all techniques together, in units of the discriminator's own gradient.
-        sample: techniques drawn at each step. Their detectors learn and pull.
+        sample: techniques drawn at each step, of which a detector learns and pulls.
         gamma: weight of the gradient penalties of a network on pixels.
         gamma_features: the same of a network on features, with respect to these.
         chance: AUC above 1/2 up to which a detector pulls nothing.
@@ -117,7 +117,7 @@ class LiveOpponents(Opponents):
 
     Each technique has a detector that continues from the one in the loop where its gradients are known, and is new
     otherwise. A new one replaces its second detector every ``renew_images`` images, at another time for each technique.
-    All learn from the same reals, and none from those that measure the AUC.
+    The two learn and pull at alternate steps, so that a second detector costs no more than one. All learn from the same reals, and none from those that measure the AUC.
 
     The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
     of the step. The sum of all pulls is scaled again, to the size that ``strength`` names. The weights of the detectors
@@ -191,9 +191,10 @@ class LiveOpponents(Opponents):
                 self._look(fakes)
         reals, mixed = self._reals(len(fakes), stream), self._with_earlier(fakes, stream)
         compared = self.validation.images(torch.randint(len(self.validation), (len(fakes),), generator=stream))
-        loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), self.shares(names)
-        for detector, share in zip(self.detectors, shares, strict=True):
-            if detector.technique in names:
+        acting = [detector.technique in names and self._has_turn(k) for k, detector in enumerate(self.detectors)]
+        loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), self.shares(acting)
+        for detector, acts, share in zip(self.detectors, acting, shares, strict=True):
+            if acts:
                 self._learn(detector, torch.cat([reals, mixed]))
                 with self.meter.work(f"{detector.technique} pulls"):
                     of_detector = self._pull_of(detector, fakes, compared)
@@ -205,14 +206,13 @@ class LiveOpponents(Opponents):
         self.step += 1
         return Pull(loss, self.joint(gradient, shares.nansum(), own))
 
-    def shares(self, names: Collection[str]) -> Tensor:
-        """Return the share of each detector in the pull of a step that draws these techniques, 0 for others.
+    def shares(self, acting: Sequence[bool]) -> Tensor:
+        """Return the share of each detector in the pull of a step in which some of them act, 0 for others.
 
-        The shares of the drawn stand for all techniques, and sum to at most 1.
+        The shares of those that act stand for all techniques, and sum to at most 1.
         """
         aucs = torch.stack([each.auc for each in self.detectors])
-        drawn = torch.tensor([each.technique in names for each in self.detectors], device=aucs.device)
-        weights = drawn * self.weighting(aucs, torch.stack([self.gains[each.technique] for each in self.detectors]))
+        weights = torch.tensor(acting, device=aucs.device) * self.weighting(aucs, torch.stack([self.gains[each.technique] for each in self.detectors]))
         told_apart = ((aucs - 0.5 - self.rules.chance) / self.rules.ramp).clamp(0, 1)
         return told_apart * weights / weights.sum().clamp_min(TINY)
 
@@ -320,6 +320,11 @@ class LiveOpponents(Opponents):
             gains[detector.technique].append(auc - 0.5)
             detector.looks += 1
         self.gains = {technique: self.gains[technique] + torch.stack(each).mean() for technique, each in gains.items()}
+
+    def _has_turn(self, place: int) -> bool:
+        """Return whether a detector acts at this step. First and second detectors act at alternate steps."""
+        count = len(self.techniques)
+        return len(self.detectors) == count or self.step % 2 == place // count
 
     def _renew(self) -> None:
         """Replace each second detector that is due by a new one."""
