@@ -211,6 +211,7 @@ class GanMonitor:
     ) -> TrainingRecord:
         """Return the record of an interval. One that diverged has no images, and so no quality and no variety."""
         figures: dict[str, Any] = kept_in(TrainingRecord, quality) | {"n": self.n}
+        scalars = gan.figures_of_opponents()
         return TrainingRecord(
             round=self.round_index,
             seed=self.race.seed,
@@ -221,6 +222,7 @@ class GanMonitor:
             augmentation=float(gan.augmenter.probability),
             learning_rate=gan.learning_rate,
             fault=fault,
+            opponents={name: float(value) for name, value in scalars.items() if value.isfinite()},
             **figures,
         )
 

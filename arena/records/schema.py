@@ -252,7 +252,8 @@ class TrainingRecord(Entry):
     """State of a GAN in training after one interval. Its figures are None if training diverged.
 
     ``variety`` is the coverage of its own training images, by which a collapse is recognised. ``fault`` is the reason
-    why the interval was rolled back.
+    why the interval was rolled back. ``opponents`` holds the figures of the opponents at its end, such as ``cnn_auc``,
+    the smoothed AUC of the live detectors of ``cnn`` on reals that none of them learned from.
     """
 
     kind: Literal["training"] = "training"
@@ -272,6 +273,7 @@ class TrainingRecord(Entry):
     augmentation: float
     learning_rate: float
     fault: str | None
+    opponents: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,12 +161,15 @@ class GanTraining(pl.LightningModule):
         losses = {f"gan/discriminator_{name}": value.detach() for name, value in discriminator_loss._asdict().items()}
         losses |= {"gan/generator_adversarial": adversarial, "gan/generator_detector_loss": detector_loss}
         losses |= {"gan/augmentation": self.augmenter.probability.clone()}
-        if self.opponents is not None:
-            losses |= {f"opponents/{name}": value for name, value in self.opponents.figures().items()}
+        losses |= {f"opponents/{name}": value for name, value in self.figures_of_opponents().items()}
         if not torch.stack(list(losses.values())).isfinite().all():
             raise DivergedError(f"a loss was not finite by step {self.step}")
         losses["images"] = torch.tensor(float(self.step * self.batch))  # the axis of the phase's curves
         self.log_dict(losses, batch_size=self.batch)
+
+    def figures_of_opponents(self) -> dict[str, Tensor]:
+        """Return the scalars of the opponents by name, none without opponents."""
+        return {} if self.opponents is None else self.opponents.figures()
 
     def save(self, folder: Path) -> None:
         """Write the state of training, each file atomically.

@@ -26,7 +26,7 @@ from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import judge, judge_players
 from arena.race.processes import Step
 from arena.race.race import Race
-from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord
+from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord, TrainingRecord
 from arena.records.store import RecordBook, read_records
 
 IMAGES = 70_000
@@ -80,6 +80,7 @@ class Measured:
         fresh: technique -> mean AUC of the fresh judges.
         error: technique -> standard error of it: of the images, and of the spread of the judges.
         frozen: technique -> AUC of the detector of the loop that the response was given.
+        live: technique -> AUC of its live detectors at the end of the response, for responses to live detectors.
         quality: kernel distance, recall and memorisation.
         cost: multiply-accumulates of the response, in those of 10^12, seconds, detector updates and queries.
     """
@@ -90,6 +91,7 @@ class Measured:
     fresh: dict[str, float]
     error: dict[str, float]
     frozen: dict[str, float]
+    live: dict[str, float]
     quality: dict[str, float]
     cost: dict[str, float]
 
@@ -123,13 +125,16 @@ def run(condition: str, seed: int, out: Path, overrides: list[str]) -> Measured:
 def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
     """Return the numbers of a run from its records."""
     fresh: dict[str, list[ScoreRecord]] = {}
-    frozen, quality, cost = dict[str, float](), dict[str, float](), dict[str, float]()
+    frozen, live, quality, cost = dict[str, float](), dict[str, float](), dict[str, float](), dict[str, float]()
     for record in read_records(folder):
         if isinstance(record, ScoreRecord) and record.generator_round == 1:
             if record.regime == "fresh":
                 fresh.setdefault(record.technique, []).append(record)
             elif record.regime == "frozen":
                 frozen[record.technique] = record.auc
+        elif isinstance(record, TrainingRecord):  # the last one stands at the end
+            ends = {name.removesuffix("_auc"): value for name, value in record.opponents.items()}
+            live = {name: value for name, value in ends.items() if not name.endswith("_excess")}
         elif isinstance(record, QualityRecord) and record.round == 1:
             names = ("kernel_distance", "kernel_distance_error", "recall", "memorisation")
             quality = {name: getattr(record, name) for name in names}
@@ -145,7 +150,7 @@ def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
     for name, tests in fresh.items():
         of_images = fmean(each.auc_high - each.auc_low for each in tests) / 3.92
         errors[name] = (of_images**2 + stdev(each.auc for each in tests) ** 2 / len(tests)) ** 0.5
-    return Measured(condition, seed, held_out, means, errors, frozen, quality, cost)
+    return Measured(condition, seed, held_out, means, errors, frozen, live, quality, cost)
 
 
 def measure_all(out: Path, seeds: list[int], only: list[str], overrides: list[str]) -> None:

@@ -117,7 +117,8 @@ class LiveOpponents(Opponents):
 
     Each technique has a detector that continues from the one in the loop where its gradients are known, and is new
     otherwise. A new one replaces its second detector every ``renew_images`` images, at another time for each technique.
-    The two learn and pull at alternate steps, so that a second detector costs no more than one. All learn from the same reals, and none from those that measure the AUC.
+    The two learn and pull at alternate steps, so that two cost no more than one. All learn from the same reals, none
+    from those that measure the AUC.
 
     The pull of a detector is its gradient over that gradient's size. The size is smoothed over steps, and at least that
     of the step. The sum of all pulls is scaled again, to the size that ``strength`` names. The weights of the detectors
@@ -212,7 +213,8 @@ class LiveOpponents(Opponents):
         The shares of those that act stand for all techniques, and sum to at most 1.
         """
         aucs = torch.stack([each.auc for each in self.detectors])
-        weights = torch.tensor(acting, device=aucs.device) * self.weighting(aucs, torch.stack([self.gains[each.technique] for each in self.detectors]))
+        gains = torch.stack([self.gains[each.technique] for each in self.detectors])
+        weights = torch.tensor(acting, device=aucs.device) * self.weighting(aucs, gains)
         told_apart = ((aucs - 0.5 - self.rules.chance) / self.rules.ramp).clamp(0, 1)
         return told_apart * weights / weights.sum().clamp_min(TINY)
 
