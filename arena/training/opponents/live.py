@@ -30,7 +30,7 @@ LOOK = 20
 """Steps between two measurements of the detectors' AUC."""
 SMOOTHING = 0.7
 """Weight of the AUC so far in the next one."""
-PENALTY_INTERVAL = 8
+PENALTY_INTERVAL = 4
 """Steps of a detector between two penalties, each of them as many times as heavy (Karras et al. 2020, appendix B)."""
 VALIDATED = 256
 """Most validation reals of one measurement."""
