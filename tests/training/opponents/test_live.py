@@ -11,7 +11,7 @@ from arena.detectors.gallery import Gallery
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
 from arena.training.objectives import Relative
-from arena.training.opponents.live import Live, LiveOpponents
+from arena.training.opponents.live import LOOK, Live, LiveOpponents
 from arena.training.opponents.networks import FeatureHead, LiveNetwork, RandomNetwork, TechniqueNetwork, live_network
 from arena.training.opponents.weighting import Hedge, Uniform, Weighting
 from tests.detectors.planted import build
@@ -36,7 +36,7 @@ EVERY = (
 )
 ALL = (True,) * 4
 UNIFORM = Uniform()
-STEPS = {"freqnet": 350, "fft": 200, "bayar": 250, "srm": 200}
+STEPS = {"freqnet": 250, "fft": 200, "bayar": 250, "srm": 200}
 """Steps of techniques that learn more slowly than others."""
 EVIDENCE = Evidence(levels=256)
 BATCH = 16
@@ -208,7 +208,7 @@ def test_fakes_that_are_reals_are_hardly_pulled():
     for k in range(80):
         for found, smooth in ((alike, False), (caught, True)):
             step(found, k, smooth=smooth)
-            sums[smooth].append(float(found.shares(TECHNIQUES).sum()))
+            sums[smooth].append(float(found.shares(ALL).sum()))
     assert sum(sums[False][40:]) / 40 < 0.15
     assert sum(sums[True][40:]) / 40 > 0.6
 
@@ -229,12 +229,12 @@ def test_a_detector_whose_weights_are_not_finite_is_reported():
     step(found, 0)
     for parameter in found.detectors[0].network.learning():
         parameter.data.fill_(torch.nan)
-    for k in range(1, 11):
+    for k in range(1, LOOK + 1):
         step(found, k)
     aucs = found.figures()
     assert not aucs["cnn_auc"].isfinite()
     assert aucs["dct_auc"].isfinite()
-    assert step(found, 12)[1].isfinite().all()  # it no longer pulls
+    assert step(found, LOOK + 1)[1].isfinite().all()  # it no longer pulls
 
 
 def test_the_penalty_flattens_a_network_with_batch_normalisation():
