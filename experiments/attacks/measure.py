@@ -1,11 +1,10 @@
 """Measure what a response to the detectors is worth: fresh AUC after one response, by condition and seed.
 
-    python experiments/attacks/measure.py measure OUT [--seeds 0 1 2] [--only live kernel] [key=value ...]
-    python experiments/attacks/measure.py table OUT
+    python experiments/attacks/measure.py OUT [--seeds 0 1 2] [--only live kernel] [key=value ...]
 
 Every condition starts from the same warm-up and has the same images. Only the phases that the numbers need are run. The
-judges have one budget and are not compared with half of it. This is therefore no verdict. ``measure`` continues
-where it was killed, and keeps one line a condition and seed in OUT/measured.jsonl. ``table`` reads these lines.
+judges have one budget and are not compared with half of it. This is therefore no verdict. It continues where it was
+killed, and keeps one line a condition and seed in OUT/measured.jsonl, which ``show.py`` reads.
 """
 
 import argparse
@@ -174,49 +173,15 @@ def measured(out: Path) -> list[Measured]:
     return [Measured(**json.loads(line)) for line in lines]
 
 
-def table(out: Path) -> None:
-    """Print a Markdown table: means over seeds, and differences from ``none`` of the same seeds."""
-    lines = measured(out)
-    techniques = sorted({name for each in lines for name in each.fresh}, key=lambda name: (name == "stack", name))
-    none = {each.seed: each for each in lines if each.condition == "none"}
-    heads = [*techniques, "kernel distance", "recall", "memorisation", "TMAC", "seeds"]
-    print(f"| condition | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
-    for condition in CONDITIONS:
-        of_condition = [each for each in lines if each.condition == condition]
-        if not of_condition:
-            continue
-        cells = []
-        for name in techniques:
-            mean = fmean(each.fresh[name] for each in of_condition)
-            cell = f"{mean:.3f}"
-            pairs = [(each, none[each.seed]) for each in of_condition if each.seed in none]
-            if condition != "none" and pairs:
-                gaps = [each.fresh[name] - other.fresh[name] for each, other in pairs]
-                errors = [each.error[name] ** 2 + other.error[name] ** 2 for each, other in pairs]
-                half = 1.96 * (sum(errors) / len(pairs) ** 2) ** 0.5
-                cell += f" ({fmean(gaps):+.3f} ± {half:.3f})"
-            cells.append(cell)
-        for name in ("kernel_distance", "recall", "memorisation"):
-            cells.append(f"{fmean(each.quality[name] for each in of_condition):.4g}")
-        cells += [f"{fmean(each.cost['tera_macs'] for each in of_condition):.2f}", str(len(of_condition))]
-        print(f"| {condition} | {' | '.join(cells)} |")
-
-
 def main() -> None:
-    """Measure, or print the table."""
+    """Measure what has not been measured yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("out", type=Path)
-    measuring.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    measuring.add_argument("--only", nargs="+", default=[], choices=list(CONDITIONS), metavar="CONDITION")
-    measuring.add_argument("overrides", nargs="*")
-    commands.add_parser("table").add_argument("out", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", default=[], choices=list(CONDITIONS), metavar="CONDITION")
+    parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
-    if arguments.command == "table":
-        table(arguments.out)
-    else:
-        measure_all(arguments.out, arguments.seeds, arguments.only, arguments.overrides)
+    measure_all(arguments.out, arguments.seeds, arguments.only, arguments.overrides)
 
 
 if __name__ == "__main__":
