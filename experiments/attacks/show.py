@@ -1,0 +1,193 @@
+"""Show what responses to the detectors are worth: a figure, tables and a file of the numbers of ``measure.py``.
+
+    python experiments/attacks/show.py OUT
+
+Reads OUT/measured.jsonl. Writes OUT/ablation.png, OUT/ablation.pdf and OUT/ablation.csv, and prints Markdown tables.
+"""
+
+import argparse
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean, variance
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from measure import CONDITIONS, Measured, measured
+
+from arena.answer.estimate import Estimate
+from arena.figures.axes import FAINT, look, save
+from arena.figures.marks import HIGHLIGHTS
+from arena.metrics.interval import Interval
+
+CONTROL = "none"
+"""Condition from which all others are told apart, seed by seed."""
+BASE, OTHERS = HIGHLIGHTS[1], HIGHLIGHTS[0]
+"""Marks of the control and of all other conditions."""
+
+
+class Column(NamedTuple):
+    """A number of each response, with its standard error by images and judges."""
+
+    name: str
+    value: Callable[[Measured], float | None]
+    error: Callable[[Measured], float]
+
+
+def columns(lines: Sequence[Measured]) -> list[Column]:
+    """Return the stack, each technique, the kernel distance and recall. All but recall are better when smaller."""
+    names = sorted({name for line in lines for name in line.fresh}, key=lambda name: (name != "stack", name))
+    return [
+        *(Column(name, lambda line, n=name: line.fresh[n], lambda line, n=name: line.error[n]) for name in names),
+        Column("held out", lambda line: line.fresh.get(line.held_out), lambda line: line.error.get(line.held_out, 0)),
+        Column(
+            "kernel distance",
+            lambda line: line.quality["kernel_distance"],
+            lambda line: line.quality["kernel_distance_error"],
+        ),
+        Column("recall", lambda line: line.quality["recall"], lambda line: 0.0),
+    ]
+
+
+class Cell(NamedTuple):
+    """A column of one condition: mean over seeds, and the difference from the control over the seeds of both."""
+
+    mean: float
+    seeds: list[float]
+    difference: Interval | None
+
+
+def cell(lines: Sequence[Measured], condition: str, column: Column) -> Cell | None:
+    """Return a cell, None where no response of the condition has the number."""
+    found = [
+        (line, value) for line in lines if line.condition == condition if (value := column.value(line)) is not None
+    ]
+    if not found:
+        return None
+    control = {line.seed: line for line in lines if line.condition == CONTROL}
+    gaps, squares = list[float](), list[float]()
+    for line, value in found:
+        if line.seed in control and condition != CONTROL:
+            held_out = column.name == "held out"
+            other = control[line.seed]
+            base = other.fresh[line.held_out] if held_out else column.value(other)
+            error = other.error[line.held_out] if held_out else column.error(other)
+            assert base is not None
+            gaps.append(value - base)
+            squares.append(column.error(line) ** 2 + error**2)
+    values = [value for _, value in found]
+    return Cell(fmean(values), values, difference(gaps, squares) if gaps else None)
+
+
+def difference(gaps: Sequence[float], squares: Sequence[float]) -> Interval:
+    """Return the mean of differences with its 95% interval: by their spread or by their own errors, the wider one.
+
+    Args:
+        gaps: one for each seed.
+        squares: squared standard error of each by its images and judges.
+    """
+    count = len(gaps)
+    spread, own = variance(gaps) / count if count > 1 else 0.0, sum(squares) / count**2
+    return Estimate(fmean(gaps), 0.0, spread, max(count - 1, 1), 10_000, count, count, own).interval()
+
+
+def markdown(lines: Sequence[Measured], shown: Sequence[Column]) -> str:
+    """Return a table of the fresh AUC and the quality, and one of the frozen and live AUC and the cost."""
+    conditions = [condition for condition in CONDITIONS if any(line.condition == condition for line in lines)]
+    rows = [["condition", *(column.name for column in shown), "seeds"]]
+    for condition in conditions:
+        cells = [cell(lines, condition, column) for column in shown]
+        rows.append([condition, *map(in_words, cells), str(sum(line.condition == condition for line in lines))])
+    names = [column.name for column in shown if column.name in lines[0].frozen]
+    heads = [*(f"frozen {name}" for name in names), *(f"live {name}" for name in names)]
+    costs = [["condition", *heads, "memorisation", "TMAC", "detector updates", "queries"]]
+    for condition in conditions:
+        own = [line for line in lines if line.condition == condition]
+        aucs = [auc_of(own, name, "frozen") for name in names] + [auc_of(own, name, "live") for name in names]
+        spent = [fmean(line.cost[name] for line in own) for name in ("tera_macs", "detector_updates", "queries")]
+        memorised = fmean(line.quality["memorisation"] for line in own)
+        costs.append([condition, *aucs, f"{memorised:.2f}", f"{spent[0]:.1f}", f"{spent[1]:.0f}", f"{spent[2]:.0f}"])
+    return "\n".join(line for table in (rows, [[]], costs) for line in as_lines(table))
+
+
+def as_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table, an empty one for a table without columns."""
+    if not rows[0]:
+        return [""]
+    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
+    return [head, "|" + "---|" * len(rows[0]), *body]
+
+
+def in_words(of: Cell | None) -> str:
+    """Return a mean and the difference from the control with its interval."""
+    if of is None:
+        return "-"
+    value, low, high = of.difference or (None, None, None)
+    return f"{of.mean:.3f}" + ("" if value is None else f" ({value:+.3f} [{low:+.3f}, {high:+.3f}])")
+
+
+def auc_of(lines: Sequence[Measured], technique: str, regime: str) -> str:
+    """Return the mean of a frozen or live AUC over the responses that have it."""
+    aucs = [line.frozen.get(technique) if regime == "frozen" else line.live.get(technique) for line in lines]
+    known = [auc for auc in aucs if auc is not None]
+    return f"{fmean(known):.3f}" if known else "-"
+
+
+def draw(lines: Sequence[Measured], shown: Sequence[Column]) -> Figure:
+    """Draw the difference from the control for each condition, a panel for each column."""
+    conditions = [condition for condition in CONDITIONS if any(line.condition == condition for line in lines)]
+    with look():
+        figure = Figure(figsize=(2.2 + 1.05 * len(shown), 0.7 + 0.2 * len(conditions)), layout="constrained")
+        panels: list[Axes] = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0].tolist()
+        for axes, column in zip(panels, shown, strict=True):
+            control = cell(lines, CONTROL, column)
+            title = column.name if control is None else f"{column.name}\n{CONTROL}: {control.mean:.3f}"
+            axes.set_title(title, fontsize=7.5)
+            axes.axvline(0, color=BASE.colour, linewidth=0.9)
+            for height, condition in enumerate(conditions):
+                found = cell(lines, condition, column)
+                if found is not None and found.difference is not None:
+                    value, low, high = found.difference
+                    axes.hlines(height, low, high, color=OTHERS.colour, linewidth=1.0)
+                    axes.plot(value, height, OTHERS.marker, color=OTHERS.colour, markersize=3.5)
+            axes.grid(axis="y", color=FAINT, linewidth=0.3)
+            axes.tick_params(axis="y", length=0)
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+        panels[0].set_yticks(range(len(conditions)), conditions)
+        panels[0].set_ylim(len(conditions) - 0.5, -0.5)
+        figure.supxlabel(f"difference from {CONTROL} at equal seed, mean and 95% interval", fontsize=8)
+    return figure
+
+
+def write_csv(lines: Sequence[Measured], shown: Sequence[Column], path: Path) -> None:
+    """Write one row for each condition and column, with the value of every seed."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["condition", "column", "mean", "difference", "low", "high", "seeds", "values"])
+        for condition in CONDITIONS:
+            for column in shown:
+                found = cell(lines, condition, column)
+                if found is not None:
+                    gaps = [f"{end:.5f}" for end in found.difference] if found.difference else ["", "", ""]
+                    values = " ".join(f"{value:.5f}" for value in found.seeds)
+                    writer.writerow([condition, column.name, f"{found.mean:.5f}", *gaps, len(found.seeds), values])
+
+
+def main() -> None:
+    """Draw, write and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    lines = measured(out)
+    if not lines:
+        parser.error(f"{out / 'measured.jsonl'}: no line; expected those of measure.py")
+    shown = columns(lines)
+    save(draw(lines, shown), out / "ablation")
+    write_csv(lines, shown, out / "ablation.csv")
+    print(markdown(lines, shown))
+
+
+if __name__ == "__main__":
+    main()
