@@ -133,11 +133,11 @@ def test_every_side_has_its_costs_on_record(finished: Race):
 
 
 def test_steps_of_live_opponents_and_of_their_head_start_are_counted(run: Path):
-    """Of each technique two detectors learn, in the head start and in every step."""
+    """Of each technique two detectors learn in the head start, and one in every step."""
     live = ("pool=live", "pool.head_start=5", "pool.sample=9", "access=everything", "race.rounds=1")
     race = tiny_arena(run, *live)
     phases = (warm_up, forge, retrain, respond)
     carry_out_phases(race, *((phase, 0, "") for phase in phases))
     closed = [record for record in read_records(run) if isinstance(record, PhaseRecord)][-1]
     steps = race.schedule.response_images // race.schedule.batch
-    assert closed.detector_updates == 2 * len(race.attacked) * (5 + steps)
+    assert closed.detector_updates == len(race.attacked) * (2 * 5 + steps)
