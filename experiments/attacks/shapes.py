@@ -4,7 +4,7 @@
     python experiments/attacks/shapes.py show OUT
 
 Responses are short, 20,000 images, and only the detectors in the loop are tested: no judge. ``measure`` continues where
-it was killed. ``show`` reads the records of OUT/runs, prints a Markdown table, and draws OUT/memory.png and OUT/memory.pdf.
+it was killed. ``show`` reads the records of OUT/runs, prints a table, and draws OUT/memory.png and OUT/memory.pdf.
 """
 
 import argparse
