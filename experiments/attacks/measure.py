@@ -1,6 +1,6 @@
 """Measure what a response to the detectors is worth: fresh AUC after one response, by condition and seed.
 
-    python experiments/attacks/measure.py OUT [--seeds 0 1 2] [--only live kernel] [key=value ...]
+    python experiments/attacks/measure.py OUT [key=value ...] [--seeds 0 1 2] [--only live kernel]
 
 Every condition starts from the same warm-up and has the same images. Only the phases that the numbers need are run. The
 judges have one budget and are not compared with half of it. This is therefore no verdict. It continues where it was

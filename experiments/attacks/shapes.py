@@ -1,6 +1,6 @@
 """Check that attacks behave as others found: on frozen detectors, on answers alone, with and without memory.
 
-    python experiments/attacks/shapes.py measure OUT [--seeds 0 1 2] [--only scores] [key=value ...]
+    python experiments/attacks/shapes.py measure OUT [key=value ...] [--seeds 0 1 2] [--only last all]
     python experiments/attacks/shapes.py show OUT
 
 Responses are short, 20,000 images, and only the detectors in the loop are tested: no judge. ``measure`` continues where

@@ -64,7 +64,7 @@ def html(hostile: Path) -> str:
 def test_the_sentence_comes_first(hostile, html):
     words = ParsedPage(html).words
     assert words[0] in ("Passes all", "Caught", "Undecided", "Invalid")
-    assert words[1] == " ".join(read_answer(hostile).verdict.sentence.split())
+    assert " ".join(words[1:3]) == " ".join(read_answer(hostile).verdict.sentence.split())  # a heading and the rest
 
 
 def test_the_page_needs_nothing_but_itself(html):
