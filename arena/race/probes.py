@@ -17,6 +17,7 @@ from arena.race.judging import judge_case
 from arena.race.phases.detectors import LoopReals
 from arena.race.race import Race
 from arena.records.schema import AucEstimate
+from arena.training.meter import Meter
 
 FOLDS = 2
 """Folds of the reals of the loop. Probes learn from one and are tested on the other."""
@@ -35,10 +36,11 @@ class Probes:
     Args:
         race: whose generator is probed.
         round_index: of the fakes. GAN-aware techniques know the GAN of the round before.
+        meter: counts what probes cost.
     """
 
-    def __init__(self, race: Race, round_index: int) -> None:
-        self.race, self.round_index = race, round_index
+    def __init__(self, race: Race, round_index: int, meter: Meter) -> None:
+        self.race, self.round_index, self.meter = race, round_index, meter
         self.reals = LoopReals.of(race).whole
         known = {technique: race.members[technique] for technique in race.known}
         self._probing = replace(race, members=known, bag=None, judge=replace(race.judge, folds=FOLDS))
@@ -73,7 +75,8 @@ class Probes:
             crossed=False,
         )
         seed, techniques = self.race.seed_of("probe", self.round_index), list(self._probing.members)
-        (probed,), _ = judge_case(self._probing, case, techniques, seed, [0], images=self.race.probes.images)
+        budget = self.race.probes.images
+        (probed,), _ = judge_case(self._probing, case, techniques, seed, [0], images=budget, meter=self.meter)
         return {
             name: AucEstimate(**summarise(each.test, self.race.margin).as_fields()) for name, each in probed.items()
         }

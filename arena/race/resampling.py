@@ -16,12 +16,13 @@ from arena.race.phases.detectors import beside_loop_reals, train_anew
 from arena.race.probes import Probes
 from arena.race.race import Race
 from arena.records.schema import Record, ResamplingRecord
+from arena.training.meter import Meter
 
 
-def learn_to_resample(race: Race, round_index: int) -> list[Record]:
+def learn_to_resample(race: Race, round_index: int, meter: Meter) -> list[Record]:
     """Train the scorer of a round, choose its shrink and keep both. The records have what the probes read of each."""
     generator = load_generator(race, round_index)
-    scorer, probes = train_scorer(race, generator, round_index), Probes(race, round_index)
+    scorer, probes = train_scorer(race, generator, round_index, meter), Probes(race, round_index, meter)
     candidates, settings = candidates_of(race, generator, scorer, probes.counts, probes.seed), race.resampling
     read = {}
     for shrink in dict.fromkeys(settings.shrinks):
@@ -48,7 +49,7 @@ def learn_to_resample(race: Race, round_index: int) -> list[Record]:
     ]
 
 
-def train_scorer(race: Race, generator: Generator, round_index: int) -> Scorer:
+def train_scorer(race: Race, generator: Generator, round_index: int, meter: Meter) -> Scorer:
     """Train new detectors of the known techniques with the budget of the loop, and fit the stack on validation."""
     assert race.stack is not None
     seed = race.seed_of("resampling", round_index)
@@ -56,7 +57,7 @@ def train_scorer(race: Race, generator: Generator, round_index: int) -> Scorer:
     forged = generator.forge(counts, derive_seed(seed, "fakes"), race.generator_reals)
     fakes = {name: to_bank(images, race.data.levels) for name, images in forged.items()}
     gallery, learn, stop = beside_loop_reals(race, **fakes)
-    detectors = train_anew(race, race.known, (gallery, learn, stop), seed, round_index)
+    detectors = train_anew(race, race.known, (gallery, learn, stop), seed, round_index, meter)
     stack = race.stack(members=len(detectors))
     stack.fit(torch.stack([*score_all(detectors, gallery, stop.which).values()], dim=1), stop.labels)
     return Scorer(detectors, stack)

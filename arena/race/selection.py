@@ -30,8 +30,10 @@ from arena.training.opponents.opponents import Opponents
 
 PROBES = "probes.jsonl"
 """File of the probes of a response, beside the state of its GAN."""
-DEAD = "dead_branches"
-"""Folder of the counts of all branches that were given up, beside the state of the GAN."""
+PROBED = "probed"
+"""Folder of the counts of the probes so far."""
+BESIDE = "beside"
+"""Folder of the counts of all probes and of the branches that were given up, beside the state of the GAN."""
 
 
 class Snapshot(NamedTuple):
@@ -85,14 +87,14 @@ def respond_selected(race: Race, round_index: int, progress: Progress) -> tuple[
     ``schedule.evaluate_images``. All branches draw the same reals and z in the same step.
 
     Returns:
-        The training records of the branch that was left and all probes, and what all branches spent.
+        The training records of the branch that was left and all probes, and what all branches and probes spent.
     """
     target, folder = race.layout.gan(round_index + 1), race.layout.selection
     before = read_curve(race.layout.gan(round_index))
     if not (target / "done").exists():
         SelectedResponse(race, round_index, progress).train(target)
     shutil.rmtree(folder, ignore_errors=True)
-    spent = Meter.load(target).spent + Meter.load(target / DEAD).spent
+    spent = Meter.load(target).spent + Meter.load(target / BESIDE).spent
     return [*read_curve(target)[len(before) :], *read_probes(target)], spent
 
 
@@ -111,7 +113,7 @@ class SelectedResponse:
         shared = replace(race.access, queries=race.access.queries // max(attacking, 1))
         self.sharing = replace(race, access=shared)
         """The race with the part of the queries that each branch may ask."""
-        self.probes = Probes(race, round_index + 1)
+        self.probes = Probes(race, round_index + 1, Meter.load(self.folder / PROBED))
         self.records = read_probes(self.folder)
         self.began = images_seen_by(self.source)
         self.spent = 0
@@ -168,11 +170,12 @@ class SelectedResponse:
             training.gan.step, training.gan.images_seen = end, self.began + self.spent * self.batch
         training.keep()
         write_atomically(training.partial / PROBES, to_lines(self.records).encode())
-        dead = Meter()
+        beside = Meter()
+        beside.add(**asdict(self.probes.meter.spent))
         for other in self.race.selection.multipliers:
             if other != multiplier:
-                dead.add(**asdict(Meter.load(self._folder(other)).spent))
-        dead.save(training.partial / DEAD)
+                beside.add(**asdict(Meter.load(self._folder(other)).spent))
+        beside.save(training.partial / BESIDE)
         training.close(target)
 
     # --- branches --------------------------------------------------------------------------------------------------
@@ -252,6 +255,7 @@ class SelectedResponse:
             for technique, auc in self.probes.of_generator(average).items()
         ]
         write_atomically(self.folder / PROBES, to_lines(self.records).encode())
+        self.probes.meter.save(self.folder / PROBED)
 
     def _mark(self, snapshot: Snapshot, **outcome: bool) -> None:
         """Say of the probes of a snapshot what came of it."""

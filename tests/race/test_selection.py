@@ -26,9 +26,10 @@ from arena.race.phases.generator import respond
 from arena.race.probes import Probes
 from arena.race.race import Race
 from arena.race.selection import START, Snapshot, halving, read_probes, snapshot_to_end_with
-from arena.records.schema import AucEstimate, ProbeRecord, ResamplingRecord, TrainingRecord
+from arena.records.schema import AucEstimate, PhaseRecord, ProbeRecord, ResamplingRecord, TrainingRecord
 from arena.records.store import read_records
 from arena.training.gan import images_seen_by
+from arena.training.meter import Meter
 from tests.building import FINISHED, tiny_arena
 
 IMAGES = 128
@@ -103,9 +104,12 @@ def test_probes_know_attacked_techniques_and_see_reals_of_the_loop_alone(
     race = beside(finished, run, "access.held_out=[dct]")
     bank, reals = load_bank(finished, 1), LoopReals.of(race)
     fakes = Bank(bank.train[:48], bank.validation[:12], bank.test[:48])
-    first, again = (Probes(race, 2)(fakes) for _ in range(2))
+    meters = Meter(), Meter()
+    first, again = (Probes(race, 2, meter)(fakes) for meter in meters)
     assert set(first) == {"cnn", "spectrum", STACK}
     assert first == again
+    assert meters[0].spent == meters[1].spent
+    assert meters[0].spent.detector_updates > 0 < meters[0].spent.multiply_accumulates
     assert known(seen[0]) == known(torch.cat([reals.train, reals.validation, *fakes]))
     only_judges = known(race.judge_reals.images) - known(
         torch.cat([race.data.part(name).images for name in ("detector", "generator")])
@@ -117,7 +121,9 @@ def test_probes_know_attacked_techniques_and_see_reals_of_the_loop_alone(
 def test_probes_tell_blank_images_from_reals_and_reals_of_the_loop_not_from_others(finished: Race, run: Path):
     race = beside(finished, run, "battery.images=128", "probes.images=128", "access.held_out=[cnn]")
     others = race.generator_reals.images
-    alike, blank = (Probes(race, 1)(Bank(*images[:450].split([200, 50, 200]))) for images in (others, 0 * others))
+    alike, blank = (
+        Probes(race, 1, Meter())(Bank(*images[:450].split([200, 50, 200]))) for images in (others, 0 * others)
+    )
     assert blank[STACK].auc > 0.95
     assert alike[STACK].auc_low < 0.5 < alike[STACK].auc_high + 0.05
 
@@ -221,6 +227,8 @@ def test_a_whole_race_with_selection_and_resampling_is_forecast_and_carried_out(
     records = read_records(run)
     assert any(isinstance(record, ProbeRecord) and record.chosen for record in records)
     assert {record.round for record in records if isinstance(record, ResamplingRecord)} == {0, 1}
+    forged = [record for record in records if isinstance(record, PhaseRecord) and record.phase == "forge"]
+    assert all(record.detector_updates > 0 < record.multiply_accumulates for record in forged)  # scorer and probes
     assert read_answer(run).run.declared.last_round == 1
 
 

@@ -175,6 +175,7 @@ def train_anew(
     images: tuple[Gallery, Labelled, Labelled],
     seed: int,
     round_index: int,
+    meter: Meter | None = None,
 ) -> dict[str, Detector]:
     """Train a new detector of each technique with the budget of a detector in the loop.
 
@@ -184,6 +185,7 @@ def train_anew(
         images: a gallery, and which of its images train and which stop the detectors.
         seed: of weights and batches.
         round_index: in which they learn.
+        meter: counts what they cost.
     """
     gallery, train, validation = images
     detectors = {
@@ -196,6 +198,7 @@ def train_anew(
         images=race.battery.images,
         fresh=True,
         machine=race.machine,
+        meter=meter,
     )
     return detectors
 

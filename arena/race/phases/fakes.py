@@ -19,6 +19,7 @@ from arena.race.forging import forge_banks
 from arena.race.race import PhaseOutput, Race
 from arena.race.resampling import learn_to_resample
 from arena.records.schema import ProvenanceRecord, QualityRecord, kept_in
+from arena.training.meter import Meter
 
 SHOWN = 64
 """Reference reals kept for figures, and images of each class kept for the quiz."""
@@ -32,7 +33,8 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
     column by column, unless ``resampling`` draws the banks from more candidates. The banks of a style generator have a
     grid of mixed styles beside them. The last round also keeps some of the images that its judges will test.
     """
-    records = learn_to_resample(race, round_index) if race.resampling.factor > 1 else []
+    meter = Meter()
+    records = learn_to_resample(race, round_index, meter) if race.resampling.factor > 1 else []
     bank = Bank(**forge_banks(race, round_index, race.bank.counts, race.seed_of("forge")))
     bank.save(race.layout.bank(round_index))
     generator = load_generator(race, round_index)
@@ -43,7 +45,7 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
         save_arrays(race.layout.reals, {"sample": race.data.part("reference").images[:SHOWN]})
     if round_index == race.rounds:
         keep_judged(race, bank)
-    return PhaseOutput(records, sum(map(len, bank)))
+    return PhaseOutput(records, sum(map(len, bank)), meter.spent)
 
 
 def keep_judged(race: Race, bank: Bank) -> None:
