@@ -28,7 +28,7 @@ from arena.race.race import Race
 from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord, TrainingRecord
 from arena.records.store import RecordBook, read_records
 
-IMAGES = 70_000
+IMAGES = 140_000
 COMMON = (
     "race.rounds=1",
     f"schedule.response_images={IMAGES}",
@@ -42,7 +42,7 @@ HELD_OUT = ("forest", "cnn", "dct")
 """Technique that the last condition is not told of, by the seed modulo 3."""
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "none": ("access=none",),
-    "none, equal compute": ("access=none", f"schedule.response_images={3 * IMAGES}"),
+    "none, equal compute": ("access=none", f"schedule.response_images={2 * IMAGES}"),
     "random": ("access=random", "pool=live", "objective=relative"),
     "fool": ("access=white_box", "pool=all", "objective=fool"),
     "match": ("access=white_box", "pool=all", "objective=match"),
