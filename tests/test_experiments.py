@@ -1,5 +1,6 @@
 """The scripts of experiments/ run from a checkout."""
 
+import csv
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import ttest_1samp
 
 from arena.generators.layers import LRELU_GAIN, ModulatedConv
 from arena.generators.style import StyleGenerator
@@ -61,3 +63,33 @@ def test_a_run_is_identical_to_itself(finished):
     same = subprocess.run([*compare, str(finished.run), str(finished.run)], capture_output=True, text=True)
     assert same.returncode == 0, same.stdout
     assert "0 differ" in same.stdout
+
+
+def test_responses_to_detectors_are_compared_with_none_by_seed(tmp_path):
+    """The interval is the wider one of both: by the spread of three seeds, and by the errors of each."""
+    attacks = SPEED.parent / "attacks"
+    line = {"held_out": "", "frozen": {"cnn": 0.6}, "live": {}, "error": {"cnn": 0.001, "stack": 0.001}}
+    cost = {"tera_macs": 1.0, "seconds": 1.0, "detector_updates": 0, "queries": 0}
+    quality = {"kernel_distance": 0.03, "kernel_distance_error": 0.003, "recall": 0.8, "memorisation": 0.5}
+    lines = [
+        line
+        | {"condition": condition, "seed": seed, "fresh": {"cnn": auc, "stack": auc}, "cost": cost, "quality": quality}
+        for condition, aucs in (("none", (0.95, 0.94, 0.96)), ("live", (0.93, 0.93, 0.93)))
+        for seed, auc in enumerate(aucs)
+    ]
+    (tmp_path / "measured.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    command = [sys.executable, str(attacks / "show.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    rows = {
+        (row["condition"], row["column"]): row
+        for row in csv.DictReader((tmp_path / "ablation.csv").read_text().splitlines())
+    }
+    assert rows["none", "cnn"]["difference"] == ""
+    of_live = {end: float(rows["live", "cnn"][end]) for end in ("mean", "difference", "low", "high")}
+    gaps = [-0.02, -0.01, -0.03]
+    expected = ttest_1samp(gaps, 0).confidence_interval()
+    assert of_live["difference"] == pytest.approx(-0.02)
+    assert (of_live["low"], of_live["high"]) == pytest.approx(tuple(expected), abs=1e-5)
+    assert "| live | 0.930 (-0.020" in done.stdout
+    assert (tmp_path / "ablation.png").stat().st_size > 0
