@@ -1,6 +1,6 @@
 """Measure what a response to the detectors is worth: fresh AUC after one response, by condition and seed.
 
-    python experiments/attacks/measure.py OUT [key=value ...] [--seeds 0 1 2] [--only live kernel]
+    python experiments/attacks/measure.py OUT [key=value ...] [--seeds 1 2 3] [--only live kernel]
 
 Every condition starts from the same warm-up and has the same images. Only the phases that the numbers need are run. The
 judges have one budget and are not compared with half of it. This is therefore no verdict. It continues where it was
@@ -177,7 +177,7 @@ def main() -> None:
     """Measure what has not been measured yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--only", nargs="+", default=[], choices=list(CONDITIONS), metavar="CONDITION")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
