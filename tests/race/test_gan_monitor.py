@@ -80,8 +80,8 @@ def test_a_sound_training_is_measured_after_each_interval_and_never_rolled_back(
     curve, target = train(tiny_arena(run, *KEYS), 3)
     assert [record.images_seen for record in curve] == [64, 128, 192]
     assert all(record.fault is None and record.kernel_distance is not None for record in curve)
-    assert {record.learning_rate for record in curve} == {0.004}
-    assert state(target)[1] == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.004}
+    assert {record.learning_rate for record in curve} == {0.01}
+    assert state(target)[1] == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.01}
 
 
 @pytest.mark.parametrize("kind", ["divergence", "collapse"])
@@ -93,9 +93,9 @@ def test_a_fault_is_rolled_back_with_half_the_learning_rate_and_its_images_spent
         collapse_at(monkeypatch, {1})
     curve, target = train(tiny_arena(run, *KEYS), 3, opponents)
     assert [record.fault.split(":")[0] if record.fault else None for record in curve] == [None, kind, None]
-    assert [record.learning_rate for record in curve] == [0.004, 0.004, 0.002]
+    assert [record.learning_rate for record in curve] == [0.01, 0.01, 0.005]
     weights, counts = state(target)
-    assert counts == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.002}
+    assert counts == {"step": 3 * STEPS, "images_seen": 192, "learning_rate": 0.005}
     assert all(value.isfinite().all() for value in weights.values())
 
 
@@ -111,7 +111,7 @@ def test_a_fault_in_the_last_interval_leaves_the_state_before_it(run: Path):
 
 def test_the_third_fault_ends_the_phase_and_keeps_the_last_sound_state(run: Path):
     race = tiny_arena(run, *KEYS)
-    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.004: .* went wrong 3 times .*not finite") as error:
+    with pytest.raises(ArenaError, match=r"generator.learning_rate=0.01: .* went wrong 3 times .*not finite") as error:
         train(race, 5, Poison(range(STEPS, 5 * STEPS)))
     assert "\n" not in str(error.value)
     weights, _ = state(race.run / "partial")
