@@ -170,11 +170,10 @@ class SelectedResponse:
             training.gan.step, training.gan.images_seen = end, self.began + self.spent * self.batch
         training.keep()
         write_atomically(training.partial / PROBES, to_lines(self.records).encode())
+        given_up = [other for other in self.race.selection.multipliers if other != multiplier]
         beside = Meter()
-        beside.add(**asdict(self.probes.meter.spent))
-        for other in self.race.selection.multipliers:
-            if other != multiplier:
-                beside.add(**asdict(Meter.load(self._folder(other)).spent))
+        for meter in (self.probes.meter, *(Meter.load(self._folder(other)) for other in given_up)):
+            beside.add(**asdict(meter.spent))
         beside.save(training.partial / BESIDE)
         training.close(target)
 

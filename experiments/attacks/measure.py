@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from rich.console import Console
-
 from arena.core.progress import Progress
 from arena.race.build import race_from
 from arena.race.loop import run_phases
@@ -107,17 +105,19 @@ def steps(race: Race) -> Iterator[Step]:
     yield Step(measure, 1, "generator")
 
 
+def folder_of(out: Path, condition: str, seed: int) -> Path:
+    """Return the folder of a run."""
+    return out / "runs" / condition.replace(",", "").replace(" ", "_") / str(seed)
+
+
 def run(condition: str, seed: int, out: Path, overrides: list[str]) -> Measured:
     """Carry out one response, and return its numbers."""
     held_out = HELD_OUT[seed % 3] if condition.endswith("one held out") else ""
     own = [f"access.held_out=[{held_out}]"] if held_out else []
-    folder = out / "runs" / f"{condition.replace(',', '').replace(' ', '_')}_{seed}"
+    folder = folder_of(out, condition, seed)
     settings = [f"seed={seed}", f"data.seed={seed}", *COMMON, *CONDITIONS[condition], *own, *overrides]
     race = race_from(settings, folder)
-    todo = list(steps(race))
-    console = Console(quiet=True)
-    with Progress(console, [(phase.__name__, player) for phase, _, player in todo], 600) as progress:
-        run_phases(race, RecordBook(race.run), todo, progress)
+    run_phases(race, RecordBook(race.run), list(steps(race)), Progress())
     return read(condition, seed, held_out, folder)
 
 
@@ -132,8 +132,8 @@ def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
             elif record.regime == "frozen":
                 frozen[record.technique] = record.auc
         elif isinstance(record, TrainingRecord):  # the last one stands at the end
-            ends = {name.removesuffix("_auc"): value for name, value in record.opponents.items()}
-            live = {name: value for name, value in ends.items() if not name.endswith("_excess")}
+            aucs = {name: value for name, value in record.opponents.items() if name.endswith("_auc")}
+            live = {name.removesuffix("_auc"): value for name, value in aucs.items()}
         elif isinstance(record, QualityRecord) and record.round == 1:
             names = ("kernel_distance", "kernel_distance_error", "recall", "memorisation")
             quality = {name: getattr(record, name) for name in names}

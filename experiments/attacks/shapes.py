@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
-from rich.console import Console
+from measure import folder_of
 
 from arena.core.progress import Progress
 from arena.figures.axes import bars, chance_band, look, save
@@ -66,20 +66,13 @@ def steps(rounds: int) -> Iterator[Step]:
         yield Step(retrain, index + 1, "battery")
 
 
-def folder_of(out: Path, condition: str, seed: int) -> Path:
-    """Return the folder of a run."""
-    return out / "runs" / f"{condition.replace(',', '').replace(' ', '_')}_{seed}"
-
-
 def run(condition: str, seed: int, out: Path, overrides: Sequence[str]) -> None:
     """Carry out what is left of one race."""
     rounds = ROUNDS if condition in MEMORIES else 1
     own = MEMORIES.get(condition) or SHORT[condition]
     settings = [f"seed={seed}", f"data.seed={seed}", f"race.rounds={rounds}", *COMMON, *own, *overrides]
     race = race_from(settings, folder_of(out, condition, seed))
-    todo = list(steps(rounds))
-    with Progress(Console(quiet=True), [(phase.__name__, player) for phase, _, player in todo], 600) as progress:
-        run_phases(race, RecordBook(race.run), todo, progress)
+    run_phases(race, RecordBook(race.run), list(steps(rounds)), Progress())
     print(f"{condition}, seed {seed}", flush=True)
 
 
@@ -92,7 +85,7 @@ def aucs(folder: Path) -> dict[tuple[str, int, int], float]:
 def runs_of(out: Path, condition: str) -> list[dict[tuple[str, int, int], float]]:
     """Return the AUC of all finished runs of a condition, in the order of seeds."""
     last = ROUNDS if condition in MEMORIES else 1
-    found = [aucs(folder) for folder in sorted((out / "runs").glob(f"{folder_of(out, condition, 0).name[:-1]}[0-9]"))]
+    found = [aucs(folder) for folder in sorted(folder_of(out, condition, 0).parent.glob("*"))]
     return [each for each in found if any(at[1:] == (last, last) for at in each)]
 
 
@@ -140,7 +133,7 @@ def memories(out: Path) -> Figure:
             axes.set_xlabel("round of the detector")
             axes.xaxis.set_major_locator(FixedLocator(range(ROUNDS + 1)))
             axes.set_xlim(-0.4, ROUNDS + 0.4)
-            axes.set_ylim(0, 1)
+            axes.set_ylim(-0.03, 1.03)
         panels[0].set_ylabel(f"AUC at the fakes of round {ROUNDS}")
         panels[0].legend(
             handles=[mark.line(label=f"pool={memory}") for memory, mark in zip(MEMORIES, HIGHLIGHTS, strict=False)]

@@ -29,25 +29,29 @@ BASE, OTHERS = HIGHLIGHTS[1], HIGHLIGHTS[0]
 
 
 class Column(NamedTuple):
-    """A number of each response, with its standard error by images and judges."""
+    """A number of each response, with its standard error by images and judges.
+
+    Both are functions of a response and of the technique that was held out where it is compared.
+    """
 
     name: str
-    value: Callable[[Measured], float | None]
-    error: Callable[[Measured], float]
+    value: Callable[[Measured, str], float | None]
+    error: Callable[[Measured, str], float]
 
 
 def columns(lines: Sequence[Measured]) -> list[Column]:
     """Return the stack, each technique, the kernel distance and recall. All but recall are better when smaller."""
     names = sorted({name for line in lines for name in line.fresh}, key=lambda name: (name != "stack", name))
+    held_out = Column("held out", lambda line, held: line.fresh.get(held), lambda line, held: line.error[held])
     return [
-        *(Column(name, lambda line, n=name: line.fresh[n], lambda line, n=name: line.error[n]) for name in names),
-        Column("held out", lambda line: line.fresh.get(line.held_out), lambda line: line.error.get(line.held_out, 0)),
+        *(Column(name, lambda line, _, n=name: line.fresh[n], lambda line, _, n=name: line.error[n]) for name in names),
+        *([held_out] if any(line.held_out for line in lines) else []),
         Column(
             "kernel distance",
-            lambda line: line.quality["kernel_distance"],
-            lambda line: line.quality["kernel_distance_error"],
+            lambda line, _: line.quality["kernel_distance"],
+            lambda line, _: line.quality["kernel_distance_error"],
         ),
-        Column("recall", lambda line: line.quality["recall"], lambda line: 0.0),
+        Column("recall", lambda line, _: line.quality["recall"], lambda line, _: 0.0),
     ]
 
 
@@ -61,23 +65,19 @@ class Cell(NamedTuple):
 
 def cell(lines: Sequence[Measured], condition: str, column: Column) -> Cell | None:
     """Return a cell, None where no response of the condition has the number."""
-    found = [
-        (line, value) for line in lines if line.condition == condition if (value := column.value(line)) is not None
-    ]
-    if not found:
+    found = [line for line in lines if line.condition == condition]
+    values = [value for line in found if (value := column.value(line, line.held_out)) is not None]
+    if not values:
         return None
     control = {line.seed: line for line in lines if line.condition == CONTROL}
     gaps, squares = list[float](), list[float]()
-    for line, value in found:
+    for line in found:
         if line.seed in control and condition != CONTROL:
-            held_out = column.name == "held out"
-            other = control[line.seed]
-            base = other.fresh[line.held_out] if held_out else column.value(other)
-            error = other.error[line.held_out] if held_out else column.error(other)
+            own, base = (column.value(each, line.held_out) for each in (line, control[line.seed]))
+            assert own is not None
             assert base is not None
-            gaps.append(value - base)
-            squares.append(column.error(line) ** 2 + error**2)
-    values = [value for _, value in found]
+            gaps.append(own - base)
+            squares.append(sum(column.error(each, line.held_out) ** 2 for each in (line, control[line.seed])))
     return Cell(fmean(values), values, difference(gaps, squares) if gaps else None)
 
 

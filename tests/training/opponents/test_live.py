@@ -189,6 +189,15 @@ def test_the_two_detectors_of_a_technique_learn_and_pull_at_alternate_steps():
         assert learned == [k % 2 == 0] * 4 + [k % 2 == 1] * 4
 
 
+def test_each_of_two_detectors_has_the_whole_share_of_its_technique_in_its_turn():
+    found = opponents(replace(RULES, renew_images=1000 * BATCH))
+    for detector in found.detectors:
+        detector.auc.fill_(0.72 if detector.technique == "dct" else 0.5)
+    for turn in ((True, False), (False, True), (True, True)):
+        acting = [acts for acts in turn for _ in TECHNIQUES]
+        torch.testing.assert_close(found.shares(acting).sum(), torch.tensor(0.25))
+
+
 def test_a_technique_that_was_strong_for_long_weighs_more_under_hedge():
     found = opponents(replace(RULES, head_start=0), weighting=Hedge(0.5))
     for k in range(121):
