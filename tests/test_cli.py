@@ -163,7 +163,9 @@ REFUSED = [
     (["judge.hardened_levels=0"], "judge.hardened_levels=0: expected at least 1"),
     (["judge.hardened_steps=0"], "judge.hardened_steps=0: expected at least 1"),
     (["access.held_out=nope"], "access.held_out=nope: expected a list"),
-    (["access.held_out=[cnn,dct,spectrum]"], "access=white_box: expected a differentiable technique"),
+    (["access=white_box", "access.held_out=[cnn,dct,spectrum]"], "access=white_box: expected a differentiable technique"),
+    (["access=equal_norm"], "access=equal_norm: expected pool=all, last or mixture, since live detectors learn"),
+    (["objective=kernel"], "objective=kernel: expected objective=relative_kernel, or pool=all"),
     (["generator=oracle", "race.rounds=2"], "race.rounds=2: expected 0, since generator=oracle does not train"),
     (["generator._target_=nope.Generator"], "generator._target_=nope.Generator: expected"),
     (["generator.amplitude=3"], "...generator.amplitude"),
@@ -280,7 +282,7 @@ def test_an_interrupted_race_names_the_command_that_continues(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_nests_its_races_and_is_answered_by_condition(tmp_path, capsys):
-    sweep = ["-m", "seed=0,1", "access=none,white_box", *SMALLEST, "race.rounds=1", "run_dir=a study"]
+    sweep = [*SMALLEST, "-m", "seed=0,1", "access=none,white_box", "race.rounds=1", "run_dir=a study"]
     done = arena(*sweep, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.parent.name for path in tmp_path.glob("a study/*/verdict.json")) == ["0", "1", "2", "3"]
@@ -304,7 +306,7 @@ def test_a_race_is_grouped_on_wandb_by_its_experiment_and_tagged_by_its_options(
     labels = tracking_labels(config, Path("runs/one"), "other_reals")
     assert (labels.name, labels.group, labels.job_type) == ("one", "smoke", "other_reals")
     assert labels.tags == [
-        *("access=other_reals", "data=portraits", "generator=style", "battery=tiny", "objective=fool", "pool=all")
+        *("access=other_reals", "data=portraits", "generator=style", "battery=tiny", "objective=relative", "pool=live")
     ]
 
 

@@ -68,7 +68,9 @@ def check(race: Race) -> None:
         expected = f"at most half of the images of a fold, its validation or a cell, {fewest // 2}"
         require(2 * race.bag.n <= fewest, "battery.bag.n", race.bag.n, expected)
     if isinstance(race.pool, Live) and race.access.labels == "shuffled":
-        raise ArenaError(f"access={race.access.name}: expected another one for pool=live, or pool=all or last")
+        raise ArenaError(
+            f"access={race.access.name}: expected pool=all, last or mixture, since live detectors learn true labels"
+        )
     if not isinstance(race.pool, Live) and race.access.critics == "random":
         raise ArenaError(f"access={race.access.name}: expected pool=live, since random critics have to learn")
     if not isinstance(race.pool, Live) and not isinstance(race.weighting, Uniform):
@@ -97,7 +99,9 @@ def _check_kernel(race: Race, objective: Kernel) -> None:
             f"access={race.access.name}: expected one that knows features or gradients for objective=kernel, or none"
         )
     if isinstance(race.pool, Live) and objective.beside is None:
-        raise ArenaError("pool=live: expected objective=relative_kernel, since objective=kernel attacks no detector")
+        raise ArenaError(
+            "objective=kernel: expected objective=relative_kernel, or pool=all, since it attacks no live detector"
+        )
     if not isinstance(race.pool, Live) and objective.beside is not None:
         raise ArenaError("objective=relative_kernel: expected pool=live, or objective=kernel")
 

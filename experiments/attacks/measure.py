@@ -47,7 +47,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "live": LIVE,
     "live, no penalties": (*LIVE, "pool.gamma=0", "pool.gamma_features=0"),
     "live, not renewed": (*LIVE, "pool.renew_images=null"),
-    "kernel": ("access=everything", "objective=kernel"),
+    "kernel": ("access=everything", "pool=all", "objective=kernel"),
     "live and kernel": ("access=everything", "pool=live", "objective=relative_kernel"),
     "live and kernel, selected": (
         "access=everything",

@@ -158,12 +158,12 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ((*LIVE, "access=equal_norm"), "access=equal_norm: expected another one for pool=live, or pool=all or last"),
+        ((*LIVE, "access=equal_norm"), "access=equal_norm: expected pool=all, last or mixture, since live"),
         (("access=random",), "access=random: expected pool=live, since random critics have to learn"),
         (("access=scores",), "access=scores: expected pool=live and a technique that is not held out, or access=none"),
         ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected above 0, the images to submit"),
         (("objective=kernel", "access=equal_norm"), "access=equal_norm: expected one that knows features"),
-        (("objective=kernel", "access=everything", "pool=live"), "pool=live: expected objective=relative_kernel"),
+        (("objective=kernel", "access=everything", "pool=live"), "objective=kernel: expected objective=relative_kernel, or pool=all"),
         (("objective=relative_kernel",), "objective=relative_kernel: expected pool=live"),
         (("weighting=hedge", "access=white_box"), "weighting=hedge: expected pool=live, or weighting=uniform"),
     ],
