@@ -163,7 +163,10 @@ REFUSED = [
     (["judge.hardened_levels=0"], "judge.hardened_levels=0: expected at least 1"),
     (["judge.hardened_steps=0"], "judge.hardened_steps=0: expected at least 1"),
     (["access.held_out=nope"], "access.held_out=nope: expected a list"),
-    (["access=white_box", "access.held_out=[cnn,dct,spectrum]"], "access=white_box: expected a differentiable technique"),
+    (
+        ["access=white_box", "access.held_out=[cnn,dct,spectrum]"],
+        "access=white_box: expected a differentiable technique",
+    ),
     (["access=equal_norm"], "access=equal_norm: expected pool=all, last or mixture, since live detectors learn"),
     (["objective=kernel"], "objective=kernel: expected objective=relative_kernel, or pool=all"),
     (["generator=oracle", "race.rounds=2"], "race.rounds=2: expected 0, since generator=oracle does not train"),

@@ -28,7 +28,7 @@ class Access:
     - ``features``, ``scores``, ``labels``: that level alone.
     - ``none``: nothing, with the same budget of images, since a GAN improves with longer training anyway.
     - ``other_reals``: the levels of ``everything``, to detectors of which generator-train was the only reals. It tests
-      whose reals the detectors in the loop learned from (rule of evidence 6). They still learned to tell fakes from reals.
+      whose reals they learned from (rule of evidence 6). They still learned to tell fakes from reals.
     - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
       ones. They carry no information on real against fake (``arena.training.opponents.equal_norm``).
     - ``random``: as many live opponents, each a small network behind fixed random filters. It tests whether techniques

@@ -163,7 +163,10 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
         (("access=scores",), "access=scores: expected pool=live and a technique that is not held out, or access=none"),
         ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected above 0, the images to submit"),
         (("objective=kernel", "access=equal_norm"), "access=equal_norm: expected one that knows features"),
-        (("objective=kernel", "access=everything", "pool=live"), "objective=kernel: expected objective=relative_kernel, or pool=all"),
+        (
+            ("objective=kernel", "access=everything", "pool=live"),
+            "objective=kernel: expected objective=relative_kernel, or pool=all",
+        ),
         (("objective=relative_kernel",), "objective=relative_kernel: expected pool=live"),
         (("weighting=hedge", "access=white_box"), "weighting=hedge: expected pool=live, or weighting=uniform"),
     ],
