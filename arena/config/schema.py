@@ -173,7 +173,9 @@ class JudgeConfig(Group):
     hardened_levels: int = checked(2, ge=1)
     """Largest change of a pixel by this attack, in grey levels of the data."""
     hardened_steps: int = checked(10, ge=1)
-    """Steps of this attack."""
+    """Steps of this attack, where it is descent on each image."""
+    hardened_laundered: float = checked(0.5, ge=0, le=1)
+    """Share of the attacked fakes that a network changes instead, which learned to by the same detectors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

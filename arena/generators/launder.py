@@ -16,32 +16,70 @@ from arena.generators.style import ResidualDiscriminator
 from arena.imaging.images import on_levels, straight_through
 
 
+class BoundedChange(nn.Module):
+    """A small network that changes images within a bound: x -> x + b tanh(U(x, noise)).
+
+    No pixel changes by more than ``distortion`` grey levels of the data, before and after rounding to them. U is
+    convolutional, and its last layer starts at zero, so that a new network changes nothing. The noise input lets U
+    imitate the noise of a sensor.
+
+    Args:
+        channels: of the images.
+        levels: grey levels of the data.
+        distortion: largest change of a pixel, in these levels.
+        width: channels of U.
+        blocks: residual blocks of U, of two convolutions each.
+    """
+
+    def __init__(self, *, channels: int, levels: int, distortion: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.levels, self.bound = levels, distortion * 2 / (levels - 1)
+        self.first = EqualisedConv(channels + 1, width, 3, gain=LRELU_GAIN)
+        self.blocks = nn.Sequential(*(ChangeBlock(width) for _ in range(blocks)))
+        self.last = EqualisedConv(width, channels, 3)
+        nn.init.zeros_(self.last.get_parameter("weight"))
+
+    def forward(self, images: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """Return changed images. The input is rounded to the data's levels; the output is not.
+
+        Args:
+            images: (B, C, H, W) in [-1, 1].
+            rng: draws the noise input. Without it the noise is 0.
+        """
+        images = on_levels(images.float(), self.levels)
+        noise = torch.zeros_like(images[:, :1])
+        if rng is not None:
+            noise = noise.normal_(generator=rng)
+        change = self.last(self.blocks(self.first(torch.cat([images, noise], 1))))
+        changed = images + self.bound * change.float().tanh()
+        return straight_through(changed, changed.clamp(-1, 1))
+
+
 class LaunderGenerator(ChangedImages, TrainableGenerator):
-    """A small network that removes traces from images: x -> x + b tanh(U(x, noise)), with x of a frozen source.
+    """A small network that removes traces from the images of a frozen source, within a bound (``BoundedChange``).
 
-    No pixel changes by more than ``distortion`` grey levels of the data, before and after rounding to them. A codec or
-    a resize of the evidence path comes later, and may move a pixel further. U is convolutional, and its last layer
-    starts at zero. Without a warm-up, round 0 is therefore the images as they are. The noise input lets U imitate the
-    noise of a sensor.
+    A codec or a resize of the evidence path comes later, and may move a pixel further than the bound. Without a
+    warm-up, round 0 is the images as they are.
 
-    U learns as every generator does: from a discriminator of its own, and from the opponents of a response. The closest
-    published attack has a discriminator for each trace beside a loss of fidelity (TR-Net, Liu et al. 2022). Here the
-    bound is hard, and takes that loss's place.
+    The network learns as every generator does: from a discriminator of its own, and from the opponents of a response.
+    The closest published attack has a discriminator for each trace beside a loss of fidelity (TR-Net, Liu et al. 2022).
+    Here the bound is hard, and takes that loss's place.
 
-    The images of a folder are the attacker's own. All of them train U, those of the test bank included. z then chooses
-    the image (``FolderImages``). No judge is tested on an image that it learned from, as with ``generator=folder``.
-    Otherwise z is that of the run's generator.
+    The images of a folder are the attacker's own. All of them train the network, those of the test bank included. z
+    then chooses the image (``FolderImages``). No judge is tested on an image that it learned from, as with
+    ``generator=folder``. Otherwise z is that of the run's generator.
 
-    Reals are split as for generators that train, since U could carry reals of its opponents to judges. Its images are
-    compared with generator-train in the memorisation measure. Further training images of a folder's maker are unknown.
+    Reals are split as for generators that train, since the network could carry reals of its opponents to judges. Its
+    images are compared with generator-train in the memorisation measure. Further training images of a folder's maker
+    are unknown.
 
     Args:
         path: folder of images; null for those of a run.
         run: directory of a run whose last generator makes the images; null for those of a folder.
         cache_dir: folder for decoded images.
         distortion: largest change of a pixel, in grey levels of the data.
-        width: channels of U.
-        blocks: residual blocks of U, of two convolutions each.
+        width: channels of the network.
+        blocks: its residual blocks, of two convolutions each.
         discriminator_width: channels of the discriminator up to 16 pixels, halved with every doubling above.
         learning_rate: of Adam, for equalised layers.
         shape: see ``TrainableShape``.
@@ -70,24 +108,15 @@ class LaunderGenerator(ChangedImages, TrainableGenerator):
             path, run, cache_dir, resolution=self.resolution, channels=self.channels, levels=self.levels
         )
         self.z_dim, self.learning_rate, self.discriminator_width = self.source.z_dim, learning_rate, discriminator_width
-        self.bound = distortion * 2 / (self.levels - 1)
-        self.change = nn.Sequential(
-            EqualisedConv(self.channels + 1, width, 3, gain=LRELU_GAIN),
-            *(ChangeBlock(width) for _ in range(blocks)),
-            EqualisedConv(width, self.channels, 3),
+        self.change = BoundedChange(
+            channels=self.channels, levels=self.levels, distortion=distortion, width=width, blocks=blocks
         )
-        nn.init.zeros_(self.change[-1].get_parameter("weight"))
 
     def forward(self, z: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Return changed images of z (B, z_dim). Noise inputs are drawn from ``rng``; without it they are 0."""
         with torch.no_grad():
-            images = on_levels(self.source(z, rng).float(), self.levels)
-        noise = torch.zeros_like(images[:, :1])
-        if rng is not None:
-            noise = noise.normal_(generator=rng)
-        change = self.bound * self.change(torch.cat([images, noise], 1)).float().tanh()
-        changed = images + change
-        return straight_through(changed, changed.clamp(-1, 1))
+            images = self.source(z, rng)
+        return self.change(images, rng)
 
     def latents(self, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
         """Return z of banks. Those of a folder choose different images each."""

@@ -25,6 +25,7 @@ from arena.race.phases.judges import budgets
 from arena.race.probes import FOLDS
 from arena.race.race import Race
 from arena.race.selection import halving
+from arena.training import laundering
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
 from arena.training.objectives import Objective
 from arena.training.opponents.live import Live
@@ -232,10 +233,13 @@ def hardening(race: Race, pace: BatteryPace, fakes: int) -> float:
 
     Features that have a gradient are taken to cost three times as much with it, as a network's step does.
     """
-    if not race.judge.hardened:
+    judge = race.judge
+    if not judge.hardened:
         return 0.0
-    step = pace.learn + LEARNING_COST * pace.features
-    return race.judge.hardened * fakes * race.judge.hardened_steps * step * len(attackers(race)) / len(race.members)
+    step = (pace.learn + LEARNING_COST * pace.features) * len(attackers(race)) / len(race.members)
+    descended = judge.hardened * (1 - judge.hardened_laundered) * fakes * judge.hardened_steps
+    learned = laundering.STEPS * laundering.BATCH if judge.hardened_laundered else 0
+    return (descended + learned) * step
 
 
 def share_planted(race: Race, artefact: str) -> float:

@@ -1,21 +1,29 @@
 """Attack fakes that judges learn from, so that they expect attacks.
 
-The attack is on other, fixed detectors, as in ensemble adversarial training (Tramèr et al. 2018).
-Neither the generator nor these detectors depend on it.
+The attack is on other, fixed detectors, as in ensemble adversarial training (Tramèr et al. 2018). A part of the fakes
+is changed by a network that learned to, the others by descent on each image. Neither the generator nor these detectors
+depend on it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.core.errors import require
-from arena.race.checkpoints import load_detector
+from arena.core.seeding import derive_seed
+from arena.detectors.base import Detector
+from arena.generators.launder import BoundedChange
+from arena.race.checkpoints import load_bank, load_detector, save_tensors
 from arena.race.race import Race
+from arena.training.laundering import laundered, laundering_network, new_network
 from arena.training.perturbation import perturbed
 
+LAUNDERING = "laundering"
+"""Name of the file of a network that changes fakes, beside those of the detectors."""
 Attack = Callable[[Tensor, str], Tensor]
 """Takes fakes uint8 (N, C, H, W) and the name of the stream. Returns them changed towards "real"."""
 
@@ -37,20 +45,51 @@ def attack_of(race: Race, round_index: int) -> Attack:
     trained = all(race.layout.detector(round_index, technique).exists() for technique in techniques)
     require(trained, "judge.hardened", race.judge.hardened, "0 where no detector in the loop was trained")
     detectors = [load_detector(race, technique, round_index) for technique in techniques]
+    judge = race.judge
+    network = network_of(race, detectors, round_index) if judge.hardened_laundered else None
 
     def attack(fakes: Tensor, player: str) -> Tensor:
-        return perturbed(
-            fakes,
+        seed, changed = race.seed_of("harden", round_index, player), fakes.clone()
+        by_network = torch.from_numpy(spread(len(fakes), judge.hardened_laundered))
+        if network is not None:
+            changed[by_network] = laundered(fakes[by_network], network, derive_seed(seed, "launder"))
+        changed[~by_network] = perturbed(
+            fakes[~by_network],
             detectors,
             race.evidence,
             levels=race.data.levels,
-            bound=race.judge.hardened_levels,
-            steps=race.judge.hardened_steps,
-            seed=race.seed_of("harden", round_index, player),
+            bound=judge.hardened_levels,
+            steps=judge.hardened_steps,
+            seed=seed,
             device=race.machine.device,
         )
+        return changed
 
     return attack
+
+
+def network_of(race: Race, detectors: Sequence[Detector], round_index: int) -> BoundedChange:
+    """Return the network that changes fakes of a round. It learned from the training fakes of that round's bank.
+
+    All judges of the round have one network, which is kept beside the detectors in the loop.
+    """
+    levels, bound = race.data.levels, race.judge.hardened_levels
+    path = race.layout.detector(round_index, f"{LAUNDERING}.{bound}")
+    if path.exists():
+        network = new_network(race.data.channels, levels, bound)
+        network.load_state_dict(load_file(path))
+        return network.to(race.machine.device)
+    network = laundering_network(
+        load_bank(race, round_index).train,
+        detectors,
+        race.evidence,
+        levels=levels,
+        bound=bound,
+        seed=race.seed_of("launder", round_index),
+        device=race.machine.device,
+    )
+    save_tensors(network, path)
+    return network
 
 
 def spread(count: int, share: float) -> NDArray[np.bool_]:

@@ -18,6 +18,20 @@ STRIDE = 2.5
 """Length of all steps together, in units of the bound, so that an image can cross it from any start (Madry et al.)."""
 
 
+def loss_of_real(detectors: Sequence[Detector], seen: Tensor) -> Tensor:
+    """Return how far detectors are from taking images for real: the mean of softplus(logit), (B,).
+
+    It is the cross-entropy of the answer "real".
+
+    Args:
+        detectors: in eval mode.
+        seen: (B, C, H, W) that came down the evidence path.
+    """
+    with sharing(seen):
+        logits = torch.stack([detector(seen).float() for detector in detectors])
+    return F.softplus(logits).mean(0)
+
+
 def perturbed(
     images: Tensor,
     detectors: Sequence[Detector],
@@ -31,9 +45,9 @@ def perturbed(
 ) -> Tensor:
     """Attack each image by itself (projected gradient descent from a random start, Madry et al. 2018, section 2).
 
-    The objective is the mean over detectors of softplus(logit), the cross-entropy of "real". Its gradient comes down
-    the evidence path, and rounding to grey levels has the gradient of the identity. Of the image and all steps the one
-    with the least objective is kept, so that no image ends with a larger objective than it had.
+    The gradient of the objective (``loss_of_real``) comes down the evidence path, and rounding to grey levels has the
+    gradient of the identity. Of the image and all steps the one with the least objective is kept, so that no image ends
+    with a larger objective than it had.
 
     Args:
         images: uint8 (N, C, H, W) on the data's grey levels.
@@ -54,12 +68,6 @@ def perturbed(
         detector.eval().requires_grad_(False)
     size, furthest = max(1, min(SCORE_BATCH, SCORE_VALUES // images[0].numel())), 2 * bound / (levels - 1)
 
-    def losses(seen: Tensor) -> Tensor:
-        """The objective (B,) of images that came down the evidence path."""
-        with sharing(seen):
-            logits = torch.stack([detector(seen).float() for detector in detectors])
-        return F.softplus(logits).mean(0)
-
     def attack(number: int, chunk: Tensor) -> Tensor:
         rng = torch.Generator().manual_seed(derive_seed(seed, "start", number))
         start = on_levels(to_float(chunk), levels)
@@ -68,17 +76,17 @@ def perturbed(
         low, high = (start - furthest).clamp(min=-1), (start + furthest).clamp(max=1)
         best, at = start, (start + random.to(device)).clamp(low, high)
         with torch.no_grad():
-            least = losses(evidence(start))
+            least = loss_of_real(detectors, evidence(start))
         for _ in range(steps):
             at.requires_grad_()
             rounded = straight_through(at, on_levels(at, levels))
-            found = losses(evidence(rounded))
+            found = loss_of_real(detectors, evidence(rounded))
             (gradient,) = torch.autograd.grad(found.sum(), at)
             best, least = _better(best, least, rounded.detach(), found.detach())
             at = (at.detach() - STRIDE / steps * furthest * gradient.sign()).clamp(low, high)
         with torch.no_grad():
             rounded = on_levels(at, levels)
-            best, _ = _better(best, least, rounded, losses(evidence(rounded)))
+            best, _ = _better(best, least, rounded, loss_of_real(detectors, evidence(rounded)))
         return to_uint8(best).cpu()
 
     return torch.cat(parallel_map(lambda pair: attack(*pair), list(enumerate(images.split(size))), device))

@@ -1,4 +1,4 @@
-"""Compare hardened judges with usual ones: on a generator's fakes, and on the same fakes attacked image by image."""
+"""Compare hardened judges with usual ones, on a generator's fakes and on the same fakes attacked in two ways."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from arena.core.progress import Progress
 from arena.metrics.auc import auc
 from arena.race.build import race_from
 from arena.race.case import Case, fakes_of_judges
-from arena.race.checkpoints import load_bank
-from arena.race.hardening import attack_of
+from arena.race.checkpoints import load_bank, load_detector
+from arena.race.hardening import attack_of, attackers
 from arena.race.judging import judge_cases
 from arena.race.loop import BATTERY, GENERATOR, run_phases
 from arena.race.phases.detectors import retrain
@@ -23,9 +24,14 @@ from arena.race.processes import Step
 from arena.race.race import Race
 from arena.records.schema import Scores
 from arena.records.store import RecordBook
+from arena.training.laundering import laundered, laundering_network
 
 SMALL = (
     "race.rounds=1",
+    "access=white_box",
+    "pool=all",
+    "objective=fool",
+    "generator.learning_rate=0.004",
     "schedule.warm_up_images=12000",
     "schedule.response_images=6000",
     "bank.train=1024",
@@ -38,9 +44,15 @@ SMALL = (
     "generator.width=16",
 )
 """One response on the digits, in half a minute."""
-SHARE, LEVELS, SEEDS = 0.5, (1, 2), range(2)
-ATTACKED_BY = 2
-"""Grey levels of the data by which test fakes are attacked, whatever judges learned from."""
+SHARE, LEVELS, SEEDS = 0.5, 2, range(2)
+"""Share of a hardened judge's training fakes that are attacked, bound of all attacks in grey levels, and judges."""
+LEARNED: dict[str, tuple[float, float]] = {
+    "none": (0.0, 0.0),
+    "attacked": (SHARE, 0.0),
+    "laundered": (SHARE, 1.0),
+    "attacked and laundered": (SHARE, 0.5),
+}
+"""Changed fakes that judges learned from -> share that is changed, and share of these that a network changes."""
 
 
 def mean_auc(scores: Scores) -> float:
@@ -49,21 +61,41 @@ def mean_auc(scores: Scores) -> float:
     return float(np.mean([auc(part.score, part.label) for part in folds]))
 
 
+def changed(race: Race, fakes: Tensor) -> dict[str, Tensor]:
+    """Return test fakes as they are, attacked one by one, and changed by a network that no judge learned from."""
+    by_descent = replace(race, judge=replace(race.judge, hardened_levels=LEVELS, hardened_laundered=0.0))
+    network = laundering_network(
+        load_bank(race, 1).train,
+        [load_detector(race, technique, 1) for technique in attackers(race)],
+        race.evidence,
+        levels=race.data.levels,
+        bound=LEVELS,
+        seed=race.seed_of("measure", 1),
+        device=race.machine.device,
+    )
+    return {
+        "the generator's": fakes,
+        "attacked": attack_of(by_descent, 1)(fakes, "measure"),
+        "laundered": laundered(fakes, network, race.seed_of("noise", 1)),
+    }
+
+
 def compared(race: Race) -> Iterator[str]:
     """Yield lines of the table: seed, what judges learned from, the test fakes, and each technique's AUC by judge."""
-    bank, judges = load_bank(race, 1), race.judge
-    by_image = replace(race, judge=replace(judges, hardened_levels=ATTACKED_BY))
-    attacked = attack_of(by_image, 1)(bank.test, "measure")
-    for share, levels in ((0.0, 1), *((SHARE, levels) for levels in LEVELS)):
-        hard = replace(race, judge=replace(judges, hardened=share, hardened_levels=levels))
-        case = Case.of(hard, bank.test, fakes_of_judges(hard, bank, 1, SEEDS), 1)
-        others = [Case.of(hard, attacked, [], 1)]
+    bank = load_bank(race, 1)
+    tested = changed(race, bank.test)
+    for name, (share, by_network) in LEARNED.items():
+        judges = replace(race.judge, hardened=share, hardened_levels=LEVELS, hardened_laundered=by_network)
+        hard = replace(race, judge=judges)
+        case, *others = (
+            Case.of(hard, fakes, [] if number else fakes_of_judges(hard, bank, 1, SEEDS), 1)
+            for number, fakes in enumerate(tested.values())
+        )
         seed, images = race.seed_of("judge", 1), judges.images
         judged, _ = judge_cases(hard, case, others, list(race.members), seed, SEEDS, images=images)
-        for name, of_seeds in zip(("the generator's", "attacked"), judged, strict=True):
+        for of_tested, of_seeds in zip(tested, judged, strict=True):
             cells = [", ".join(f"{mean_auc(each[key].test):.3f}" for each in of_seeds) for key in of_seeds[0]]
-            learned = f"hardened by {levels}" if share else "usual"
-            yield f"| {race.seed} | {learned} | {name} | " + " | ".join(cells) + " |"
+            yield f"| {race.seed} | {name} | {of_tested} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def laundering(path: Path, distortion: int = 2, trained: bool = False) -> Launde
     cache = path.parent / "cache"
     generator = LaunderGenerator(**SHAPE, path=path, run=None, cache_dir=cache, distortion=distortion, width=8)
     if trained:
-        nn.init.normal_(generator.change[-1].get_parameter("weight"), std=30)
+        nn.init.normal_(generator.change.last.get_parameter("weight"), std=30)
     return generator
 
 
@@ -113,7 +113,7 @@ def test_the_noise_is_drawn_from_the_given_stream_and_is_none_without(folder: Pa
 def test_gradients_reach_the_last_layer_at_once_and_all_layers_after_a_step(folder: Path) -> None:
     generator, z = laundering(folder), torch.randn(4, 1)
     Evidence()(generator.draw(z, torch.Generator())).square().sum().backward()
-    last = generator.change[-1].get_parameter("weight")
+    last = generator.change.last.get_parameter("weight")
     assert last.grad is not None
     assert last.grad.any()
     nn.init.normal_(last)
@@ -202,7 +202,7 @@ def test_the_images_of_a_run_pass_its_frozen_generator(finished: Race, tmp_path:
     frozen = {name: value.clone() for name, value in ours.source.state_dict().items()}
     race.machine.fit(gan, range(3))
     assert all(torch.equal(value, frozen[name]) for name, value in gan.generator.source.state_dict().items())  # pyright: ignore
-    assert ours.change[-1].get_parameter("weight").any()
+    assert ours.change.last.get_parameter("weight").any()
     assert not ours.source.training
 
 
