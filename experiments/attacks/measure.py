@@ -45,6 +45,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "fool": ("access=white_box", "pool=all", "objective=fool"),
     "match": ("access=white_box", "pool=all", "objective=match"),
     "live": LIVE,
+    "live, a quarter of the pull": (*LIVE, "pool.strength=1"),
     "live, no penalties": (*LIVE, "pool.gamma=0", "pool.gamma_features=0"),
     "live, not renewed": (*LIVE, "pool.renew_images=null"),
     "kernel": ("access=everything", "pool=all", "objective=kernel"),
