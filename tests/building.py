@@ -33,6 +33,14 @@ TINY = (
 )
 FINISHED = ("race.rounds=2", "judge.degradations=[noise]")
 """Overrides of the ``finished`` race."""
+UNDRAWN = """
+import sys
+import arena.race.loop as loop
+from arena.cli.main import main
+loop.draw_all = loop.write_report = lambda *_: None
+sys.exit(main())
+"""
+"""A program: the command without figures and report, which take longer than the smallest race."""
 
 
 def arena_in(run: Path, *overrides: str) -> Race:

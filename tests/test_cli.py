@@ -15,20 +15,10 @@ from arena.cli.main import COMMANDS, main
 from arena.cli.race import tracking_labels
 from arena.config.compose import compose_config
 from arena.core.errors import ArenaError
-from tests.building import TINY, tiny_arena
+from tests.building import TINY, UNDRAWN, tiny_arena
 
 ONE = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
 SMALLEST = [*TINY, "generator.width=8", *ONE, "battery.stack=null"]
-
-
-# The command without figures and report, which take longer than the smallest race.
-UNDRAWN = """
-import sys
-import arena.race.loop as loop
-from arena.cli.main import main
-loop.draw_all = loop.write_report = lambda *_: None
-sys.exit(main())
-"""
 
 
 def arena(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

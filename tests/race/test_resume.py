@@ -17,7 +17,7 @@ from arena.race.loop import algorithm, carry_out
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook, read_records
-from tests.building import FINISHED, TINY, tiny_arena
+from tests.building import FINISHED, TINY, UNDRAWN, tiny_arena
 
 TIMES = {"seconds", "peak_memory_mib"}
 
@@ -102,8 +102,8 @@ def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_sigkill_in_the_middle_of_training(tmp_path: Path):
     """A killed warm-up continues from its snapshot to the same weights."""
-    shape = [*TINY, "generator.width=8", "schedule.warm_up_images=3200", "schedule.evaluate_images=160"]
-    command = [sys.executable, "-m", "arena", *shape, "race.rounds=0", "access=none"]
+    shape = [*TINY, "generator.width=8", "schedule.warm_up_images=1280", "schedule.evaluate_images=160"]
+    command = [sys.executable, "-c", UNDRAWN, *shape, "race.rounds=0", "access=none"]
     results = []
     for name, kill in (("killed", True), ("whole", False)):
         run, cache = tmp_path / name, tmp_path / f"cache_{name}"
