@@ -75,6 +75,13 @@ class Reals:
             persons=None if self.persons is None else self.persons[index],
         )
 
+    def without(self, others: "Reals") -> Self:
+        """Return the images of no source that is among ``others``, reals of the same data set."""
+        of_others = self.ids, others.ids
+        if self.persons is not None and others.persons is not None:
+            of_others = self.persons, others.persons
+        return self[np.flatnonzero(~np.isin(*of_others))]
+
     def split_off(self, n: int, rng: np.random.Generator) -> tuple[Self, Self]:
         """Split at random into about ``n`` images and the others; no source is in both."""
         part = partition(self.sources, np.array([n]), rng)

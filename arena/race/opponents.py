@@ -1,6 +1,7 @@
 """Make the opponents of a response, from the detectors that the generator may attack."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from arena.training.opponents.opponents import Opponents
 
 CALIBRATED = 256
 """Most fakes at which shuffled-label detectors are calibrated."""
+MATCHED = 8192
+"""Most reals at which features are matched. Half of them whiten."""
 PREPARED = 256
 """Most images of each class by which a live head standardises its features."""
 REPLAYED = 4096
@@ -56,33 +59,36 @@ def of_logits(race: Race, objective: Objective, round_index: int) -> Opponents:
 
 
 def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
-    """Return the techniques whose features are known, with reals that no detector of the attacker learned from.
+    """Return the techniques whose features are known, with the attacker's reals.
 
-    Published features are those of the technique. Of a network they are those of its detector in the loop.
+    Published features are those of the technique. Of a network they are those of its detector in the loop, and no real
+    that trained this detector is matched.
     """
-    loop, seed = LoopReals.of(race), race.seed_of("kernel", round_index)
-    train, validation, whole, fakes = (
-        race.evidence.as_seen(race.evidence.seen(images).to(race.machine.device))
-        for images in (loop.train, loop.validation, loop.whole.images, load_bank(race, round_index).validation)
-    )
-    half = len(whole) // 2
+    known, seed = reals_of_attacker(race), race.seed_of("kernel", round_index)
+    fakes = seen_by_detectors(race, load_bank(race, round_index).validation)
     techniques = dict[str, MatchedTechnique]()
     for technique in race.known:
         example = race.examples_of[technique]
         if isinstance(example, FittedDetector):
-            whitening, reals = whole[:half], whole[half:]
+            reals = torch.cat([known.train, known.validation])
             detector = race.new_detector(technique, 0).to(race.machine.device)
         elif isinstance(example, LearnedDetector) and race.access_to(technique) == "gradients":
-            whitening, reals = train, validation
+            reals = torch.cat([known.unseen, known.validation])
             detector = load_detector(race, technique, round_index)
         else:
             continue
         assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
+        reals = seen_by_detectors(race, reals[:: -(-len(reals) // MATCHED)])
         techniques[technique] = MatchedTechnique(
-            feature_map(detector), whitening, reals, fakes, rules, race.schedule.batch, own
+            feature_map(detector), reals[::2], reals[1::2], fakes, rules, race.schedule.batch, own
         )
     return KernelOpponents(rules, techniques)
+
+
+def seen_by_detectors(race: Race, images: Tensor) -> Tensor:
+    """Return images uint8 (N, C, H, W) as they come down the evidence path, on the race's device."""
+    return race.evidence.as_seen(race.evidence.seen(images).to(race.machine.device))
 
 
 def live(
@@ -142,14 +148,35 @@ def live(
     )
 
 
-def reals_of_attacker(race: Race) -> LoopReals:
-    """Return the reals that live opponents learn from and are measured on.
+class AttackerReals(NamedTuple):
+    """Reals that live opponents learn from, and others that measure them: uint8 (N, C, H, W) each.
 
-    They are those of the detectors in the loop, as these are known. Where only answers are known, they are
-    generator-train's.
+    Args:
+        train: all but ``validation``.
+        unseen: those of ``train`` that trained no detector in the loop.
+        validation: reals that trained no detector in the loop and train no live one.
     """
-    answers_alone = {race.access_to(technique) for technique in race.attacked} <= {"labels", "scores"}
-    return LoopReals.of_part(race, "generator" if answers_alone and race.access.knows else race.access.reals)
+
+    train: Tensor
+    unseen: Tensor
+    validation: Tensor
+
+
+def reals_of_attacker(race: Race) -> AttackerReals:
+    """Return all reals that the attacker has: generator-train, and those of the detectors whose gradients it has.
+
+    Generator-train is its own in any case. Live detectors that learn from few reals know these by heart, and their pull
+    is then of little use (``experiments/attacks``). No judge real is among them.
+    """
+    detectors_known = "gradients" in {race.access_to(technique) for technique in race.attacked}
+    loop = LoopReals.of_part(race, race.access.reals if detectors_known else "generator")
+    own = race.data.part("generator").without(loop.validation)
+    unseen, further = own.without(loop.train), loop.train.without(own)
+    return AttackerReals(
+        torch.cat([own.images, further.images]),
+        unseen.images if detectors_known else own.images,
+        loop.validation.images,
+    )
 
 
 def black_boxes(race: Race, round_index: int | None) -> dict[str, BlackBox]:
@@ -162,7 +189,7 @@ def black_boxes(race: Race, round_index: int | None) -> dict[str, BlackBox]:
     levels = {technique: race.access_to(technique) for technique in race.attacked}
     if not {"labels", "scores"} & set(levels.values()):
         return {}
-    reals = LoopReals.of(race).validation
+    reals = LoopReals.of(race).validation.images
     fakes = reals if round_index is None else load_bank(race, round_index).validation
     gallery, n = Gallery(torch.cat([reals, fakes]), race.evidence, race.machine.device), min(len(reals), len(fakes))
     known = gallery.images(torch.cat([torch.arange(n), len(reals) + torch.arange(n)]))
@@ -195,7 +222,7 @@ def frozen(race: Race, pool: Pool, objective: Objective, round_index: int) -> Fr
     """Return the frozen detectors of the pool, with their logits of reals that they did not learn from."""
     members = pool.members(race.attacked, round_index)
     detectors = {member: load_detector(race, member.technique, member.round) for member in members}
-    reals = LoopReals.of(race).validation  # they stopped the detectors, and trained none
+    reals = LoopReals.of(race).validation.images  # they stopped the detectors, and trained none
     real_logits = {
         member: score(detector, reals, race.evidence).to(race.machine.device) for member, detector in detectors.items()
     }
@@ -209,7 +236,7 @@ def equilibrium_of_loop(race: Race, detectors: Mapping[Member, Detector], round_
     The generators of all rounds so far minimise the AUC, and the detectors of the technique maximise it. It is measured
     on images of the loop that trained no detector: no judge real takes part.
     """
-    reals = LoopReals.of(race).validation
+    reals = LoopReals.of(race).validation.images
     banks = [load_bank(race, past).validation for past in range(round_index + 1)]
     gallery = Gallery(torch.cat([reals, *banks]), race.evidence, race.machine.device)
     sizes = [len(reals), *(len(bank) for bank in banks)]
@@ -231,7 +258,7 @@ def equal_norm(race: Race, attack: FrozenOpponents, round_index: int) -> EqualNo
     Those of this round are trained here. All are calibrated on validation fakes of this round.
     """
     train_shuffled(race, round_index)
-    fakes, reals = load_bank(race, round_index).validation[:CALIBRATED], LoopReals.of(race).validation
+    fakes, reals = load_bank(race, round_index).validation[:CALIBRATED], LoopReals.of(race).validation.images
     seen = Gallery(fakes, race.evidence, race.machine.device).images(torch.arange(len(fakes)))
     controls, real_logits = dict[Member, Calibrated](), dict[Member, Tensor]()
     for member, true in attack.detectors.items():

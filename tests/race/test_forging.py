@@ -117,9 +117,9 @@ def test_the_scorer_learns_from_reals_of_the_loop_and_from_no_candidate(race: Ra
         forge(race, 0)
     reals, generator = beside(race), load_generator(race, 0)
     count = len(reals.train)
-    assert known(seen[0][:count]) == known(race.evidence.seen(reals.train))
+    assert known(seen[0][:count]) == known(race.evidence.seen(reals.train.images))
     validation = seen[0][count + race.bank.train :][: len(reals.validation)]
-    assert known(validation) == known(race.evidence.seen(reals.validation))
+    assert known(validation) == known(race.evidence.seen(reals.validation.images))
     candidates = generator.forge({"test": 2 * race.bank.test}, race.seed_of("forge"), race.generator_reals)["test"]
     fakes = seen[0][count:][: race.bank.train]
     assert not known(fakes) & known(

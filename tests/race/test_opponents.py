@@ -45,13 +45,18 @@ def beside(finished: Race, run: Path, *overrides: str) -> Race:
 
 
 @pytest.mark.parametrize(("access", "part"), [("white_box", "detector"), ("other_reals", "generator")])
-def test_live_detectors_see_the_reals_of_the_loop_and_no_judge_real(finished: Race, run: Path, access: str, part: str):
+def test_live_detectors_see_the_reals_of_generator_and_loop_and_no_judge_real(
+    finished: Race, run: Path, access: str, part: str
+):
     race = beside(finished, run, f"access={access}")
-    found, reals = live_of(race, 1), LoopReals.of(race)
-    assert torch.equal(found.reals.seen, race.evidence.seen(reals.train))
-    assert torch.equal(found.validation.seen, race.evidence.seen(reals.validation))
-    seen = known(torch.cat([found.reals.seen, found.validation.seen]))
-    assert seen <= known(race.evidence.seen(race.data.part(part).images))
+    found, loop = live_of(race, 1), LoopReals.of(race)
+    learned, measured = known(found.reals.seen), known(found.validation.seen)
+    assert torch.equal(found.validation.seen, race.evidence.seen(loop.validation.images))
+    own = known(race.evidence.seen(race.data.part("generator").images))
+    assert learned | measured == own | known(race.evidence.seen(loop.whole.images))
+    assert learned.isdisjoint(measured - known(race.evidence.seen(loop.train.images)))  # two reals may look alike
+    assert known(loop.whole.images) <= known(race.data.part(part).images)
+    seen = learned | measured
     only_judges = known(race.evidence.seen(race.judge_reals.images)) - known(
         torch.cat([race.data.part(name).images for name in ("detector", "generator")])
     )
@@ -203,7 +208,7 @@ def test_published_features_are_learned_by_new_networks_alone(finished: Race, ru
     assert all(not torch.equal(network.state_dict()["detector.network.stem.weight"], of_loop) for network in networks)
 
 
-def test_features_are_matched_at_reals_of_the_loop(finished: Race, run: Path):
+def test_features_are_matched_at_reals_that_did_not_train_them(finished: Race, run: Path):
     shutil.copytree(finished.run, run)
     (run / "config.yaml").unlink()
     race = tiny_arena(run, *FINISHED, "access=everything", "objective=kernel")
@@ -212,9 +217,9 @@ def test_features_are_matched_at_reals_of_the_loop(finished: Race, run: Path):
     found = opponents(race, 1)
     assert isinstance(found, KernelOpponents)
     assert set(found.techniques) == set(race.members)
-    loop = LoopReals.of(race)
-    assert len(found.techniques["cnn"].reals) == len(loop.validation)
-    assert len(found.techniques["forest"].reals) == -(-len(loop.whole) // 2)  # the others whiten
+    loop, own = LoopReals.of(race), len(race.data.part("generator"))
+    assert len(found.techniques["cnn"].reals) == (own + len(loop.validation)) // 2  # the others whiten
+    assert len(found.techniques["forest"].reals) == (own + len(loop.whole)) // 2
 
 
 def test_a_mixture_is_the_equilibrium_on_images_of_the_loop(finished: Race, run: Path):

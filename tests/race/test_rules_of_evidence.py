@@ -123,7 +123,7 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
     race = tiny_arena(run)
     judged, referred = keys(race.judge_reals.images), keys(race.data.part("reference").images)
     loop = LoopReals.of(race)
-    given = keys(race.generator_reals.images) | keys(loop.train) | keys(loop.validation)
+    given = keys(race.generator_reals.images) | keys(loop.whole.images)
     assert not given & judged
     assert not given & referred
     taken: list[torch.Tensor] = []
@@ -148,16 +148,16 @@ def test_2_no_real_of_a_judge_reaches_the_generator(run: Path, monkeypatch: pyte
 def test_6_detectors_of_other_reals_learn_from_generator_train_alone(run: Path, access: str, part: str):
     race = tiny_arena(run, f"access={access}")
     loop = LoopReals.of(race)
-    assert keys(torch.cat([loop.train, loop.validation])) <= keys(race.data.part(part).images)
+    assert keys(torch.cat([loop.train.images, loop.validation.images])) <= keys(race.data.part(part).images)
     assert len(loop.train) + len(loop.validation) == len(race.data.part("detector"))
-    assert not keys(loop.train) & keys(loop.validation)
+    assert not keys(loop.train.images) & keys(loop.validation.images)
 
 
 def test_reals_that_stop_the_detectors_of_a_branch_trained_none_in_its_origin(run: Path):
     """The split of the detectors' reals does not depend on the seed of the race."""
     one, other = (LoopReals.of(tiny_arena(run / seed, f"seed={seed}")) for seed in "01")
-    assert torch.equal(one.train, other.train)
-    assert torch.equal(one.validation, other.validation)
+    assert torch.equal(one.train.images, other.train.images)
+    assert torch.equal(one.validation.images, other.validation.images)
 
 
 def test_3_the_generator_never_attacks_a_judge(finished: Race):

@@ -110,7 +110,7 @@ def test_probes_know_attacked_techniques_and_see_reals_of_the_loop_alone(
     assert first == again
     assert meters[0].spent == meters[1].spent
     assert meters[0].spent.detector_updates > 0 < meters[0].spent.multiply_accumulates
-    assert known(seen[0]) == known(torch.cat([reals.train, reals.validation, *fakes]))
+    assert known(seen[0]) == known(torch.cat([reals.whole.images, *fakes]))
     only_judges = known(race.judge_reals.images) - known(
         torch.cat([race.data.part(name).images for name in ("detector", "generator")])
     )

@@ -108,8 +108,8 @@ class LoopReals:
     ``whole`` has both in one.
     """
 
-    train: Tensor
-    validation: Tensor
+    train: Reals
+    validation: Reals
     whole: Reals
 
     @classmethod
@@ -127,7 +127,7 @@ class LoopReals:
         rng = np.random.default_rng(derive_seed(race.data.seed, "detector-validation"))
         drawn = part[rng.permutation(len(part))[: len(race.data.split.detector)]]
         validation, train = drawn.split_off(int(len(drawn) * LOOP_VALIDATION_SHARE), rng)
-        return cls(train.images, validation.images, drawn)
+        return cls(train, validation, drawn)
 
 
 def train_in_loop(
@@ -218,7 +218,7 @@ def beside_loop_reals(race: Race, train: Tensor, validation: Tensor) -> tuple[Ga
         validation: fakes to stop on.
     """
     reals = LoopReals.of(race)
-    parts = [reals.train, train, reals.validation, validation]
+    parts = [reals.train.images, train, reals.validation.images, validation]
     gallery = Gallery(torch.cat(parts), race.evidence, race.machine.device)
     places = np.split(np.arange(len(gallery)), np.cumsum([len(part) for part in parts])[:-1])
     return gallery, labelled(places[0], places[1]), labelled(places[2], places[3])
