@@ -39,6 +39,16 @@ def test_splitting_off_keeps_persons_whole():
     assert not set(few.persons) & set(others.persons)
 
 
+def test_reals_without_others_share_no_image_and_no_person_with_them():
+    persons = np.repeat(np.arange(20), 5)
+    reals = Reals(torch.zeros(100, 1, 8, 8, dtype=torch.uint8), np.arange(100), persons=persons)
+    some = reals[np.array([7, 8, 50])]
+    assert reals.without(some).ids.tolist() == [*range(5), *range(10, 50), *range(55, 100)]
+    unknown = Reals(reals.images, reals.ids)
+    assert unknown.without(some).ids.tolist() == [n for n in range(100) if n not in (7, 8, 50)]
+    assert len(reals.without(reals)) == 0
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
