@@ -275,7 +275,7 @@ def test_an_interrupted_race_names_the_command_that_continues(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_nests_its_races_and_is_answered_by_condition(tmp_path, capsys):
-    sweep = [*SMALLEST, "-m", "seed=0,1", "access=none,white_box", "race.rounds=1", "run_dir=a study"]
+    sweep = ["-m", *SMALLEST, "seed=0,1", "access=none,white_box", "race.rounds=1", "run_dir=a study"]
     done = arena(*sweep, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.parent.name for path in tmp_path.glob("a study/*/verdict.json")) == ["0", "1", "2", "3"]

@@ -1,5 +1,6 @@
 """Judges that learn from attacked images."""
 
+import shutil
 from dataclasses import replace
 from itertools import chain
 
@@ -25,6 +26,14 @@ from arena.records.store import read_records, read_scores
 from tests.building import FINISHED, arena_in, tiny_arena
 
 ROUND, SEEDS = 1, range(3)
+
+
+@pytest.fixture(scope="module")
+def copied(finished: Race, tmp_path_factory: pytest.TempPathFactory) -> Race:
+    """The finished race in a folder of its own, since hardened judges keep a network beside the detectors."""
+    run = tmp_path_factory.mktemp("copied") / "run"
+    shutil.copytree(finished.run, run)
+    return replace(finished, run=run)
 
 
 def hardened(race: Race, share: float, laundered: float = 0.5) -> Race:
@@ -53,37 +62,37 @@ def test_every_first_part_has_the_share(count: int, share: float):
 
 
 @pytest.mark.parametrize(("share", "laundered"), [(0.25, 0.0), (0.5, 1.0), (1.0, 0.5)])
-def test_training_fakes_alone_are_attacked_in_place(finished: Race, share: float, laundered: float):
-    plain, hard = case_of(finished), case_of(hardened(finished, share, laundered))
+def test_training_fakes_alone_are_attacked_in_place(copied: Race, share: float, laundered: float):
+    plain, hard = case_of(copied), case_of(hardened(copied, share, laundered))
     assert len(hard.gallery) == len(plain.gallery)
     assert not changed(plain, hard, np.arange(len(plain.reals) + plain.n_test_fakes)).any()
     for judge_seed in SEEDS:
         train, validation, test = plain.fake_places(judge_seed)
         for places, same in zip((train, validation, test), hard.fake_places(judge_seed), strict=True):
             assert np.array_equal(places, same)
-        for number in range(finished.judge.folds):
-            folds = [cut_fold(finished, case, judge_seed, number, share=1.0) for case in (plain, hard)]
+        for number in range(copied.judge.folds):
+            folds = [cut_fold(copied, case, judge_seed, number, share=1.0) for case in (plain, hard)]
             for of_plain, of_hard in zip(*map(chain.from_iterable, folds), strict=True):
                 assert np.array_equal(of_plain, of_hard)  # and so labels are as before
         assert not changed(plain, hard, validation).any()
         differ = changed(plain, hard, train)
         assert not np.any(differ & ~spread(len(train), share))
         assert differ.sum() > 0.8 * share * len(train)  # an image without a better neighbour stays
-    levels = finished.data.levels - 1
+    levels = copied.data.levels - 1
     change = ((hard.gallery.seen.int() - plain.gallery.seen.int()).abs() * levels / 255).round()
     assert float(change.max()) == 2
 
 
-def test_off_is_the_case_without_the_setting(finished: Race):
-    off = replace(finished, judge=replace(finished.judge, hardened=0.0, hardened_levels=5, hardened_steps=50))
-    assert torch.equal(case_of(finished).gallery.seen, case_of(off).gallery.seen)
+def test_off_is_the_case_without_the_setting(copied: Race):
+    off = replace(copied, judge=replace(copied.judge, hardened=0.0, hardened_levels=5, hardened_steps=50))
+    assert torch.equal(case_of(copied).gallery.seen, case_of(off).gallery.seen)
     assert case_of(off).first_copy is None
 
 
 @pytest.mark.parametrize("laundered", [0.0, 1.0])
-def test_the_attack_lowers_the_logits_of_the_detectors_in_the_loop(finished: Race, laundered: float):
+def test_the_attack_lowers_the_logits_of_the_detectors_in_the_loop(copied: Race, laundered: float):
     """The fakes are of the test bank, from which the network that changes images has not learned."""
-    race, images = hardened(finished, 1.0, laundered), load_bank(finished, ROUND).test
+    race, images = hardened(copied, 1.0, laundered), load_bank(copied, ROUND).test
     detectors, _ = load_battery(race, ROUND)
     detectors = {name: detectors[name] for name in attackers(race)}
     assert "forest" not in detectors
