@@ -175,7 +175,7 @@ class JudgeConfig(Group):
     hardened_steps: int = checked(10, ge=1)
     """Steps of this attack, where it is descent on each image."""
     hardened_laundered: float = checked(0.5, ge=0, le=1)
-    """Share of the attacked fakes that a network changes instead, which learned to by the same detectors."""
+    """Share of the attacked fakes that one network changes instead. It is trained against the same detectors."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,6 +26,11 @@ class Labelled(NamedTuple):
     labels: Tensor
 
 
+def images_at_once(images: Tensor) -> int:
+    """Return how many of some images (N, C, H, W) are computed at once, so that memory stays bounded. N is not 0."""
+    return max(1, min(SCORE_BATCH, SCORE_VALUES // images[0].numel()))
+
+
 class Gallery:
     """The images of one evaluation or one round, sent down the evidence path once. Folds and seeds only select places.
 
@@ -49,7 +54,7 @@ class Gallery:
 
     def chunks(self, which: Tensor) -> Iterator[Tensor]:
         """Yield the float images at these places in order, as many at once as a pass takes."""
-        for places in which.split(max(1, min(SCORE_BATCH, SCORE_VALUES // self.seen[0].numel()))):
+        for places in which.split(images_at_once(self.seen)):
             yield self.images(places)
 
     def crops(self, which: Tensor, side: int, at: Tensor) -> Tensor:

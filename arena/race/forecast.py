@@ -231,6 +231,8 @@ def judging(race: Race, pace: BatteryPace, seeds: int, images: int, few: bool = 
 def hardening(race: Race, pace: BatteryPace, fakes: int) -> float:
     """Return the seconds of attacking the share of training fakes that hardened judges learn from.
 
+    They include the training of the network that changes some of them, as if every judging trained one.
+
     Features that have a gradient are taken to cost three times as much with it, as a network's step does.
     """
     judge = race.judge

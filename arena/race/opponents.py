@@ -65,30 +65,36 @@ def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
     that trained this detector is matched.
     """
     known, seed = reals_of_attacker(race), race.seed_of("kernel", round_index)
-    fakes = seen_by_detectors(race, load_bank(race, round_index).validation)
+    fakes, every, unseen = (
+        Gallery(images, race.evidence, race.machine.device).images(torch.arange(len(images)))
+        for images in (
+            load_bank(race, round_index).validation,
+            at_most(torch.cat([known.train, known.validation]), MATCHED),
+            at_most(torch.cat([known.unseen, known.validation]), MATCHED),
+        )
+    )
     techniques = dict[str, MatchedTechnique]()
     for technique in race.known:
         example = race.examples_of[technique]
         if isinstance(example, FittedDetector):
-            reals = torch.cat([known.train, known.validation])
+            reals = every
             detector = race.new_detector(technique, 0).to(race.machine.device)
         elif isinstance(example, LearnedDetector) and race.access_to(technique) == "gradients":
-            reals = torch.cat([known.unseen, known.validation])
+            reals = unseen
             detector = load_detector(race, technique, round_index)
         else:
             continue
         assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
-        reals = seen_by_detectors(race, reals[:: -(-len(reals) // MATCHED)])
         techniques[technique] = MatchedTechnique(
             feature_map(detector), reals[::2], reals[1::2], fakes, rules, race.schedule.batch, own
         )
     return KernelOpponents(rules, techniques)
 
 
-def seen_by_detectors(race: Race, images: Tensor) -> Tensor:
-    """Return images uint8 (N, C, H, W) as they come down the evidence path, on the race's device."""
-    return race.evidence.as_seen(race.evidence.seen(images).to(race.machine.device))
+def at_most(images: Tensor, most: int) -> Tensor:
+    """Return images evenly spread over all, no more than ``most``."""
+    return images[:: -(-len(images) // most)]
 
 
 def live(
@@ -153,7 +159,7 @@ class AttackerReals(NamedTuple):
 
     Args:
         train: all but ``validation``.
-        unseen: those of ``train`` that trained no detector in the loop.
+        unseen: those of ``train`` that trained no detector whose gradients are known.
         validation: reals that trained no detector in the loop and train no live one.
     """
 
@@ -171,12 +177,8 @@ def reals_of_attacker(race: Race) -> AttackerReals:
     detectors_known = "gradients" in {race.access_to(technique) for technique in race.attacked}
     loop = LoopReals.of_part(race, race.access.reals if detectors_known else "generator")
     own = race.data.part("generator").without(loop.validation)
-    unseen, further = own.without(loop.train), loop.train.without(own)
-    return AttackerReals(
-        torch.cat([own.images, further.images]),
-        unseen.images if detectors_known else own.images,
-        loop.validation.images,
-    )
+    unseen, further = own.without(loop.train) if detectors_known else own, loop.train.without(own)
+    return AttackerReals(torch.cat([own.images, further.images]), unseen.images, loop.validation.images)
 
 
 def black_boxes(race: Race, round_index: int | None) -> dict[str, BlackBox]:

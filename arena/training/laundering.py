@@ -7,7 +7,7 @@ from torch import Tensor
 
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
-from arena.detectors.gallery import SCORE_BATCH, SCORE_VALUES
+from arena.detectors.gallery import images_at_once
 from arena.generators.launder import BoundedChange
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import on_levels, straight_through, to_float, to_uint8
@@ -79,6 +79,5 @@ def laundered(images: Tensor, network: BoundedChange, seed: int) -> Tensor:
         return images
     device = next(network.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
-    size = max(1, min(SCORE_BATCH, SCORE_VALUES // images[0].numel()))
-    changed = [network(to_float(part).to(device), noise) for part in images.split(size)]
+    changed = [network(to_float(part).to(device), noise) for part in images.split(images_at_once(images))]
     return torch.cat([to_uint8(on_levels(part, network.levels)).cpu() for part in changed])

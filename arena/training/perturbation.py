@@ -9,7 +9,7 @@ from torch import Tensor
 from arena.core.machine import parallel_map
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
-from arena.detectors.gallery import SCORE_BATCH, SCORE_VALUES
+from arena.detectors.gallery import images_at_once
 from arena.detectors.shared import sharing
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import on_levels, straight_through, to_float, to_uint8
@@ -66,7 +66,7 @@ def perturbed(
         return images
     for detector in detectors:
         detector.eval().requires_grad_(False)
-    size, furthest = max(1, min(SCORE_BATCH, SCORE_VALUES // images[0].numel())), 2 * bound / (levels - 1)
+    furthest = 2 * bound / (levels - 1)
 
     def attack(number: int, chunk: Tensor) -> Tensor:
         rng = torch.Generator().manual_seed(derive_seed(seed, "start", number))
@@ -89,7 +89,9 @@ def perturbed(
             best, _ = _better(best, least, rounded, loss_of_real(detectors, evidence(rounded)))
         return to_uint8(best).cpu()
 
-    return torch.cat(parallel_map(lambda pair: attack(*pair), list(enumerate(images.split(size))), device))
+    return torch.cat(
+        parallel_map(lambda pair: attack(*pair), list(enumerate(images.split(images_at_once(images)))), device)
+    )
 
 
 def _better(best: Tensor, least: Tensor, other: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:

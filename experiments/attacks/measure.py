@@ -36,6 +36,7 @@ COMMON = (
     "bank.test=3000",
 )
 LIVE = ("access=everything", "pool=live", "objective=relative")
+LIVE_AND_KERNEL = ("access=everything", "pool=live", "objective=relative_kernel")
 HELD_OUT = ("forest", "cnn", "dct")
 """Technique that the last condition is not told of, by the seed modulo 3."""
 LIVE_COSTS = 1.5
@@ -51,21 +52,11 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "live, no penalties": (*LIVE, "pool.gamma=0", "pool.gamma_features=0"),
     "live, not renewed": (*LIVE, "pool.renew_images=null"),
     "kernel": ("access=everything", "pool=all", "objective=kernel"),
-    "live and kernel": ("access=everything", "pool=live", "objective=relative_kernel"),
-    "live and kernel, selected": (
-        "access=everything",
-        "pool=live",
-        "objective=relative_kernel",
-        "selection=branches",
-    ),
-    "live and kernel, resampled": (
-        "access=everything",
-        "pool=live",
-        "objective=relative_kernel",
-        "resampling=probes",
-    ),
+    "live and kernel": LIVE_AND_KERNEL,
+    "live and kernel, selected": (*LIVE_AND_KERNEL, "selection=branches"),
+    "live and kernel, resampled": (*LIVE_AND_KERNEL, "resampling=probes"),
     "other reals, live": ("access=other_reals", "pool=live", "objective=relative"),
-    "live and kernel, one held out": ("access=everything", "pool=live", "objective=relative_kernel"),
+    "live and kernel, one held out": LIVE_AND_KERNEL,
 }
 
 
