@@ -34,13 +34,14 @@ def _statistics(images: Tensor, levels: int, soft: bool = False) -> Tensor:
     """``statistics`` of one block."""
     pixels = (images.float() + 1) * ((levels - 1) / 2)
     black, white = (1 - pixels, pixels - (levels - 2)) if soft else ((pixels <= 0), (pixels >= levels - 1))
-    columns = [*_moments(pixels), *(end.float().clamp(0, 1).mean((2, 3)) for end in (black, white))]
-    for residual in residuals(pixels):
-        _, deviation, _, kurtosis = _moments(residual)
-        neighbours = (residual[..., 1:] * residual[..., :-1]).mean((2, 3)) / (deviation.square() + 1e-6)
-        shares = _soft_truncated(residual) if soft else _truncated(residual)
-        columns += [deviation, kurtosis, neighbours, *shares.unbind(2)]
-    features = torch.stack([column.mean(1) for column in columns], dim=1).double()
+    ends = [end.float().clamp(0, 1).mean((2, 3)) for end in (black, white)]
+    of_pixels = torch.stack([*_moments(pixels), *ends], dim=2)
+    filtered = residuals(pixels)
+    _, deviation, _, kurtosis = _moments(filtered)
+    neighbours = (filtered[..., 1:] * filtered[..., :-1]).mean((3, 4)) / (deviation.square() + 1e-6)
+    shares = _soft_truncated(filtered) if soft else _truncated(filtered)
+    of_residuals = torch.cat([torch.stack([deviation, kurtosis, neighbours], dim=3), shares], dim=3)
+    features = torch.cat([of_pixels, of_residuals.flatten(2)], dim=2).mean(1).double()
     if pixels.shape[1] == 3:
         centred = pixels - pixels.mean((2, 3), keepdim=True)
         deviation = centred.square().mean((2, 3), keepdim=True).clamp_min(TINY).sqrt()
@@ -50,43 +51,44 @@ def _statistics(images: Tensor, levels: int, soft: bool = False) -> Tensor:
     return features
 
 
-def residuals(pixels: Tensor) -> list[Tensor]:
-    """High-pass residuals (B, C, H-2, W-2) of pixels (B, C, H, W): axial differences and the square 3x3 filter."""
+def residuals(pixels: Tensor) -> Tensor:
+    """High-pass residuals (B, C, 5, H-2, W-2) of pixels (B, C, H, W): axial differences and the square 3x3 filter."""
     centre = pixels[..., 1:-1, 1:-1]
     up, down, left, right = pixels[..., :-2, 1:-1], pixels[..., 2:, 1:-1], pixels[..., 1:-1, :-2], pixels[..., 1:-1, 2:]
     corners = pixels[..., :-2, :-2] + pixels[..., :-2, 2:] + pixels[..., 2:, :-2] + pixels[..., 2:, 2:]
     along, across = left + right, up + down
     second = [along - 2 * centre, across - 2 * centre]
-    return [right - centre, down - centre, *second, 2 * (along + across) - corners - 4 * centre]
+    square = 2 * (along + across) - corners - 4 * centre
+    return torch.stack([right - centre, down - centre, *second, square], dim=2)
 
 
-def _truncated(residual: Tensor) -> Tensor:
-    """Shares (B, C, 5) of the values of a residual (B, C, H, W), rounded and truncated to -2 to 2."""
-    symbols = residual.round().clamp_(-TRUNCATION, TRUNCATION).add_(TRUNCATION).flatten(2)
-    planes = torch.arange(symbols[..., 0].numel(), device=symbols.device).reshape(*symbols.shape[:2], 1)
+def _truncated(filtered: Tensor) -> Tensor:
+    """Shares (B, C, R, 5) of the values of residuals (B, C, R, H, W), rounded and truncated to -2 to 2."""
+    symbols = filtered.round().clamp_(-TRUNCATION, TRUNCATION).add_(TRUNCATION).flatten(3)
+    planes = torch.arange(symbols[..., 0].numel(), device=symbols.device).reshape(*symbols.shape[:3], 1)
     counts = torch.bincount((symbols.long() + SHARES * planes).flatten(), minlength=SHARES * planes.numel())
-    return counts.reshape(*symbols.shape[:2], SHARES) / symbols.shape[2]
+    return counts.reshape(*symbols.shape[:3], SHARES) / symbols.shape[3]
 
 
-def _soft_truncated(residual: Tensor) -> Tensor:
-    """Shares (B, C, 5) as ``_truncated`` has them of whole values. A value between two of them counts for both."""
-    place = residual.clamp(-TRUNCATION, TRUNCATION)
+def _soft_truncated(filtered: Tensor) -> Tensor:
+    """Shares (B, C, R, 5) as ``_truncated`` has them of whole values. A value between two of them counts for both."""
+    place = filtered.clamp(-TRUNCATION, TRUNCATION)
     values = range(-TRUNCATION, TRUNCATION + 1)
-    return torch.stack([(1 - (place - value).abs()).clamp_min(0).mean((2, 3)) for value in values], dim=2)
+    return torch.stack([(1 - (place - value).abs()).clamp_min(0).mean((3, 4)) for value in values], dim=3)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean, deviation, skewness and kurtosis (B, C) over the pixels."""
-    mean = x.mean((2, 3), keepdim=True)
+    """Mean, deviation, skewness and kurtosis (...) over the pixels of (..., H, W)."""
+    mean = x.mean((-2, -1), keepdim=True)
     centred = x - mean
     square = centred.square()
-    deviation = square.mean((2, 3)).clamp_min(TINY).sqrt()
+    deviation = square.mean((-2, -1)).clamp_min(TINY).sqrt()
     scale = deviation + 1e-3
     return (
         mean[..., 0, 0],
         deviation,
-        (square * centred).mean((2, 3)) / scale.pow(3),
-        square.square().mean((2, 3)) / scale.pow(4),
+        (square * centred).mean((-2, -1)) / scale.pow(3),
+        square.square().mean((-2, -1)) / scale.pow(4),
     )
 
 
