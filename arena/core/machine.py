@@ -57,14 +57,22 @@ def as_many_as_pay(resolution: int) -> contextlib.AbstractContextManager[None]:
     return on_threads(1) if resolution < TINY else contextlib.nullcontext()
 
 
-def parallel_map(work: Callable[[T], R], items: Sequence[T], device: torch.device) -> list[R]:
+def parallel_map(
+    work: Callable[[T], R], items: Sequence[T], device: torch.device, threads: int | None = None
+) -> list[R]:
     """Return the result of ``work`` for every item, in order; on the CPU one item a thread at the same time.
 
     A small network cannot use several threads, so several of them run at once. Each item is computed in its own order
-    of operations, and its result does not depend on the number of threads. Only an item that is alone has all threads,
-    which may change its last digits. Gradient, inference and autocast modes are those of the caller.
+    of operations, and its result does not depend on the number of threads. Only an item that is alone has all threads
+    of torch, which may change its last digits. Gradient, inference and autocast modes are those of the caller.
+
+    Args:
+        work: of one item.
+        items: to work on.
+        device: of the work.
+        threads: most items at the same time. None for as many as torch has threads.
     """
-    threads = torch.get_num_threads()
+    threads = torch.get_num_threads() if threads is None else threads
     if device.type != "cpu" or threads == 1 or len(items) == 1:
         return [work(item) for item in items]
     autocast, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)

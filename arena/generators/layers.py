@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -180,7 +181,14 @@ def _per_channel(scale: Tensor, x: Tensor) -> Tensor:
 
 # Convolutions that are differentiated twice, for gradient penalties.
 
-_image_gradients_only = False
+
+class _Context:
+    """Whether ``image_gradients`` is still open. Every convolution inside refers to it, in whatever thread it is."""
+
+    is_open = True
+
+
+_context: ContextVar[_Context | None] = ContextVar("image_gradients", default=None)
 
 
 @contextmanager
@@ -191,12 +199,13 @@ def image_gradients() -> Iterator[None]:
     part of it with image-sized kernels, group by group, which is slow. A Python Function also cannot know that the
     first gradient of the weights is unused (compare ``no_weight_gradients`` in StyleGAN2-ADA).
     """
-    global _image_gradients_only
-    before, _image_gradients_only = _image_gradients_only, True
+    context = _Context()
+    token = _context.set(context)
     try:
         yield
     finally:
-        _image_gradients_only = before
+        context.is_open = False
+        _context.reset(token)
 
 
 class Convolution(nn.Conv2d):
@@ -212,12 +221,13 @@ def conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Tensor:
     """Compute ``torch.nn.functional.conv2d``, with the same gradients, also under autocast."""
-    if not _image_gradients_only:
+    context = _context.get()
+    if context is None:
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
-    y = _Forward.apply(x, weight, _Geometry(stride, padding, groups))
+    y = _Forward.apply(x, weight, _Geometry(stride, padding, groups, context))
     return y if bias is None else y + bias.to(y.dtype)[:, None, None]
 
 
@@ -225,6 +235,7 @@ class _Geometry(NamedTuple):
     stride: int
     padding: int
     groups: int
+    context: _Context
 
     def backward(self, of_y: Tensor, x: Tensor, weight: Tensor, *, of_x: bool) -> Tensor:
         """Return the gradient of x or of the weight. Of the other tensor only shape and layout matter."""
@@ -248,7 +259,7 @@ class _Forward(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (of_y,), (x, weight) = gradients, ctx.saved_tensors
         of_x = _OfInput.apply(of_y, weight, x, ctx.geometry) if ctx.needs_input_grad[0] else None
-        use_weight = ctx.needs_input_grad[1] and not _image_gradients_only
+        use_weight = ctx.needs_input_grad[1] and not ctx.geometry.context.is_open
         return of_x, _OfWeight.apply(of_y, x, weight, ctx.geometry) if use_weight else None, None
 
 

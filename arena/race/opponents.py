@@ -151,6 +151,7 @@ def live(
         replayed=replayed.seen,
         batch=race.schedule.batch,
         seed=seed,
+        threads=race.machine.threads,
     )
 
 

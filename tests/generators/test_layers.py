@@ -1,4 +1,6 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
@@ -129,6 +131,27 @@ def test_first_gradients_reach_weights_outside_the_context_alone() -> None:
     with pytest.raises(KeyError), image_gradients():  # the context ends with an error too
         raise KeyError
     assert torch.autograd.grad(y.sum(), weight)[0].any()
+
+
+def test_an_open_context_of_another_thread_changes_no_gradient() -> None:
+    x, weight, _ = tensors(3, 1)
+    with image_gradients():
+        y = conv2d(x, weight, padding=1)
+    opened, compared = Event(), Event()
+
+    def elsewhere() -> None:
+        with image_gradients():
+            opened.set()
+            assert compared.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(elsewhere)
+        assert opened.wait(60)
+        (of_weight,) = torch.autograd.grad(y.sum(), weight, allow_unused=True)
+        compared.set()
+        other.result()
+    assert of_weight is not None
+    assert of_weight.any()
 
 
 def test_autocast_sets_the_dtype() -> None:

@@ -1,6 +1,7 @@
 """Boosted trees on hand-made statistics."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from arena.detectors.shared import shared
@@ -71,10 +72,13 @@ def _truncated(filtered: Tensor) -> Tensor:
 
 
 def _soft_truncated(filtered: Tensor) -> Tensor:
-    """Shares (B, C, R, 5) as ``_truncated`` has them of whole values. A value between two of them counts for both."""
-    place = filtered.clamp(-TRUNCATION, TRUNCATION)
-    values = range(-TRUNCATION, TRUNCATION + 1)
-    return torch.stack([(1 - (place - value).abs()).clamp_min(0).mean((3, 4)) for value in values], dim=3)
+    """Shares (B, C, R, 5) as ``_truncated`` has them of whole values. A value between two of them counts for both.
+
+    The mean part of a step from one value to the next is the share above it, so that shares are differences of these.
+    """
+    values = range(-TRUNCATION, TRUNCATION)
+    above = torch.stack([filtered.clamp(value, value + 1).mean((3, 4)) - value for value in values], dim=3)
+    return F.pad(above, (1, 0), value=1.0) - F.pad(above, (0, 1))
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -9,12 +9,14 @@ are replaced by new ones.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from arena.core.machine import parallel_map
 from arena.core.seeding import derive_seed
 from arena.detectors.gallery import Gallery
 from arena.imaging.images import to_uint8
@@ -34,6 +36,8 @@ PENALTY_INTERVAL = 4
 """Steps of a detector between two penalties, each of them as many times as heavy (Karras et al. 2020, appendix B)."""
 VALIDATED = 256
 """Most validation reals of one measurement."""
+
+R = TypeVar("R")
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 """Share of a whole, below 1."""
@@ -81,8 +85,9 @@ class LiveDetector:
     """
 
     def __init__(self, technique: str, stream: int, network: LiveNetwork, rate: float) -> None:
-        self.technique, self.stream, self.network = technique, stream, network
-        self.optimizer = torch.optim.Adam(network.learning(), lr=rate, betas=(0.0, 0.99))
+        self.technique, self.stream = technique, stream
+        self.network: LiveNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.Adam(network.learning(), lr=rate, betas=(0.0, 0.99), fused=True)
         device = next(network.parameters()).device
         self.steps = 0
         """Steps of learning."""
@@ -138,6 +143,7 @@ class LiveOpponents(Opponents):
         replayed: uint8 (N, C, H, W), fakes of earlier steps and rounds, from the evidence path.
         batch: images of a step.
         seed: of the response.
+        threads: detectors that work at the same time on a processor. Results do not depend on it.
     """
 
     def __init__(
@@ -154,11 +160,12 @@ class LiveOpponents(Opponents):
         replayed: Tensor,
         batch: int,
         seed: int,
+        threads: int = 1,
     ) -> None:
         self.rules, self.objective, self.weighting, self.new = rules, objective, weighting, new
         self.black_boxes = black_boxes or {}
         self.reals, self.validation, self.replayed = reals, validation, replayed.clone()
-        self.batch, self.seed, self.step = batch, seed, 0
+        self.batch, self.seed, self.threads, self.step = batch, seed, threads, 0
         self.joint = JointPull(rules.strength, reals.device)
         self.techniques = list(continued)
         self.gains = {technique: torch.zeros((), device=reals.device) for technique in self.techniques}
@@ -188,17 +195,24 @@ class LiveOpponents(Opponents):
         order = torch.randperm(len(self.techniques), generator=stream)[: self.rules.sample].tolist()
         names = {self.techniques[k] for k in order}
         if self.step % LOOK == 0:  # before any of them learns from these fakes
-            with self.meter.work("look"):
-                self._look(fakes)
+            self._look(fakes)
         reals, mixed = self._reals(len(fakes), stream), self._with_earlier(fakes, stream)
         compared = self.validation.images(torch.randint(len(self.validation), (len(fakes),), generator=stream))
         acting = [detector.technique in names and self._has_turn(k) for k, detector in enumerate(self.detectors)]
+        learned_from = torch.cat([reals, mixed])
+
+        def act(detector: LiveDetector) -> Pull:
+            """Let a detector learn, and return its pull."""
+            self._learn(detector, learned_from)
+            with self.meter.work(f"{detector.technique} pulls"):
+                return self._pull_of(detector, fakes, compared)
+
+        drawn = [detector for detector, acts in zip(self.detectors, acting, strict=True) if acts]
+        pulls = dict(zip(drawn, self._side_by_side(act, drawn), strict=True))
         loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), self.shares(acting)
-        for detector, acts, share in zip(self.detectors, acting, shares, strict=True):
-            if acts:
-                self._learn(detector, torch.cat([reals, mixed]))
-                with self.meter.work(f"{detector.technique} pulls"):
-                    of_detector = self._pull_of(detector, fakes, compared)
+        for detector, share in zip(self.detectors, shares, strict=True):
+            if detector in pulls:
+                of_detector = pulls[detector]
                 if self.step % LOOK == 0:
                     self.meter.gradient(detector.technique, of_detector.gradient)
                 loss = loss + torch.where(share > 0, share * of_detector.loss, 0)
@@ -250,11 +264,22 @@ class LiveOpponents(Opponents):
 
     def _head_start(self) -> None:
         """Let the detectors learn before the response begins, from the fakes of earlier rounds alone."""
+        count = len(self.techniques)
         for step in range(self.rules.head_start):
             stream = torch.Generator().manual_seed(derive_seed(self.seed, "head start", step))
             images = torch.cat([self._reals(self.batch, stream), self._earlier(self.batch, stream)])
-            for detector in self.detectors:
-                self._learn(detector, images, step - self.rules.head_start)
+            learn = partial(self._learn, images=images, step=step - self.rules.head_start)
+            for place in range(0, len(self.detectors), count):  # the two of a technique share its black box
+                self._side_by_side(learn, self.detectors[place : place + count])
+
+    def _side_by_side(self, work: Callable[[LiveDetector], R], detectors: Sequence[LiveDetector]) -> list[R]:
+        """Return the result of each detector, of which several work at the same time on a processor.
+
+        Detectors that draw from torch's global streams work alone, after the others.
+        """
+        together = [detector for detector in detectors if not detector.network.draws]
+        done = dict(zip(together, parallel_map(work, together, self.reals.device, self.threads), strict=True))
+        return [done[detector] if detector in done else work(detector) for detector in detectors]
 
     def _stream(self, detector: LiveDetector, use: str, step: int | None = None) -> torch.Generator:
         """Return the stream of one detector for one use in a step. Steps of the head start are below 0."""
@@ -309,19 +334,24 @@ class LiveOpponents(Opponents):
         A detector whose logits are not finite has none, which ends the training as any loss that is not finite does.
         """
         gains: dict[str, list[Tensor]] = {technique: [] for technique in self.techniques}
-        for detector in self.detectors:
-            stream = self._stream(detector, "look")
-            places = torch.randperm(len(self.validation), generator=stream)[:VALIDATED]
-            images = torch.cat([self.validation.images(places), fakes])
-            logits = detector.network.eval().logits(detector.network.inputs(images, stream)).float()
-            detector.network.train()
-            real, fake = logits[: len(places)], logits[len(places) :, None]
-            auc = ((fake > real).float() + 0.5 * (fake == real).float()).mean()
-            auc = torch.where(logits.isfinite().all(), auc, torch.nan)
+        aucs = self._side_by_side(partial(self._auc_of, fakes=fakes), self.detectors)
+        for detector, auc in zip(self.detectors, aucs, strict=True):
             detector.auc = SMOOTHING * detector.auc + (1 - SMOOTHING) * auc if detector.looks else auc
             gains[detector.technique].append(auc - 0.5)
             detector.looks += 1
         self.gains = {technique: self.gains[technique] + torch.stack(each).mean() for technique, each in gains.items()}
+
+    def _auc_of(self, detector: LiveDetector, fakes: Tensor) -> Tensor:
+        """Return the AUC (scalar) of a detector at fakes and validation reals, NaN where a logit is not finite."""
+        stream = self._stream(detector, "look")
+        places = torch.randperm(len(self.validation), generator=stream)[:VALIDATED]
+        images = torch.cat([self.validation.images(places), fakes])
+        with self.meter.work(f"{detector.technique} is measured"):
+            logits = detector.network.eval().logits(detector.network.inputs(images, stream)).float()
+        detector.network.train()
+        real, fake = logits[: len(places)], logits[len(places) :, None]
+        auc = ((fake > real).float() + 0.5 * (fake == real).float()).mean()
+        return torch.where(logits.isfinite().all(), auc, torch.nan)
 
     def _has_turn(self, place: int) -> bool:
         """Return whether a detector acts at this step. First and second detectors act at alternate steps."""

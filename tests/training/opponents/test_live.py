@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from arena.detectors.gallery import Gallery
@@ -67,6 +68,7 @@ def opponents(
     validation: Tensor | None = None,
     new: Callable[[str, int], LiveNetwork] = new,
     weighting: Weighting = UNIFORM,
+    threads: int = 1,
 ) -> LiveOpponents:
     """Opponents of a generator whose earlier fakes are smooth and whose reals are noise, unless given."""
     learned = Gallery(images(400, 1) if reals is None else reals, EVIDENCE)
@@ -86,6 +88,7 @@ def opponents(
         replayed=replayed.seen,
         batch=BATCH,
         seed=0,
+        threads=threads,
     )
 
 
@@ -302,6 +305,32 @@ def test_a_restored_state_continues_to_the_bit():
     assert {name: float(value) for name, value in second.figures().items()} == {
         name: float(value) for name, value in whole.figures().items()
     }
+
+
+class Dropping(RandomNetwork):
+    """A network that draws from torch's global stream while it learns."""
+
+    draws = True
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits (B,) of images, of which some pixels are dropped in training."""
+        return super().logits(F.dropout(inputs, 0.2, self.training))
+
+
+def test_threads_change_no_pull_and_no_detector():
+    def other(technique: str, seed: int) -> LiveNetwork:
+        torch.manual_seed(seed)
+        return Dropping(1) if technique == "dropping" else new(technique, seed)
+
+    rules, techniques = replace(RULES, head_start=3, renew_images=2 * BATCH, sample=5), (*TECHNIQUES, "dropping")
+    alone, together = (opponents(rules, techniques, new=other, threads=threads) for threads in (1, 2))
+    for k in range(6):
+        for one, two in zip(step(alone, k), step(together, k), strict=True):
+            assert torch.equal(one, two)
+    assert alone.meter.spent == together.meter.spent
+    for one, two in zip(alone.detectors, together.detectors, strict=True):
+        for before, after in zip(one.network.parameters(), two.network.parameters(), strict=True):
+            assert torch.equal(before, after)
 
 
 def test_fakes_of_all_steps_are_replayed():
