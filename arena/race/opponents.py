@@ -89,7 +89,7 @@ def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
         techniques[technique] = MatchedTechnique(
             feature_map(detector), reals[::2], reals[1::2], fakes, rules, race.schedule.batch, own
         )
-    return KernelOpponents(rules, techniques)
+    return KernelOpponents(rules, techniques, race.machine.threads)
 
 
 def at_most(images: Tensor, most: int) -> Tensor:

@@ -12,8 +12,6 @@ from arena.detectors.base import FittedDetector, ImageShape
 from arena.detectors.heads import DEVIATION_FLOOR, Sample, ScaledHead, log_loss
 from arena.detectors.techniques.oneclass import FeatureTechnique
 
-EXPONENTS = (0.2, 1.0, 5.0)
-"""Exponents of the rational quadratic kernels that are averaged, each a mixture of Gaussian kernels of many widths."""
 WIDTHS = (0.01, 0.1, 1.0, 10.0)
 """Squared widths of the kernel, in units of the median squared distance between training images."""
 
@@ -21,8 +19,9 @@ WIDTHS = (0.01, 0.1, 1.0, 10.0)
 def kernel(x: Tensor, points: Tensor, width: Tensor) -> Tensor:
     """Return the mean of rational quadratic kernels (B, P) between x (B, F) and points (P, F).
 
-    It is 1 at distance 0 and falls from there. Its gradient falls as a power of the distance, so that it reaches images
-    far from all points.
+    Their exponents are 0.2, 1 and 5, and each is a mixture of Gaussian kernels of many widths. The mean is 1 at
+    distance 0 and falls from there. Its gradient falls as a power of the distance, so that it reaches images far from
+    all points.
 
     Args:
         x: features.
@@ -31,7 +30,9 @@ def kernel(x: Tensor, points: Tensor, width: Tensor) -> Tensor:
     """
     squared = x.square().sum(1)[:, None] + points.square().sum(1) - 2 * x @ points.T
     ratio = squared.clamp_min(0) / (2 * width)
-    return torch.stack([(1 + ratio / exponent).pow(-exponent) for exponent in EXPONENTS]).mean(0)
+    slow, fast = 1 + ratio / 0.2, 1 + ratio / 5
+    # A logarithm and products take half the time of general powers.
+    return ((-0.2 * slow.log()).exp() + (1 + ratio).reciprocal() + (fast.square().square() * fast).reciprocal()) / 3
 
 
 class Witness(ScaledHead):

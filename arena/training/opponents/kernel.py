@@ -12,6 +12,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from arena.core.machine import parallel_map
 from arena.core.seeding import derive_seed
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.techniques.mmd import kernel
@@ -87,17 +88,26 @@ class Whitening(NamedTuple):
         return white * (longest / white.norm(dim=1, keepdim=True).clamp_min(TINY)).clamp_max(1)
 
 
-def discrepancy(fakes: Tensor, reals: Tensor, width: Tensor) -> Tensor:
-    """Return the unbiased squared MMD (scalar) between features (N, D) and (M, D).
+def discrepancy(fakes: Tensor, reals: Tensor, width: Tensor, earlier: Tensor | None = None) -> Tensor:
+    """Return the unbiased squared MMD (scalar) between features of fakes and of reals, with a gradient to ``fakes``.
 
     Its mean is 0 where the two have one distribution (Gretton et al. 2012, equation 3). The kernel is the rational
     quadratic one of ``arena.detectors.techniques.mmd``.
+
+    Args:
+        fakes: (N, D).
+        reals: (M, D).
+        width: of the kernel.
+        earlier: (E, D), further fakes, to which no gradient is computed. None for none.
     """
-
-    def within(x: Tensor) -> Tensor:
-        return (kernel(x, x, width).sum() - len(x)) / (len(x) * (len(x) - 1))
-
-    return within(fakes) + within(reals) - 2 * kernel(fakes, reals, width).mean()
+    reals, earlier = reals.detach(), (fakes[:0] if earlier is None else earlier).detach()
+    n, m = len(fakes) + len(earlier), len(reals)
+    with torch.no_grad():
+        of_reals, of_earlier = (kernel(x, x, width).sum() - len(x) for x in (reals, earlier))
+        across = kernel(earlier, reals, width).sum()
+    of_fakes = kernel(fakes, fakes, width).sum() - len(fakes) + 2 * kernel(fakes, earlier, width).sum() + of_earlier
+    across = across + kernel(fakes, reals, width).sum()
+    return of_fakes / (n * (n - 1)) + of_reals / (m * (m - 1)) - 2 * across / (n * m)
 
 
 class MatchedTechnique:
@@ -157,7 +167,7 @@ class MatchedTechnique:
         images = fakes.detach().requires_grad_()
         white = self.whitening(self.features(images[: self.pulled], rng))
         reals = self.reals[torch.randperm(len(self.reals), generator=rng)[: self.compared]]
-        found = discrepancy(torch.cat([white, self.queue]), reals, self.width)
+        found = discrepancy(white, reals, self.width, self.queue)
         excess = (found - self.mean) / self.deviation
         (gradient,) = torch.autograd.grad(excess, images)
         pull, self.scale = pull_of_equal_size(gradient, self.scale)
@@ -188,21 +198,29 @@ class KernelOpponents(Opponents):
     Args:
         rules: how they pull.
         techniques: by name.
+        threads: techniques that work at the same time on a processor. Results do not depend on it.
     """
 
-    def __init__(self, rules: Kernel, techniques: Mapping[str, MatchedTechnique]) -> None:
-        self.rules, self.techniques = rules, dict(techniques)
+    def __init__(self, rules: Kernel, techniques: Mapping[str, MatchedTechnique], threads: int = 1) -> None:
+        self.rules, self.techniques, self.threads = rules, dict(techniques), threads
         self.joint = JointPull(rules.strength, next(iter(self.techniques.values())).reals.device)
 
     def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
         """Return the mean excess of the drawn techniques, and their pull."""
         stream, names = torch.Generator().manual_seed(derive_seed(rng.initial_seed(), "kernel")), list(self.techniques)
         order = torch.randperm(len(names), generator=stream)[: self.rules.sample].tolist()
-        loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), own.new_zeros(())
-        for name in [names[k] for k in order]:
-            technique = self.techniques[name]
+        drawn = [names[k] for k in order]
+
+        def pull(name: str) -> Pull:
+            """Return the pull of one technique."""
+            own_stream = torch.Generator().manual_seed(derive_seed(stream.initial_seed(), "technique", player=name))
             with self.meter.work(f"{name} features"):
-                of_technique = technique.pull(fakes, stream)
+                return self.techniques[name].pull(fakes, own_stream)
+
+        pulls = parallel_map(pull, drawn, fakes.device, self.threads)
+        loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), own.new_zeros(())
+        for name, of_technique in zip(drawn, pulls, strict=True):
+            technique = self.techniques[name]
             if technique.pulls % LOOK == 0:
                 self.meter.gradient(name, of_technique.gradient)
             loss = loss + of_technique.loss / len(order)
