@@ -1,14 +1,13 @@
-"""Layers of the generators: equalised learning rates, modulated convolutions, convolutions for gradient penalties."""
+"""Layers of the generators: equalised learning rates, modulated convolutions, layers for gradient penalties."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from arena.core.errors import ArenaError
 
@@ -113,7 +112,7 @@ class EqualisedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, H, W) to (B, outputs, H, W)."""
-        return conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
+        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.weight.shape[-1] // 2)
 
 
 class ModulatedConv(nn.Module):
@@ -179,69 +178,96 @@ def _per_channel(scale: Tensor, x: Tensor) -> Tensor:
     return scale[:, :, None, None].to(x.dtype)
 
 
-# Convolutions that are differentiated twice, for gradient penalties.
+# Layers that are differentiated twice, for gradient penalties.
 
 
-class _Context:
-    """Whether ``image_gradients`` is still open. Every convolution inside refers to it, in whatever thread it is."""
-
-    is_open = True
-
-
-_context: ContextVar[_Context | None] = ContextVar("image_gradients", default=None)
-
-
-@contextmanager
-def image_gradients() -> Iterator[None]:
-    """Make convolutions inside fast to differentiate twice; their first gradients reach activations only.
+class image_gradients(TorchFunctionMode):  # a context, named as a function
+    """Make layers inside fast to differentiate twice; first gradients of convolutions reach activations only.
 
     A penalty on the gradient with respect to images needs the gradient of that gradient. torch computes the weights'
     part of it with image-sized kernels, group by group, which is slow. A Python Function also cannot know that the
-    first gradient of the weights is unused (compare ``no_weight_gradients`` in StyleGAN2-ADA).
+    first gradient of the weights is unused (compare ``no_weight_gradients`` in StyleGAN2-ADA). Batch normalisation in
+    eval mode is a product and a sum here, whose second derivatives are trivial, and torch's are slow.
+
+    The context belongs to its thread. Convolutions of any other thread are as usual.
     """
-    context = _Context()
-    token = _context.set(context)
-    try:
-        yield
-    finally:
-        context.is_open = False
-        _context.reset(token)
+
+    is_open = True
+
+    def __exit__(self, *error: Any) -> None:
+        """End the context. Gradients of its convolutions then reach the weights as well."""
+        self.is_open = False
+        super().__exit__(*error)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Compute convolutions and batch normalisation by the functions below, and all else as usual."""
+        result, kwargs = NotImplemented, kwargs or {}
+        if func is F.conv2d:
+            result = self._conv2d(*args, **kwargs)
+        elif func is F.batch_norm:
+            result = self._batch_norm(*args, **kwargs)
+        return func(*args, **kwargs) if result is NotImplemented else result
+
+    def _conv2d(
+        self,
+        input: Tensor,  # noqa: A002  # the name in torch
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: int | str | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        """Compute a convolution with the same gradients as torch's, also under autocast."""
+        if isinstance(padding, str):
+            return NotImplemented
+        if torch.is_autocast_enabled(input.device.type):
+            dtype = torch.get_autocast_dtype(input.device.type)
+            input, weight = input.to(dtype), weight.to(dtype)  # noqa: A001
+        y = _Forward.apply(input, weight, _Geometry(_pair(stride), _pair(padding), _pair(dilation), groups, self))
+        return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+
+    def _batch_norm(
+        self,
+        input: Tensor,  # noqa: A002  # the name in torch
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        """Normalise by running statistics, in the dtype of the input."""
+        if training or running_mean is None or running_var is None:
+            return NotImplemented
+        scale = (running_var + eps).rsqrt() if weight is None else weight * (running_var + eps).rsqrt()
+        shift = -running_mean * scale if bias is None else bias - running_mean * scale
+        scale, shift = (each.to(input.dtype).reshape(-1, *[1] * (input.ndim - 2)) for each in (scale, shift))
+        return input * scale + shift
 
 
-class Convolution(nn.Conv2d):
-    """``torch.nn.Conv2d`` by means of ``conv2d`` below: square kernels, zero padding, no dilation."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in torch
-        """Map (B, inputs, H, W) to (B, outputs, H', W')."""
-        (stride, _), padding = self.stride, int(self.padding[0])
-        return conv2d(input, self.weight, self.bias, stride=stride, padding=padding, groups=self.groups)
-
-
-def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0, groups: int = 1
-) -> Tensor:
-    """Compute ``torch.nn.functional.conv2d``, with the same gradients, also under autocast."""
-    context = _context.get()
-    if context is None:
-        return F.conv2d(x, weight, bias, stride, padding, groups=groups)
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
-    y = _Forward.apply(x, weight, _Geometry(stride, padding, groups, context))
-    return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+def _pair(value: int | Sequence[int]) -> list[int]:
+    return [value, value] if isinstance(value, int) else list(value)
 
 
 class _Geometry(NamedTuple):
-    stride: int
-    padding: int
+    stride: list[int]
+    padding: list[int]
+    dilation: list[int]
     groups: int
-    context: _Context
+    context: image_gradients
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the convolution of x."""
+        return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, of_y: Tensor, x: Tensor, weight: Tensor, *, of_x: bool) -> Tensor:
         """Return the gradient of x or of the weight. Of the other tensor only shape and layout matter."""
-        pair = [[side, side] for side in (self.stride, self.padding, 1)]
-        mask = [of_x, not of_x, False]
-        gradients = torch.ops.aten.convolution_backward(of_y, x, weight, None, *pair, False, [0, 0], self.groups, mask)
+        sizes = self.stride, self.padding, self.dilation, False, [0, 0], self.groups
+        gradients = torch.ops.aten.convolution_backward(of_y, x, weight, None, *sizes, [of_x, not of_x, False])
         return gradients[0] if of_x else gradients[1]
 
 
@@ -253,7 +279,7 @@ class _Forward(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
-        return F.conv2d(x, weight, None, geometry.stride, geometry.padding, groups=geometry.groups)
+        return geometry.forward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

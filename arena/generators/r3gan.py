@@ -15,7 +15,6 @@ from arena.core.errors import require
 from arena.generators.base import TrainableGenerator, TrainableShape
 from arena.generators.layers import (
     LRELU_GAIN,
-    Convolution,
     channels_at,
     doublings,
     logits,
@@ -41,9 +40,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, group: int, blocks: int) -> None:
         super().__init__()
         inside = channels * EXPANSION
-        self.first = Convolution(channels, inside, 1)
-        self.second = Convolution(inside, inside, 3, padding=1, groups=max(1, inside // group))
-        self.third = Convolution(inside, channels, 1, bias=False)
+        self.first = nn.Conv2d(channels, inside, 1)
+        self.second = nn.Conv2d(inside, inside, 3, padding=1, groups=max(1, inside // group))
+        self.third = nn.Conv2d(inside, channels, 1, bias=False)
         for layer in (self.first, self.second):
             _initialise(layer, gain=LRELU_GAIN * blocks**-0.25)
         nn.init.zeros_(self.third.weight)
@@ -53,7 +52,7 @@ class Block(nn.Module):
         return x + self.third(lrelu(self.second(lrelu(self.first(x)))))
 
 
-def _initialise(layer: Convolution | nn.Linear, gain: float = 1.0) -> None:
+def _initialise(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
     nn.init.normal_(layer.weight, std=gain / layer.weight[0].numel() ** 0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -63,9 +62,9 @@ def _body(widths: list[int], blocks: int, group: int) -> tuple[nn.ModuleList, nn
     """Return the residual blocks at each resolution, and the maps from each width to the next: 1x1 if they differ."""
     total = blocks * len(widths)
     stages = [nn.Sequential(*(Block(width, group, total) for _ in range(blocks))) for width in widths]
-    transitions = [Convolution(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
+    transitions = [nn.Conv2d(a, b, 1, bias=False) if a != b else nn.Identity() for a, b in pairwise(widths)]
     for layer in transitions:
-        if isinstance(layer, Convolution):
+        if isinstance(layer, nn.Conv2d):
             _initialise(layer)
     return nn.ModuleList(stages), nn.ModuleList(transitions)
 
@@ -104,7 +103,7 @@ class R3ganGenerator(TrainableGenerator):
         self.weigh = nn.Linear(z_dim, widths[0], bias=False)
         _initialise(self.weigh)
         self.stages, self.transitions = _body(widths, blocks, group)
-        self.to_image = Convolution(widths[-1], self.channels, 1, bias=False)
+        self.to_image = nn.Conv2d(widths[-1], self.channels, 1, bias=False)
         _initialise(self.to_image)
         self.output = OutputLayer(output)
 
@@ -128,10 +127,10 @@ class R3ganDiscriminator(nn.Module):
     def __init__(self, *, resolution: int, channels: int, width: int, blocks: int, group: int) -> None:
         super().__init__()
         widths = [channels_at(4 << k, width) for k in reversed(range(doublings(resolution) + 1))]
-        self.from_image = Convolution(channels, widths[0], 1, bias=False)
+        self.from_image = nn.Conv2d(channels, widths[0], 1, bias=False)
         _initialise(self.from_image)
         self.stages, self.transitions = _body(widths, blocks, group)
-        self.basis = Convolution(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
+        self.basis = nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
         _initialise(self.basis)
         self.logit = nn.Linear(widths[-1], 1)
         _initialise(self.logit)

@@ -1,22 +1,22 @@
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from arena.generators.layers import (
     LRELU_GAIN,
-    Convolution,
     EqualisedConv,
     EqualisedLinear,
     ModulatedConv,
     ToImage,
-    conv2d,
     image_gradients,
     lrelu,
 )
@@ -89,7 +89,7 @@ def test_to_image_is_modulated_and_not_demodulated() -> None:
     torch.testing.assert_close(layer(x, style), own_kernels(x, style, layer.weight, demodulate=False) / 3)
 
 
-# Convolutions for gradient penalties.
+# Layers for gradient penalties.
 
 
 def tensors(kernel: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,7 +99,7 @@ def tensors(kernel: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, weight, bias
 
 
-def penalty(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+def penalty(y: Tensor, x: Tensor) -> Tensor:
     """Return a gradient penalty: of the gradient with respect to x, through a nonlinearity."""
     (gradient,) = torch.autograd.grad(y.sigmoid().sum(), x, create_graph=True)
     return gradient.square().sum()
@@ -111,10 +111,10 @@ def penalty(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 def test_values_and_both_gradients_are_those_of_torch(kernel: int, stride: int, padding: int, groups: int) -> None:
     x, weight, bias = tensors(kernel, groups)
     theirs = F.conv2d(x, weight, bias, stride, padding, groups=groups)
-    expected = torch.autograd.grad(penalty(theirs, x, weight) + theirs.square().sum(), (x, weight, bias))
+    expected = torch.autograd.grad(penalty(theirs, x) + theirs.square().sum(), (x, weight, bias))
     with image_gradients():
-        ours = conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups)
-        penalised = penalty(ours, x, weight)
+        ours = F.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups)
+        penalised = penalty(ours, x)
     torch.testing.assert_close(ours, theirs)
     gradients = torch.autograd.grad(penalised + ours.square().sum(), (x, weight, bias))
     for a, b in zip(gradients, expected, strict=True):
@@ -124,7 +124,7 @@ def test_values_and_both_gradients_are_those_of_torch(kernel: int, stride: int, 
 def test_first_gradients_reach_weights_outside_the_context_alone() -> None:
     x, weight, _ = tensors(3, 1)
     with image_gradients():
-        y = conv2d(x, weight, padding=1)
+        y = F.conv2d(x, weight, padding=1)
         of_x, of_weight = torch.autograd.grad(y.sum(), (x, weight), retain_graph=True, allow_unused=True)
     assert of_x.any()
     assert of_weight is None
@@ -136,7 +136,7 @@ def test_first_gradients_reach_weights_outside_the_context_alone() -> None:
 def test_an_open_context_of_another_thread_changes_no_gradient() -> None:
     x, weight, _ = tensors(3, 1)
     with image_gradients():
-        y = conv2d(x, weight, padding=1)
+        y = F.conv2d(x, weight, padding=1)
     opened, compared = Event(), Event()
 
     def elsewhere() -> None:
@@ -159,15 +159,35 @@ def test_autocast_sets_the_dtype() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         theirs = F.conv2d(x, weight, bias, padding=1)
         with image_gradients():
-            ours = conv2d(x, weight, bias, padding=1)
+            ours = F.conv2d(x, weight, bias, padding=1)
     assert ours.dtype == theirs.dtype == torch.bfloat16
     torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)
 
 
-def test_the_layer_equals_torchs() -> None:
-    torch.manual_seed(0)
-    layer, x = Convolution(4, 8, 3, stride=2, padding=1, groups=2), torch.randn(2, 4, 6, 6)
-    expected = F.conv2d(x, layer.weight, layer.bias, 2, 1, groups=2)
-    torch.testing.assert_close(layer(x), expected)
+@pytest.mark.parametrize("settings", [{"dilation": 2}, {"padding": "same"}, {"stride": (2, 1), "padding": (0, 1)}])
+def test_settings_that_no_layer_here_has_are_torchs_too(settings: dict[str, Any]) -> None:
+    x, weight, _ = tensors(3, 1)
+    expected = F.conv2d(x, weight, **settings)
     with image_gradients():
-        torch.testing.assert_close(layer(x), expected)
+        torch.testing.assert_close(F.conv2d(x, weight, **settings), expected)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_penalties_through_batch_normalisation_are_those_of_torch(training: bool, affine: bool) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3, affine=affine, dtype=torch.float64)
+    norm.running_mean, norm.running_var = torch.randn(3, dtype=torch.float64), 1 + torch.rand(3, dtype=torch.float64)
+    network, x = nn.Sequential(nn.Conv2d(2, 3, 3, dtype=torch.float64), norm).train(training), torch.rand(4, 2, 5, 5)
+
+    def penalised(context: AbstractContextManager[object]) -> list[Tensor]:
+        images = x.double().requires_grad_()
+        with context:
+            found = penalty(network(images), images)
+        return [
+            found,
+            *torch.autograd.grad(found, list(network.parameters()), allow_unused=True, materialize_grads=True),
+        ]
+
+    for ours, theirs in zip(penalised(image_gradients()), penalised(nullcontext()), strict=True):
+        torch.testing.assert_close(ours, theirs)
