@@ -68,7 +68,13 @@ def test_a_run_is_identical_to_itself(finished):
 def test_responses_to_detectors_are_compared_with_none_by_seed(tmp_path):
     """The interval is the wider one of both: by the spread of three seeds, and by the errors of each."""
     attacks = SPEED.parent / "attacks"
-    line = {"held_out": "", "frozen": {"cnn": 0.6}, "live": {}, "error": {"cnn": 0.001, "stack": 0.001}}
+    line = {
+        "precision": "fp32",
+        "held_out": "",
+        "frozen": {"cnn": 0.6},
+        "live": {},
+        "error": {"cnn": 0.001, "stack": 0.001},
+    }
     cost = {"tera_macs": 1.0, "seconds": 1.0, "detector_updates": 0, "queries": 0}
     quality = {"kernel_distance": 0.03, "kernel_distance_error": 0.003, "recall": 0.8, "memorisation": 0.5}
     lines = [

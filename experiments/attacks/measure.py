@@ -34,6 +34,7 @@ COMMON = (
     "judge.multiples=[]",
     "judge.more_seeds=0",
     "bank.test=3000",
+    "trainer.precision=bf16",  # on every machine, since responses of two precisions are not compared
 )
 LIVE = ("access=everything", "pool=live", "objective=relative")
 LIVE_AND_KERNEL = ("access=everything", "pool=live", "objective=relative_kernel")
@@ -67,6 +68,7 @@ class Measured:
     Args:
         condition: key of ``CONDITIONS``.
         seed: of the race and of its data split.
+        precision: of training.
         held_out: technique that the generator was not told of, empty for none.
         fresh: technique -> mean AUC of the fresh judges.
         error: technique -> standard error of it: of the images, and of the spread of the judges.
@@ -78,6 +80,7 @@ class Measured:
 
     condition: str
     seed: int
+    precision: str
     held_out: str
     fresh: dict[str, float]
     error: dict[str, float]
@@ -119,6 +122,7 @@ def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
     """Return the numbers of a run from its records."""
     fresh: dict[str, list[ScoreRecord]] = {}
     frozen, live, quality, cost = dict[str, float](), dict[str, float](), dict[str, float](), dict[str, float]()
+    precision = ""
     for record in read_records(folder):
         if isinstance(record, ScoreRecord) and record.generator_round == 1:
             if record.regime == "fresh":
@@ -132,18 +136,21 @@ def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
             names = ("kernel_distance", "kernel_distance_error", "recall", "memorisation")
             quality = {name: getattr(record, name) for name in names}
         elif isinstance(record, PhaseRecord) and record.phase == "respond":
-            cost = {
-                "tera_macs": record.multiply_accumulates / 1e12,
-                "seconds": record.seconds,
-                "detector_updates": record.detector_updates,
-                "queries": record.queries,
-            }
+            precision, cost = (
+                record.precision,
+                {
+                    "tera_macs": record.multiply_accumulates / 1e12,
+                    "seconds": record.seconds,
+                    "detector_updates": record.detector_updates,
+                    "queries": record.queries,
+                },
+            )
     means = {name: fmean(each.auc for each in tests) for name, tests in fresh.items()}
     errors = {}
     for name, tests in fresh.items():
         of_images = fmean(each.auc_high - each.auc_low for each in tests) / 3.92
         errors[name] = (of_images**2 + stdev(each.auc for each in tests) ** 2 / len(tests)) ** 0.5
-    return Measured(condition, seed, held_out, means, errors, frozen, live, quality, cost)
+    return Measured(condition, seed, precision, held_out, means, errors, frozen, live, quality, cost)
 
 
 def measure_all(out: Path, seeds: list[int], only: list[str], overrides: list[str]) -> None:

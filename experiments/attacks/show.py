@@ -9,7 +9,7 @@ import argparse
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import fmean, median, variance
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -24,6 +24,8 @@ from arena.metrics.interval import Interval
 
 CONTROL = "none"
 """Condition from which all others are told apart, seed by seed."""
+WIDEST = 2.5
+"""Half of the width of a panel, in medians of the farthest ends of the intervals. What lies beyond is a number."""
 BASE, OTHERS = HIGHLIGHTS[1], HIGHLIGHTS[0]
 """Marks of the control and of all other conditions."""
 
@@ -146,12 +148,19 @@ def draw(lines: Sequence[Measured], shown: Sequence[Column]) -> Figure:
             title = column.name if control is None else f"{column.name}\n{CONTROL}: {control.mean:.3f}"
             axes.set_title(title, fontsize=7.5)
             axes.axvline(0, color=BASE.colour, linewidth=0.9)
-            for height, condition in enumerate(conditions):
-                found = cell(lines, condition, column)
-                if found is not None and found.difference is not None:
-                    value, low, high = found.difference
-                    axes.hlines(height, low, high, color=OTHERS.colour, linewidth=1.0)
+            found = [cell(lines, condition, column) for condition in conditions]
+            gaps = {
+                k: each.difference for k, each in enumerate(found) if each is not None and each.difference is not None
+            }
+            reach = WIDEST * median([max(abs(low), abs(high)) for _, low, high in gaps.values()] or [1.0])
+            for height, (value, low, high) in gaps.items():
+                low, high = (min(max(end, -reach), reach) for end in (low, high))
+                axes.hlines(height, low, high, color=OTHERS.colour, linewidth=1.0)
+                if abs(value) < reach:
                     axes.plot(value, height, OTHERS.marker, color=OTHERS.colour, markersize=3.5)
+                else:
+                    end = {"ha": "right", "x": reach} if value > 0 else {"ha": "left", "x": -reach}
+                    axes.text(y=height - 0.15, s=f"{value:+.2f}", fontsize=6.5, va="bottom", **end)
             axes.grid(axis="y", color=FAINT, linewidth=0.3)
             axes.tick_params(axis="y", length=0)
             axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -183,6 +192,8 @@ def main() -> None:
     lines = measured(out)
     if not lines:
         parser.error(f"{out / 'measured.jsonl'}: no line; expected those of measure.py")
+    if len(precisions := {line.precision for line in lines}) > 1:
+        parser.error(f"{out / 'measured.jsonl'}: expected responses of one precision, found {sorted(precisions)}")
     shown = columns(lines)
     save(draw(lines, shown), out / "ablation")
     write_csv(lines, shown, out / "ablation.csv")
