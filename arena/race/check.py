@@ -94,7 +94,7 @@ def check(race: Race) -> None:
 
 def _check_kernel(race: Race, objective: Kernel) -> None:
     """Check that features are known, and that the pool belongs to the objective."""
-    if race.rounds and race.access.levels and not race.known:
+    if race.rounds and race.access.levels and objective.beside is None and not race.matched:
         raise ArenaError(
             f"access={race.access.name}: expected one that knows features or gradients for objective=kernel, or none"
         )

@@ -42,7 +42,7 @@ def opponents(race: Race, round_index: int) -> Opponents | None:
     if not race.attacked:
         return None
     parts: dict[str, Opponents] = {}
-    if isinstance(race.objective, Kernel):
+    if isinstance(race.objective, Kernel) and race.matched:
         parts["features"] = matched(race, race.objective, round_index)
     if race.logits is not None:
         parts["detectors"] = of_logits(race, race.logits, round_index)
@@ -74,16 +74,13 @@ def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
         )
     )
     techniques = dict[str, MatchedTechnique]()
-    for technique in race.known:
-        example = race.examples_of[technique]
-        if isinstance(example, FittedDetector):
+    for technique in race.matched:
+        if isinstance(race.examples_of[technique], FittedDetector):
             reals = every
             detector = race.new_detector(technique, 0).to(race.machine.device)
-        elif isinstance(example, LearnedDetector) and race.access_to(technique) == "gradients":
+        else:
             reals = unseen
             detector = load_detector(race, technique, round_index)
-        else:
-            continue
         assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
         techniques[technique] = MatchedTechnique(

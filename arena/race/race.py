@@ -213,6 +213,16 @@ class Race:
         """Members whose features or gradients the generator knows, so that it can train detectors of them itself."""
         return [name for name in self.members if self.access_to(name) in ("features", "gradients")]
 
+    @cached_property
+    def matched(self) -> list[str]:
+        """Members whose features can be matched: published ones, or those of a network whose gradients are known."""
+        return [
+            name
+            for name in self.known
+            if isinstance(self.examples_of[name], FittedDetector)
+            or (isinstance(self.examples_of[name], LearnedDetector) and self.access_to(name) == "gradients")
+        ]
+
     def _granted(self, technique: str) -> AccessLevel:
         return self.access.level(technique, self.admitted(technique))
 

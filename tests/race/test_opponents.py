@@ -181,6 +181,17 @@ def test_an_access_that_a_pool_cannot_give_is_refused(run: Path, overrides: tupl
         tiny_arena(run, *overrides)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [("access=random",), ("access=scores",), ("access=features", "access.held_out=[spectrum,forest]")],
+)
+def test_without_features_that_can_be_matched_live_detectors_alone_pull(
+    finished: Race, run: Path, overrides: tuple[str, ...]
+):
+    race = beside(finished, run, "objective=relative_kernel", *overrides)
+    assert isinstance(opponents(race, 1), LiveOpponents)
+
+
 @pytest.mark.parametrize("level", ["scores", "labels"])
 def test_answers_alone_are_learned_from_the_generators_own_images_within_the_budget(
     finished: Race, run: Path, level: str
