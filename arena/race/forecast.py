@@ -19,7 +19,7 @@ from arena.imaging.images import to_float
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
 from arena.race.hardening import attackers
-from arena.race.opponents import live
+from arena.race.opponents import live, matched
 from arena.race.phases.calibrate import artefacts, own_artefact
 from arena.race.phases.judges import budgets
 from arena.race.probes import FOLDS
@@ -28,7 +28,9 @@ from arena.race.selection import halving
 from arena.training import laundering
 from arena.training.battery import LEARNING_COST, BatchGroup, crops_of_an_image, train_battery, validations
 from arena.training.objectives import Objective
+from arena.training.opponents.kernel import Kernel
 from arena.training.opponents.live import Live
+from arena.training.opponents.opponents import Opponents
 
 STEPS = 16
 """Most timed steps of each player. As many again are taken off, with all that does not grow with the steps."""
@@ -263,27 +265,44 @@ def seconds_per_gan_image(race: Race, generator: TrainableGenerator) -> float:
 
 
 def seconds_per_attacked_image(race: Race) -> float:
-    """Return the time per fake of the attacked detectors."""
+    """Return the time per fake of the opponents."""
     if not race.attacked:
         return 0.0
+    seconds = 0.0
     with as_many_as_pay(race.data.resolution):
+        if isinstance(race.objective, Kernel) and race.matched:
+            seconds += matched_seconds(race, race.objective)
         if race.logits is not None and isinstance(race.pool, Live):
-            return live_seconds(race, race.pool, race.logits)
-        return frozen_seconds(race, race.pool.sample)
+            seconds += live_seconds(race, race.pool, race.logits)
+        elif race.logits is not None:
+            seconds += frozen_seconds(race, race.pool.sample)
+    return seconds
 
 
 def live_seconds(race: Race, rules: Live, objective: Objective) -> float:
     """Return the time per fake of live detectors that learn and pull, with a share of their head start."""
-    images = race.generator_reals.images[: race.schedule.batch]
-    opponents = live(race, replace(rules, head_start=STEPS), objective, images, seed=0)
-    fakes, seconds = race.evidence(to_float(images).to(race.machine.device)), list[float]()
+    fakes = race.generator_reals.images
+    opponents = live(race, replace(rules, head_start=STEPS), objective, fakes, seed=0)
+    first, step = seconds_of_pulls(race, opponents)
+    head_start = max(first - step, 0.0) / STEPS * rules.head_start
+    return step / race.schedule.batch + head_start / race.schedule.response_images
+
+
+def matched_seconds(race: Race, rules: Kernel) -> float:
+    """Return the time per fake of matched features."""
+    return seconds_of_pulls(race, matched(race, rules, race.generator_reals.images, seed=0))[1] / race.schedule.batch
+
+
+def seconds_of_pulls(race: Race, opponents: Opponents) -> tuple[float, float]:
+    """Return the time of the first pull, and the mean time of those after it. Reals stand for the fakes."""
+    images = race.generator_reals.images
+    places = torch.arange(race.schedule.batch) % len(images)
+    fakes, seconds = race.evidence(to_float(images[places]).to(race.machine.device)), list[float]()
     for step in range(STEPS + 1):
         start, rng = time.perf_counter(), torch.Generator(race.machine.device).manual_seed(step)
         opponents.pull(fakes, fakes, rng)
         seconds.append(time.perf_counter() - start)
-    step = float(np.mean(seconds[1:]))
-    head_start = max(seconds[0] - step, 0.0) / STEPS * rules.head_start
-    return step / len(fakes) + head_start / race.schedule.response_images
+    return seconds[0], float(np.mean(seconds[1:]))
 
 
 def frozen_seconds(race: Race, sample: int) -> float:

@@ -43,7 +43,8 @@ def opponents(race: Race, round_index: int) -> Opponents | None:
         return None
     parts: dict[str, Opponents] = {}
     if isinstance(race.objective, Kernel) and race.matched:
-        parts["features"] = matched(race, race.objective, round_index)
+        fakes, seed = load_bank(race, round_index).validation, race.seed_of("kernel", round_index)
+        parts["features"] = matched(race, race.objective, fakes, seed, round_index)
     if race.logits is not None:
         parts["detectors"] = of_logits(race, race.logits, round_index)
     return Together(parts) if len(parts) > 1 else next(iter(parts.values()))
@@ -58,33 +59,40 @@ def of_logits(race: Race, objective: Objective, round_index: int) -> Opponents:
     return attack if race.access.labels == "true" else equal_norm(race, attack, round_index)
 
 
-def matched(race: Race, rules: Kernel, round_index: int) -> KernelOpponents:
+def matched(race: Race, rules: Kernel, fakes: Tensor, seed: int, round_index: int | None = None) -> KernelOpponents:
     """Return the techniques whose features are known, with the attacker's reals.
 
     Published features are those of the technique. Of a network they are those of its detector in the loop, and no real
     that trained this detector is matched.
+
+    Args:
+        race: of the response.
+        rules: how they pull.
+        fakes: uint8 (N, C, H, W) of the round.
+        seed: of their streams.
+        round_index: of the response. None before the race, to time them with new networks.
     """
-    known, seed = reals_of_attacker(race), race.seed_of("kernel", round_index)
-    fakes, every, unseen = (
+    known = reals_of_attacker(race)
+    seen, every, unseen = (
         Gallery(images, race.evidence, race.machine.device).images(torch.arange(len(images)))
         for images in (
-            load_bank(race, round_index).validation,
+            fakes,
             at_most(torch.cat([known.train, known.validation]), MATCHED),
             at_most(torch.cat([known.unseen, known.validation]), MATCHED),
         )
     )
     techniques = dict[str, MatchedTechnique]()
     for technique in race.matched:
-        if isinstance(race.examples_of[technique], FittedDetector):
-            reals = every
+        fitted = isinstance(race.examples_of[technique], FittedDetector)
+        reals = every if fitted else unseen
+        if fitted or round_index is None:
             detector = race.new_detector(technique, 0).to(race.machine.device)
         else:
-            reals = unseen
             detector = load_detector(race, technique, round_index)
         assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
         techniques[technique] = MatchedTechnique(
-            feature_map(detector), reals[::2], reals[1::2], fakes, rules, race.schedule.batch, own
+            feature_map(detector), reals[::2], reals[1::2], seen, rules, race.schedule.batch, own
         )
     return KernelOpponents(rules, techniques, race.machine.threads)
 

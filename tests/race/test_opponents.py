@@ -126,8 +126,9 @@ def test_a_killed_live_response_resumes_to_the_bit(
 
 
 @pytest.mark.slow
-def test_a_whole_race_with_live_opponents_is_forecast_and_carried_out(run: Path):
-    race = tiny_arena(run, *LIVE)
+@pytest.mark.parametrize("overrides", [LIVE, ("pool=live", "access=everything", "objective=relative_kernel")])
+def test_a_whole_race_with_live_opponents_is_forecast_and_carried_out(run: Path, overrides: tuple[str, ...]):
+    race = tiny_arena(run, *overrides)
     assert seconds_of_race(race, beside=False) > 0
     carry_out(race, Console(quiet=True))
     assert race.layout.gan(1).exists()
