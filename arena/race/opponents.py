@@ -22,7 +22,7 @@ from arena.training.opponents.black_box import BlackBox, Student
 from arena.training.opponents.combined import Together
 from arena.training.opponents.equal_norm import Calibrated, EqualNormOpponents, calibrated, with_shuffled_labels
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
-from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, feature_map
+from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, feature_map, random_features
 from arena.training.opponents.live import Live, LiveOpponents
 from arena.training.opponents.networks import LiveNetwork, RandomNetwork, live_network
 from arena.training.opponents.opponents import Opponents
@@ -63,7 +63,7 @@ def matched(race: Race, rules: Kernel, fakes: Tensor, seed: int, round_index: in
     """Return the techniques whose features are known, with the attacker's reals.
 
     Published features are those of the technique. Of a network they are those of its detector in the loop, and no real
-    that trained this detector is matched.
+    that trained this detector is matched. Random critics match features behind random filters.
 
     Args:
         race: of the response.
@@ -83,16 +83,18 @@ def matched(race: Race, rules: Kernel, fakes: Tensor, seed: int, round_index: in
     )
     techniques = dict[str, MatchedTechnique]()
     for technique in race.matched:
-        fitted = isinstance(race.examples_of[technique], FittedDetector)
-        reals = every if fitted else unseen
-        if fitted or round_index is None:
-            detector = race.new_detector(technique, 0).to(race.machine.device)
-        else:
-            detector = load_detector(race, technique, round_index)
-        assert isinstance(detector, FittedDetector | LearnedDetector)
         own = derive_seed(seed, "technique", player=technique)
+        fitted = isinstance(race.examples_of[technique], FittedDetector)
+        random = race.access.critics == "random"
+        if random:
+            features = random_features(race.data.channels, own, race.machine.device)
+        elif fitted or round_index is None:
+            features = feature_map(race.new_detector(technique, 0).to(race.machine.device))
+        else:
+            features = feature_map(load_detector(race, technique, round_index))
+        reals = every if fitted or random else unseen
         techniques[technique] = MatchedTechnique(
-            feature_map(detector), reals[::2], reals[1::2], seen, rules, race.schedule.batch, own
+            features, reals[::2], reals[1::2], seen, rules, race.schedule.batch, own
         )
     return KernelOpponents(rules, techniques, race.machine.threads)
 

@@ -201,9 +201,11 @@ class Race:
 
     def access_to(self, technique: str) -> AccessLevel:
         """Return the generator's access to a technique. Of a fitted one, new heads know the features alone."""
+        return self._attacked_by(technique) if self.access.knows else "none"
+
+    def _attacked_by(self, technique: str) -> AccessLevel:
+        """Return the level of access by which a technique, or its counterpart in a control, is attacked."""
         level = self._granted(technique)
-        if not self.access.knows:
-            return "none"
         fitted = isinstance(self.examples_of.get(technique), FittedDetector)
         by_features = isinstance(self.pool, Live) or self.logits is None
         return "features" if level == "gradients" and fitted and by_features else level
@@ -215,12 +217,17 @@ class Race:
 
     @cached_property
     def matched(self) -> list[str]:
-        """Members whose features can be matched: published ones, or those of a network whose gradients are known."""
+        """Members whose features can be matched: published ones, or those of a network whose gradients are known.
+
+        Random critics match as many random features.
+        """
+        if not self.access.knows and self.access.critics != "random":
+            return []
         return [
             name
-            for name in self.known
-            if isinstance(self.examples_of[name], FittedDetector)
-            or (isinstance(self.examples_of[name], LearnedDetector) and self.access_to(name) == "gradients")
+            for name in self.members
+            if self._attacked_by(name) == "gradients"
+            or (self._attacked_by(name) == "features" and isinstance(self.examples_of[name], FittedDetector))
         ]
 
     def _granted(self, technique: str) -> AccessLevel:

@@ -46,6 +46,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "none": ("access=none",),
     "none, equal compute": ("access=none", f"schedule.response_images={round(LIVE_COSTS * IMAGES)}"),
     "random": ("access=random", "pool=live", "objective=relative"),
+    "random and kernel": ("access=random", "pool=live", "objective=relative_kernel"),
     "fool": ("access=white_box", "pool=all", "objective=fool"),
     "match": ("access=white_box", "pool=all", "objective=match"),
     "live": LIVE,

@@ -1,6 +1,7 @@
 """The opponents of a response: which images live detectors see, and that a killed response resumes."""
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from arena.race.race import Race
 from arena.records.schema import TrainingRecord
 from arena.training.gan import GanTraining
 from arena.training.opponents.black_box import Student
+from arena.training.opponents.combined import Together
 from arena.training.opponents.frozen import FrozenOpponents
 from arena.training.opponents.kernel import KernelOpponents
 from arena.training.opponents.live import LiveOpponents
@@ -184,13 +186,32 @@ def test_an_access_that_a_pool_cannot_give_is_refused(run: Path, overrides: tupl
 
 @pytest.mark.parametrize(
     "overrides",
-    [("access=random",), ("access=scores",), ("access=features", "access.held_out=[spectrum,forest]")],
+    [("access=scores",), ("access=features", "access.held_out=[spectrum,forest]")],
 )
 def test_without_features_that_can_be_matched_live_detectors_alone_pull(
     finished: Race, run: Path, overrides: tuple[str, ...]
 ):
     race = beside(finished, run, "objective=relative_kernel", *overrides)
     assert isinstance(opponents(race, 1), LiveOpponents)
+
+
+def test_random_critics_match_as_many_features_and_know_none(finished: Race, run: Path):
+    found = dict[str, KernelOpponents]()
+    for access in ("everything", "random"):
+        race = beside(finished, run / access, "objective=relative_kernel", f"access={access}")
+        both = opponents(race, 1)
+        assert isinstance(both, Together)
+        assert isinstance(both.parts["features"], KernelOpponents)
+        found[access] = both.parts["features"]
+    assert race.known == []
+    names = ["cnn", "dct", "spectrum", "forest"]
+    assert list(found["random"].techniques) == list(found["everything"].techniques) == names
+    seen = finished.evidence(to_float(finished.generator_reals.images[:8])).requires_grad_()
+    features = [found["random"].techniques[name].features(seen, torch.Generator()) for name in names]
+    assert {each.shape for each in features} == {(8, 32)}
+    assert all(not torch.equal(one, other) for one, other in pairwise(features))
+    for each in features:
+        assert torch.autograd.grad(each.sum(), seen)[0].any()
 
 
 @pytest.mark.parametrize("level", ["scores", "labels"])

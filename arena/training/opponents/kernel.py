@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from arena.core.machine import parallel_map
 from arena.core.seeding import derive_seed
-from arena.detectors.base import FittedDetector, LearnedDetector
+from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.techniques.mmd import kernel
 from arena.training.objectives import Objective
-from arena.training.opponents.networks import random_crops, soft_features
+from arena.training.opponents.networks import random_crops, random_filters, soft_features
 from arena.training.opponents.opponents import Opponents, Pull
 from arena.training.opponents.size import TINY, JointPull, pull_of_equal_size
 
@@ -245,11 +246,25 @@ class KernelOpponents(Opponents):
             technique.restore(state["techniques"][name])
 
 
-def feature_map(detector: FittedDetector | LearnedDetector) -> FeatureMap:
+def random_features(channels: int, seed: int, device: torch.device) -> FeatureMap:
+    """Return features (B, 2 K) behind K fixed random filters: mean and deviation of each response over the pixels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        filters = random_filters(channels).to(device)
+
+    def features(images: Tensor, rng: torch.Generator) -> Tensor:
+        responses = F.leaky_relu(F.conv2d(images, filters, padding=1), 0.2).float().flatten(2)
+        return torch.cat([responses.mean(2), (responses.var(2, correction=0) + TINY).sqrt()], dim=1)
+
+    return features
+
+
+def feature_map(detector: Detector) -> FeatureMap:
     """Return the features of a technique: the published ones, or those that the last layer of its network sees.
 
     The network is that of a detector in the loop, frozen. Where it has no last linear layer, its logit is the feature.
     """
+    assert isinstance(detector, FittedDetector | LearnedDetector)
     detector.eval().requires_grad_(False)
     if isinstance(detector, FittedDetector):
         return lambda images, rng: soft_features(detector, images, rng)

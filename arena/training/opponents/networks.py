@@ -176,6 +176,12 @@ def soft_features(detector: FittedDetector, images: Tensor, rng: torch.Generator
     return detector.soft_features(images).float()
 
 
+def random_filters(channels: int) -> Tensor:
+    """Return filters (16, channels, 3, 3) of norm 1, which depend on torch's global stream."""
+    filters = torch.randn(FILTERS, channels, 3, 3)
+    return filters / filters.flatten(1).norm(dim=1)[:, None, None, None]
+
+
 class RandomNetwork(LiveNetwork):
     """A small network behind fixed random filters: a further discriminator that knows no technique.
 
@@ -191,8 +197,7 @@ class RandomNetwork(LiveNetwork):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        filters = torch.randn(FILTERS, channels, 3, 3)
-        self.register_buffer("filters", filters / filters.flatten(1).norm(dim=1)[:, None, None, None])
+        self.register_buffer("filters", random_filters(channels))
         self.network = nn.Sequential(
             nn.Conv2d(FILTERS, WIDTH, 3, stride=2, padding=1),
             nn.LeakyReLU(0.2),
