@@ -103,7 +103,8 @@ def _check_kernel(race: Race, objective: Kernel) -> None:
             "objective=kernel: expected objective=relative_kernel, or pool=all, since it attacks no live detector"
         )
     if not isinstance(race.pool, Live) and objective.beside is not None:
-        raise ArenaError("objective=relative_kernel: expected pool=live, or objective=fool, match or kernel for frozen detectors")
+        expected = "pool=live, or objective=fool, match or kernel for frozen detectors"
+        raise ArenaError(f"objective=relative_kernel: expected {expected}")
 
 
 def _check_probes(race: Race, group: str) -> None:
