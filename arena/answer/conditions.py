@@ -17,6 +17,8 @@ from arena.metrics.interval import Interval
 
 PROBING = ("probes", "selection", "resampling")
 """Groups of a config for which the generator has to know a technique."""
+ATTACK = ("objective", "pool", "weighting")
+"""Groups of a config that say how a generator attacks. Without any access it attacks nothing."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,10 @@ class Condition:
     Args:
         name: ``access=...``, and the settings in which it differs from the conditions beside it.
         access: name of the generator's access to the detectors.
-        shared_settings: canonical JSON of the config without seeds, access, ``generator.matched`` and ``PROBING``. A
-            condition and its controls have it in common.
+        shared_settings: canonical JSON of the config without seeds, access, ``generator.matched``, ``PROBING`` and
+            ``ATTACK``. A condition and its controls have it in common.
         probing: canonical JSON of ``PROBING`` in the config. Controls that know a technique have it in common too.
+        attack: canonical JSON of ``ATTACK`` in the config. Controls with any access have it in common too.
         runs: in order of their seeds, no two with the same.
     """
 
@@ -36,6 +39,7 @@ class Condition:
     access: str
     shared_settings: str
     probing: str
+    attack: str
     runs: tuple[FinishedRun, ...]
 
     @property
@@ -68,7 +72,9 @@ class Condition:
         """Return its matched controls. Their config differs in the access, the matching of the fakes, or both.
 
         A control that knows no technique has nothing to probe with, and is one of conditions with and without probes.
-        Any other has the levels of access of the condition.
+        One without any access attacks nothing, and is a control whatever its objective, pool and weighting. Where there
+        are several of these, that with the condition's own counts. Any other control has the levels of access of the
+        condition, and attacks as it does.
 
         A control by its access has only controls of the same access: the same generator, its fakes matched. A condition
         with matched fakes has none.
@@ -80,8 +86,10 @@ class Condition:
             return {}
         shared = [other for other in among if other.shared_settings == self.shared_settings]
         shared = [other for other in shared if other.probing == self.probing or not other.knows]
-        shared = [other for other in shared if not other._levels or other._levels == self._levels]
+        attacks = self._levels, self.attack
+        shared = [other for other in shared if not other._levels or (other._levels, other.attack) == attacks]
         alike = [other for other in shared if other.control and other is not self]
+        alike.sort(key=lambda other: other.attack == self.attack)  # the last of several with one name counts
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]
         return {
@@ -109,10 +117,10 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
                     f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
                 )
         access = members[0].access
-        shared_settings = canonical(without_matching(group[0].config), drop=("access", *PROBING))
-        probing = canonical({key: group[0].config.get(key) for key in PROBING})
+        shared_settings = canonical(without_matching(group[0].config), drop=("access", *PROBING, *ATTACK))
+        probing, attack = (canonical({key: group[0].config.get(key) for key in keys}) for keys in (PROBING, ATTACK))
         name = ", ".join([f"access={access}", *_distinctive(own, settings)])
-        grouped.append(Condition(name, access, shared_settings, probing, tuple(members)))
+        grouped.append(Condition(name, access, shared_settings, probing, attack, tuple(members)))
     return sorted(grouped, key=lambda condition: (condition.control, condition.name))
 
 

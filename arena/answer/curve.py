@@ -180,7 +180,7 @@ def _of_runs(runs: Sequence[RunCurve], values: NDArray[np.float64]) -> NDArray[n
     unit = np.sqrt(np.mean([np.diag(run.images) for run in runs], axis=0))
     spread = _pooled(values, unit)
     within = _nearest(np.mean([_of_one(run) for run in runs], axis=0) - shared) / count
-    larger = max(spread, within, key=lambda part: float((np.diag(part) / unit**2).sum()))
+    larger = max(spread, within, key=lambda part: float(_over(np.diag(part), unit**2).sum()))
     return shared + larger
 
 
@@ -188,15 +188,23 @@ def _pooled(values: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[n
     """Covariance (R, R) of the mean of K curves, values (K, R), by their spread.
 
     The sample covariance of three curves at ten points is singular. One variance and one correlation are pooled over
-    points, in units (R,) of the error that the images alone would give each of them.
+    points, in units (R,) of the error that the images alone would give each of them. A point without such an error, as
+    that of a difference between two runs with one warm-up, has no spread either.
     """
-    count, points = values.shape
-    rest = (values - values.mean(axis=0)) / unit
+    count, points = len(values), int((unit > 0).sum())
+    if not points:
+        return np.zeros((len(unit), len(unit)))
+    rest = _over(values - values.mean(axis=0), unit)
     sample = rest.T @ rest / (count - 1)
     variance = float(np.trace(sample)) / points
     across = (float(sample.sum()) - np.trace(sample)) / (points * (points - 1)) if points > 1 else 0.0
     correlation = min(max(across / variance, 0.0), 0.95) if variance > 0 else 0.0
-    return variance * ((1 - correlation) * np.eye(points) + correlation) * np.outer(unit, unit) / count
+    return variance * ((1 - correlation) * np.eye(len(unit)) + correlation) * np.outer(unit, unit) / count
+
+
+def _over(values: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values (..., R) over units (R,), 0 where the unit is 0."""
+    return np.divide(values, unit, out=np.zeros_like(values), where=unit > 0)
 
 
 def _nearest(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -195,3 +195,20 @@ def test_a_control_that_knows_nothing_needs_no_probes(tmp_path):
     assert set(found[0].controls(found)) == {"none"}
     found = conditions([knowing(white_box, True, **chosen), knowing(alike, True, **chosen)])
     assert set(found[0].controls(found)) == {"other_reals"}
+
+
+def test_a_control_without_access_has_no_objective_of_its_own(tmp_path):
+    """A control with access has to attack as the condition does."""
+    live, frozen = {"objective": {"weight": 1.0}, "pool": {"sample": 4}}, {"objective": {"weight": 2.0}, "pool": {}}
+
+    def attacking(run: FinishedRun, attack: dict[str, object], levels: list[str]) -> FinishedRun:
+        access = {**section(run.config, "access"), "levels": levels}
+        return dataclasses.replace(run, config={**run.config, **attack, "access": access})
+
+    white_box, none, other_reals = runs_of(tmp_path, (0,))
+    again = runs_of(tmp_path / "again", (0,), ("none",))[0]
+    told = attacking(white_box, live, ["gradients"])
+    found = conditions([told, attacking(none, frozen, []), attacking(other_reals, frozen, ["gradients"])])
+    assert set(found[0].controls(found)) == {"none"}
+    found = conditions([told, attacking(none, frozen, []), attacking(again, live, [])])
+    assert found[0].controls(found)["none"].runs[0].path == again.path

@@ -124,6 +124,18 @@ def test_the_covariance_can_be_inverted_with_two_runs_of_ten_rounds():
     assert np.linalg.eigvalsh(covariance).min() > 0
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_point_at_which_runs_do_not_differ_has_no_error_and_leaves_the_others_theirs(count):
+    """As the first round of two runs with one warm-up."""
+    runs = drawn(np.random.default_rng(3), runs=count)
+    for each in runs:
+        each.judges[:, 0] = each.real[0] = each.fake[0] = 0
+    whole = curve(range(8), runs, ["stack"] * 8).covariance
+    rest = curve(range(1, 8), [each.take(np.arange(1, 8)) for each in runs], ["stack"] * 7).covariance
+    assert not whole[0].any()
+    np.testing.assert_allclose(whole[1:, 1:], rest, rtol=1e-6)
+
+
 def test_a_paired_difference_cancels_what_both_owe_to_the_reals(run):
     its = run_curve(stack_points(run))
     nothing = its.less(its)
