@@ -157,7 +157,7 @@ REFUSED = [
         ["access=white_box", "access.held_out=[cnn,dct,spectrum]"],
         "access=white_box: expected a differentiable technique",
     ),
-    (["access=equal_norm"], "access=equal_norm: expected pool=all, last or mixture, since live detectors learn"),
+    (["access=equal_norm"], "access=equal_norm: expected pool=all, last or mixture and objective=fool or match, "),
     (["objective=kernel"], "objective=kernel: expected objective=relative_kernel, or pool=all"),
     (["generator=oracle", "race.rounds=2"], "race.rounds=2: expected 0, since generator=oracle does not train"),
     (["generator._target_=nope.Generator"], "generator._target_=nope.Generator: expected"),

@@ -64,7 +64,8 @@ def parallel_map(
 
     A small network cannot use several threads, so several of them run at once. Each item is computed in its own order
     of operations, and its result does not depend on the number of threads. Only an item that is alone has all threads
-    of torch, which may change its last digits. Gradient, inference and autocast modes are those of the caller.
+    of torch, and so have all items where ``threads`` is 1. This may change their last digits. Gradient, inference and
+    autocast modes are those of the caller.
 
     Args:
         work: of one item.
@@ -76,13 +77,14 @@ def parallel_map(
     if device.type != "cpu" or threads == 1 or len(items) == 1:
         return [work(item) for item in items]
     autocast, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
+    cache = torch.is_autocast_cache_enabled()  # it would hide a step of an optimiser from the rest of an item's work
     inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     def in_mode_of_the_caller(item: T) -> R:
         with (
             torch.inference_mode(inference),
             torch.set_grad_enabled(gradients),
-            torch.autocast(device.type, dtype=dtype, enabled=autocast),
+            torch.autocast(device.type, dtype=dtype, enabled=autocast, cache_enabled=cache),
         ):
             return work(item)
 

@@ -189,7 +189,8 @@ class image_gradients(TorchFunctionMode):  # a context, named as a function
     first gradient of the weights is unused (compare ``no_weight_gradients`` in StyleGAN2-ADA). Batch normalisation in
     eval mode is a product and a sum here, whose second derivatives are trivial, and torch's are slow.
 
-    The context belongs to its thread. Convolutions of any other thread are as usual.
+    The context belongs to its thread. Convolutions of any other thread are as usual, and so are those whose padding is
+    a word.
     """
 
     is_open = True
@@ -221,9 +222,9 @@ class image_gradients(TorchFunctionMode):  # a context, named as a function
         groups: int = 1,
     ) -> Tensor:
         """Compute a convolution with the same gradients as torch's, also under autocast."""
-        if isinstance(padding, str):
+        if isinstance(padding, str) or input.ndim != 4:
             return NotImplemented
-        if torch.is_autocast_enabled(input.device.type):
+        if torch.is_autocast_enabled(input.device.type) and input.dtype != torch.float64:
             dtype = torch.get_autocast_dtype(input.device.type)
             input, weight = input.to(dtype), weight.to(dtype)  # noqa: A001
         y = _Forward.apply(input, weight, _Geometry(_pair(stride), _pair(padding), _pair(dilation), groups, self))
@@ -240,13 +241,13 @@ class image_gradients(TorchFunctionMode):  # a context, named as a function
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        """Normalise by running statistics, in the dtype of the input."""
+        """Normalise by running statistics, at least in fp32, and return the dtype of the input."""
         if training or running_mean is None or running_var is None:
             return NotImplemented
         scale = (running_var + eps).rsqrt() if weight is None else weight * (running_var + eps).rsqrt()
         shift = -running_mean * scale if bias is None else bias - running_mean * scale
-        scale, shift = (each.to(input.dtype).reshape(-1, *[1] * (input.ndim - 2)) for each in (scale, shift))
-        return input * scale + shift
+        scale, shift = (each.reshape(-1, *[1] * (input.ndim - 2)) for each in (scale, shift))
+        return (input * scale + shift).to(input.dtype)
 
 
 def _pair(value: int | Sequence[int]) -> list[int]:

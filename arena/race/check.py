@@ -69,7 +69,8 @@ def check(race: Race) -> None:
         require(2 * race.bag.n <= fewest, "battery.bag.n", race.bag.n, expected)
     if isinstance(race.pool, Live) and race.access.labels == "shuffled":
         raise ArenaError(
-            f"access={race.access.name}: expected pool=all, last or mixture, since live detectors learn true labels"
+            f"access={race.access.name}: expected pool=all, last or mixture and objective=fool or match, "
+            "since live detectors learn true labels"
         )
     if not isinstance(race.pool, Live) and race.access.critics == "random":
         raise ArenaError(f"access={race.access.name}: expected pool=live, since random critics have to learn")
@@ -93,7 +94,7 @@ def check(race: Race) -> None:
 
 
 def _check_kernel(race: Race, objective: Kernel) -> None:
-    """Check that features are known, and that the pool belongs to the objective."""
+    """Check that features are known where nothing else pulls, and that the pool belongs to the objective."""
     if race.rounds and race.access.levels and objective.beside is None and not race.matched:
         raise ArenaError(
             f"access={race.access.name}: expected one that knows features or gradients for objective=kernel, or none"
@@ -103,7 +104,7 @@ def _check_kernel(race: Race, objective: Kernel) -> None:
             "objective=kernel: expected objective=relative_kernel, or pool=all, since it attacks no live detector"
         )
     if not isinstance(race.pool, Live) and objective.beside is not None:
-        expected = "pool=live, or objective=fool, match or kernel for frozen detectors"
+        expected = "pool=live, or objective=fool, match, relative or kernel"
         raise ArenaError(f"objective=relative_kernel: expected {expected}")
 
 

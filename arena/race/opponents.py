@@ -180,9 +180,9 @@ def reals_of_attacker(race: Race) -> AttackerReals:
     """Return all reals that the attacker has: generator-train, and those of the detectors whose gradients it has.
 
     Generator-train is its own in any case. Live detectors that learn from few reals know these by heart, and their pull
-    is then of little use (``experiments/attacks``). No judge real is among them.
+    is then of little use (``experiments/attacks``). Random critics have as many. No judge real is among them.
     """
-    detectors_known = "gradients" in {race.access_to(technique) for technique in race.attacked}
+    detectors_known = "gradients" in {race.attack_on(technique) for technique in race.attacked}
     loop = LoopReals.of_part(race, race.access.reals if detectors_known else "generator")
     own = race.data.part("generator").without(loop.validation)
     unseen, further = own.without(loop.train) if detectors_known else own, loop.train.without(own)

@@ -201,10 +201,10 @@ class Race:
 
     def access_to(self, technique: str) -> AccessLevel:
         """Return the generator's access to a technique. Of a fitted one, new heads know the features alone."""
-        return self._attacked_by(technique) if self.access.knows else "none"
+        return self.attack_on(technique) if self.access.knows else "none"
 
-    def _attacked_by(self, technique: str) -> AccessLevel:
-        """Return the level of access by which a technique, or its counterpart in a control, is attacked."""
+    def attack_on(self, technique: str) -> AccessLevel:
+        """Return the level at which a technique, or its counterpart in a control that knows none, is attacked."""
         level = self._granted(technique)
         fitted = isinstance(self.examples_of.get(technique), FittedDetector)
         by_features = isinstance(self.pool, Live) or self.logits is None
@@ -223,11 +223,11 @@ class Race:
         """
         if not self.access.knows and self.access.critics != "random":
             return []
+        levels = {name: self.attack_on(name) for name in self.members}
         return [
             name
-            for name in self.members
-            if self._attacked_by(name) == "gradients"
-            or (self._attacked_by(name) == "features" and isinstance(self.examples_of[name], FittedDetector))
+            for name, level in levels.items()
+            if level == "gradients" or (level == "features" and isinstance(self.examples_of[name], FittedDetector))
         ]
 
     def _granted(self, technique: str) -> AccessLevel:

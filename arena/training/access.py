@@ -31,16 +31,16 @@ class Access:
       whose reals they learned from (rule of evidence 6). They still learned to tell fakes from reals.
     - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
       ones. They carry no information on real against fake (``arena.training.opponents.equal_norm``).
-    - ``random``: as many live opponents, each a small network behind fixed random filters. It tests whether techniques
-      are worth more than any further discriminators. Its levels are those of ``everything``. All are new in every
-      response. It needs ``pool=live``.
+    - ``random``: as many live networks and matched features, each behind fixed random filters. It tests whether
+      techniques are worth more than any further discriminators. Its levels are those of ``everything``. All are new
+      in every response. It needs ``pool=live``.
 
     Args:
         name: of the condition.
         levels: levels of access that are granted. None for no attack.
         reals: the part of the reals that the detectors in the loop learn from.
         labels: whether the detectors of these gradients learned true or shuffled labels.
-        critics: whether the opponents are the techniques, or as many networks behind random filters.
+        critics: whether the opponents are the techniques, or as many networks and features behind random filters.
         queries: images that a response may submit to each technique whose level is ``scores`` or ``labels``.
         held_out: techniques of the battery that are never attacked.
         control: whether runs with this access are controls of runs that differ in nothing else.

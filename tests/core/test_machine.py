@@ -53,3 +53,19 @@ def test_results_are_in_order_and_computed_in_the_mode_of_the_caller(threads):
             )
         assert results == [(k, False, True, 1) for k in range(6)]
         assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_weights_that_an_item_changes_are_read_again_under_autocast(threads):
+    """Lightning turns the cache of cast weights off, and so do the threads."""
+
+    def work(k):
+        layer = torch.nn.Linear(4, 4, bias=False)
+        torch.nn.init.constant_(layer.weight, k)
+        before = layer(torch.ones(1, 4)).sum().detach()
+        with torch.no_grad():
+            layer.weight.mul_(2)
+        return float(layer(torch.ones(1, 4)).sum().detach() / before)
+
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        assert parallel_map(work, range(1, 5), torch.device("cpu"), threads) == [2.0] * 4

@@ -191,3 +191,15 @@ def test_penalties_through_batch_normalisation_are_those_of_torch(training: bool
 
     for ours, theirs in zip(penalised(image_gradients()), penalised(nullcontext()), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_batch_normalisation_under_autocast_is_as_exact_as_torchs() -> None:
+    torch.manual_seed(0)
+    norm, x = nn.BatchNorm2d(3).eval(), (3 + torch.randn(8, 3, 16, 16)).bfloat16()
+    norm.running_mean, norm.running_var = torch.full((3,), 3.0), torch.full((3,), 0.1)
+    exact = norm(x.float())
+    with image_gradients():
+        ours = norm(x)
+    assert ours.dtype == torch.bfloat16
+    assert float((ours.float() - exact).detach().mean().abs()) < 1e-3
+    torch.testing.assert_close(ours, exact.bfloat16())

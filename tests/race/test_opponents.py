@@ -166,7 +166,10 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ((*LIVE, "access=equal_norm"), "access=equal_norm: expected pool=all, last or mixture, since live"),
+        (
+            (*LIVE, "access=equal_norm"),
+            "access=equal_norm: expected pool=all, last or mixture and objective=fool or match",
+        ),
         (("access=random",), "access=random: expected pool=live, since random critics have to learn"),
         (("access=scores",), "access=scores: expected pool=live and a technique that is not held out, or access=none"),
         ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected above 0, the images to submit"),

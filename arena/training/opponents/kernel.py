@@ -163,14 +163,16 @@ class MatchedTechnique:
     def pull(self, fakes: Tensor, rng: torch.Generator) -> Pull:
         """Return the excess of a step's fakes (B, C, H, W) over reals, and its gradient over the size of it.
 
-        With few reals only the first fakes are compared, as many as a half of these reals.
+        With few reals only the first fakes are compared, as many as a half of these reals. All is computed in fp32, as
+        the features of the reals and the unit are: products in bf16 would add several deviations.
         """
-        images = fakes.detach().requires_grad_()
-        white = self.whitening(self.features(images[: self.pulled], rng))
-        reals = self.reals[torch.randperm(len(self.reals), generator=rng)[: self.compared]]
-        found = discrepancy(white, reals, self.width, self.queue)
-        excess = (found - self.mean) / self.deviation
-        (gradient,) = torch.autograd.grad(excess, images)
+        images = fakes.detach().float().requires_grad_()
+        with torch.autocast(images.device.type, enabled=False):
+            white = self.whitening(self.features(images[: self.pulled], rng))
+            reals = self.reals[torch.randperm(len(self.reals), generator=rng)[: self.compared]]
+            found = discrepancy(white, reals, self.width, self.queue)
+            excess = (found - self.mean) / self.deviation
+            (gradient,) = torch.autograd.grad(excess, images)
         pull, self.scale = pull_of_equal_size(gradient, self.scale)
         self.excess = SMOOTHING * self.excess + (1 - SMOOTHING) * excess.detach() if self.pulls else excess.detach()
         self.queue = torch.cat([self.queue, white.detach()])[len(self.queue) + len(white) - self.queued :]
@@ -199,7 +201,8 @@ class KernelOpponents(Opponents):
     Args:
         rules: how they pull.
         techniques: by name.
-        threads: techniques that work at the same time on a processor. Results do not depend on it.
+        threads: techniques that work at the same time on a processor. Results do not depend on it, beyond the last
+            digits (``parallel_map``).
     """
 
     def __init__(self, rules: Kernel, techniques: Mapping[str, MatchedTechnique], threads: int = 1) -> None:

@@ -113,6 +113,10 @@ class LiveDetector:
         """Return to a saved state."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        # A fused step expects parameters and moments of one layout, and does not check it.
+        for parameter, moments in self.optimizer.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(parameter).copy_(moments[name])
         self.steps, self.looks = state["steps"], state["looks"]
         self.auc, self.scale = (state[name].to(self.auc.device) for name in ("auc", "scale"))
 
@@ -143,7 +147,8 @@ class LiveOpponents(Opponents):
         replayed: uint8 (N, C, H, W), fakes of earlier steps and rounds, from the evidence path.
         batch: images of a step.
         seed: of the response.
-        threads: detectors that work at the same time on a processor. Results do not depend on it.
+        threads: detectors that work at the same time on a processor. Results do not depend on it, beyond the last
+            digits (``parallel_map``).
     """
 
     def __init__(

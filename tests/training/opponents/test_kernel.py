@@ -18,6 +18,7 @@ from arena.training.opponents.kernel import (
     discrepancy,
     feature_map,
 )
+from arena.training.opponents.opponents import Pull
 from tests.detectors.planted import build
 from tests.training.opponents.test_live import images, rng, size
 
@@ -147,3 +148,26 @@ def test_a_restored_opponent_pulls_on_to_the_bit():
     fakes = seen(BATCH, 9, smooth=True)
     one, other = (each.pull(fakes, torch.ones_like(fakes), rng(9)) for each in (first, second))
     assert torch.equal(one.gradient, other.gradient)
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_autocast_changes_neither_the_excess_nor_the_pull(name: str):
+    """The unit of the excess is measured in fp32."""
+    fakes, found = seen(BATCH, 5, smooth=True), list[Pull]()
+    for enabled in (False, True):
+        matched = technique(name)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found.append(matched.pull(fakes, rng()))
+    assert torch.equal(found[0].loss, found[1].loss)
+    assert torch.equal(found[0].gradient, found[1].gradient)
+
+
+def test_threads_change_no_pull():
+    fakes, own = seen(BATCH, 5, smooth=True), torch.ones(BATCH, 1, 8, 8)
+    alone, together = (
+        KernelOpponents(RULES, {name: technique(name) for name in TECHNIQUES}, threads) for threads in (1, 2)
+    )
+    for k in range(3):
+        for one, two in zip(alone.pull(fakes, own, rng(k)), together.pull(fakes, own, rng(k)), strict=True):
+            assert torch.equal(one, two)
+    assert alone.meter.spent == together.meter.spent

@@ -317,16 +317,18 @@ class Dropping(RandomNetwork):
         return super().logits(F.dropout(inputs, 0.2, self.training))
 
 
-def test_threads_change_no_pull_and_no_detector():
+@pytest.mark.parametrize("bf16", [False, True])
+def test_threads_change_no_pull_and_no_detector(bf16: bool):
     def other(technique: str, seed: int) -> LiveNetwork:
         torch.manual_seed(seed)
         return Dropping(1) if technique == "dropping" else new(technique, seed)
 
     rules, techniques = replace(RULES, head_start=3, renew_images=2 * BATCH, sample=5), (*TECHNIQUES, "dropping")
     alone, together = (opponents(rules, techniques, new=other, threads=threads) for threads in (1, 2))
-    for k in range(6):
-        for one, two in zip(step(alone, k), step(together, k), strict=True):
-            assert torch.equal(one, two)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):  # as Lightning's
+        for k in range(6):
+            for one, two in zip(step(alone, k), step(together, k), strict=True):
+                assert torch.equal(one, two)
     assert alone.meter.spent == together.meter.spent
     for one, two in zip(alone.detectors, together.detectors, strict=True):
         for before, after in zip(one.network.parameters(), two.network.parameters(), strict=True):
