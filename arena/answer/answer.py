@@ -237,7 +237,7 @@ def read_answer(run: Path) -> Answer:
 
 def answer_of(runs: Sequence[FinishedRun]) -> Answer:
     """Return the answer of one run, or of several whose configs differ in their seeds alone."""
-    condition = Condition(f"access={runs[0].access}", runs[0].access, "", "", "", tuple(runs))
+    condition = Condition(f"access={runs[0].access}", tuple(runs))
     return Answer(condition, tuple(findings(runs)))
 
 

@@ -114,8 +114,7 @@ def knowledge_in_words(groups: Sequence[Condition]) -> list[str]:
     plain = [each for each in groups if each.matching is None and (not each.control or each.access == "none")]
     lines = []
     for strong, weak in permutations(plain, 2):
-        alike = strong.probing == weak.probing or not weak.knows
-        if strong.shared_settings != weak.shared_settings or not alike:
+        if not strong.differs_in_access_alone(weak):
             continue
         for contrast in _of_more_access(strong, weak):
             if contrast.difference.low > 0:

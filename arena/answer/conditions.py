@@ -6,6 +6,7 @@ both owe to them largely cancels, and judges are paired by their seed.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from arena.answer.estimate import estimate
@@ -27,20 +28,29 @@ class Condition:
 
     Args:
         name: ``access=...``, and the settings in which it differs from the conditions beside it.
-        access: name of the generator's access to the detectors.
-        shared_settings: canonical JSON of the config without seeds, access, ``generator.matched``, ``PROBING`` and
-            ``ATTACK``. A condition and its controls have it in common.
-        probing: canonical JSON of ``PROBING`` in the config. Controls that know a technique have it in common too.
-        attack: canonical JSON of ``ATTACK`` in the config. Controls with any access have it in common too.
         runs: in order of their seeds, no two with the same.
     """
 
     name: str
-    access: str
-    shared_settings: str
-    probing: str
-    attack: str
     runs: tuple[FinishedRun, ...]
+
+    @property
+    def access(self) -> str:
+        """Name of the generator's access to the detectors."""
+        return self.runs[0].access
+
+    @cached_property
+    def _shared(self) -> str:
+        """Canonical JSON of the config without seeds, access, ``generator.matched``, ``PROBING`` and ``ATTACK``."""
+        return canonical(without_matching(self.runs[0].config), drop=("access", *PROBING, *ATTACK))
+
+    @cached_property
+    def _probing(self) -> str:
+        return canonical({key: self.runs[0].config.get(key) for key in PROBING})
+
+    @cached_property
+    def _attack(self) -> str:
+        return canonical({key: self.runs[0].config.get(key) for key in ATTACK})
 
     @property
     def control(self) -> bool:
@@ -68,13 +78,21 @@ class Condition:
     def _access_control(self) -> bool:
         return bool(section(self.runs[0].config, "access").get("control"))
 
+    def differs_in_access_alone(self, other: "Condition") -> bool:
+        """Return whether another condition differs in its access alone, or in the matching of its fakes.
+
+        One that knows no technique has nothing to probe with, whatever its ``PROBING`` says. One without any access
+        attacks nothing, whatever its ``ATTACK`` says.
+        """
+        probes_alike = other._probing == self._probing or not other.knows
+        attacks_alike = other._attack == self._attack or not other._levels
+        return other._shared == self._shared and probes_alike and attacks_alike
+
     def controls(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
         """Return its matched controls. Their config differs in the access, the matching of the fakes, or both.
 
-        A control that knows no technique has nothing to probe with, and is one of conditions with and without probes.
-        One without any access attacks nothing, and is a control whatever its objective, pool and weighting. Where there
-        are several of these, that with the condition's own counts. Any other control has the levels of access of the
-        condition, and attacks as it does.
+        A control with any access has the levels of the condition. Where several without any differ in ``ATTACK``, that
+        with the condition's own counts.
 
         A control by its access has only controls of the same access: the same generator, its fakes matched. A condition
         with matched fakes has none.
@@ -84,12 +102,10 @@ class Condition:
         """
         if self.matching is not None:
             return {}
-        shared = [other for other in among if other.shared_settings == self.shared_settings]
-        shared = [other for other in shared if other.probing == self.probing or not other.knows]
-        attacks = self._levels, self.attack
-        shared = [other for other in shared if not other._levels or (other._levels, other.attack) == attacks]
+        shared = [other for other in among if self.differs_in_access_alone(other)]
+        shared = [other for other in shared if not other._levels or other._levels == self._levels]
         alike = [other for other in shared if other.control and other is not self]
-        alike.sort(key=lambda other: other.attack == self.attack)  # the last of several with one name counts
+        alike.sort(key=lambda other: other._attack == self._attack)  # the last of several with one name counts
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]
         return {
@@ -116,11 +132,8 @@ def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:
                 raise ArenaError(
                     f"{one.path} and {after.path}: config, seed and data.seed are equal: name one of the two"
                 )
-        access = members[0].access
-        shared_settings = canonical(without_matching(group[0].config), drop=("access", *PROBING, *ATTACK))
-        probing, attack = (canonical({key: group[0].config.get(key) for key in keys}) for keys in (PROBING, ATTACK))
-        name = ", ".join([f"access={access}", *_distinctive(own, settings)])
-        grouped.append(Condition(name, access, shared_settings, probing, attack, tuple(members)))
+        name = ", ".join([f"access={members[0].access}", *_distinctive(own, settings)])
+        grouped.append(Condition(name, tuple(members)))
     return sorted(grouped, key=lambda condition: (condition.control, condition.name))
 
 

@@ -9,6 +9,7 @@ from arena.answer.answer import answers
 from arena.answer.attack_sanity import WARNING, frozen_fall, frozen_in_words, gradients_in_words, knowledge_in_words
 from arena.answer.conditions import conditions
 from arena.answer.runs import FinishedRun, read_run
+from arena.config.saved import section
 from arena.records.schema import GradientRecord
 from tests.synthetic import synthetic_run
 
@@ -96,6 +97,20 @@ def test_less_knowledge_that_evades_better_is_a_warning(tmp_path, informed, igno
     lines = knowledge_in_words(conditions(runs))
     assert len(lines) == warns
     assert all("access=none evades cnn better than access=white_box" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("levels", "warns"), [([], True), (["labels"], False)])
+def test_an_attack_of_another_kind_is_not_compared(tmp_path, levels, warns):
+    """One without any access attacks nothing, whatever its objective."""
+
+    def attacking(run: FinishedRun, levels: list[str], weight: float) -> FinishedRun:
+        access = {**section(run.config, "access"), "levels": levels}
+        return dataclasses.replace(run, config={**run.config, "access": access, "objective": {"weight": weight}})
+
+    runs = [attacking(run_of(tmp_path, "white_box", 0.9, seed=seed), ["gradients"], 1.0) for seed in (0, 1)]
+    runs += [attacking(run_of(tmp_path / "none", "none", 0.6, seed=seed), levels, 2.0) for seed in (0, 1)]
+    assert len(knowledge_in_words(conditions(runs))) == warns
 
 
 @pytest.mark.slow
