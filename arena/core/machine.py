@@ -58,7 +58,11 @@ def as_many_as_pay(resolution: int) -> contextlib.AbstractContextManager[None]:
 
 
 def parallel_map(
-    work: Callable[[T], R], items: Sequence[T], device: torch.device, threads: int | None = None
+    work: Callable[[T], R],
+    items: Sequence[T],
+    device: torch.device,
+    threads: int | None = None,
+    alone: Callable[[T], bool] = lambda item: False,
 ) -> list[R]:
     """Return the result of ``work`` for every item, in order; on the CPU one item a thread at the same time.
 
@@ -72,7 +76,11 @@ def parallel_map(
         items: to work on.
         device: of the work.
         threads: most items at the same time. None for as many as torch has threads.
+        alone: whether an item is worked on by itself, after the others, as one that draws from torch's global streams.
     """
+    if any(map(alone, items)):
+        others = iter(parallel_map(work, [item for item in items if not alone(item)], device, threads))
+        return [work(item) if alone(item) else next(others) for item in items]
     threads = torch.get_num_threads() if threads is None else threads
     if device.type != "cpu" or threads == 1 or len(items) == 1:
         return [work(item) for item in items]

@@ -224,10 +224,11 @@ class image_gradients(TorchFunctionMode):  # a context, named as a function
         """Compute a convolution with the same gradients as torch's, also under autocast."""
         if isinstance(padding, str) or input.ndim != 4:
             return NotImplemented
-        if torch.is_autocast_enabled(input.device.type) and input.dtype != torch.float64:
+        x = input
+        if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
             dtype = torch.get_autocast_dtype(input.device.type)
-            input, weight = input.to(dtype), weight.to(dtype)  # noqa: A001
-        y = _Forward.apply(input, weight, _Geometry(_pair(stride), _pair(padding), _pair(dilation), groups, self))
+            x, weight = x.to(dtype), weight.to(dtype)
+        y = _Forward.apply(x, weight, _Geometry(_pair(stride), _pair(padding), _pair(dilation), groups, self))
         return y if bias is None else y + bias.to(y.dtype)[:, None, None]
 
     def _batch_norm(

@@ -49,7 +49,7 @@ def seconds_of_race(race: Race, beside: bool) -> float:
     Args:
         race: to forecast.
         beside: whether the judges and the controls of earlier rounds run beside the generator. Each of the two sides
-            is then timed on half of the threads.
+            is then timed on half of the threads, and opponents on all, as they work.
     """
     threads = torch.get_num_threads()
     with on_threads(threads // 2 if beside else threads):

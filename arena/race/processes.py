@@ -90,8 +90,8 @@ class SecondProcess:
     """A process that runs phases of a race in the order in which they are submitted.
 
     Both processes share the threads of this one. Opponents of a response use all of them (``Machine.threads``), since
-    the second process is idle for much of the time. It ends with this one, however that ends. It gets the race
-    by pickle through a pipe that no other program can write to.
+    the second process is idle for much of the time. The second one ends with this one, however that ends. It gets the
+    race by pickle through a pipe that no other program can write to.
     """
 
     def __init__(self, race: Race) -> None:

@@ -274,10 +274,7 @@ class BatteryTraining(pl.LightningModule):
 
         batches = {id(images): images for _, images in work}
         with sharing(*batches.values()):
-            parallel_map(learn, [pair for pair in work if not pair[0].detector.draws], self.device)
-            for pair in work:
-                if pair[0].detector.draws:
-                    learn(pair)
+            parallel_map(learn, work, self.device, alone=lambda pair: pair[0].detector.draws)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         optimizer.step()

@@ -137,15 +137,13 @@ def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
             names = ("kernel_distance", "kernel_distance_error", "recall", "memorisation")
             quality = {name: getattr(record, name) for name in names}
         elif isinstance(record, PhaseRecord) and record.phase == "respond":
-            precision, cost = (
-                record.precision,
-                {
-                    "tera_macs": record.multiply_accumulates / 1e12,
-                    "seconds": record.seconds,
-                    "detector_updates": record.detector_updates,
-                    "queries": record.queries,
-                },
-            )
+            precision = record.precision
+            cost = {
+                "tera_macs": record.multiply_accumulates / 1e12,
+                "seconds": record.seconds,
+                "detector_updates": record.detector_updates,
+                "queries": record.queries,
+            }
     means = {name: fmean(each.auc for each in tests) for name, tests in fresh.items()}
     errors = {}
     for name, tests in fresh.items():

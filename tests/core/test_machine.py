@@ -69,3 +69,16 @@ def test_weights_that_an_item_changes_are_read_again_under_autocast(threads):
 
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         assert parallel_map(work, range(1, 5), torch.device("cpu"), threads) == [2.0] * 4
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_items_that_work_alone_come_after_the_others_and_keep_their_places(threads):
+    done = []
+
+    def work(k):
+        done.append(k)
+        return -k
+
+    results = parallel_map(work, range(6), torch.device("cpu"), threads, alone=lambda k: k % 3 == 0)
+    assert results == [0, -1, -2, -3, -4, -5]
+    assert done[-2:] == [0, 3]

@@ -278,13 +278,8 @@ class LiveOpponents(Opponents):
                 self._side_by_side(learn, self.detectors[place : place + count])
 
     def _side_by_side(self, work: Callable[[LiveDetector], R], detectors: Sequence[LiveDetector]) -> list[R]:
-        """Return the result of each detector, of which several work at the same time on a processor.
-
-        Detectors that draw from torch's global streams work alone, after the others.
-        """
-        together = [detector for detector in detectors if not detector.network.draws]
-        done = dict(zip(together, parallel_map(work, together, self.reals.device, self.threads), strict=True))
-        return [done[detector] if detector in done else work(detector) for detector in detectors]
+        """Return the result of each detector, of which several work at the same time on a processor."""
+        return parallel_map(work, detectors, self.reals.device, self.threads, lambda each: each.network.draws)
 
     def _stream(self, detector: LiveDetector, use: str, step: int | None = None) -> torch.Generator:
         """Return the stream of one detector for one use in a step. Steps of the head start are below 0."""
