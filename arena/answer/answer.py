@@ -34,11 +34,13 @@ class Answer:
         condition: its runs are finished.
         findings: one a technique, at the last round.
         controls: name of a matched control -> its answer.
+        among: all conditions that were answered together.
     """
 
     condition: Condition
     findings: tuple[TechniqueFinding, ...]
     controls: Mapping[str, "Answer"] = field(default_factory=dict)
+    among: Sequence[Condition] = ()
 
     @property
     def runs(self) -> tuple[FinishedRun, ...]:
@@ -172,8 +174,8 @@ class Answer:
 
     @cached_property
     def attack(self) -> list[str]:
-        """The checks of its attacks in words, beside ``access=none`` if that is among its controls."""
-        return attack_in_words(self.runs, self.controls["none"].runs if "none" in self.controls else ())
+        """The checks of its attacks in words, beside the conditions that were answered together with it."""
+        return attack_in_words(self.condition, self.among)
 
     @cached_property
     def compute(self) -> str | None:
@@ -252,7 +254,7 @@ def answers(groups: Sequence[Condition], answered: Mapping[Path, Sequence[Scores
     listed = []
     for group in groups:
         controls = {name: alone[control.name] for name, control in group.controls(groups).items()}
-        listed.append(dataclasses.replace(alone[group.name], controls=controls) if controls else alone[group.name])
+        listed.append(dataclasses.replace(alone[group.name], controls=controls, among=groups))
     return listed
 
 

@@ -5,29 +5,39 @@ zero, attacks that more steps do not improve, and attacks with less knowledge th
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import permutations
+from statistics import fmean
 from typing import get_args
 
 import numpy as np
 
 from arena.answer.conditions import Condition, Contrast, compared_techniques, contrasts, matched
 from arena.answer.runs import FinishedRun
-from arena.records.schema import AccessLevel, GradientRecord, ScoreRecord, highest_access
+from arena.records.schema import AccessLevel, GradientRecord, ScoreRecord, TrainingRecord, highest_access
 
 MOST = 0.01
 """Share of useless gradients above which a technique is named in a warning."""
+LEAST_EXCESS = 3.0
+"""Excess of matched features from which it has to fall. Below, it is as between reals but for chance."""
+EXCESS = "_excess"
+"""End of the name of a matched technique's excess among the figures of opponents."""
 WARNING = "Warning: "
 LEVELS = get_args(AccessLevel)
 
 
-def attack_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] = ()) -> list[str]:
+def attack_in_words(condition: Condition, among: Sequence[Condition] = ()) -> list[str]:
     """Return the checks of the attacks of a condition, one line each, and a warning for each that failed.
 
     Args:
-        runs: of the condition. Without an attacked technique there is no line.
-        control: runs of ``access=none``, whose frozen detectors nobody attacked.
+        condition: without an attacked technique there is no line.
+        among: conditions to compare it with: its control ``access=none``, and those that know less.
     """
-    return [*gradients_in_words(runs), *frozen_in_words(runs, control)]
+    none = condition.controls(among).get("none")
+    return [
+        *gradients_in_words(condition.runs),
+        *features_in_words(condition.runs),
+        *frozen_in_words(condition.runs, none.runs if none else ()),
+        *knowledge_in_words(condition, among),
+    ]
 
 
 def gradients_in_words(runs: Sequence[FinishedRun]) -> list[str]:
@@ -48,6 +58,38 @@ def gradients_in_words(runs: Sequence[FinishedRun]) -> list[str]:
             "these techniques is weaker than its access."
         )
     return lines
+
+
+def features_in_words(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return how far the responses brought matched features to those of reals: at the first look, and at the last.
+
+    The excess is the discrepancy (MMD) from reals above that between reals, in deviations of the latter.
+    """
+    looks = [found for run in runs if (found := excess_by_look(run))]
+    if not looks:
+        return []
+    falls = {
+        name: (fmean(each[0][name] for each in looks), fmean(each[-1][name] for each in looks)) for name in looks[0][0]
+    }
+    told = ", ".join(f"{name} from {before:.1f} to {after:.1f}" for name, (before, after) in falls.items())
+    lines = [f"Discrepancy of matched features above that of reals, in deviations of it, over the responses: {told}."]
+    stayed = [name for name, (before, after) in falls.items() if after >= max(before, LEAST_EXCESS)]
+    if stayed:
+        lines.append(
+            f"{WARNING}more steps did not bring matched features nearer to those of reals ({', '.join(stayed)}). The "
+            "attack on these techniques is weaker than its access."
+        )
+    return lines
+
+
+def excess_by_look(run: FinishedRun) -> list[dict[str, float]]:
+    """Return the excess of each matched technique at every look of the responses, in order. Empty without any."""
+    responses = [record.opponents for record in run.of_kind(TrainingRecord) if record.purpose == "respond"]
+    looks = [
+        {name.removesuffix(EXCESS): value for name, value in look.items() if name.endswith(EXCESS)}
+        for look in responses
+    ]
+    return [look for look in looks if look]
 
 
 def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] = ()) -> list[str]:
@@ -106,14 +148,15 @@ def frozen_fall(runs: Sequence[FinishedRun], technique: str) -> tuple[float, flo
     return before, after
 
 
-def knowledge_in_words(groups: Sequence[Condition]) -> list[str]:
+def knowledge_in_words(strong: Condition, among: Sequence[Condition]) -> list[str]:
     """Return a warning for each technique that a condition with less access to it evades better, clear of the error.
 
-    Conditions are compared that differ in their access alone. Controls are left out, except ``access=none``.
+    The condition is compared with those that differ in their access alone. Controls are left out, except
+    ``access=none``.
     """
-    plain = [each for each in groups if each.matching is None and (not each.control or each.access == "none")]
+    plain = [each for each in among if each.matching is None and (not each.control or each.access == "none")]
     lines = []
-    for strong, weak in permutations(plain, 2):
+    for weak in (each for each in plain if each is not strong and strong in plain):
         if not strong.differs_in_access_alone(weak):
             continue
         for contrast in _of_more_access(strong, weak):

@@ -12,6 +12,7 @@ from itertools import pairwise
 from arena.answer.estimate import estimate
 from arena.answer.findings import STRONGEST, differences_by_seed
 from arena.answer.runs import FinishedRun
+from arena.answer.spending import per_response
 from arena.config.saved import canonical, condition_settings, flatten, matching, section, without_matching
 from arena.core.errors import ArenaError
 from arena.metrics.interval import Interval
@@ -20,6 +21,8 @@ PROBING = ("probes", "selection", "resampling")
 """Groups of a config for which the generator has to know a technique."""
 ATTACK = ("objective", "pool", "weighting")
 """Groups of a config that say how a generator attacks. Without any access it attacks nothing."""
+EQUAL_COMPUTE = 0.1
+"""Most by which the multiply-accumulates of a response may differ from those of its control at equal compute."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,15 @@ class Condition:
     def _shared(self) -> str:
         """Canonical JSON of the config without seeds, access, ``generator.matched``, ``PROBING`` and ``ATTACK``."""
         return canonical(without_matching(self.runs[0].config), drop=("access", *PROBING, *ATTACK))
+
+    @cached_property
+    def _shared_but_budget(self) -> str:
+        """``_shared`` without the images of a response."""
+        config = without_matching(self.runs[0].config)
+        schedule = config.get("schedule")
+        if isinstance(schedule, Mapping):
+            config["schedule"] = {key: value for key, value in schedule.items() if key != "response_images"}
+        return canonical(config, drop=("access", *PROBING, *ATTACK))
 
     @cached_property
     def _probing(self) -> str:
@@ -97,6 +109,9 @@ class Condition:
         A control by its access has only controls of the same access: the same generator, its fakes matched. A condition
         with matched fakes has none.
 
+        A control without any access that differs in its images a response, and took as many multiply-accumulates for
+        one, is a control at equal compute.
+
         Returns:
             Name of the access, and of the matching if there is one -> the control.
         """
@@ -108,10 +123,26 @@ class Condition:
         alike.sort(key=lambda other: other._attack == self._attack)  # the last of several with one name counts
         if self._access_control:
             alike = [other for other in alike if other.access == self.access and other.matching is not None]
-        return {
+        named = {
             other.access if other.matching is None else f"{other.access}, {other.matching} matched": other
             for other in alike
         }
+        return named | self._controls_at_equal_compute(among)
+
+    def _controls_at_equal_compute(self, among: Sequence["Condition"]) -> dict[str, "Condition"]:
+        """Return the control that came nearest to the condition's compute with another budget of images, if any did."""
+        spent = per_response(self.runs)
+        if self._access_control or not spent:
+            return {}
+        others = [
+            other
+            for other in among
+            if other._access_control and other.matching is None and not other._levels
+            if other._shared != self._shared and other._shared_but_budget == self._shared_but_budget
+        ]
+        apart = {abs(per_response(other.runs) / spent - 1): other for other in others}
+        nearest = min(apart, default=1.0)
+        return {f"{apart[nearest].access} at equal compute": apart[nearest]} if nearest <= EQUAL_COMPUTE else {}
 
 
 def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:

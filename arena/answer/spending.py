@@ -9,6 +9,7 @@ from arena.records.schema import PhaseRecord, Spent
 SIDES = {
     "generator, warm-up": ("warm_up",),
     "generator, responses": ("respond",),
+    "generator, resampling": ("forge",),
     "detectors in the loop": ("retrain",),
     "fresh judges": ("calibrate", "judge", "margin", "cross"),
 }
@@ -54,7 +55,7 @@ def compute_in_words(ours: Sequence[FinishedRun], control: Sequence[FinishedRun]
         control: runs of its control.
         name: of the control.
     """
-    mine, theirs = _per_response(ours), _per_response(control)
+    mine, theirs = per_response(ours), per_response(control)
     if not mine or not theirs:
         return None
     ratio, schedule = mine / theirs, control[0].config.get("schedule")
@@ -65,9 +66,10 @@ def compute_in_words(ours: Sequence[FinishedRun], control: Sequence[FinishedRun]
     return f"{said}. With schedule.response_images={round(ratio * shown)} access={name} would take as many."
 
 
-def _per_response(runs: Sequence[FinishedRun]) -> float:
-    """Mean multiply-accumulates of a response, 0 without any."""
-    counts = [
-        record.multiply_accumulates for run in runs for record in run.of_kind(PhaseRecord) if record.phase == "respond"
-    ]
-    return sum(counts) / max(len(counts), 1)
+def per_response(runs: Sequence[FinishedRun]) -> float:
+    """Mean multiply-accumulates of a response and of what resamples its fakes, 0 without any response."""
+    phases = [record for run in runs for record in run.of_kind(PhaseRecord)]
+    responses = [record for record in phases if record.phase == "respond"]
+    resampling = [record for record in phases if record.phase == "forge" and record.round > 0]
+    total = sum(record.multiply_accumulates for record in [*responses, *resampling])
+    return total / len(responses) if responses else 0

@@ -86,7 +86,6 @@ def answer(arguments: Sequence[str]) -> None:
     options = parser.parse_intermixed_args(arguments)
 
     from arena.answer.answer import find_answers
-    from arena.answer.attack_sanity import knowledge_in_words
     from arena.answer.axes import axes, axis_in_words
     from arena.report.console import print_answer
 
@@ -101,8 +100,6 @@ def answer(arguments: Sequence[str]) -> None:
         print_answer(each, console)
     for axis in axes(answers):
         console.print(axis_in_words(axis), soft_wrap=True, highlight=False)
-    for line in knowledge_in_words([each.condition for each in answers]):
-        console.print(line, soft_wrap=True, highlight=False)
 
 
 def figures(arguments: Sequence[str]) -> None:

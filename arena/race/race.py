@@ -234,8 +234,11 @@ class Race:
         return self.access.level(technique, self.admitted(technique))
 
     def admitted(self, technique: str) -> list[AccessLevel]:
-        """Return the levels of access that a technique admits to the opponents of this race."""
-        if technique == BAG:
+        """Return the levels of access that a technique admits to the opponents of this race.
+
+        The stack admits none where a member is held out, since its answers would tell of that member.
+        """
+        if technique == BAG or (technique == STACK and self.access.held_out):
             return []
         detector = self.examples_of.get(technique)
         live, kernel = isinstance(self.pool, Live) and self.logits is not None, isinstance(self.objective, Kernel)

@@ -60,14 +60,12 @@ def print_answer(answer: Answer, console: Console) -> None:
     for control, contrasts in answer.contrasts.items():
         budgets = " and ".join(f"{images:,}" for images in sorted({each.judge_images for each in contrasts}) if images)
         title = f"AUC less that of access={control}, with 95% intervals"
-        title += f"; at equal images by judges of {budgets} images" if budgets else ""
-        table = Table("technique", "at equal images", "pairs", "at equal kernel distance", "pairs", title=title)
+        title += f"; at the last round by judges of {budgets} images" if budgets else ""
+        table = Table("technique", "at the last round", "pairs", "at equal kernel distance", "pairs", title=title)
         equal = {each.technique: each for each in answer.equal_quality[control]}
         for contrast in contrasts:
-            at_equal_images = _difference_in_words(contrast.difference)
-            table.add_row(
-                contrast.technique, at_equal_images, str(contrast.pairs), *_at_equal_quality(equal[contrast.technique])
-            )
+            row = contrast.technique, _difference_in_words(contrast.difference), str(contrast.pairs)
+            table.add_row(*row, *_at_equal_quality(equal[contrast.technique]))
         if contrasts:
             console.print(table)
     console.print(verdict.sentence, soft_wrap=True)

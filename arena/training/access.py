@@ -42,7 +42,8 @@ class Access:
         labels: whether the detectors of these gradients learned true or shuffled labels.
         critics: whether the opponents are the techniques, or as many networks and features behind random filters.
         queries: images that a response may submit to each technique whose level is ``scores`` or ``labels``.
-        held_out: techniques of the battery that are never attacked.
+        held_out: techniques of the battery that are never attacked. The stack is then not attacked either, since its
+            answers depend on all of them.
         control: whether runs with this access are controls of runs that differ in nothing else.
     """
 

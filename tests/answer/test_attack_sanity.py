@@ -1,16 +1,24 @@
 """Checks of attacks on runs whose attack is known to be sound or broken."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from arena.answer.answer import answers
-from arena.answer.attack_sanity import WARNING, frozen_fall, frozen_in_words, gradients_in_words, knowledge_in_words
+from arena.answer.attack_sanity import (
+    WARNING,
+    features_in_words,
+    frozen_fall,
+    frozen_in_words,
+    gradients_in_words,
+    knowledge_in_words,
+)
 from arena.answer.conditions import conditions
 from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import section
-from arena.records.schema import GradientRecord
+from arena.records.schema import GradientRecord, TrainingRecord
 from tests.synthetic import synthetic_run
 
 
@@ -41,6 +49,23 @@ def with_gradients(run: FinishedRun, **useless: tuple[int, int]) -> FinishedRun:
     return dataclasses.replace(run, records=(*run.records, *records))
 
 
+def warnings_of_knowledge(runs: Sequence[FinishedRun]) -> list[str]:
+    """The warnings of all conditions of some runs."""
+    groups = conditions(runs)
+    return [line for group in groups for line in knowledge_in_words(group, groups)]
+
+
+def with_looks(run: FinishedRun, *looks: dict[str, float]) -> FinishedRun:
+    """One response of which the opponents had these figures, look by look, after a warm-up without opponents."""
+    warm_up = TrainingRecord(
+        round=0, seed=0, purpose="warm-up", images=64, images_seen=64, n=8, kernel_distance=None,
+        kernel_distance_error=None, precision=None, recall=None, coverage=None, memorisation=None,
+        memorisation_low=None, memorisation_high=None, variety=None, augmentation=0.0, learning_rate=0.01, fault=None,
+    )  # fmt: skip
+    records = [warm_up, *(dataclasses.replace(warm_up, purpose="respond", opponents=look) for look in looks)]
+    return dataclasses.replace(run, records=(*run.records, *records))
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     return run_of(tmp_path_factory.mktemp("sound"))
@@ -59,9 +84,32 @@ def test_many_gradients_of_no_use_are_a_warning(sound, useless):
     assert "cnn" not in warning
 
 
+def test_matched_features_come_nearer_to_reals(sound):
+    runs = [
+        with_looks(
+            sound, {"cnn_excess": 10.0, "dct_excess": 4.0, "cnn_auc": 0.7}, {"cnn_excess": 6.0, "dct_excess": 1.0}
+        ),
+        with_looks(
+            sound,
+            {"cnn_excess": 12.0, "dct_excess": 2.0},
+            {"cnn_excess": 7.0, "dct_excess": 9.0},
+            {"cnn_excess": 8.0, "dct_excess": 1.0},
+        ),
+    ]
+    (line,) = features_in_words(runs)
+    assert "cnn from 11.0 to 7.0, dct from 3.0 to 1.0." in line
+
+
+@pytest.mark.parametrize(("first", "last", "warns"), [(5.0, 5.0, True), (4.0, 8.0, True), (1.0, 2.5, False)])
+def test_steps_that_do_not_help_are_a_warning_unless_features_are_as_those_of_reals(sound, first, last, warns):
+    _, *warnings = features_in_words([with_looks(sound, {"cnn_excess": first}, {"cnn_excess": last})])
+    assert len(warnings) == warns
+    assert all(line.startswith(WARNING) and "(cnn)" in line for line in warnings)
+
+
 def test_without_an_attack_there_is_nothing_to_check(tmp_path):
     control = run_of(tmp_path, "none")
-    assert gradients_in_words([control]) == frozen_in_words([control]) == []
+    assert gradients_in_words([control]) == features_in_words([control]) == frozen_in_words([control]) == []
 
 
 def test_an_attack_that_evades_its_detectors_is_no_warning(sound):
@@ -94,7 +142,7 @@ def test_an_attack_does_more_than_training_without_one(tmp_path, sound):
 def test_less_knowledge_that_evades_better_is_a_warning(tmp_path, informed, ignorant, warns):
     runs = [run_of(tmp_path, "white_box", informed, seed=seed) for seed in (0, 1)]
     runs += [run_of(tmp_path / "none", "none", ignorant, seed=seed) for seed in (0, 1)]
-    lines = knowledge_in_words(conditions(runs))
+    lines = warnings_of_knowledge(runs)
     assert len(lines) == warns
     assert all("access=none evades cnn better than access=white_box" in line for line in lines)
 
@@ -110,14 +158,14 @@ def test_an_attack_of_another_kind_is_not_compared(tmp_path, levels, warns):
 
     runs = [attacking(run_of(tmp_path, "white_box", 0.9, seed=seed), ["gradients"], 1.0) for seed in (0, 1)]
     runs += [attacking(run_of(tmp_path / "none", "none", 0.6, seed=seed), levels, 2.0) for seed in (0, 1)]
-    assert len(knowledge_in_words(conditions(runs))) == warns
+    assert len(warnings_of_knowledge(runs)) == warns
 
 
 @pytest.mark.slow
 def test_other_controls_are_no_weaker_attack(tmp_path):
     """``other_reals`` has gradients of other detectors: that it evades better says nothing of knowledge."""
     runs = [run_of(tmp_path, "white_box", 0.9), run_of(tmp_path / "other", "other_reals", 0.6)]
-    assert knowledge_in_words(conditions(runs)) == []
+    assert warnings_of_knowledge(runs) == []
 
 
 @pytest.mark.slow

@@ -163,6 +163,15 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
     assert frozen.access_to("forest") == "none"
 
 
+@pytest.mark.parametrize("access", ["everything", "random", "scores"])
+def test_a_technique_that_is_held_out_is_held_out_of_the_stack_too(finished: Race, run: Path, access: str):
+    """The answers of the stack depend on all of its members."""
+    race = beside(finished, run, f"access={access}", "access.held_out=[cnn]")
+    assert (race.access_to("cnn"), race.access_to("stack")) == ("none", "none")
+    assert race.attacked == ["dct", "spectrum", "forest"]
+    assert {each.technique for each in live_of(race, 1).detectors} == {*race.attacked}
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
@@ -172,7 +181,7 @@ def test_access_to_everything_has_live_heads_on_features_without_a_gradient(fini
         ),
         (("access=random",), "access=random: expected pool=live, since random critics have to learn"),
         (("access=scores",), "access=scores: expected pool=live and a technique that is not held out, or access=none"),
-        ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected above 0, the images to submit"),
+        ((*LIVE, "access=labels", "access.queries=0"), "access.queries=0: expected at least 1: images to submit"),
         (("objective=kernel", "access=equal_norm"), "access=equal_norm: expected one that knows features"),
         (
             ("objective=kernel", "access=everything", "pool=live"),

@@ -239,6 +239,10 @@ def test_a_whole_race_with_selection_and_resampling_is_forecast_and_carried_out(
         (("resampling=probes", "access=equal_norm"), "access=equal_norm: expected one that knows a technique"),
         (("selection=branches", "selection.share=0.1"), r"selection.share=0.1: expected more of schedule.response"),
         (("selection.multipliers=[1,1]",), r"selection.multipliers=\[1.0, 1.0\]: expected numbers from 0 up"),
+        (
+            ("selection.multipliers=[1,2]", "pool=live", "objective=relative", "access=everything", "access.queries=1"),
+            "access.queries=1: expected at least 2: images to submit in each branch that attacks",
+        ),
         (("selection=branches", "battery.stack=null"), "battery.stack=null: expected a stack for selection"),
     ],
 )

@@ -175,7 +175,8 @@ class MatchedTechnique:
             (gradient,) = torch.autograd.grad(excess, images)
         pull, self.scale = pull_of_equal_size(gradient, self.scale)
         self.excess = SMOOTHING * self.excess + (1 - SMOOTHING) * excess.detach() if self.pulls else excess.detach()
-        self.queue = torch.cat([self.queue, white.detach()])[len(self.queue) + len(white) - self.queued :]
+        latest = torch.cat([self.queue, white.detach()])
+        self.queue = latest[max(len(latest) - self.queued, 0) :]
         self.pulls += 1
         return Pull(excess.detach(), pull)
 
@@ -226,7 +227,7 @@ class KernelOpponents(Opponents):
         for name, of_technique in zip(drawn, pulls, strict=True):
             technique = self.techniques[name]
             if technique.pulls % LOOK == 0:
-                self.meter.gradient(name, of_technique.gradient)
+                self.meter.gradient(name, of_technique.gradient[: technique.pulled])
             loss = loss + of_technique.loss / len(order)
             share = technique.share / len(order)
             shares = shares + share
@@ -265,24 +266,23 @@ def random_features(channels: int, seed: int, device: torch.device) -> FeatureMa
 def feature_map(detector: Detector) -> FeatureMap:
     """Return the features of a technique: the published ones, or those that the last layer of its network sees.
 
-    The network is that of a detector in the loop, frozen. Where it has no last linear layer, its logit is the feature.
+    The network is that of a detector in the loop, frozen. The last layer is the linear one that acts last. Where a
+    network has no linear layer, its logit is the feature.
     """
     assert isinstance(detector, FittedDetector | LearnedDetector)
     detector.eval().requires_grad_(False)
     if isinstance(detector, FittedDetector):
         return lambda images, rng: soft_features(detector, images, rng)
-    last = [module for module in detector.modules() if isinstance(module, nn.Linear)]
+    layers = [module for module in detector.modules() if isinstance(module, nn.Linear)]
 
     def seen_by_the_last_layer(images: Tensor, rng: torch.Generator) -> Tensor:
-        kept: list[Tensor] = []
-        crops = random_crops(images, detector.side, rng)
-        if not last:
-            return detector.logits(crops).float()[:, None]
-        handle = last[-1].register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+        inputs: list[Tensor] = []
+        handles = [layer.register_forward_pre_hook(lambda _, seen: inputs.append(seen[0])) for layer in layers]
         try:
-            detector.logits(crops)
+            logits = detector.logits(random_crops(images, detector.side, rng))
         finally:
-            handle.remove()
-        return kept[-1].flatten(1).float()
+            for handle in handles:
+                handle.remove()
+        return (inputs[-1] if inputs else logits[:, None]).flatten(1).float()
 
     return seen_by_the_last_layer

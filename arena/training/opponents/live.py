@@ -218,7 +218,7 @@ class LiveOpponents(Opponents):
         for detector, share in zip(self.detectors, shares, strict=True):
             if detector in pulls:
                 of_detector = pulls[detector]
-                if self.step % LOOK == 0:
+                if self.step % LOOK < 2:  # one step of first detectors, and one of second ones
                     self.meter.gradient(detector.technique, of_detector.gradient)
                 loss = loss + torch.where(share > 0, share * of_detector.loss, 0)
                 gradient = gradient + torch.where(share > 0, share * of_detector.gradient, 0)

@@ -5,7 +5,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.imaging.evidence import Evidence
@@ -137,6 +137,50 @@ def test_following_the_pull_brings_the_features_to_those_of_reals(name: str):
         optimizer.step()
     assert excesses[0] > 20
     assert np.mean(excesses[-10:]) < excesses[0] / 2
+
+
+@pytest.mark.parametrize("fakes", [40, 70, 200])
+def test_a_queue_that_begins_short_fills_up_to_its_size(fakes: int):
+    """Half of the fakes of the round are its beginning. A step with fewer fakes than others would be a noisier one."""
+    found = MatchedTechnique(features("spectrum"), seen(400, 11), seen(400, 1), seen(fakes, 2), RULES, BATCH, 0)
+    assert len(found.queue) == min(fakes // 2, RULES.queue)
+    for k in range(4):
+        found.pull(seen(BATCH, k), rng(k))
+    assert len(found.queue) == RULES.queue
+    latest = found.whitening(found.features(seen(BATCH, 3), rng()))
+    torch.testing.assert_close(found.queue[-BATCH:], latest)
+
+
+def test_fakes_that_are_not_compared_are_not_looked_at():
+    """With 48 reals a step compares 24 fakes. The gradient of the others is 0 by design."""
+    few = MatchedTechnique(features("spectrum"), seen(400, 11), seen(48, 1), seen(200, 2), RULES, BATCH, 0)
+    found = KernelOpponents(RULES, {"spectrum": few})
+    for k in range(30):
+        fakes = seen(BATCH, k, smooth=True)
+        found.pull(fakes, torch.ones_like(fakes), rng(k))
+    looked = found.meter.gradients["spectrum"]
+    assert few.pulled == 24
+    assert (looked.fakes % 24, looked.zero) == (0, 0)
+    assert looked.fakes > 0
+
+
+class Backwards(LearnedDetector):
+    """A network whose last layer is the first that it is made of."""
+
+    artefact = "checkerboard"
+
+    def __init__(self) -> None:
+        super().__init__(resolution=8, channels=1, levels=256)
+        self.head, self.first = nn.Linear(3, 1), nn.Linear(64, 3)
+
+    def logits(self, images: Tensor) -> Tensor:
+        return self.head(self.first(images.flatten(1)).relu()).squeeze(1)
+
+
+def test_the_last_layer_is_the_one_that_acts_last():
+    network = Backwards()
+    found = feature_map(network)(seen(5, 1), rng())
+    torch.testing.assert_close(found, network.first(seen(5, 1).flatten(1)).relu())
 
 
 def test_a_restored_opponent_pulls_on_to_the_bit():

@@ -341,3 +341,21 @@ def test_fakes_of_all_steps_are_replayed():
         found.pull(black, torch.ones_like(black), rng(k))
     assert 40 <= int((found.replayed.flatten(1).amax(1) == 0).sum()) <= 80  # two of each step, some replaced since
     assert len(found.replayed) == 300
+
+
+def test_the_gradients_of_both_detectors_of_a_technique_are_looked_at():
+    """First and second detectors act at alternate steps. A second one that pulls nowhere has zero gradients."""
+
+    def made(technique: str, seed: int) -> LiveNetwork:
+        network = new(technique, seed)
+        if seed > 0:  # the first detector of the only technique has number 0
+            logits = network.logits
+            network.logits = lambda inputs: 0 * logits(inputs)
+        return network
+
+    found = opponents(replace(RULES, renew_images=1000 * BATCH, head_start=0), ("cnn",), new=made)
+    for k in range(40):
+        step(found, k)
+    looked = found.meter.gradients["cnn"]
+    assert looked.fakes == 4 * BATCH
+    assert looked.zero == 2 * BATCH

@@ -4,8 +4,9 @@ A generator that is trained against this detector alone must evade it, and must 
 fails here is broken, whatever it does elsewhere (Zimmermann, Brendel, Tramer & Carlini 2022).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -16,14 +17,16 @@ from arena.detectors.gallery import Gallery
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_uint8
 from arena.training.objectives import Objective, Relative
+from arena.training.opponents.black_box import BlackBox, Student
 from arena.training.opponents.combined import ScaledOpponents, Together
 from arena.training.opponents.equal_norm import EqualNormOpponents
 from arena.training.opponents.frozen import FrozenOpponents, Member, Pool
 from arena.training.opponents.kernel import Kernel, KernelOpponents, MatchedTechnique, feature_map
-from arena.training.opponents.live import LiveOpponents
-from arena.training.opponents.networks import live_network
+from arena.training.opponents.live import Live, LiveOpponents
+from arena.training.opponents.networks import LiveNetwork, live_network
 from arena.training.opponents.opponents import Opponents
 from arena.training.opponents.weighting import Uniform
+from tests.training.opponents.test_black_box import Unseen
 from tests.training.opponents.test_live import RULES as LIVE
 from tests.training.opponents.test_live import rng
 
@@ -68,12 +71,29 @@ def frozen(seen: Tensor, objective: Objective) -> Opponents:
 
 
 def live(seen: Tensor, objective: Objective) -> Opponents:
+    return learning(lambda: live_network(Brightness(seen)), objective, RULES)
+
+
+def students(seen: Tensor, answers: Literal["scores", "labels"]) -> Opponents:
+    """Students of the detector, whose own gradient is an error."""
+    detector = Brightness(seen)
+    known = torch.cat([images(200, REAL, 8), images(200, FAKE, 9)])
+    box = BlackBox(lambda x: Unseen.apply(detector(x)), answers, known, 20_000, EVIDENCE)
+    torch.manual_seed(0)
+    rules = replace(RULES, learning_rate=2e-3, head_start=100)
+    return learning(lambda: Student(box, channels=1, side=SIDE), Relative(weight=1.0), rules, {"brightness": box})
+
+
+def learning(
+    new: Callable[[], LiveNetwork], objective: Objective, rules: Live, boxes: Mapping[str, BlackBox] | None = None
+) -> Opponents:
     return LiveOpponents(
-        rules=RULES,
+        rules=rules,
         objective=objective,
         weighting=Uniform(),
-        new=lambda *_: live_network(Brightness(seen)),
-        continued={"brightness": live_network(Brightness(seen))},
+        new=lambda *_: new(),
+        continued={"brightness": new()},
+        black_boxes=boxes,
         reals=Gallery(to_uint8(images(400, REAL, 2)), EVIDENCE),
         validation=Gallery(to_uint8(images(200, REAL, 3)), EVIDENCE),
         replayed=to_uint8(images(100, FAKE, 4)),
@@ -131,6 +151,15 @@ def test_every_attack_evades_a_detector_by_the_pixels_that_it_looks_at(seen, att
     assert auc(seen, end) < 0.7
     assert torch.equal(end[~seen], start[~seen])
     assert (end[seen] != start[seen]).all()
+
+
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
+@pytest.mark.parametrize("answers", ["scores", "labels"])
+def test_students_of_answers_alone_evade_it(seen, answers):
+    """They are convolutional and move other pixels too, in which these fakes differ from reals as much."""
+    start, end = trained(students(seen, answers))
+    assert auc(seen, start) > 0.99
+    assert auc(seen, end) < 0.7
 
 
 def test_a_detector_finds_nothing_where_it_is_blind():
