@@ -80,7 +80,11 @@ def test_responses_to_detectors_are_compared_with_none_by_seed(tmp_path):
     lines = [
         line
         | {"condition": condition, "seed": seed, "fresh": {"cnn": auc, "stack": auc}, "cost": cost, "quality": quality}
-        for condition, aucs in (("none", (0.95, 0.94, 0.96)), ("live", (0.93, 0.93, 0.93)))
+        for condition, aucs in (
+            ("none", (0.95, 0.94, 0.96)),
+            ("live", (0.93, 0.93, 0.93)),
+            ("random", (0.94, 0.93, 0.95)),
+        )
         for seed, auc in enumerate(aucs)
     ]
     (tmp_path / "measured.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -88,14 +92,16 @@ def test_responses_to_detectors_are_compared_with_none_by_seed(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     rows = {
-        (row["condition"], row["column"]): row
+        (row["condition"], row["control"], row["column"]): row
         for row in csv.DictReader((tmp_path / "ablation.csv").read_text().splitlines())
     }
-    assert rows["none", "cnn"]["difference"] == ""
-    of_live = {end: float(rows["live", "cnn"][end]) for end in ("mean", "difference", "low", "high")}
+    assert rows["none", "none", "cnn"]["difference"] == ""
+    of_live = {end: float(rows["live", "none", "cnn"][end]) for end in ("mean", "difference", "low", "high")}
     gaps = [-0.02, -0.01, -0.03]
     expected = ttest_1samp(gaps, 0).confidence_interval()
     assert of_live["difference"] == pytest.approx(-0.02)
     assert (of_live["low"], of_live["high"]) == pytest.approx(tuple(expected), abs=1e-5)
     assert "| live | 0.930 (-0.020" in done.stdout
+    assert float(rows["live", "random", "cnn"]["difference"]) == pytest.approx(-0.01)
+    assert "| live less random | 0.930 (-0.010" in done.stdout
     assert (tmp_path / "ablation.png").stat().st_size > 0

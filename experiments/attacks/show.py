@@ -24,6 +24,8 @@ from arena.metrics.interval import Interval
 
 CONTROL = "none"
 """Condition from which all others are told apart, seed by seed."""
+MATCHED = {"live": "random", "live and kernel": "random and kernel"}
+"""Condition that knows techniques -> as many critics of the same kind that know none."""
 WIDEST = 2.5
 """Half of the width of a panel, in medians of the farthest ends of the intervals. What lies beyond is a number."""
 BASE, OTHERS = HIGHLIGHTS[1], HIGHLIGHTS[0]
@@ -57,24 +59,46 @@ def columns(lines: Sequence[Measured]) -> list[Column]:
     ]
 
 
+class Comparison(NamedTuple):
+    """A condition beside another one."""
+
+    condition: str
+    control: str
+
+    @property
+    def name(self) -> str:
+        """Its name in a table or figure."""
+        return self.condition if self.control == CONTROL else f"{self.condition} less {self.control}"
+
+
+def comparisons(lines: Sequence[Measured]) -> list[Comparison]:
+    """Return every measured condition beside ``CONTROL``, and those of ``MATCHED`` beside their own controls."""
+    known = {line.condition for line in lines}
+    return [
+        *(Comparison(condition, CONTROL) for condition in CONDITIONS if condition in known),
+        *(Comparison(condition, other) for condition, other in MATCHED.items() if {condition, other} <= known),
+    ]
+
+
 class Cell(NamedTuple):
-    """A column of one condition: mean over seeds, and the difference from the control over the seeds of both."""
+    """A column of one condition: mean over seeds, and the difference from its control over the seeds of both."""
 
     mean: float
     seeds: list[float]
     difference: Interval | None
 
 
-def cell(lines: Sequence[Measured], condition: str, column: Column) -> Cell | None:
+def cell(lines: Sequence[Measured], comparison: Comparison, column: Column) -> Cell | None:
     """Return a cell, None where no response of the condition has the number."""
+    condition, beside = comparison
     found = [line for line in lines if line.condition == condition]
     values = [value for line in found if (value := column.value(line, line.held_out)) is not None]
     if not values:
         return None
-    control = {line.seed: line for line in lines if line.condition == CONTROL}
+    control = {line.seed: line for line in lines if line.condition == beside}
     gaps, squares = list[float](), list[float]()
     for line in found:
-        if line.seed in control and condition != CONTROL:
+        if line.seed in control and condition != beside:
             own, base = (column.value(each, line.held_out) for each in (line, control[line.seed]))
             assert own is not None
             assert base is not None
@@ -97,15 +121,16 @@ def difference(gaps: Sequence[float], squares: Sequence[float]) -> Interval:
 
 def markdown(lines: Sequence[Measured], shown: Sequence[Column]) -> str:
     """Return a table of the fresh AUC and the quality, and one of the frozen and live AUC and the cost."""
-    conditions = [condition for condition in CONDITIONS if any(line.condition == condition for line in lines)]
+    compared = comparisons(lines)
     rows = [["condition", *(column.name for column in shown), "seeds"]]
-    for condition in conditions:
-        cells = [cell(lines, condition, column) for column in shown]
-        rows.append([condition, *map(in_words, cells), str(sum(line.condition == condition for line in lines))])
+    for comparison in compared:
+        cells = [cell(lines, comparison, column) for column in shown]
+        seeds = sum(line.condition == comparison.condition for line in lines)
+        rows.append([comparison.name, *map(in_words, cells), str(seeds)])
     names = [column.name for column in shown if column.name in lines[0].frozen]
     heads = [*(f"frozen {name}" for name in names), *(f"live {name}" for name in names)]
     costs = [["condition", *heads, "memorisation", "TMAC", "detector updates", "queries"]]
-    for condition in conditions:
+    for condition in [comparison.condition for comparison in compared if comparison.control == CONTROL]:
         own = [line for line in lines if line.condition == condition]
         aucs = [auc_of(own, name, "frozen") for name in names] + [auc_of(own, name, "live") for name in names]
         spent = [fmean(line.cost[name] for line in own) for name in ("tera_macs", "detector_updates", "queries")]
@@ -138,17 +163,18 @@ def auc_of(lines: Sequence[Measured], technique: str, regime: str) -> str:
 
 
 def draw(lines: Sequence[Measured], shown: Sequence[Column]) -> Figure:
-    """Draw the difference from the control for each condition, a panel for each column."""
-    conditions = [condition for condition in CONDITIONS if any(line.condition == condition for line in lines)]
+    """Draw the difference of each condition from its control, a panel for each column."""
+    compared = comparisons(lines)
     with look():
-        figure = Figure(figsize=(2.2 + 1.05 * len(shown), 0.7 + 0.2 * len(conditions)), layout="constrained")
+        figure = Figure(figsize=(2.9 + 1.05 * len(shown), 0.7 + 0.21 * len(compared)), layout="constrained")
         panels: list[Axes] = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0].tolist()
         for axes, column in zip(panels, shown, strict=True):
-            control = cell(lines, CONTROL, column)
+            control = cell(lines, Comparison(CONTROL, CONTROL), column)
             title = column.name if control is None else f"{column.name}\n{CONTROL}: {control.mean:.3f}"
             axes.set_title(title, fontsize=7.5)
             axes.axvline(0, color=BASE.colour, linewidth=0.9)
-            found = [cell(lines, condition, column) for condition in conditions]
+            axes.axhline(sum(each.control == CONTROL for each in compared) - 0.5, color=FAINT, linewidth=0.9)
+            found = [cell(lines, comparison, column) for comparison in compared]
             gaps = {
                 k: each.difference for k, each in enumerate(found) if each is not None and each.difference is not None
             }
@@ -164,24 +190,26 @@ def draw(lines: Sequence[Measured], shown: Sequence[Column]) -> Figure:
             axes.grid(axis="y", color=FAINT, linewidth=0.3)
             axes.tick_params(axis="y", length=0)
             axes.xaxis.set_major_locator(MaxNLocator(3))
-        panels[0].set_yticks(range(len(conditions)), conditions)
-        panels[0].set_ylim(len(conditions) - 0.5, -0.5)
-        figure.supxlabel(f"difference from {CONTROL} at equal seed, mean and 95% interval", fontsize=8)
+        panels[0].set_yticks(range(len(compared)), [comparison.name for comparison in compared])
+        panels[0].set_ylim(len(compared) - 0.5, -0.5)
+        figure.supxlabel(
+            f"difference from {CONTROL}, or from the condition named, at equal seed: mean and 95% interval", fontsize=8
+        )
     return figure
 
 
 def write_csv(lines: Sequence[Measured], shown: Sequence[Column], path: Path) -> None:
-    """Write one row for each condition and column, with the value of every seed."""
+    """Write one row for each comparison and column, with the value of every seed."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["condition", "column", "mean", "difference", "low", "high", "seeds", "values"])
-        for condition in CONDITIONS:
+        writer.writerow(["condition", "control", "column", "mean", "difference", "low", "high", "seeds", "values"])
+        for comparison in comparisons(lines):
             for column in shown:
-                found = cell(lines, condition, column)
+                found = cell(lines, comparison, column)
                 if found is not None:
                     gaps = [f"{end:.5f}" for end in found.difference] if found.difference else ["", "", ""]
                     values = " ".join(f"{value:.5f}" for value in found.seeds)
-                    writer.writerow([condition, column.name, f"{found.mean:.5f}", *gaps, len(found.seeds), values])
+                    writer.writerow([*comparison, column.name, f"{found.mean:.5f}", *gaps, len(found.seeds), values])
 
 
 def main() -> None:
