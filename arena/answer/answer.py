@@ -249,12 +249,13 @@ def answers(groups: Sequence[Condition], answered: Mapping[Path, Sequence[Scores
     ``answered`` has for a run directory the answers of people to the quiz of that run, as one more technique.
     """
     alone = {
-        group.name: Answer(group, tuple(findings(group.runs, people(group.runs, answered or {})))) for group in groups
+        group.name: Answer(group, tuple(findings(group.runs, people(group.runs, answered or {}))), among=groups)
+        for group in groups
     }
     listed = []
     for group in groups:
         controls = {name: alone[control.name] for name, control in group.controls(groups).items()}
-        listed.append(dataclasses.replace(alone[group.name], controls=controls, among=groups))
+        listed.append(dataclasses.replace(alone[group.name], controls=controls) if controls else alone[group.name])
     return listed
 
 

@@ -4,6 +4,7 @@ Signs of masked gradients are those of Athalye, Carlini & Wagner (2018) and Carl
 zero, attacks that more steps do not improve, and attacks with less knowledge that succeed more.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import get_args
@@ -61,35 +62,43 @@ def gradients_in_words(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def features_in_words(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return how far the responses brought matched features to those of reals: at the first look, and at the last.
+    """Return how far the steps of a response brought matched features to those of reals, the mean of all responses.
 
-    The excess is the discrepancy (MMD) from reals above that between reals, in deviations of the latter.
+    The excess is the discrepancy (MMD) from reals above that between reals, in deviations of the latter. The first and
+    the last look of each response are compared, since the next one has other detectors and so other features.
     """
-    looks = [found for run in runs if (found := excess_by_look(run))]
-    if not looks:
+    ends = [(looks[0], looks[-1]) for run in runs for looks in excess_by_response(run) if len(looks) > 1]
+    names = [name for name in ends[0][0] if all(name in look for looks in ends for look in looks)] if ends else []
+    if not names:
         return []
-    falls = {
-        name: (fmean(each[0][name] for each in looks), fmean(each[-1][name] for each in looks)) for name in looks[0][0]
-    }
+    falls = {name: (fmean(first[name] for first, _ in ends), fmean(last[name] for _, last in ends)) for name in names}
     told = ", ".join(f"{name} from {before:.1f} to {after:.1f}" for name, (before, after) in falls.items())
-    lines = [f"Discrepancy of matched features above that of reals, in deviations of it, over the responses: {told}."]
+    lines = [
+        "Discrepancy of matched features above that of reals, in deviations of it, over a response (first and last "
+        f"look): {told}."
+    ]
     stayed = [name for name, (before, after) in falls.items() if after >= max(before, LEAST_EXCESS)]
     if stayed:
         lines.append(
             f"{WARNING}more steps did not bring matched features nearer to those of reals ({', '.join(stayed)}). The "
-            "attack on these techniques is weaker than its access."
+            "attack on these techniques may be weaker than its access."
         )
     return lines
 
 
-def excess_by_look(run: FinishedRun) -> list[dict[str, float]]:
-    """Return the excess of each matched technique at every look of the responses, in order. Empty without any."""
-    responses = [record.opponents for record in run.of_kind(TrainingRecord) if record.purpose == "respond"]
-    looks = [
-        {name.removesuffix(EXCESS): value for name, value in look.items() if name.endswith(EXCESS)}
-        for look in responses
-    ]
-    return [look for look in looks if look]
+def excess_by_response(run: FinishedRun) -> list[list[dict[str, float]]]:
+    """Return the excess of each matched technique at the looks of each response, in order.
+
+    A branch has the training of its origin on record with its warm-up, which is no response of its own.
+    """
+    warmed_up = [k for k, record in enumerate(run.records) if record.kind == "phase" and record.phase == "warm_up"]
+    responses = defaultdict[int, list[dict[str, float]]](list)
+    for record in run.records[max(warmed_up, default=-1) + 1 :]:
+        if isinstance(record, TrainingRecord) and record.purpose == "respond" and record.fault is None:
+            figures = record.opponents.items()
+            excess = {name.removesuffix(EXCESS): value for name, value in figures if name.endswith(EXCESS)}
+            responses[record.round].append(excess)
+    return list(responses.values())
 
 
 def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] = ()) -> list[str]:

@@ -139,6 +139,7 @@ class Condition:
             for other in among
             if other._access_control and other.matching is None and not other._levels
             if other._shared != self._shared and other._shared_but_budget == self._shared_but_budget
+            if matched(self.runs, other.runs)
         ]
         apart = {abs(per_response(other.runs) / spent - 1): other for other in others}
         nearest = min(apart, default=1.0)

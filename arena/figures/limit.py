@@ -35,6 +35,7 @@ CONTROLS = {
     "other_reals": (HIGHLIGHTS[2]._replace(filled=False), -0.13),
     "equal_norm": (mark_of(1), -0.26),
     "random": (mark_of(2), 0.26),
+    "none at equal compute": (HIGHLIGHTS[1]._replace(filled=False), 0.39),
 }
 """Mark and shift of the controls that are part of the package."""
 
@@ -58,7 +59,7 @@ def limit_by_round(limits: Mapping[str, TechniqueLimit], margin: float) -> Figur
     # Where the stack is the strongest in every round, one column shows both.
     columns = list({limit.fitted.curve.techniques: limit for limit in limits.values()}.values())
     names = dict.fromkeys(name for limit in columns for name in limit.controls if name not in CONTROLS)
-    marks = CONTROLS | {name: (mark_of(number), 0.39) for number, name in enumerate(names, 3)}
+    marks = CONTROLS | {name: (mark_of(number), 0.52) for number, name in enumerate(names, 3)}
     curves, differences = [], []
     for limit in columns:
         control = {name: Drawn(f"control: {name}", *marks[name], each.fitted) for name, each in limit.controls.items()}
@@ -152,7 +153,7 @@ def _panel(axes: Axes, curves: Sequence[Drawn]) -> None:
             axes.plot([end, end], [low, high], "_", color=mark.colour, markersize=5.0, zorder=3)
             axes.plot(end, asymptote, mark.marker, markersize=3.0, **points)
     if curves:
-        _label_rounds(axes, curves[0].fitted.curve)
+        _label_rounds(axes, curves[0].fitted.curve, max(0.6, 0.12 + 2 * max(each.shift for each in curves)))
 
 
 def _laws(axes: Axes, curve: Curve, saturation: Saturation, colour: str) -> None:
@@ -167,11 +168,11 @@ def _laws(axes: Axes, curve: Curve, saturation: Saturation, colour: str) -> None
             axes.plot(fine + first, law.at(fine), linestyle=style, color=colour, linewidth=0.9, zorder=2)
 
 
-def _label_rounds(axes: Axes, curve: Curve) -> None:
-    """Label every round, and infinity at the right on a ground of its own."""
+def _label_rounds(axes: Axes, curve: Curve, beyond: float) -> None:
+    """Label every round, and infinity at the right on a ground of its own, which reaches so far ``beyond`` it."""
     x, infinity = curve.x, _infinity(curve)
-    axes.axvspan(x[-1] + 0.7, infinity + 0.6, color="#f3f3f3", linewidth=0, zorder=0)
-    axes.set_xlim(x[0] - 0.5, infinity + 0.6)
+    axes.axvspan(x[-1] + 0.7, infinity + beyond, color="#f3f3f3", linewidth=0, zorder=0)
+    axes.set_xlim(x[0] - 0.5, infinity + beyond)
     step = max(1, round(len(x) / 10))
     axes.xaxis.set_major_locator(FixedLocator([*x[::step], infinity]))
     axes.set_xticklabels([*(f"{round_index:g}" for round_index in x[::step]), "∞"])
@@ -191,11 +192,12 @@ def _in_words(curves: Sequence[Drawn], title: str) -> list[str]:
         control = name.partition("control: ")[2]
         what = f"{title}, {control}" if control else title
         if fitted.limit is None:
-            lines += textwrap.wrap(f"{what}: not identifiable: {fitted.reason}", _LETTERS, subsequent_indent="    ")
+            said = f"{what}: not identifiable: {fitted.reason}"
         else:
             asymptote, low, high = fitted.limit
             left_out = f", from x = {fitted.saturation.fitted[0]:g} on" if fitted.saturation and fitted.left_out else ""
-            lines.append(f"{what}: {asymptote:{sign}.3f} (95% CI {low:{sign}.3f} to {high:{sign}.3f}){left_out}")
+            said = f"{what}: {asymptote:{sign}.3f} (95% CI {low:{sign}.3f} to {high:{sign}.3f}){left_out}"
+        lines += textwrap.wrap(said, _LETTERS, subsequent_indent="    ")
     return lines
 
 

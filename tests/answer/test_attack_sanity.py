@@ -18,7 +18,7 @@ from arena.answer.attack_sanity import (
 from arena.answer.conditions import conditions
 from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import section
-from arena.records.schema import GradientRecord, TrainingRecord
+from arena.records.schema import GradientRecord, PhaseRecord, TrainingRecord
 from tests.synthetic import synthetic_run
 
 
@@ -55,15 +55,17 @@ def warnings_of_knowledge(runs: Sequence[FinishedRun]) -> list[str]:
     return [line for group in groups for line in knowledge_in_words(group, groups)]
 
 
-def with_looks(run: FinishedRun, *looks: dict[str, float]) -> FinishedRun:
-    """One response of which the opponents had these figures, look by look, after a warm-up without opponents."""
-    warm_up = TrainingRecord(
-        round=0, seed=0, purpose="warm-up", images=64, images_seen=64, n=8, kernel_distance=None,
+def with_looks(run: FinishedRun, *responses: Sequence[dict[str, float]]) -> FinishedRun:
+    """Responses in which the opponents had these figures, look by look."""
+    look = TrainingRecord(
+        round=0, seed=0, purpose="respond", images=64, images_seen=64, n=8, kernel_distance=None,
         kernel_distance_error=None, precision=None, recall=None, coverage=None, memorisation=None,
         memorisation_low=None, memorisation_high=None, variety=None, augmentation=0.0, learning_rate=0.01, fault=None,
     )  # fmt: skip
-    records = [warm_up, *(dataclasses.replace(warm_up, purpose="respond", opponents=look) for look in looks)]
-    return dataclasses.replace(run, records=(*run.records, *records))
+    looks = [
+        dataclasses.replace(look, round=r, opponents=figures) for r, seen in enumerate(responses) for figures in seen
+    ]
+    return dataclasses.replace(run, records=(*run.records, *looks))
 
 
 @pytest.fixture(scope="module")
@@ -84,27 +86,37 @@ def test_many_gradients_of_no_use_are_a_warning(sound, useless):
     assert "cnn" not in warning
 
 
-def test_matched_features_come_nearer_to_reals(sound):
-    runs = [
-        with_looks(
-            sound, {"cnn_excess": 10.0, "dct_excess": 4.0, "cnn_auc": 0.7}, {"cnn_excess": 6.0, "dct_excess": 1.0}
-        ),
-        with_looks(
-            sound,
-            {"cnn_excess": 12.0, "dct_excess": 2.0},
-            {"cnn_excess": 7.0, "dct_excess": 9.0},
-            {"cnn_excess": 8.0, "dct_excess": 1.0},
-        ),
-    ]
+def excess(*cnn: float) -> list[dict[str, float]]:
+    return [{"cnn_excess": value, "cnn_auc": 0.6} for value in cnn]
+
+
+def test_matched_features_come_nearer_to_reals_within_each_response(sound):
+    """Another response has other features. One that was looked at once says nothing."""
+    runs = [with_looks(sound, excess(10, 9, 6), excess(12, 7)), with_looks(sound, excess(8, 8, 5), excess(20))]
     (line,) = features_in_words(runs)
-    assert "cnn from 11.0 to 7.0, dct from 3.0 to 1.0." in line
+    assert "cnn from 10.0 to 6.0." in line
 
 
 @pytest.mark.parametrize(("first", "last", "warns"), [(5.0, 5.0, True), (4.0, 8.0, True), (1.0, 2.5, False)])
 def test_steps_that_do_not_help_are_a_warning_unless_features_are_as_those_of_reals(sound, first, last, warns):
-    _, *warnings = features_in_words([with_looks(sound, {"cnn_excess": first}, {"cnn_excess": last})])
+    _, *warnings = features_in_words([with_looks(sound, excess(first, last))])
     assert len(warnings) == warns
     assert all(line.startswith(WARNING) and "(cnn)" in line for line in warnings)
+
+
+def test_a_figure_that_was_not_finite_at_a_look_is_left_out(sound):
+    looks = [{"cnn_excess": 9.0, "dct_excess": 9.0}, {"dct_excess": 4.0}]
+    (line,) = features_in_words([with_looks(sound, looks)])
+    assert "cnn" not in line
+    assert "dct from 9.0 to 4.0" in line
+
+
+def test_the_responses_of_its_origin_are_none_of_a_branch(sound):
+    origin = [record for record in with_looks(sound, excess(9, 8)).records if record.kind == "training"]
+    phase = next(record for record in sound.records if isinstance(record, PhaseRecord))
+    branch = dataclasses.replace(sound, records=(*origin, dataclasses.replace(phase, phase="warm_up"), *sound.records))
+    assert features_in_words([branch]) == []
+    assert "cnn from 6.0 to 4.0" in features_in_words([with_looks(branch, excess(6, 4))])[0]
 
 
 def test_without_an_attack_there_is_nothing_to_check(tmp_path):
@@ -174,3 +186,12 @@ def test_an_answer_has_the_checks_beside_its_control(tmp_path, sound):
     assert any("access=none: " in line for line in ours.attack)
     assert control.attack == []
     assert ours.as_json()["attack"] == ours.attack
+
+
+@pytest.mark.slow
+def test_an_answer_warns_of_less_knowledge_that_evades_better(tmp_path):
+    runs = [run_of(tmp_path, "white_box", 0.9, seed=seed) for seed in (0, 1)]
+    runs += [run_of(tmp_path / "none", "none", 0.6, seed=seed) for seed in (0, 1)]
+    ours, control = answers(conditions(runs))
+    assert any("access=none evades cnn better" in line for line in ours.attack)
+    assert control.attack == []

@@ -78,6 +78,14 @@ def test_a_run_without_access_and_with_equal_compute_is_a_control(tmp_path, of_c
     assert all(contrast.pairs == 1 for listed in told.contrasts.values() for contrast in listed)
 
 
+def test_a_control_at_equal_compute_has_a_seed_in_common(tmp_path):
+    ours, longer = run_of(tmp_path, "white_box", 300), run_of(tmp_path, "none", 300, images=2500)
+    told, _ = answers(
+        conditions([ours, dataclasses.replace(longer, declared=dataclasses.replace(longer.declared, data_seed=7))])
+    )
+    assert told.controls == {}
+
+
 def test_the_control_at_equal_compute_is_the_nearest_and_stands_beside_that_at_equal_images(tmp_path):
     ours, none = run_of(tmp_path, "white_box", 300), run_of(tmp_path, "none", 120)
     others = [

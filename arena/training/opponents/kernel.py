@@ -219,8 +219,9 @@ class KernelOpponents(Opponents):
         def pull(name: str) -> Pull:
             """Return the pull of one technique."""
             own_stream = torch.Generator().manual_seed(derive_seed(stream.initial_seed(), "technique", player=name))
-            with self.meter.work(f"{name} features"):
-                return self.techniques[name].pull(fakes, own_stream)
+            technique = self.techniques[name]
+            with self.meter.work(f"{name} features beside {len(technique.queue)} earlier"):
+                return technique.pull(fakes, own_stream)
 
         pulls = parallel_map(pull, drawn, fakes.device, self.threads)
         loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), own.new_zeros(())
