@@ -1,6 +1,6 @@
 """Print the AUC of fresh judges on faces of StyleGAN as they are, spectrum-corrected, and laundered.
 
-    python experiments/launder/measure.py ../shared/data/stylegan_ffhq OUT [--side 64] [--fakes 200] [key=value ...]
+    python experiments/launder/measure.py IMAGES OUT [--side 64] [--fakes 200] [key=value ...]
 
 Only the phases that these numbers need are run: no controls, no half of the data, no guards of the images. This is
 therefore no verdict. The same command continues where it was killed. OUT holds crops of the images. Keep it out of the
