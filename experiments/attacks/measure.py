@@ -23,7 +23,7 @@ from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import judge, judge_players
 from arena.race.processes import Step
 from arena.race.race import Race
-from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord, TrainingRecord
+from arena.records.schema import PhaseRecord, QualityRecord, ScoreRecord, Spent, TrainingRecord
 from arena.records.store import RecordBook, read_records
 
 IMAGES = 140_000
@@ -50,7 +50,6 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "fool": ("access=white_box", "pool=all", "objective=fool"),
     "match": ("access=white_box", "pool=all", "objective=match"),
     "live": LIVE,
-    "live, a quarter of the pull": (*LIVE, "pool.strength=1"),
     "live, no penalties": (*LIVE, "pool.gamma=0", "pool.gamma_features=0"),
     "live, not renewed": (*LIVE, "pool.renew_images=null"),
     "kernel": ("access=everything", "pool=all", "objective=kernel"),
@@ -76,7 +75,8 @@ class Measured:
         frozen: technique -> AUC of the detector of the loop that the response was given.
         live: technique -> AUC of its live detectors at the end of the response, for responses to live detectors.
         quality: kernel distance, recall and memorisation.
-        cost: multiply-accumulates of the response, in those of 10^12, seconds, detector updates and queries.
+        cost: multiply-accumulates of the response and of what resamples its fakes, in those of 10^12, seconds, detector
+            updates and queries.
     """
 
     condition: str
@@ -122,8 +122,8 @@ def run(condition: str, seed: int, out: Path, overrides: list[str]) -> Measured:
 def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
     """Return the numbers of a run from its records."""
     fresh: dict[str, list[ScoreRecord]] = {}
-    frozen, live, quality, cost = dict[str, float](), dict[str, float](), dict[str, float](), dict[str, float]()
-    precision = ""
+    frozen, live, quality = dict[str, float](), dict[str, float](), dict[str, float]()
+    spent, seconds, precision = Spent(), 0.0, ""
     for record in read_records(folder):
         if isinstance(record, ScoreRecord) and record.generator_round == 1:
             if record.regime == "fresh":
@@ -136,19 +136,19 @@ def read(condition: str, seed: int, held_out: str, folder: Path) -> Measured:
         elif isinstance(record, QualityRecord) and record.round == 1:
             names = ("kernel_distance", "kernel_distance_error", "recall", "memorisation")
             quality = {name: getattr(record, name) for name in names}
-        elif isinstance(record, PhaseRecord) and record.phase == "respond":
-            precision = record.precision
-            cost = {
-                "tera_macs": record.multiply_accumulates / 1e12,
-                "seconds": record.seconds,
-                "detector_updates": record.detector_updates,
-                "queries": record.queries,
-            }
+        elif isinstance(record, PhaseRecord) and (record.phase, record.round) in (("respond", 0), ("forge", 1)):
+            spent, seconds, precision = spent + record, seconds + record.seconds, record.precision
     means = {name: fmean(each.auc for each in tests) for name, tests in fresh.items()}
     errors = {}
     for name, tests in fresh.items():
         of_images = fmean(each.auc_high - each.auc_low for each in tests) / 3.92
         errors[name] = (of_images**2 + stdev(each.auc for each in tests) ** 2 / len(tests)) ** 0.5
+    cost = {
+        "tera_macs": spent.multiply_accumulates / 1e12,
+        "seconds": seconds,
+        "detector_updates": spent.detector_updates,
+        "queries": spent.queries,
+    }
     return Measured(condition, seed, precision, held_out, means, errors, frozen, live, quality, cost)
 
 
