@@ -103,5 +103,5 @@ def test_responses_to_detectors_are_compared_with_none_by_seed(tmp_path):
     assert (of_live["low"], of_live["high"]) == pytest.approx(tuple(expected), abs=1e-5)
     assert "| live | 0.930 (-0.020" in done.stdout
     assert float(rows["live", "random", "cnn"]["difference"]) == pytest.approx(-0.01)
-    assert "| live less random | 0.930 (-0.010" in done.stdout
+    assert '| live less "random" | 0.930 (-0.010' in done.stdout
     assert (tmp_path / "ablation.png").stat().st_size > 0

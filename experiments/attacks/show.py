@@ -24,8 +24,13 @@ from arena.metrics.interval import Interval
 
 CONTROL = "none"
 """Condition from which all others are told apart, seed by seed."""
-MATCHED = {"live": "random", "live and kernel": "random and kernel"}
-"""Condition that knows techniques -> as many critics of the same kind that know none."""
+MATCHED = (
+    ("live", "random"),
+    ("live and kernel", "random and kernel"),
+    ("live and kernel", "none, equal compute"),
+    ("live and kernel, resampled", "none, equal compute"),
+)
+"""Conditions that know techniques, each beside as many critics that know none, or beside as much compute."""
 WIDEST = 2.5
 """Half of the width of a panel, in medians of the farthest ends of the intervals. What lies beyond is a number."""
 BASE, OTHERS = HIGHLIGHTS[1], HIGHLIGHTS[0]
@@ -68,7 +73,7 @@ class Comparison(NamedTuple):
     @property
     def name(self) -> str:
         """Its name in a table or figure."""
-        return self.condition if self.control == CONTROL else f"{self.condition} less {self.control}"
+        return self.condition if self.control == CONTROL else f'{self.condition} less "{self.control}"'
 
 
 def comparisons(lines: Sequence[Measured]) -> list[Comparison]:
@@ -76,7 +81,7 @@ def comparisons(lines: Sequence[Measured]) -> list[Comparison]:
     known = {line.condition for line in lines}
     return [
         *(Comparison(condition, CONTROL) for condition in CONDITIONS if condition in known),
-        *(Comparison(condition, other) for condition, other in MATCHED.items() if {condition, other} <= known),
+        *(Comparison(condition, other) for condition, other in MATCHED if {condition, other} <= known),
     ]
 
 
