@@ -32,8 +32,11 @@ from arena.records.store import RecordBook, read_records
 ROUNDS = 5
 """Responses of the conditions that compare memories."""
 COMMON = ("schedule.response_images=20000", "bank.test=3000")
-FROZEN = ("access=white_box", "pool=last", "objective=fool", "objective.weight=1")
-"""The classical attack, thirty times as heavy as in a race, so that it can be told from none within 312 steps."""
+FROZEN = ("access=white_box", "pool=last", "objective=fool", "objective.weight=0.1")
+"""The classical attack, three times as heavy as in a race, so that it can be told from none within 312 steps.
+
+At a weight of 1 the generator collapses and is rolled back to where it began.
+"""
 TECHNIQUES = ("cnn", "dct", "spectrum")
 SHORT: dict[str, tuple[str, ...]] = {
     "none": ("access=none",),
