@@ -35,6 +35,7 @@ from arena.records.schema import (
     ScoreRecord,
     Scores,
     Summary,
+    TrainingRecord,
 )
 from arena.records.store import RecordBook, write_scores
 
@@ -121,6 +122,22 @@ def synthetic_config(
         "environment": {"arena_version": __version__, "python": "3.11"},
     }
     return config | {"declared": declared_hash(declared(config))}
+
+
+def training_record(purpose: str, **figures: Any) -> TrainingRecord:
+    """The state of a GAN after one interval, without the figures that are not given."""
+    unknown = ("kernel_distance", "kernel_distance_error", "precision", "recall", "coverage", "memorisation")
+    blank: dict[str, Any] = dict.fromkeys((*unknown, "memorisation_low", "memorisation_high", "variety", "fault"))
+    blank |= {
+        "round": 0,
+        "seed": 0,
+        "images": 64,
+        "images_seen": 64,
+        "n": 8,
+        "augmentation": 0.0,
+        "learning_rate": 0.01,
+    }
+    return TrainingRecord(purpose=purpose, **(blank | figures))
 
 
 def synthetic_run(

@@ -175,7 +175,8 @@ class Answer:
     @cached_property
     def attack(self) -> list[str]:
         """The checks of its attacks in words, beside the conditions that were answered together with it."""
-        return attack_in_words(self.condition, self.among)
+        none = self.controls.get("none")
+        return attack_in_words(self.condition, none.runs if none else (), self.among)
 
     @cached_property
     def compute(self) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from arena.answer.conditions import Condition, Contrast, compared_techniques, contrasts, matched
 from arena.answer.runs import FinishedRun
-from arena.records.schema import AccessLevel, GradientRecord, ScoreRecord, TrainingRecord, highest_access
+from arena.records.schema import AccessLevel, GradientRecord, PhaseRecord, ScoreRecord, TrainingRecord, highest_access
 
 MOST = 0.01
 """Share of useless gradients above which a technique is named in a warning."""
@@ -25,18 +25,20 @@ WARNING = "Warning: "
 LEVELS = get_args(AccessLevel)
 
 
-def attack_in_words(condition: Condition, among: Sequence[Condition] = ()) -> list[str]:
+def attack_in_words(
+    condition: Condition, control: Sequence[FinishedRun] = (), among: Sequence[Condition] = ()
+) -> list[str]:
     """Return the checks of the attacks of a condition, one line each, and a warning for each that failed.
 
     Args:
         condition: without an attacked technique there is no line.
-        among: conditions to compare it with: its control ``access=none``, and those that know less.
+        control: runs of ``access=none``, whose frozen detectors nobody attacked.
+        among: conditions to compare it with, of which some may know less.
     """
-    none = condition.controls(among).get("none")
     return [
         *gradients_in_words(condition.runs),
         *features_in_words(condition.runs),
-        *frozen_in_words(condition.runs, none.runs if none else ()),
+        *frozen_in_words(condition.runs, control),
         *knowledge_in_words(condition, among),
     ]
 
@@ -91,7 +93,8 @@ def excess_by_response(run: FinishedRun) -> list[list[dict[str, float]]]:
 
     A branch has the training of its origin on record with its warm-up, which is no response of its own.
     """
-    warmed_up = [k for k, record in enumerate(run.records) if record.kind == "phase" and record.phase == "warm_up"]
+    phases = [(k, record.phase) for k, record in enumerate(run.records) if isinstance(record, PhaseRecord)]
+    warmed_up = [k for k, phase in phases if phase == "warm_up"]
     responses = defaultdict[int, list[dict[str, float]]](list)
     for record in run.records[max(warmed_up, default=-1) + 1 :]:
         if isinstance(record, TrainingRecord) and record.purpose == "respond" and record.fault is None:
@@ -163,10 +166,11 @@ def knowledge_in_words(strong: Condition, among: Sequence[Condition]) -> list[st
     The condition is compared with those that differ in their access alone. Controls are left out, except
     ``access=none``.
     """
-    plain = [each for each in among if each.matching is None and (not each.control or each.access == "none")]
+    if not _compared(strong):
+        return []
     lines = []
-    for weak in (each for each in plain if each is not strong and strong in plain):
-        if not strong.differs_in_access_alone(weak):
+    for weak in filter(_compared, among):
+        if weak is strong or not strong.differs_in_access_alone(weak):
             continue
         for contrast in _of_more_access(strong, weak):
             if contrast.difference.low > 0:
@@ -176,6 +180,11 @@ def knowledge_in_words(strong: Condition, among: Sequence[Condition]) -> list[st
                     "attack is not as strong as its knowledge allows."
                 )
     return lines
+
+
+def _compared(condition: Condition) -> bool:
+    """Whether a condition is an attack, or ``access=none``."""
+    return condition.matching is None and (not condition.control or condition.access == "none")
 
 
 def _of_more_access(strong: Condition, weak: Condition) -> list[Contrast]:

@@ -45,16 +45,17 @@ class Condition:
     @cached_property
     def _shared(self) -> str:
         """Canonical JSON of the config without seeds, access, ``generator.matched``, ``PROBING`` and ``ATTACK``."""
-        return canonical(without_matching(self.runs[0].config), drop=("access", *PROBING, *ATTACK))
+        return _shared_settings(self.runs[0].config)
 
     @cached_property
     def _shared_but_budget(self) -> str:
         """``_shared`` without the images of a response."""
-        config = without_matching(self.runs[0].config)
+        config = self.runs[0].config
         schedule = config.get("schedule")
-        if isinstance(schedule, Mapping):
-            config["schedule"] = {key: value for key, value in schedule.items() if key != "response_images"}
-        return canonical(config, drop=("access", *PROBING, *ATTACK))
+        if not isinstance(schedule, Mapping):
+            return self._shared
+        kept = {key: value for key, value in schedule.items() if key != "response_images"}
+        return _shared_settings({**config, "schedule": kept})
 
     @cached_property
     def _probing(self) -> str:
@@ -144,6 +145,10 @@ class Condition:
         apart = {abs(per_response(other.runs) / spent - 1): other for other in others}
         nearest = min(apart, default=1.0)
         return {f"{apart[nearest].access} at equal compute": apart[nearest]} if nearest <= EQUAL_COMPUTE else {}
+
+
+def _shared_settings(config: Mapping[str, object]) -> str:
+    return canonical(without_matching(config), drop=("access", *PROBING, *ATTACK))
 
 
 def conditions(runs: Iterable[FinishedRun]) -> list[Condition]:

@@ -230,6 +230,11 @@ class SelectionConfig(Group):
         possible = all(value >= 0 for value in self.multipliers) and len({*self.multipliers}) == len(self.multipliers)
         require(possible, "selection.multipliers", self.multipliers, "numbers from 0 up, each once")
 
+    @property
+    def attacking(self) -> int:
+        """Branches that attack and share the queries, at least 1."""
+        return max(sum(multiplier > 0 for multiplier in self.multipliers), 1)
+
 
 @dataclass
 class ResamplingConfig(Group):

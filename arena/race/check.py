@@ -81,7 +81,7 @@ def check(race: Race) -> None:
         needed = "a differentiable technique" if gradients else "pool=live and a technique"
         raise ArenaError(f"access={race.access.name}: expected {needed} that is not held out, or access=none")
     if {race.access_to(technique) for technique in race.attacked} & {"labels", "scores"}:
-        attacking = max(sum(multiplier > 0 for multiplier in race.selection.multipliers), 1)
+        attacking = race.selection.attacking
         expected = f"at least {attacking}: images to submit in each branch that attacks"
         require(race.access.queries >= attacking, "access.queries", race.access.queries, expected)
     if isinstance(race.objective, Kernel):

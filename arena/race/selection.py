@@ -109,8 +109,7 @@ class SelectedResponse:
         self.folder, self.source = race.layout.selection, race.layout.gan(round_index)
         self.batch = race.schedule.batch
         self.steps = race.schedule.response_images // self.batch
-        attacking = sum(multiplier > 0 for multiplier in race.selection.multipliers)
-        shared = replace(race.access, queries=race.access.queries // max(attacking, 1))
+        shared = replace(race.access, queries=race.access.queries // race.selection.attacking)
         self.sharing = replace(race, access=shared)
         """The race with the part of the queries that each branch may ask."""
         self.probes = Probes(race, round_index + 1, Meter.load(self.folder / PROBED))

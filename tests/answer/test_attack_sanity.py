@@ -18,8 +18,8 @@ from arena.answer.attack_sanity import (
 from arena.answer.conditions import conditions
 from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import section
-from arena.records.schema import GradientRecord, PhaseRecord, TrainingRecord
-from tests.synthetic import synthetic_run
+from arena.records.schema import GradientRecord, PhaseRecord
+from tests.synthetic import synthetic_run, training_record
 
 
 def run_of(folder: Path, access: str = "white_box", auc: float = 0.7, frozen: float = 0.05, seed: int = 0):
@@ -57,13 +57,8 @@ def warnings_of_knowledge(runs: Sequence[FinishedRun]) -> list[str]:
 
 def with_looks(run: FinishedRun, *responses: Sequence[dict[str, float]]) -> FinishedRun:
     """Responses in which the opponents had these figures, look by look."""
-    look = TrainingRecord(
-        round=0, seed=0, purpose="respond", images=64, images_seen=64, n=8, kernel_distance=None,
-        kernel_distance_error=None, precision=None, recall=None, coverage=None, memorisation=None,
-        memorisation_low=None, memorisation_high=None, variety=None, augmentation=0.0, learning_rate=0.01, fault=None,
-    )  # fmt: skip
     looks = [
-        dataclasses.replace(look, round=r, opponents=figures) for r, seen in enumerate(responses) for figures in seen
+        training_record("respond", round=r, opponents=figures) for r, seen in enumerate(responses) for figures in seen
     ]
     return dataclasses.replace(run, records=(*run.records, *looks))
 

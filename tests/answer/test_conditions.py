@@ -9,8 +9,7 @@ from arena.answer.estimate import estimate
 from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import section
 from arena.core.errors import ArenaError
-from arena.records.schema import TrainingRecord
-from tests.synthetic import synthetic_run
+from tests.synthetic import synthetic_run, training_record
 
 pytestmark = pytest.mark.slow
 
@@ -129,12 +128,7 @@ def test_no_common_seed_no_contrast(tmp_path):
 
 def test_a_run_whose_generator_was_rolled_back_is_flagged_and_in_no_contrast(tmp_path):
     runs = runs_of(tmp_path, (0, 1), ("white_box", "none"))
-    fault = TrainingRecord(
-        round=0, seed=1, purpose="warm-up", images=64, images_seen=64, n=8, kernel_distance=None,
-        kernel_distance_error=None, precision=None, recall=None, coverage=None, memorisation=None,
-        memorisation_low=None, memorisation_high=None, variety=None, augmentation=0.0, learning_rate=0.004,
-        fault="divergence: a loss was not finite by step 3",
-    )  # fmt: skip
+    fault = training_record("warm-up", seed=1, fault="divergence: a loss was not finite by step 3")
     flagged = [
         dataclasses.replace(run, records=(*run.records, fault)) if (run.access, run.seed) == ("none", 1) else run
         for run in runs
