@@ -35,7 +35,7 @@ CONTROLS = {
     "other_reals": (HIGHLIGHTS[2]._replace(filled=False), -0.13),
     "equal_norm": (mark_of(1), -0.26),
     "random": (mark_of(2), 0.26),
-    "none at equal compute": (HIGHLIGHTS[1]._replace(filled=False), 0.39),
+    "none at equal compute": (HIGHLIGHTS[1]._replace(filled=True), 0.39),
 }
 """Mark and shift of the controls that are part of the package."""
 

@@ -91,6 +91,10 @@ def test_a_control_of_another_name_has_a_mark_of_its_own():
     assert (mark.colour, mark.marker) not in {(one.colour, one.marker) for one in (JUDGES, NONE, OTHER_REALS)}
 
 
+def test_no_two_controls_have_one_mark():
+    assert len({mark for mark, _ in CONTROLS.values()} | {JUDGES}) == len(CONTROLS) + 1
+
+
 def test_the_laws_begin_at_the_first_round_that_is_not_pinned():
     x = np.arange(9.0)
     values = np.append([0.999, 0.98], OWN.curve.values[:7])
