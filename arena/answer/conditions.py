@@ -18,7 +18,7 @@ from arena.core.errors import ArenaError
 from arena.metrics.interval import Interval
 
 PROBING = ("probes", "selection", "resampling")
-"""Groups of a config for which the generator has to know a technique."""
+"""Groups of a config for which the generator has to know a technique, or to have random critics in its place."""
 ATTACK = ("objective", "pool", "weighting")
 """Groups of a config that say how a generator attacks. Without any access it attacks nothing."""
 EQUAL_COMPUTE = 0.1
@@ -79,8 +79,11 @@ class Condition:
     def knows(self) -> bool:
         """True where its access gives knowledge of techniques, as ``arena.training.access`` has it."""
         access = section(self.runs[0].config, "access")
-        true_labels, techniques = access.get("labels") == "true", access.get("critics") == "techniques"
-        return bool(self._levels) and true_labels and techniques
+        return bool(self._levels) and access.get("labels") == "true" and not self._has_random_critics
+
+    @property
+    def _has_random_critics(self) -> bool:
+        return section(self.runs[0].config, "access").get("critics") == "random"
 
     @property
     def _levels(self) -> object:
@@ -94,10 +97,10 @@ class Condition:
     def differs_in_access_alone(self, other: "Condition") -> bool:
         """Return whether another condition differs in its access alone, or in the matching of its fakes.
 
-        One that knows no technique has nothing to probe with, whatever its ``PROBING`` says. One without any access
-        attacks nothing, whatever its ``ATTACK`` says.
+        One that neither knows a technique nor has random critics has nothing to probe with, whatever its ``PROBING``
+        says. One without any access attacks nothing, whatever its ``ATTACK`` says.
         """
-        probes_alike = other._probing == self._probing or not other.knows
+        probes_alike = other._probing == self._probing or not (other.knows or other._has_random_critics)
         attacks_alike = other._attack == self._attack or not other._levels
         return other._shared == self._shared and probes_alike and attacks_alike
 

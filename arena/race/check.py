@@ -111,11 +111,11 @@ def _check_kernel(race: Race, objective: Kernel) -> None:
 
 
 def _check_probes(race: Race, group: str) -> None:
-    """Check that the generator knows techniques, of which probes are."""
-    if not race.known:
+    """Check that the generator has detectors to probe with: of techniques that it knows, or random critics."""
+    if not race.probing.members:
         raise ArenaError(
-            f"access={race.access.name}: expected one that knows a technique for {group}, or {group}=none, "
-            "since probes are of techniques that the generator knows"
+            f"access={race.access.name}: expected one that knows a technique for {group}, access=random, its control, "
+            f"or {group}=none, since probes are of techniques that the generator knows"
         )
     if race.stack is None:
         raise ArenaError(f"battery.stack=null: expected a stack for {group}, which compares by its AUC")

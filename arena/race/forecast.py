@@ -178,8 +178,8 @@ def resampling(race: Race, pace: BatteryPace) -> float:
 
 
 def known_share(race: Race) -> float:
-    """Return the share of the battery that the generator knows, and probes are of."""
-    return len(race.known) / len(race.members)
+    """Return the share of the battery that probes are of. A random critic is taken to cost as much as a technique."""
+    return len(race.probing.members) / len(race.members)
 
 
 def judging_before_the_last(race: Race, pace: BatteryPace) -> float:

@@ -54,7 +54,7 @@ class Scorer(NamedTuple):
     def load(cls, race: Race, round_index: int) -> "Scorer":
         """Return the scorer that was kept when a round was forged."""
         assert race.stack is not None
-        detectors = {technique: race.new_detector(technique, 0) for technique in race.known}
+        detectors = {technique: race.probing.new_detector(technique, 0) for technique in race.probing.members}
         scorer = cls(detectors, race.stack(members=len(detectors)))
         for name, module in (*detectors.items(), (STACK, scorer.stack)):
             module.load_state_dict(load_file(race.layout.resampler(round_index, name)))

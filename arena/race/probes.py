@@ -26,6 +26,8 @@ FOLDS = 2
 class Probes:
     """Fresh detectors of the known techniques, and the stack over them, cross-fitted on the reals of the loop.
 
+    In a control by random critics they are such critics.
+
     All fakes of one round are probed alike: reals, folds, first weights and batches are the same. Two sets of fakes
     therefore differ in less noise than the interval of either says.
 
@@ -42,8 +44,7 @@ class Probes:
     def __init__(self, race: Race, round_index: int, meter: Meter) -> None:
         self.race, self.round_index, self.meter = race, round_index, meter
         self.reals = LoopReals.of(race).whole
-        known = {technique: race.members[technique] for technique in race.known}
-        self._probing = replace(race, members=known, bag=None, judge=replace(race.judge, folds=FOLDS))
+        self._probing = replace(race.probing, judge=replace(race.judge, folds=FOLDS))
 
     @property
     def counts(self) -> dict[str, int]:

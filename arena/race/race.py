@@ -1,7 +1,7 @@
 """Hold everything that one race is made of: its data, its players and its budgets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from arena.core.seeding import derive_seed
 from arena.data.reals import RealData, Reals
 from arena.data.split import Purpose
 from arena.detectors.base import Detector, FittedDetector, GanAwareDetector, LearnedDetector
+from arena.detectors.random_critic import RandomCritic
 from arena.detectors.stack import Bag, Stack
 from arena.generators.base import Generator, TrainableGenerator
 from arena.imaging.evidence import Evidence
@@ -211,9 +212,18 @@ class Race:
         return "features" if level == "gradients" and fitted and by_features else level
 
     @cached_property
-    def known(self) -> list[str]:
-        """Members whose features or gradients the generator knows, so that it can train detectors of them itself."""
-        return [name for name in self.members if self.access_to(name) in ("features", "gradients")]
+    def probing(self) -> "Race":
+        """The same race with those detectors that the generator can train by itself, in place of the battery.
+
+        They are of the techniques whose features or gradients it knows. Under ``access=random``, random critics take
+        the place of these. Any other attacker without knowledge has none.
+        """
+        if not (self.access.knows or self.access.critics == "random"):
+            return replace(self, members={}, bag=None)
+        known = [name for name in self.members if self.attack_on(name) in ("features", "gradients")]
+        of_critics = dict[str, Callable[..., Detector]].fromkeys(known, RandomCritic)
+        members = {name: self.members[name] for name in known} if self.access.knows else of_critics
+        return replace(self, members=members, bag=None)
 
     @cached_property
     def matched(self) -> list[str]:

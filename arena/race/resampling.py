@@ -50,14 +50,17 @@ def learn_to_resample(race: Race, round_index: int, meter: Meter) -> list[Record
 
 
 def train_scorer(race: Race, generator: Generator, round_index: int, meter: Meter) -> Scorer:
-    """Train new detectors of the known techniques with the budget of the loop, and fit the stack on validation."""
+    """Train the generator's own detectors with the budget of the loop, and fit the stack on validation.
+
+    They are of the techniques that it knows, or random critics in a control.
+    """
     assert race.stack is not None
     seed = race.seed_of("resampling", round_index)
     counts = {"train": race.bank.train, "validation": race.bank.validation}
     forged = generator.forge(counts, derive_seed(seed, "fakes"), race.generator_reals)
     fakes = {name: to_bank(images, race.data.levels) for name, images in forged.items()}
     gallery, learn, stop = beside_loop_reals(race, **fakes)
-    detectors = train_anew(race, race.known, (gallery, learn, stop), seed, round_index, meter)
+    detectors = train_anew(race.probing, race.probing.members, (gallery, learn, stop), seed, round_index, meter)
     stack = race.stack(members=len(detectors))
     stack.fit(torch.stack([*score_all(detectors, gallery, stop.which).values()], dim=1), stop.labels)
     return Scorer(detectors, stack)

@@ -33,7 +33,7 @@ class Access:
       ones. They carry no information on real against fake (``arena.training.opponents.equal_norm``).
     - ``random``: as many live networks and matched features, each behind fixed random filters. It tests whether
       techniques are worth more than any further discriminators. Its levels are those of ``everything``. All are new
-      in every response. It needs ``pool=live``.
+      in every response. Probes and detectors that resample are random critics too. It needs ``pool=live``.
 
     Args:
         name: of the condition.

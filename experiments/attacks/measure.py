@@ -38,6 +38,7 @@ COMMON = (
 )
 LIVE = ("access=everything", "pool=live", "objective=relative")
 LIVE_AND_KERNEL = ("access=everything", "pool=live", "objective=relative_kernel")
+RANDOM_AND_KERNEL = ("access=random", "pool=live", "objective=relative_kernel")
 HELD_OUT = ("forest", "cnn", "dct")
 """Technique that the last condition is not told of, by the seed modulo 3."""
 LIVE_COSTS = 1.5
@@ -46,7 +47,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "none": ("access=none",),
     "none, equal compute": ("access=none", f"schedule.response_images={round(LIVE_COSTS * IMAGES)}"),
     "random": ("access=random", "pool=live", "objective=relative"),
-    "random and kernel": ("access=random", "pool=live", "objective=relative_kernel"),
+    "random and kernel": RANDOM_AND_KERNEL,
     "fool": ("access=white_box", "pool=all", "objective=fool"),
     "match": ("access=white_box", "pool=all", "objective=match"),
     "live": LIVE,
@@ -56,6 +57,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "live and kernel": LIVE_AND_KERNEL,
     "live and kernel, selected": (*LIVE_AND_KERNEL, "selection=branches"),
     "live and kernel, resampled": (*LIVE_AND_KERNEL, "resampling=probes"),
+    "random and kernel, resampled": (*RANDOM_AND_KERNEL, "resampling=probes"),
     "other reals, live": ("access=other_reals", "pool=live", "objective=relative"),
     "live and kernel, one held out": LIVE_AND_KERNEL,
 }

@@ -28,6 +28,7 @@ MATCHED = (
     ("live", "random"),
     ("live and kernel", "random and kernel"),
     ("live and kernel", "none, equal compute"),
+    ("live and kernel, resampled", "random and kernel, resampled"),
     ("live and kernel, resampled", "none, equal compute"),
 )
 """Conditions that know techniques, each beside as many critics that know none, or beside as much compute."""

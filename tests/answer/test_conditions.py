@@ -175,12 +175,12 @@ def test_fakes_that_differ_in_more_than_the_matching_are_no_control(tmp_path):
 
 
 def test_a_control_that_knows_nothing_needs_no_probes(tmp_path):
-    """A control that knows techniques has to use them alike."""
-    known = {"labels": "true", "critics": "techniques"}
+    """A control that knows techniques, or has random critics in their place, has to use them alike."""
     chosen = {"selection": {"multipliers": [0.0, 1.0]}}
 
-    def knowing(run: FinishedRun, knows: bool, **groups: object) -> FinishedRun:
-        access = {**section(run.config, "access"), **known, "levels": ["gradients"] if knows else []}
+    def knowing(run: FinishedRun, knows: bool, critics: str = "techniques", /, **groups: object) -> FinishedRun:
+        known = {"labels": "true", "critics": critics, "levels": ["gradients"] if knows else []}
+        access = {**section(run.config, "access"), **known}
         return dataclasses.replace(run, config={**run.config, "access": access, **groups})
 
     white_box, none, other_reals = runs_of(tmp_path, (0,))
@@ -188,6 +188,11 @@ def test_a_control_that_knows_nothing_needs_no_probes(tmp_path):
     found = conditions([knowing(white_box, True, **chosen), knowing(none, False), knowing(other_reals, True)])
     assert set(found[0].controls(found)) == {"none"}
     found = conditions([knowing(white_box, True, **chosen), knowing(alike, True, **chosen)])
+    assert set(found[0].controls(found)) == {"other_reals"}
+    without = knowing(other_reals, True, "random")
+    found = conditions([knowing(white_box, True, **chosen), without])
+    assert set(found[0].controls(found)) == set()
+    found = conditions([knowing(white_box, True, **chosen), knowing(alike, True, "random", **chosen)])
     assert set(found[0].controls(found)) == {"other_reals"}
 
 

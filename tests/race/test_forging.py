@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.config.schema import STACK
+from arena.detectors.random_critic import RandomCritic
 from arena.race.case import fakes_of_judges
 from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
 from arena.race.forging import Scorer, candidates_of, drawn, effective_share, forge_banks, weights
@@ -60,11 +61,16 @@ def test_with_the_true_logit_fakes_have_the_distribution_of_reals():
 # --- on a race ----------------------------------------------------------------------------------------------------
 
 
+RESAMPLED = ("resampling=probes", "resampling.factor=2", "resampling.shrinks=[0,1]", "probes.fakes=48")
+
+
 @pytest.fixture
 def race(run: Path) -> Race:
     """A race whose untrained generator forges from twice as many candidates. No network learns."""
-    keys = ("resampling=probes", "resampling.factor=2", "resampling.shrinks=[0,1]", "probes.fakes=48")
-    race = tiny_arena(run, *keys, "access.held_out=[cnn]")
+    return untrained(tiny_arena(run, *RESAMPLED, "access.held_out=[cnn]"))
+
+
+def untrained(race: Race) -> Race:
     save_tensors(race.new_generator(), race.layout.generator(0))
     return race
 
@@ -125,6 +131,21 @@ def test_the_scorer_learns_from_reals_of_the_loop_and_from_no_candidate(race: Ra
     assert not known(fakes) & known(
         Bank.of({"train": candidates, "validation": candidates, "test": candidates}, 17).test
     )
+
+
+def test_the_control_resamples_by_as_many_random_critics_and_no_technique(run: Path):
+    """Critics in the place of the members that the attack may train detectors of, each behind filters of its own."""
+    live = ("pool=live", "objective=relative")
+    attack = tiny_arena(run.with_name("attack"), *RESAMPLED, *live, "access=everything", "access.held_out=[cnn]")
+    control = untrained(tiny_arena(run, *RESAMPLED, *live, "access=random", "access.held_out=[cnn]"))
+    assert list(control.probing.members) == list(attack.probing.members) == ["dct", "spectrum", "forest"]
+    records = [record for record in forge(control, 0).records if isinstance(record, ResamplingRecord)]
+    assert {record.technique for record in records} == {"dct", "spectrum", "forest", STACK}
+    scorer = Scorer.load(control, 0)
+    assert all(isinstance(each, RandomCritic) for each in scorer.detectors.values())
+    filters = {dict(each.named_buffers())["network.filters"].numpy().tobytes() for each in scorer.detectors.values()}
+    assert len(filters) == len(scorer.detectors)
+    assert load_bank(control, 0).test.shape == (control.bank.test, 1, 8, 8)
 
 
 def test_a_race_without_resampling_forges_as_before(run: Path):

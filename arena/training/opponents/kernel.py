@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from arena.core.machine import parallel_map
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
+from arena.detectors.random_critic import random_filters
 from arena.detectors.techniques.mmd import kernel
 from arena.training.objectives import Objective
-from arena.training.opponents.networks import random_crops, random_filters, soft_features
+from arena.training.opponents.networks import random_crops, soft_features
 from arena.training.opponents.opponents import Opponents, Pull
 from arena.training.opponents.size import TINY, JointPull, pull_of_equal_size
 

@@ -9,11 +9,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector, NetworkDetector
 from arena.detectors.networks.wrappers import Standardised
+from arena.detectors.random_critic import RandomFilterNetwork
 
 WIDTH = 64
-"""Units of each hidden layer of a head on features, and channels of a network behind random filters."""
-FILTERS = 16
-"""Fixed random filters."""
+"""Units of each hidden layer of a head on features."""
 
 
 class LiveNetwork(nn.Module, ABC):
@@ -176,38 +175,18 @@ def soft_features(detector: FittedDetector, images: Tensor, rng: torch.Generator
     return detector.soft_features(images).float()
 
 
-def random_filters(channels: int) -> Tensor:
-    """Return filters (16, channels, 3, 3) of norm 1, which depend on torch's global stream."""
-    filters = torch.randn(FILTERS, channels, 3, 3)
-    return filters / filters.flatten(1).norm(dim=1)[:, None, None, None]
-
-
 class RandomNetwork(LiveNetwork):
-    """A small network behind fixed random filters: a further discriminator that knows no technique.
-
-    Random projections of images make discriminators differ from each other (Neyshabur, Bhojanapalli & Chakrabarti
-    2017). Weights and filters depend on torch's global stream.
+    """The network of a random critic, on whole images.
 
     Args:
         channels: of the images.
     """
 
     on_pixels = True
-    filters: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("filters", random_filters(channels))
-        self.network = nn.Sequential(
-            nn.Conv2d(FILTERS, WIDTH, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(1),
-            nn.Linear(WIDTH, 1),
-            nn.Flatten(0),
-        )
+        self.network = RandomFilterNetwork(channels)
 
     def prepare(self, images: Tensor, rng: torch.Generator) -> None:
         """Leave the network as it is."""
@@ -218,7 +197,7 @@ class RandomNetwork(LiveNetwork):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return logits (B,) of images."""
-        return self.network(F.conv2d(inputs, self.filters, padding=1))
+        return self.network(inputs)
 
 
 def live_network(detector: Detector) -> LiveNetwork:
