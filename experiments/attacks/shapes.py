@@ -4,13 +4,16 @@
     python experiments/attacks/shapes.py show OUT
 
 Responses are short, 20,000 images, and only the detectors in the loop are tested: no judge. ``measure`` continues where
-it was killed. ``show`` reads the records of OUT/runs, prints a table, and draws OUT/memory.png and OUT/memory.pdf.
+it was killed, and keeps the AUCs of finished races in OUT/shapes.csv. ``show`` reads these, prints a table, and draws
+OUT/memory.png and OUT/memory.pdf.
 """
 
 import argparse
+import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
@@ -29,6 +32,8 @@ from arena.race.processes import Step
 from arena.records.schema import ScoreRecord
 from arena.records.store import RecordBook, read_records
 
+KEPT = "shapes.csv"
+"""Condition, seed, technique, round of the fakes, round of the detector and AUC, a row each."""
 ROUNDS = 5
 """Responses of the conditions that compare memories."""
 COMMON = ("schedule.response_images=20000", "bank.test=3000")
@@ -42,7 +47,10 @@ SHORT: dict[str, tuple[str, ...]] = {
     "none": ("access=none",),
     "white box, frozen": FROZEN,
     **{
-        f"white box, frozen, {told} alone": (*FROZEN, f"access.held_out=[{','.join(set(TECHNIQUES) - {told})}]")
+        f"white box, frozen, {told} alone": (
+            *FROZEN,
+            f"access.held_out=[{','.join(name for name in TECHNIQUES if name != told)}]",
+        )
         for told in TECHNIQUES
     },
     "white box, live": ("access=white_box", "pool=live", "objective=relative"),
@@ -69,27 +77,62 @@ def steps(rounds: int) -> Iterator[Step]:
         yield Step(retrain, index + 1, "battery")
 
 
-def run(condition: str, seed: int, out: Path, overrides: Sequence[str]) -> None:
-    """Carry out what is left of one race."""
+class Tested(NamedTuple):
+    """The AUC of a technique's detector, retrained in one round, at the fakes of a round that is no earlier."""
+
+    condition: str
+    seed: int
+    technique: str
+    generator_round: int
+    detector_round: int
+    auc: float
+
+
+def run(condition: str, seed: int, out: Path, overrides: Sequence[str]) -> list[Tested]:
+    """Carry out what is left of one race, and return its AUCs."""
     rounds = ROUNDS if condition in MEMORIES else 1
     own = MEMORIES.get(condition) or SHORT[condition]
     settings = [f"seed={seed}", f"data.seed={seed}", f"race.rounds={rounds}", *COMMON, *own, *overrides]
     race = race_from(settings, folder_of(out, condition, seed))
     run_phases(race, RecordBook(race.run), list(steps(rounds)), Progress())
-    print(f"{condition}, seed {seed}", flush=True)
+    return [
+        Tested(condition, seed, score.technique, score.generator_round, score.detector_round, score.auc)
+        for score in read_records(race.run)
+        if isinstance(score, ScoreRecord)
+    ]
 
 
-def aucs(folder: Path) -> dict[tuple[str, int, int], float]:
-    """Return the AUC of each technique by round of the fakes and of the detector."""
-    scored = [record for record in read_records(folder) if isinstance(record, ScoreRecord)]
-    return {(each.technique, each.generator_round, each.detector_round): each.auc for each in scored}
+def measure_all(out: Path, seeds: Sequence[int], only: Sequence[str], overrides: Sequence[str]) -> None:
+    """Measure every condition and seed that is not kept yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    kept = {(each.condition, each.seed) for each in tested(out)}
+    for seed in seeds:
+        for condition in only or [*SHORT, *MEMORIES]:
+            if (condition, seed) not in kept:
+                rows = run(condition, seed, out, overrides)
+                with (out / KEPT).open("a", encoding="utf-8", newline="") as file:
+                    csv.writer(file, lineterminator="\n").writerows(rows)
+                print(f"{condition}, seed {seed}", flush=True)
 
 
-def runs_of(out: Path, condition: str) -> list[dict[tuple[str, int, int], float]]:
-    """Return the AUC of all finished runs of a condition, in the order of seeds."""
-    last = ROUNDS if condition in MEMORIES else 1
-    found = [aucs(folder) for folder in sorted(folder_of(out, condition, 0).parent.glob("*"))]
-    return [each for each in found if any(at[1:] == (last, last) for at in each)]
+def tested(out: Path) -> list[Tested]:
+    """Return all AUCs that are kept."""
+    if not (out / KEPT).is_file():
+        return []
+    with (out / KEPT).open(encoding="utf-8", newline="") as file:
+        return [
+            Tested(condition, int(seed), technique, int(fakes), int(detector), float(auc))
+            for condition, seed, technique, fakes, detector, auc in csv.reader(file)
+        ]
+
+
+def runs_of(rows: Sequence[Tested], condition: str) -> list[dict[tuple[str, int, int], float]]:
+    """Return the AUCs of each run of a condition by technique and rounds of fakes and detector, in order of seeds."""
+    runs: dict[int, dict[tuple[str, int, int], float]] = {}
+    for row in rows:
+        if row.condition == condition:
+            runs.setdefault(row.seed, {})[row.technique, row.generator_round, row.detector_round] = row.auc
+    return [runs[seed] for seed in sorted(runs)]
 
 
 def in_words(values: Sequence[float]) -> str:
@@ -97,26 +140,28 @@ def in_words(values: Sequence[float]) -> str:
     return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def responses(out: Path) -> str:
-    """Return the table of single responses: detectors as they were given, at the fakes before and after, and retrained.
+def responses(rows: Sequence[Tested]) -> str:
+    """Return the table of single responses, with two AUCs a cell: of the detectors it was given, and these retrained.
 
-    The detectors are those of round 0, which the response was given.
+    All conditions share the warm-up and the detectors that learned from its fakes. The first row has these.
     """
-    stages = {"before": (0, 0), "after": (1, 0), "retrained": (1, 1)}
     names = (*TECHNIQUES, "forest", "stack")
-    lines = [
-        "| condition | " + " | ".join(f"{name} {stage}" for name in names for stage in stages) + " | seeds |",
-        "|---|" + "---|" * (len(names) * len(stages) + 1),
-    ]
+    lines = [f"| condition | {' | '.join(names)} | seeds |", "|---|" + "---|" * (len(names) + 1)]
+    begun = runs_of(rows, "none")
+    cells = [in_words([of[name, 0, 0] for of in begun]) for name in names] if begun else []
+    lines += [f"| before the response | {' | '.join(cells)} | {len(begun)} |"] if begun else []
     for condition in SHORT:
-        runs = runs_of(out, condition)
+        runs = runs_of(rows, condition)
         if runs:
-            cells = [in_words([of[(name, *at)] for of in runs]) for name in names for at in stages.values()]
+            given, retrained = (
+                [in_words([of[name, 1, detector] for of in runs]) for name in names] for detector in (0, 1)
+            )
+            cells = [f"{one}, {other}" for one, other in zip(given, retrained, strict=True)]
             lines.append(f"| {condition} | {' | '.join(cells)} | {len(runs)} |")
     return "\n".join(lines)
 
 
-def memories(out: Path) -> Figure:
+def memories(rows: Sequence[Tested]) -> Figure:
     """Draw the AUC of the detectors of each past round at the fakes of the last, a panel for each technique."""
     with look():
         figure = Figure(figsize=(2.3 * len(TECHNIQUES), 2.4), layout="constrained")
@@ -124,7 +169,7 @@ def memories(out: Path) -> Figure:
         for axes, name in zip(panels, TECHNIQUES, strict=True):
             chance_band(axes, 0.05)
             for number, (memory, mark) in enumerate(zip(MEMORIES, HIGHLIGHTS, strict=False)):
-                runs = runs_of(out, memory)
+                runs = runs_of(rows, memory)
                 seen = [[of[(name, ROUNDS, past)] for of in runs] for past in range(ROUNDS + 1)] if runs else []
                 places = [past + 0.1 * (number - 0.5) for past in range(len(seen))]
                 means = [fmean(values) for values in seen]
@@ -156,12 +201,11 @@ def main() -> None:
     commands.add_parser("show").add_argument("out", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "show":
-        print(responses(arguments.out))
-        save(memories(arguments.out), arguments.out / "memory")
+        rows = tested(arguments.out)
+        print(responses(rows))
+        save(memories(rows), arguments.out / "memory")
     else:
-        for seed in arguments.seeds:
-            for condition in arguments.only or [*SHORT, *MEMORIES]:
-                run(condition, seed, arguments.out, arguments.overrides)
+        measure_all(arguments.out, arguments.seeds, arguments.only, arguments.overrides)
 
 
 if __name__ == "__main__":
