@@ -17,7 +17,7 @@ from arena.race.loop import algorithm, carry_out
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook, read_records
-from tests.building import FINISHED, TINY, UNDRAWN, tiny_arena
+from tests.building import FINISHED, TINY, tiny_arena
 
 TIMES = {"seconds", "peak_memory_mib"}
 
@@ -99,16 +99,30 @@ def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.Mo
     assert differing(run, finished.run) == []
 
 
+WARM_UP = """
+import sys
+from pathlib import Path
+from arena.core.progress import Progress
+from arena.race.build import race_from
+from arena.race.loop import run_phases
+from arena.race.phases.generator import warm_up
+from arena.race.processes import Step
+from arena.records.store import RecordBook
+race = race_from(sys.argv[2:], Path(sys.argv[1]))
+run_phases(race, RecordBook(race.run), [Step(warm_up, 0, "generator")], Progress())
+"""
+"""A program: the warm-up of a race, in the run directory that is its first argument."""
+
+
 @pytest.mark.slow
 def test_sigkill_in_the_middle_of_training(tmp_path: Path):
     """A killed warm-up continues from its snapshot to the same weights."""
     shape = [*TINY, "generator.width=8", "schedule.warm_up_images=1280", "schedule.evaluate_images=160"]
-    command = [sys.executable, "-c", UNDRAWN, *shape, "race.rounds=0", "access=none"]
     results = []
     for name, kill in (("killed", True), ("whole", False)):
         run, cache = tmp_path / name, tmp_path / f"cache_{name}"
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        arguments = [*command, f"run_dir={run}", f"cache_dir={cache}"]
+        arguments = [sys.executable, "-c", WARM_UP, str(run), *shape, "access=none", f"cache_dir={cache}"]
         if kill:
             with subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL) as process:
                 _wait_for(lambda cache=cache: _looks(cache) >= 2, process)
