@@ -56,6 +56,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "kernel": ("access=everything", "pool=all", "objective=kernel"),
     "live and kernel": LIVE_AND_KERNEL,
     "live and kernel, selected": (*LIVE_AND_KERNEL, "selection=branches"),
+    "live, resampled": (*LIVE, "resampling=probes"),
     "live and kernel, resampled": (*LIVE_AND_KERNEL, "resampling=probes"),
     "random and kernel, resampled": (*RANDOM_AND_KERNEL, "resampling=probes"),
     "other reals, live": ("access=other_reals", "pool=live", "objective=relative"),
