@@ -27,6 +27,7 @@ TINY = (
     "judge.folds=2",
     "judge.degradations=[]",
     "battery.members.forest.trees=5",
+    "resampling=none",
     "access=white_box",  # frozen detectors take a fifth of the time of live ones
     "objective=fool",
     "pool=all",

@@ -88,11 +88,8 @@ def check(race: Race) -> None:
         _check_kernel(race, race.objective)
     if race.selection.multipliers:
         _check_selection(race)
-    if race.resampling.factor > 1:
-        _check_probes(race, "resampling")
-        endless = isinstance(generator, TrainableGenerator) and not race.finite
-        expected = "1 for a generator that does not forge without end"
-        require(endless, "resampling.factor", race.resampling.factor, expected)
+    if race.resamples(race.rounds):
+        _check_stack(race, "resampling")
 
 
 def _check_kernel(race: Race, objective: Kernel) -> None:
@@ -110,20 +107,20 @@ def _check_kernel(race: Race, objective: Kernel) -> None:
         raise ArenaError(f"objective=relative_kernel: expected {expected}")
 
 
-def _check_probes(race: Race, group: str) -> None:
-    """Check that the generator has detectors to probe with: of techniques that it knows, or random critics."""
-    if not race.probing.members:
-        raise ArenaError(
-            f"access={race.access.name}: expected one that knows a technique for {group}, access=random, its control, "
-            f"or {group}=none, since probes are of techniques that the generator knows"
-        )
+def _check_stack(race: Race, group: str) -> None:
+    """Check that there is a stack, by whose AUC probes compare."""
     if race.stack is None:
-        raise ArenaError(f"battery.stack=null: expected a stack for {group}, which compares by its AUC")
+        raise ArenaError(f"battery.stack=null: expected a stack, by whose AUC {group} compares, or {group}=none")
 
 
 def _check_selection(race: Race) -> None:
-    """Check that probes have something to choose from."""
-    _check_probes(race, "selection")
+    """Check that the generator has detectors to probe with, and that these have something to choose from."""
+    if not race.probing.members:
+        raise ArenaError(
+            f"access={race.access.name}: expected one that knows a technique for selection, access=random, its "
+            "control, or selection=none, since probes are of techniques that the generator knows"
+        )
+    _check_stack(race, "selection")
     branches, steps = len(race.selection.multipliers), race.schedule.response_images // race.schedule.batch
     shortest = min((steps for _, steps in halving(branches, steps, race.selection.share)), default=1)
     expected = f"more of schedule.response_images={race.schedule.response_images}: a batch or more for each branch"

@@ -65,7 +65,7 @@ def mib_of_race(race: Race) -> float:
     state = generator.state_dict() if isinstance(generator, TrainableGenerator) else {}
     detectors = sum(value.nbytes for each in race.examples_of.values() for value in each.state_dict().values())
     gan = 6 * sum(value.nbytes for value in state.values())  # average, two networks, two moments of each
-    tensors = (2 if race.resampling.factor > 1 else 1) * detectors + gan
+    tensors = (2 if race.resamples(race.rounds) else 1) * detectors + gan
     branches = (len(race.selection.multipliers) + 2) * gan if race.selection.multipliers else 0  # and two snapshots
     bank = race.data.channels * race.data.resolution**2 * (race.bank.train + race.bank.validation + race.bank.test)
     tests, rounds = len(race.judge_reals) + race.bank.test, race.rounds
@@ -145,8 +145,8 @@ def training(race: Race, pace: BatteryPace) -> float:
         seconds += per_image * (race.schedule.warm_up_images + race.rounds * race.schedule.response_images)
         seconds += attacked * race.rounds * race.schedule.response_images
         seconds += race.rounds * probes_of_selection(race) * probing(race, pace)
-    if race.resampling.factor > 1:
-        seconds += (race.rounds + 1) * resampling(race, pace)
+    if race.resamples(race.rounds):
+        seconds += race.rounds * resampling(race, pace)
     return seconds
 
 

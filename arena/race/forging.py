@@ -5,14 +5,15 @@ images can be resampled by that ratio and are then nearer to the reals, without 
 sampling, Azadi et al. 2019; Metropolis-Hastings GAN, Turner et al. 2019). What all fakes have in common stays.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from arena.config.schema import STACK, ResamplingConfig
+from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
 from arena.detectors.gallery import Gallery, score_all
@@ -22,21 +23,32 @@ from arena.race.checkpoints import load_generator, save_tensors, to_bank
 from arena.race.race import Race
 
 
-def forge_banks(race: Race, round_index: int, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
-    """Return banks of G_round on the data's grey levels, uint8 (n, C, H, W) by name.
+class Importance(NamedTuple):
+    """Weights exp(-shrink * logit) over their mean, at most ``cap``, of candidates with a scorer's logits.
 
     Args:
-        race: of the generator.
-        round_index: of the generator. A round that resamples has its scorer beside its generator.
-        counts: name of the bank -> number of images.
-        seed: of the streams.
+        shrink: factor of the logits, from 0 to 1.
+        log_mean: logarithm of the mean of exp(-shrink * logit).
+        cap: largest weight.
     """
-    generator = load_generator(race, round_index)
-    if race.resampling.factor == 1:
-        forged = generator.forge(counts, seed, race.generator_reals)
-        return {name: to_bank(images, race.data.levels) for name, images in forged.items()}
-    candidates = candidates_of(race, generator, Scorer.load(race, round_index), counts, seed)
-    return {name: each.draw(1.0, race.resampling, counts[name], seed, name) for name, each in candidates.items()}
+
+    shrink: float
+    log_mean: float
+    cap: float
+
+    @classmethod
+    def over(cls, logits: Tensor, shrink: float, cap: float) -> "Importance":
+        """Return the weights whose mean over candidates with these logits (N,) is 1 before the cap.
+
+        >>> weights = Importance.over(torch.tensor([0.0, 999.0, 999.0, 999.0]), shrink=1.0, cap=2.0)
+        >>> weights.log(torch.tensor([0.0, 999.0])).exp().tolist()
+        [2.0, 0.0]
+        """
+        return cls(shrink, float((-shrink * logits.double()).logsumexp(0)) - math.log(len(logits)), cap)
+
+    def log(self, logits: Tensor) -> Tensor:
+        """Return the logarithm of the weight of each logit (N,): float64 (N,)."""
+        return (-self.shrink * logits.double() - self.log_mean).clamp_max(math.log(self.cap))
 
 
 class Scorer(NamedTuple):
@@ -52,7 +64,7 @@ class Scorer(NamedTuple):
 
     @classmethod
     def load(cls, race: Race, round_index: int) -> "Scorer":
-        """Return the scorer that was kept when a round was forged."""
+        """Return the scorer that was kept when a round was forged. Its weights have shrink 1 and a mean of 1."""
         assert race.stack is not None
         detectors = {technique: race.probing.new_detector(technique, 0) for technique in race.probing.members}
         scorer = cls(detectors, race.stack(members=len(detectors)))
@@ -62,13 +74,14 @@ class Scorer(NamedTuple):
             detector.to(race.machine.device)
         return scorer
 
-    def save(self, race: Race, round_index: int, shrink: float) -> None:
-        """Keep the scorer of a round. The weights of its stack are shrunk, so that banks are drawn by exp(-s)."""
+    def save(self, race: Race, round_index: int, importance: Importance) -> None:
+        """Keep the scorer of a round, with its stack shrunk and shifted so that weights are exp(-s)."""
         for technique, detector in self.detectors.items():
             save_tensors(detector, race.layout.resampler(round_index, technique))
         assert race.stack is not None
         shrunk = race.stack(members=len(self.detectors))
-        shrunk.load_state_dict({name: shrink * value for name, value in self.stack.state_dict().items()})
+        shrunk.weight.copy_(importance.shrink * self.stack.weight)
+        shrunk.bias.copy_(importance.shrink * self.stack.bias + importance.log_mean)
         save_tensors(shrunk, race.layout.resampler(round_index, STACK))
 
     def __call__(self, gallery: Gallery) -> Tensor:
@@ -76,53 +89,63 @@ class Scorer(NamedTuple):
         return self.stack(torch.stack([*score_all(self.detectors, gallery).values()], dim=1))
 
 
-class Candidates(NamedTuple):
-    """Fakes from which a bank is drawn: uint8 (N, C, H, W), and the logits (N,) of a scorer, higher for fake."""
+def forge_banks(race: Race, round_index: int, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
+    """Return banks of G_round on the data's grey levels, uint8 (n, C, H, W) by name.
 
-    images: Tensor
-    logits: Tensor
-
-    def draw(self, shrink: float, settings: ResamplingConfig, count: int, seed: int, name: str) -> Tensor:
-        """Return ``count`` images, drawn without replacement and in the order of their z.
-
-        Args:
-            shrink: factor of the logits.
-            settings: with the cap of the weights.
-            count: images to draw.
-            seed: of the bank.
-            name: of the bank, which names its stream.
-        """
-        rng = torch.Generator().manual_seed(derive_seed(seed, "resample", player=name))
-        return self.images[drawn(weights(self.logits, shrink, settings.cap), count, rng)]
-
-
-def candidates_of(
-    race: Race, generator: Generator, scorer: Scorer, counts: Mapping[str, int], seed: int
-) -> dict[str, Candidates]:
-    """Forge the candidates of each bank, and score them.
-
-    They are made in as many parts as a fake has candidates, so that memory does not hold them all as floats. The first
-    part is the bank as it would be without resampling.
+    Args:
+        race: of the generator.
+        round_index: of the generator. A round that resamples has its scorer beside its generator.
+        counts: name of the bank -> number of images.
+        seed: of the streams.
     """
-    candidates = {}
+    generator = load_generator(race, round_index)
+    if not race.resamples(round_index):
+        forged = generator.forge(counts, seed, race.generator_reals)
+        return {name: to_bank(images, race.data.levels) for name, images in forged.items()}
+    scorer, importance = Scorer.load(race, round_index), Importance(1.0, 0.0, race.resampling.cap)
+    banks = {}
     for name, count in counts.items():
-        images, logits = list[Tensor](), list[Tensor]()
-        for part in range(race.resampling.factor):
-            stream = derive_seed(seed, "candidates", part) if part else seed
-            forged = generator.forge({name: count}, stream, race.generator_reals)[name]
-            images.append(to_bank(forged, race.data.levels))
-            logits.append(scorer(Gallery(images[-1], race.evidence, race.machine.device)))
-        candidates[name] = Candidates(torch.cat(images), torch.cat(logits))
-    return candidates
+        rng = stream_of_draws(seed, name)
+        images, keys = torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.float64)
+        for candidates in candidates_of(race, generator, name, count, seed):
+            logits = scorer(Gallery(candidates, race.evidence, race.machine.device))
+            images = torch.cat([images, candidates]) if len(images) else candidates
+            keys = torch.cat([keys, with_noise(importance.log(logits), rng)])
+            kept = largest(keys, count)
+            images, keys = images[kept], keys[kept]
+        banks[name] = images
+    return banks
 
 
-def weights(logits: Tensor, shrink: float, cap: float) -> Tensor:
-    """Return exp(-shrink * logit) of each logit (N,), at most ``cap`` times their mean, in units of it: float64 (N,).
+def candidates_of(race: Race, generator: Generator, name: str, count: int, seed: int) -> Iterator[Tensor]:
+    """Yield the candidates of a bank, uint8 (count, C, H, W), in as many parts as a fake has candidates.
 
-    >>> weights(torch.tensor([0.0, 999.0, 999.0, 999.0]), shrink=1.0, cap=2.0).tolist()
-    [2.0, 0.0, 0.0, 0.0]
+    No more than one part is held as floats. The first part is the bank as it would be without resampling.
     """
-    return (logits.double().neg() * shrink).softmax(0).mul(len(logits)).clamp_max(cap)
+    for part in range(race.resampling.factor):
+        stream = derive_seed(seed, "candidates", part) if part else seed
+        yield to_bank(generator.forge({name: count}, stream, race.generator_reals)[name], race.data.levels)
+
+
+def stream_of_draws(seed: int, name: str) -> torch.Generator:
+    """Return the stream by which a bank is drawn from its candidates."""
+    return torch.Generator().manual_seed(derive_seed(seed, "resample", player=name))
+
+
+def with_noise(log_weights: Tensor, rng: torch.Generator) -> Tensor:
+    """Return keys (N,) of which the largest are a weighted draw without replacement (Efraimidis & Spirakis 2006).
+
+    They are logarithms of the weights with Gumbel noise.
+    """
+    return log_weights - torch.empty(len(log_weights), dtype=torch.float64).exponential_(generator=rng).log()
+
+
+def largest(keys: Tensor, count: int) -> Tensor:
+    """Return the places of the largest keys (N,) in ascending order, ``count`` or all there are.
+
+    The order tells nothing of the weights, so that the first part of a bank is a sample as good as the whole.
+    """
+    return keys.topk(min(count, len(keys))).indices.sort().values
 
 
 def effective_share(of_candidates: Tensor) -> float:
@@ -132,13 +155,3 @@ def effective_share(of_candidates: Tensor) -> float:
     0.5
     """
     return float(of_candidates.mean() ** 2 / of_candidates.square().mean())
-
-
-def drawn(of_candidates: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Return ``count`` places in ascending order, drawn one after the other without replacement by weights (N,).
-
-    The largest of logarithms of the weights with Gumbel noise are such a draw (Efraimidis & Spirakis 2006). The order
-    tells nothing of the weights, so that the first part of a bank is a sample as good as the whole.
-    """
-    noise = -torch.empty(len(of_candidates), dtype=torch.float64).exponential_(generator=rng).log()
-    return (of_candidates.double().log() + noise).topk(count).indices.sort().values

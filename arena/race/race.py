@@ -225,6 +225,18 @@ class Race:
         members = {name: self.members[name] for name in known} if self.access.knows else of_critics
         return replace(self, members=members, bag=None)
 
+    def resamples(self, round_index: int) -> bool:
+        """Return whether the banks of a round are drawn from more candidates.
+
+        Resampling is a part of the response, so those of round 0 are not. An attacker that can train no detector by
+        itself has nothing to resample by. A generator of finite images has no more candidates.
+        """
+        return round_index > 0 and self._resamples
+
+    @cached_property
+    def _resamples(self) -> bool:
+        return self.resampling.factor > 1 and bool(self.probing.members) and not self.finite
+
     @cached_property
     def matched(self) -> list[str]:
         """Members whose features can be matched: published ones, or those of a network whose gradients are known.

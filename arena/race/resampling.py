@@ -5,17 +5,26 @@ a bank is among them. How much the logit is trusted, the shrink, fresh probes de
 """
 
 import torch
+from torch import Tensor
 
 from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
-from arena.detectors.gallery import score_all
+from arena.detectors.gallery import Gallery, score_all
 from arena.generators.base import Generator
 from arena.race.checkpoints import Bank, load_generator, to_bank
-from arena.race.forging import Scorer, candidates_of, effective_share, weights
+from arena.race.forging import (
+    Importance,
+    Scorer,
+    candidates_of,
+    effective_share,
+    largest,
+    stream_of_draws,
+    with_noise,
+)
 from arena.race.phases.detectors import beside_loop_reals, train_anew
 from arena.race.probes import Probes
 from arena.race.race import Race
-from arena.records.schema import Record, ResamplingRecord
+from arena.records.schema import AucEstimate, Record, ResamplingRecord
 from arena.training.meter import Meter
 
 
@@ -23,28 +32,32 @@ def learn_to_resample(race: Race, round_index: int, meter: Meter) -> list[Record
     """Train the scorer of a round, choose its shrink and keep both. The records have what the probes read of each."""
     generator = load_generator(race, round_index)
     scorer, probes = train_scorer(race, generator, round_index, meter), Probes(race, round_index, meter)
-    candidates, settings = candidates_of(race, generator, scorer, probes.counts, probes.seed), race.resampling
-    read = {}
-    for shrink in dict.fromkeys(settings.shrinks):
-        banks = {
-            name: each.draw(shrink, settings, probes.counts[name], probes.seed, name)
-            for name, each in candidates.items()
-        }
-        read[shrink] = probes(Bank(**banks))
-    chosen = min(read, key=lambda shrink: read[shrink][STACK].auc)
+    candidates, logits = dict[str, Tensor](), dict[str, Tensor]()
+    for name, count in probes.counts.items():
+        candidates[name] = torch.cat([*candidates_of(race, generator, name, count, probes.seed)])
+        logits[name] = scorer(Gallery(candidates[name], race.evidence, race.machine.device))
+    every, read = torch.cat([*logits.values()]), dict[Importance, dict[str, AucEstimate]]()
+    for shrink in dict.fromkeys(race.resampling.shrinks):
+        importance = Importance.over(every, shrink, race.resampling.cap)
+        banks = {}
+        for name, count in probes.counts.items():
+            keys = with_noise(importance.log(logits[name]), stream_of_draws(probes.seed, name))
+            banks[name] = candidates[name][largest(keys, count)]
+        read[importance] = probes(Bank(**banks))
+    chosen = min(read, key=lambda importance: read[importance][STACK].auc)
     scorer.save(race, round_index, chosen)
     return [
         ResamplingRecord(
             round=round_index,
             seed=race.seed,
             technique=technique,
-            shrink=shrink,
-            accepted=1 / settings.factor,
-            effective=effective_share(weights(candidates["test"].logits, shrink, settings.cap)),
-            chosen=shrink == chosen,
+            shrink=importance.shrink,
+            accepted=1 / race.resampling.factor,
+            effective=effective_share(importance.log(every).exp()),
+            chosen=importance is chosen,
             **auc.as_fields(),
         )
-        for shrink, aucs in read.items()
+        for importance, aucs in read.items()
         for technique, auc in aucs.items()
     ]
 

@@ -8,10 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.config.schema import STACK
+from arena.detectors.gallery import Gallery
 from arena.detectors.random_critic import RandomCritic
 from arena.race.case import fakes_of_judges
 from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
-from arena.race.forging import Scorer, candidates_of, drawn, effective_share, forge_banks, weights
+from arena.race.forging import (
+    Importance,
+    Scorer,
+    candidates_of,
+    effective_share,
+    forge_banks,
+    largest,
+    stream_of_draws,
+    with_noise,
+)
 from arena.race.phases.detectors import LoopReals
 from arena.race.phases.fakes import forge
 from arena.race.race import Race
@@ -21,17 +31,23 @@ from tests.building import tiny_arena
 LOGITS = st.lists(st.floats(-20, 20), min_size=2, max_size=30).map(torch.tensor)
 
 
+def drawn(weights: torch.Tensor, count: int, rng: torch.Generator) -> torch.Tensor:
+    """Places of a draw without replacement by weights (N,)."""
+    return largest(with_noise(weights.double().log(), rng), count)
+
+
 @given(LOGITS, st.floats(0, 1), st.floats(1, 20))
 def test_weights_are_bounded_and_fall_with_the_logit(logits: torch.Tensor, shrink: float, cap: float):
-    found = weights(logits, shrink, cap)
-    assert (found <= cap).all()
+    found = Importance.over(logits, shrink, cap).log(logits).exp()
+    assert (found <= cap * (1 + 1e-9)).all()
     assert (found[logits.argsort()].diff() <= 1e-9).all()
     assert found.mean() <= 1 + 1e-9
     assert 1 / len(logits) - 1e-9 <= effective_share(found) <= 1 + 1e-9
 
 
 def test_without_shrink_all_weights_are_equal():
-    assert torch.equal(weights(torch.randn(50), shrink=0.0, cap=10.0), torch.ones(50, dtype=torch.float64))
+    logits = torch.randn(50)
+    torch.testing.assert_close(Importance.over(logits, 0.0, 10.0).log(logits), torch.zeros(50, dtype=torch.float64))
 
 
 @given(st.integers(1, 30), st.integers(0, 100))
@@ -49,11 +65,23 @@ def test_one_place_is_drawn_with_a_probability_that_is_its_weight():
     torch.testing.assert_close(counts / 3000, of_places / 10, atol=0.03, rtol=0)
 
 
+@given(st.integers(1, 10), st.integers(0, 100))
+def test_a_draw_in_parts_is_the_draw_from_all(count: int, seed: int):
+    keys = with_noise(torch.zeros(30, dtype=torch.float64), torch.Generator().manual_seed(seed))
+    kept = torch.empty(0, dtype=torch.long)
+    for part in torch.arange(30).split(10):
+        kept = torch.cat([kept, part])
+        kept = kept[largest(keys[kept], count)]
+    assert torch.equal(kept, largest(keys, count))
+
+
 def test_with_the_true_logit_fakes_have_the_distribution_of_reals():
     """Fakes N(0, 1) and reals N(1, 1): the logarithm of p(fake) over p(real) is 1/2 - x."""
     rng = torch.Generator().manual_seed(0)
     fakes = torch.randn(40_000, generator=rng)
-    kept = fakes[drawn(weights(0.5 - fakes, 1.0, cap=100.0), 2000, rng)]
+    importance = Importance.over(0.5 - fakes, 1.0, cap=100.0)
+    assert importance.log_mean == pytest.approx(0, abs=0.03)  # the mean of p(real) over p(fake) on fakes is 1
+    kept = fakes[largest(with_noise(importance.log(0.5 - fakes), rng), 2000)]
     assert kept.mean() == pytest.approx(1, abs=0.1)
     assert kept.std() == pytest.approx(1, abs=0.1)
 
@@ -66,12 +94,13 @@ RESAMPLED = ("resampling=probes", "resampling.factor=2", "resampling.shrinks=[0,
 
 @pytest.fixture
 def race(run: Path) -> Race:
-    """A race whose untrained generator forges from twice as many candidates. No network learns."""
+    """A race whose untrained generator forges from twice as many candidates. No network of it learns."""
     return untrained(tiny_arena(run, *RESAMPLED, "access.held_out=[cnn]"))
 
 
 def untrained(race: Race) -> Race:
-    save_tensors(race.new_generator(), race.layout.generator(0))
+    for round_index in range(race.rounds + 1):
+        save_tensors(race.new_generator(), race.layout.generator(round_index))
     return race
 
 
@@ -79,8 +108,12 @@ def known(images: torch.Tensor) -> set[bytes]:
     return {image.numpy().tobytes() for image in images}
 
 
+def candidates(race: Race, name: str, count: int, seed: int) -> list[torch.Tensor]:
+    return [*candidates_of(race, load_generator(race, 1), name, count, seed)]
+
+
 def test_banks_are_drawn_from_candidates_and_the_shrink_is_that_of_the_lowest_auc(race: Race):
-    records = [record for record in forge(race, 0).records if isinstance(record, ResamplingRecord)]
+    records = [record for record in forge(race, 1).records if isinstance(record, ResamplingRecord)]
     of_stack = [record for record in records if record.technique == STACK]
     assert [record.shrink for record in of_stack] == [0, 1]
     (chosen,) = [record for record in of_stack if record.chosen]
@@ -88,25 +121,26 @@ def test_banks_are_drawn_from_candidates_and_the_shrink_is_that_of_the_lowest_au
     assert of_stack[0].effective == pytest.approx(1)
     assert of_stack[1].effective < 1
     assert {record.technique for record in records} == {"dct", "spectrum", STACK}
-    bank, generator = load_bank(race, 0), load_generator(race, 0)
+    bank, generator, seed = load_bank(race, 1), load_generator(race, 1), race.seed_of("forge")
     assert {name: len(images) for name, images in bank._asdict().items()} == race.bank.counts
-    scorer = Scorer.load(race, 0)
-    candidates = candidates_of(race, generator, scorer, race.bank.counts, race.seed_of("forge"))
-    assert len(candidates["test"].images) == 2 * race.bank.test
-    assert known(bank.test) <= known(candidates["test"].images)
-    plain = Bank.of(generator.forge(race.bank.counts, race.seed_of("forge"), race.generator_reals), race.data.levels)
-    assert torch.equal(candidates["test"].images[: race.bank.test], plain.test)
+    parts = candidates(race, "test", race.bank.test, seed)
+    assert [len(part) for part in parts] == 2 * [race.bank.test]
+    assert known(bank.test) <= known(torch.cat(parts))
+    plain = Bank.of(generator.forge(race.bank.counts, seed, race.generator_reals), race.data.levels)
+    assert torch.equal(parts[0], plain.test)
+    scored = Scorer.load(race, 1)(Gallery(torch.cat(parts), race.evidence, race.machine.device))
+    keys = with_noise(Importance(1.0, 0.0, race.resampling.cap).log(scored), stream_of_draws(seed, "test"))
+    assert torch.equal(bank.test, torch.cat(parts)[largest(keys, race.bank.test)])
 
 
 def test_judges_learn_from_fakes_that_are_drawn_as_those_that_test_them(race: Race):
-    forge(race, 0)
-    bank = load_bank(race, 0)
-    (fakes,) = fakes_of_judges(race, bank, 0, [0])
+    forge(race, 1)
+    bank = load_bank(race, 1)
+    (fakes,) = fakes_of_judges(race, bank, 1, [0])
     seed = race.seed_of("forge", player="judge=0")
     counts = {"train": race.bank.train, "validation": race.bank.validation}
-    assert torch.equal(fakes.train, forge_banks(race, 0, counts, seed)["train"])
-    candidates = candidates_of(race, load_generator(race, 0), Scorer.load(race, 0), counts, seed)["train"]
-    assert known(fakes.train) <= known(candidates.images)
+    assert torch.equal(fakes.train, forge_banks(race, 1, counts, seed)["train"])
+    assert known(fakes.train) <= known(torch.cat(candidates(race, "train", race.bank.train, seed)))
     assert not known(fakes.train) & known(bank.test)
 
 
@@ -120,17 +154,15 @@ def test_the_scorer_learns_from_reals_of_the_loop_and_from_no_candidate(race: Ra
 
     monkeypatch.setattr("arena.race.phases.detectors.train_battery", train)
     with pytest.raises(InterruptedError):
-        forge(race, 0)
-    reals, generator = beside(race), load_generator(race, 0)
+        forge(race, 1)
+    reals = beside(race)
     count = len(reals.train)
     assert known(seen[0][:count]) == known(race.evidence.seen(reals.train.images))
     validation = seen[0][count + race.bank.train :][: len(reals.validation)]
     assert known(validation) == known(race.evidence.seen(reals.validation.images))
-    candidates = generator.forge({"test": 2 * race.bank.test}, race.seed_of("forge"), race.generator_reals)["test"]
     fakes = seen[0][count:][: race.bank.train]
-    assert not known(fakes) & known(
-        Bank.of({"train": candidates, "validation": candidates, "test": candidates}, 17).test
-    )
+    for name, images in race.bank.counts.items():
+        assert not known(fakes) & known(torch.cat(candidates(race, name, images, race.seed_of("forge"))))
 
 
 def test_the_control_resamples_by_as_many_random_critics_and_no_technique(run: Path):
@@ -139,18 +171,28 @@ def test_the_control_resamples_by_as_many_random_critics_and_no_technique(run: P
     attack = tiny_arena(run.with_name("attack"), *RESAMPLED, *live, "access=everything", "access.held_out=[cnn]")
     control = untrained(tiny_arena(run, *RESAMPLED, *live, "access=random", "access.held_out=[cnn]"))
     assert list(control.probing.members) == list(attack.probing.members) == ["dct", "spectrum", "forest"]
-    records = [record for record in forge(control, 0).records if isinstance(record, ResamplingRecord)]
+    records = [record for record in forge(control, 1).records if isinstance(record, ResamplingRecord)]
     assert {record.technique for record in records} == {"dct", "spectrum", "forest", STACK}
-    scorer = Scorer.load(control, 0)
+    scorer = Scorer.load(control, 1)
     assert all(isinstance(each, RandomCritic) for each in scorer.detectors.values())
     filters = {dict(each.named_buffers())["network.filters"].numpy().tobytes() for each in scorer.detectors.values()}
     assert len(filters) == len(scorer.detectors)
-    assert load_bank(control, 0).test.shape == (control.bank.test, 1, 8, 8)
+    assert load_bank(control, 1).test.shape == (control.bank.test, 1, 8, 8)
 
 
-def test_a_race_without_resampling_forges_as_before(run: Path):
-    race = tiny_arena(run, "race.rounds=0", "access=none")
-    save_tensors(race.new_generator(), race.layout.generator(0))
-    assert forge(race, 0).records == []
-    forged = load_generator(race, 0).forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)
-    assert torch.equal(load_bank(race, 0).test, Bank.of(forged, race.data.levels).test)
+@pytest.mark.parametrize(
+    ("round_index", "overrides"),
+    [
+        (0, RESAMPLED),
+        (1, ("resampling=none",)),
+        (1, (*RESAMPLED, "access=none")),
+        (1, (*RESAMPLED, "access=equal_norm")),
+    ],
+)
+def test_fakes_are_forged_as_they_come_before_a_response_and_without_detectors_of_its_own(
+    run: Path, round_index: int, overrides: tuple[str, ...]
+):
+    race = untrained(tiny_arena(run, *overrides))
+    assert forge(race, round_index).records == []
+    forged = load_generator(race, round_index).forge(race.bank.counts, race.seed_of("forge"), race.generator_reals)
+    assert torch.equal(load_bank(race, round_index).test, Bank.of(forged, race.data.levels).test)

@@ -227,9 +227,10 @@ def test_a_whole_race_with_selection_and_resampling_is_forecast_and_carried_out(
     carry_out(race, Console(quiet=True))
     records = read_records(run)
     assert any(isinstance(record, ProbeRecord) and record.chosen for record in records)
-    assert {record.round for record in records if isinstance(record, ResamplingRecord)} == {0, 1}
+    assert {record.round for record in records if isinstance(record, ResamplingRecord)} == {1}
     forged = [record for record in records if isinstance(record, PhaseRecord) and record.phase == "forge"]
-    assert all(record.detector_updates > 0 < record.multiply_accumulates for record in forged)  # scorer and probes
+    assert [record.detector_updates > 0 for record in forged] == [False, True]  # scorer and probes
+    assert forged[1].multiply_accumulates > 0
     assert read_answer(run).run.declared.last_round == 1
 
 
@@ -237,14 +238,15 @@ def test_a_whole_race_with_selection_and_resampling_is_forecast_and_carried_out(
     ("overrides", "expected"),
     [
         (("selection=branches", "access=none"), "access=none: expected one that knows a technique for selection"),
-        (("resampling=probes", "access=equal_norm"), "access=equal_norm: expected one that knows a technique"),
+        (("selection=branches", "access=equal_norm"), "access=equal_norm: expected one that knows a technique"),
         (("selection=branches", "selection.share=0.1"), r"selection.share=0.1: expected more of schedule.response"),
         (("selection.multipliers=[1,1]",), r"selection.multipliers=\[1.0, 1.0\]: expected numbers from 0 up"),
         (
             ("selection.multipliers=[1,2]", "pool=live", "objective=relative", "access=everything", "access.queries=1"),
             "access.queries=1: expected at least 2: images to submit in each branch that attacks",
         ),
-        (("selection=branches", "battery.stack=null"), "battery.stack=null: expected a stack for selection"),
+        (("selection=branches", "battery.stack=null"), "battery.stack=null: expected a stack, by whose AUC selection"),
+        (("resampling=probes", "battery.stack=null"), "battery.stack=null: expected a stack, by whose AUC resampling"),
     ],
 )
 def test_selection_that_has_nothing_to_probe_with_is_refused(run: Path, overrides: tuple[str, ...], expected: str):

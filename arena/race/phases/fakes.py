@@ -34,7 +34,7 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
     grid of mixed styles beside them. The last round also keeps some of the images that its judges will test.
     """
     meter = Meter()
-    records = learn_to_resample(race, round_index, meter) if race.resampling.factor > 1 else []
+    records = learn_to_resample(race, round_index, meter) if race.resamples(round_index) else []
     bank = Bank(**forge_banks(race, round_index, race.bank.counts, race.seed_of("forge")))
     bank.save(race.layout.bank(round_index))
     generator = load_generator(race, round_index)
