@@ -38,6 +38,7 @@ COMMON = (
 )
 LIVE = ("access=everything", "pool=live", "objective=relative")
 LIVE_AND_KERNEL = ("access=everything", "pool=live", "objective=relative_kernel")
+RANDOM = ("access=random", "pool=live", "objective=relative")
 RANDOM_AND_KERNEL = ("access=random", "pool=live", "objective=relative_kernel")
 HELD_OUT = ("forest", "cnn", "dct")
 """Technique that the last condition is not told of, by the seed modulo 3."""
@@ -46,7 +47,7 @@ LIVE_COSTS = 1.5
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "none": ("access=none",),
     "none, equal compute": ("access=none", f"schedule.response_images={round(LIVE_COSTS * IMAGES)}"),
-    "random": ("access=random", "pool=live", "objective=relative"),
+    "random": RANDOM,
     "random and kernel": RANDOM_AND_KERNEL,
     "fool": ("access=white_box", "pool=all", "objective=fool"),
     "match": ("access=white_box", "pool=all", "objective=match"),
@@ -56,9 +57,10 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "kernel": ("access=everything", "pool=all", "objective=kernel"),
     "live and kernel": LIVE_AND_KERNEL,
     "live and kernel, selected": (*LIVE_AND_KERNEL, "selection=branches"),
-    "live, resampled": (*LIVE, "resampling=probes"),
-    "live and kernel, resampled": (*LIVE_AND_KERNEL, "resampling=probes"),
-    "random and kernel, resampled": (*RANDOM_AND_KERNEL, "resampling=probes"),
+    "live, resampled": LIVE,
+    "random, resampled": RANDOM,
+    "live and kernel, resampled": LIVE_AND_KERNEL,
+    "random and kernel, resampled": RANDOM_AND_KERNEL,
     "other reals, live": ("access=other_reals", "pool=live", "objective=relative"),
     "live and kernel, one held out": LIVE_AND_KERNEL,
 }
@@ -115,6 +117,7 @@ def run(condition: str, seed: int, out: Path, overrides: list[str]) -> Measured:
     """Carry out one response, and return its numbers."""
     held_out = HELD_OUT[seed % 3] if condition.endswith("one held out") else ""
     own = [f"access.held_out=[{held_out}]"] if held_out else []
+    own += [f"resampling={'probes' if condition.endswith('resampled') else 'none'}"]
     folder = folder_of(out, condition, seed)
     settings = [f"seed={seed}", f"data.seed={seed}", *COMMON, *CONDITIONS[condition], *own, *overrides]
     race = race_from(settings, folder)

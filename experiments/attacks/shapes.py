@@ -36,7 +36,7 @@ KEPT = "shapes.csv"
 """Condition, seed, technique, round of the fakes, round of the detector and AUC, a row each."""
 ROUNDS = 5
 """Responses of the conditions that compare memories."""
-COMMON = ("schedule.response_images=20000", "bank.test=3000")
+COMMON = ("schedule.response_images=20000", "bank.test=3000", "resampling=none")
 FROZEN = ("access=white_box", "pool=last", "objective=fool", "objective.weight=0.1")
 """The classical attack, three times as heavy as in a race, so that it can be told from none within 312 steps.
 

@@ -28,6 +28,9 @@ MATCHED = (
     ("live", "random"),
     ("live and kernel", "random and kernel"),
     ("live and kernel", "none, equal compute"),
+    ("live, resampled", "live"),
+    ("live, resampled", "random, resampled"),
+    ("live, resampled", "none, equal compute"),
     ("live and kernel, resampled", "random and kernel, resampled"),
     ("live and kernel, resampled", "none, equal compute"),
 )

@@ -184,7 +184,7 @@ def test_the_control_resamples_by_as_many_random_critics_and_no_technique(run: P
     ("round_index", "overrides"),
     [
         (0, RESAMPLED),
-        (1, ("resampling=none",)),
+        (1, ()),
         (1, (*RESAMPLED, "access=none")),
         (1, (*RESAMPLED, "access=equal_norm")),
     ],
