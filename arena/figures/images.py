@@ -114,7 +114,7 @@ def rounds_of_images(rows: Sequence[tuple[str, Images]], columns: int = 12) -> F
 
     Args:
         rows: name of the row and its images, uint8 (N, C, H, W), top to bottom, all of one size. A first row named
-            ``reals`` stands apart, since the columns below follow one z each.
+            ``reals`` stands apart, since the columns below follow one z each where fakes are not resampled.
         columns: images shown of each row.
     """
     side = rows[0][1].shape[-1]
