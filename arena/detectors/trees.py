@@ -90,10 +90,10 @@ def descend(nodes: Tensor, features: Tensor) -> Tensor:
         at, after = places[:0], roots.repeat(len(part))
         while not torch.equal(at, after):
             at = after
-            seen = part.gather(1, column.index_select(0, at).view(len(part), -1)).flatten()
+            seen = part.gather(1, column.index_select(0, at).view(len(part), len(nodes))).flatten()
             right = ~(seen <= threshold.index_select(0, at))
             after = children.index_select(0, 2 * at + right)
-        reached.append(value.index_select(0, at).view(len(part), -1))
+        reached.append(value.index_select(0, at).view(len(part), len(nodes)))
     return torch.cat(reached)
 
 

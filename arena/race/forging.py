@@ -6,7 +6,7 @@ sampling, Azadi et al. 2019; Metropolis-Hastings GAN, Turner et al. 2019). What 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ from arena.detectors.stack import Stack
 from arena.generators.base import Generator
 from arena.race.checkpoints import load_generator, save_tensors, to_bank
 from arena.race.race import Race
+from arena.training.meter import Meter
 
 
 class Importance(NamedTuple):
@@ -89,7 +90,9 @@ class Scorer(NamedTuple):
         return self.stack(torch.stack([*score_all(self.detectors, gallery).values()], dim=1))
 
 
-def forge_banks(race: Race, round_index: int, counts: Mapping[str, int], seed: int) -> dict[str, Tensor]:
+def forge_banks(
+    race: Race, round_index: int, counts: Mapping[str, int], seed: int, meter: Meter | None = None
+) -> dict[str, Tensor]:
     """Return banks of G_round on the data's grey levels, uint8 (n, C, H, W) by name.
 
     Args:
@@ -97,34 +100,45 @@ def forge_banks(race: Race, round_index: int, counts: Mapping[str, int], seed: i
         round_index: of the generator. A round that resamples has its scorer beside its generator.
         counts: name of the bank -> number of images.
         seed: of the streams.
+        meter: counts what forging and scoring the candidates costs.
     """
     generator = load_generator(race, round_index)
-    if not race.resamples(round_index):
+    scorer = Scorer.load(race, round_index) if race.resamples(round_index) else None
+    if scorer is None or not scorer.stack.weight.any():  # a shrink of 0 draws at random
         forged = generator.forge(counts, seed, race.generator_reals)
         return {name: to_bank(images, race.data.levels) for name, images in forged.items()}
-    scorer, importance = Scorer.load(race, round_index), Importance(1.0, 0.0, race.resampling.cap)
-    banks = {}
+    importance, banks = Importance(1.0, 0.0, race.resampling.cap), dict[str, Tensor]()
     for name, count in counts.items():
-        rng = stream_of_draws(seed, name)
-        images, keys = torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.float64)
-        for candidates in candidates_of(race, generator, name, count, seed):
-            logits = scorer(Gallery(candidates, race.evidence, race.machine.device))
-            images = torch.cat([images, candidates]) if len(images) else candidates
+        rng, keys = stream_of_draws(seed, name), torch.empty(0, dtype=torch.float64)
+        for images, logits in candidates_of(race, generator, scorer, name, count, seed, meter or Meter()):
             keys = torch.cat([keys, with_noise(importance.log(logits), rng)])
+            banks[name] = torch.cat([banks[name], images]) if name in banks else images
             kept = largest(keys, count)
-            images, keys = images[kept], keys[kept]
-        banks[name] = images
+            banks[name], keys = banks[name][kept], keys[kept]
     return banks
 
 
-def candidates_of(race: Race, generator: Generator, name: str, count: int, seed: int) -> Iterator[Tensor]:
-    """Yield the candidates of a bank, uint8 (count, C, H, W), in as many parts as a fake has candidates.
+def candidates_of(
+    race: Race,
+    generator: Generator,
+    scorer: Callable[[Gallery], Tensor],
+    name: str,
+    count: int,
+    seed: int,
+    meter: Meter,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the candidates of a bank, uint8 (count, C, H, W), and their logits (count,).
 
-    No more than one part is held as floats. The first part is the bank as it would be without resampling.
+    They come in as many parts as a fake has candidates. No more than one part is held as floats. The first part is the
+    bank as it would be without resampling.
     """
     for part in range(race.resampling.factor):
         stream = derive_seed(seed, "candidates", part) if part else seed
-        yield to_bank(generator.forge({name: count}, stream, race.generator_reals)[name], race.data.levels)
+        with meter.work(f"{count} candidates"):
+            forged = generator.forge({name: count}, stream, race.generator_reals)[name]
+            images = to_bank(forged, race.data.levels)
+            logits = scorer(Gallery(images, race.evidence, race.machine.device))
+        yield images, logits
 
 
 def stream_of_draws(seed: int, name: str) -> torch.Generator:

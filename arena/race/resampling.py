@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
-from arena.detectors.gallery import Gallery, score_all
+from arena.detectors.gallery import score_all
 from arena.generators.base import Generator
 from arena.race.checkpoints import Bank, load_generator, to_bank
 from arena.race.forging import (
@@ -34,8 +34,8 @@ def learn_to_resample(race: Race, round_index: int, meter: Meter) -> list[Record
     scorer, probes = train_scorer(race, generator, round_index, meter), Probes(race, round_index, meter)
     candidates, logits = dict[str, Tensor](), dict[str, Tensor]()
     for name, count in probes.counts.items():
-        candidates[name] = torch.cat([*candidates_of(race, generator, name, count, probes.seed)])
-        logits[name] = scorer(Gallery(candidates[name], race.evidence, race.machine.device))
+        parts = candidates_of(race, generator, scorer, name, count, probes.seed, meter)
+        candidates[name], logits[name] = (torch.cat(each) for each in zip(*parts, strict=True))
     every, read = torch.cat([*logits.values()]), dict[Importance, dict[str, AucEstimate]]()
     for shrink in dict.fromkeys(race.resampling.shrinks):
         importance = Importance.over(every, shrink, race.resampling.cap)

@@ -59,8 +59,6 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "live and kernel, selected": (*LIVE_AND_KERNEL, "selection=branches"),
     "live, resampled": LIVE,
     "random, resampled": RANDOM,
-    "live and kernel, resampled": LIVE_AND_KERNEL,
-    "random and kernel, resampled": RANDOM_AND_KERNEL,
     "other reals, live": ("access=other_reals", "pool=live", "objective=relative"),
     "live and kernel, one held out": LIVE_AND_KERNEL,
 }

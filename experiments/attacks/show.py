@@ -31,8 +31,6 @@ MATCHED = (
     ("live, resampled", "live"),
     ("live, resampled", "random, resampled"),
     ("live, resampled", "none, equal compute"),
-    ("live and kernel, resampled", "random and kernel, resampled"),
-    ("live and kernel, resampled", "none, equal compute"),
 )
 """Conditions that know techniques, each beside as many critics that know none, or beside as much compute."""
 WIDEST = 2.5

@@ -26,6 +26,7 @@ from arena.race.phases.detectors import LoopReals
 from arena.race.phases.fakes import forge
 from arena.race.race import Race
 from arena.records.schema import ResamplingRecord
+from arena.training.meter import Meter
 from tests.building import tiny_arena
 
 LOGITS = st.lists(st.floats(-20, 20), min_size=2, max_size=30).map(torch.tensor)
@@ -89,13 +90,13 @@ def test_with_the_true_logit_fakes_have_the_distribution_of_reals():
 # --- on a race ----------------------------------------------------------------------------------------------------
 
 
-RESAMPLED = ("resampling=probes", "resampling.factor=2", "resampling.shrinks=[0,1]", "probes.fakes=48")
+RESAMPLED = ("resampling=probes", "resampling.factor=2", "probes.fakes=48")
 
 
 @pytest.fixture
 def race(run: Path) -> Race:
     """A race whose untrained generator forges from twice as many candidates. No network of it learns."""
-    return untrained(tiny_arena(run, *RESAMPLED, "access.held_out=[cnn]"))
+    return untrained(tiny_arena(run, *RESAMPLED, "resampling.shrinks=[0,1]", "access.held_out=[cnn]"))
 
 
 def untrained(race: Race) -> Race:
@@ -109,7 +110,11 @@ def known(images: torch.Tensor) -> set[bytes]:
 
 
 def candidates(race: Race, name: str, count: int, seed: int) -> list[torch.Tensor]:
-    return [*candidates_of(race, load_generator(race, 1), name, count, seed)]
+    def alike(gallery: Gallery) -> torch.Tensor:
+        return torch.zeros(len(gallery))
+
+    generator = load_generator(race, 1)
+    return [images for images, _ in candidates_of(race, generator, alike, name, count, seed, Meter())]
 
 
 def test_banks_are_drawn_from_candidates_and_the_shrink_is_that_of_the_lowest_auc(race: Race):
@@ -128,9 +133,16 @@ def test_banks_are_drawn_from_candidates_and_the_shrink_is_that_of_the_lowest_au
     assert known(bank.test) <= known(torch.cat(parts))
     plain = Bank.of(generator.forge(race.bank.counts, seed, race.generator_reals), race.data.levels)
     assert torch.equal(parts[0], plain.test)
-    scored = Scorer.load(race, 1)(Gallery(torch.cat(parts), race.evidence, race.machine.device))
-    keys = with_noise(Importance(1.0, 0.0, race.resampling.cap).log(scored), stream_of_draws(seed, "test"))
-    assert torch.equal(bank.test, torch.cat(parts)[largest(keys, race.bank.test)])
+
+
+def test_a_bank_is_the_draw_from_all_of_its_candidates(run: Path):
+    race = untrained(tiny_arena(run, *RESAMPLED, "resampling.shrinks=[1]", "access.held_out=[cnn]"))
+    forge(race, 1)
+    seed, count = race.seed_of("forge"), race.bank.test
+    every = torch.cat(candidates(race, "test", count, seed))
+    logits = Scorer.load(race, 1)(Gallery(every, race.evidence, race.machine.device))
+    keys = with_noise(Importance(1.0, 0.0, race.resampling.cap).log(logits), stream_of_draws(seed, "test"))
+    assert torch.equal(load_bank(race, 1).test, every[largest(keys, count)])
 
 
 def test_judges_learn_from_fakes_that_are_drawn_as_those_that_test_them(race: Race):
@@ -178,6 +190,12 @@ def test_the_control_resamples_by_as_many_random_critics_and_no_technique(run: P
     filters = {dict(each.named_buffers())["network.filters"].numpy().tobytes() for each in scorer.detectors.values()}
     assert len(filters) == len(scorer.detectors)
     assert load_bank(control, 1).test.shape == (control.bank.test, 1, 8, 8)
+
+
+def test_a_shrink_of_0_leaves_the_fakes_as_they_come(run: Path):
+    race = untrained(tiny_arena(run, *RESAMPLED, "resampling.shrinks=[0]", "access.held_out=[cnn]"))
+    assert forge(race, 1).records
+    assert torch.equal(load_bank(race, 1).test, candidates(race, "test", race.bank.test, race.seed_of("forge"))[0])
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
     """
     meter = Meter()
     records = learn_to_resample(race, round_index, meter) if race.resamples(round_index) else []
-    bank = Bank(**forge_banks(race, round_index, race.bank.counts, race.seed_of("forge")))
+    bank = Bank(**forge_banks(race, round_index, race.bank.counts, race.seed_of("forge"), meter))
     bank.save(race.layout.bank(round_index))
     generator = load_generator(race, round_index)
     if isinstance(generator, StyleGenerator):
