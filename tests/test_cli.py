@@ -299,7 +299,7 @@ def test_a_race_is_grouped_on_wandb_by_its_experiment_and_tagged_by_its_options(
     labels = tracking_labels(config, Path("runs/one"), "other_reals")
     assert (labels.name, labels.group, labels.job_type) == ("one", "smoke", "other_reals")
     expected = ("access=other_reals", "data=portraits", "generator=style", "battery=tiny")
-    assert labels.tags == [*expected, "objective=relative_kernel", "pool=live"]
+    assert labels.tags == [*expected, "objective=relative", "pool=live"]
 
 
 def test_the_races_of_a_sweep_are_a_group_on_wandb_and_named_by_their_overrides():

@@ -122,6 +122,8 @@ def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] 
         return f"{name} from {before:.3f} to {after:.3f}{beside}"
 
     lines = [f"AUC of the attacked detectors, frozen, over the last response: {', '.join(map(told, falls))}."]
+    if any(run.declared.last_round in run.resampled for run in runs):
+        lines[0] += " Resampling the fakes lowers it as well."
     bound = 0.5 + runs[0].declared.answer.margin
     stayed = [name for name, (before, after) in falls.items() if before > bound and after >= before]
     if stayed:

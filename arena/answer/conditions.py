@@ -1,7 +1,7 @@
 """Conditions of finished runs, and the effect of the generator's access: AUC in one less AUC in its matched control.
 
-A pair of runs has the seed, the data seed and so the test reals in common, and fakes of the same z. The error that
-both owe to them largely cancels, and judges are paired by their seed.
+A pair of runs has the seed, the data seed and so the test reals in common, and fakes of the same z where neither
+resamples them. The error that both owe to them largely cancels, and judges are paired by their seed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -245,8 +245,8 @@ def contrasts(
     Judges with more images find more, so both sides of all pairs have judges of one budget: the largest in common. A
     technique is left out where there is none, or where a pair of runs has no judge seed in common.
 
-    Fakes of a pair are paired by their index, which is the same z in both: the seed alone draws the z of the test bank.
-    ``arena.answer.curve`` has the rule for fakes of controls and folders.
+    Fakes of a pair are paired by their index, which is the same z in both unless they are resampled: the seed alone
+    draws the z. ``arena.answer.curve`` has the rule for fakes of controls and folders.
     """
     listed = []
     for name, (ours, theirs) in techniques.items():

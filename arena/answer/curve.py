@@ -4,9 +4,10 @@ The same reals judge every round, so a lucky draw of them raises or lowers the w
 every point, but those of one seed have training fakes of the same z and the same folds.
 
 Fakes pair by their index in the test bank. A generator draws the z of its test bank from the run's seed alone, the same
-in every round and under every access. Equal index is then equal z, and the errors of two points correlate. Controls and
-folders deal their images by that seed, so that equal index is the same image or, where the bank's size differs, an
-unrelated one.
+in every round and under every access. Equal index is then equal z, unless the fakes are resampled, and the errors of
+two points correlate. Controls and folders deal their images by that seed, so that equal index is the same image or,
+where the bank's size differs, an unrelated one.
+
 Runs of different seeds never pair. Where an index means nothing, products of two influences have mean 0: pairing is
 then unbiased, and adds to a correlation an error of about one over the root of the number of fakes.
 """
@@ -115,11 +116,16 @@ def by_round(runs: Sequence[FinishedRun], fit: Collection[str]) -> dict[str, dic
 
     One kind is the stack, the other the strongest of the ``fit`` techniques: that with the highest validation AUC at
     the last round, averaged over judges and runs. Its curve is that of this one technique. A curve that changed its
-    technique from round to round would have kinks that no law has.
+    technique from round to round would have kinks that no law has. It would also have one where fakes begin to be
+    resampled. Rounds before that are left out.
     """
     every = [judged(run) for run in runs]
-    shared = set.intersection(*(set(of_run) for of_run in every))
     last = runs[0].declared.last_round  # a curve that ends before it would have the limit of another round
+    shared = {
+        (technique, number)
+        for technique, number in set.intersection(*(set(of_run) for of_run in every))
+        if all((number in run.resampled) == (last in run.resampled) for run in runs)
+    }
     validation = {
         technique: [record.validation_auc for of_run in every for record in of_run[technique, last]]
         for technique in fit

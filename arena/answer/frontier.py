@@ -86,8 +86,9 @@ def at_equal_quality(
     """Return for each technique the difference at equal kernel distance, over pairs of a run and its control.
 
     The last round of the run is compared with the control, whose AUC is interpolated over log kernel distance between
-    two successive rounds, the last two that enclose the run's distance. Nothing is extrapolated. Judges are paired by
-    their seed, and images where they are the same reals.
+    two successive rounds, the last two that enclose the run's distance. Nothing is extrapolated, and nothing
+    interpolated between fakes that are resampled and fakes that are not. Judges are paired by their seed, and images
+    where they are the same reals.
 
     Args:
         pairs: one run of the condition and one of the control each.
@@ -109,6 +110,8 @@ def _difference(techniques: tuple[str, str], number: int, run: FinishedRun, cont
     if place is None:
         return []
     before, share = place
+    if (before in control.resampled) != (before + 1 in control.resampled):
+        return []
     ours, theirs = techniques
     cells = ((run, ours, run.declared.last_round), (control, theirs, before), (control, theirs, before + 1))
     judged = [side.equal_judges.get((technique, round_index), {}) for side, technique, round_index in cells]

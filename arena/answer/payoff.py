@@ -27,8 +27,8 @@ class Payoff:
     """One technique's game: the detector is paid the AUC, the generator its complement.
 
     The errors are those of the test images for these very players. They do not include another training of the same
-    players. All cells have the same reals, and fakes of the same z, or a part of both off the diagonal. Their errors
-    are therefore dependent, and differences are often more certain than the cells.
+    players. All cells have the same reals, or a part of them off the diagonal, and fakes of the same z unless these are
+    resampled. Their errors are therefore dependent, and differences are often more certain than the cells.
 
     Args:
         values: (R, R) AUC [g, d] of the detector of round d on the fakes of the generator of round g.

@@ -23,6 +23,7 @@ from arena.records.schema import (
     QualityRecord,
     Record,
     Regime,
+    ResamplingRecord,
     ScoreFile,
     ScoreRecord,
     TrainingRecord,
@@ -175,6 +176,11 @@ class FinishedRun:
     def of_kind(self, kind: type[Kind]) -> list[Kind]:
         """Return the records of one kind."""
         return [record for record in self.records if isinstance(record, kind)]
+
+    @cached_property
+    def resampled(self) -> frozenset[int]:
+        """Rounds whose fakes were drawn from more candidates."""
+        return frozenset(record.round for record in self.of_kind(ResamplingRecord))
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -244,7 +244,7 @@ class ResamplingConfig(Group):
     factor: int = checked(1, ge=1)
     """Candidates of each fake. 1 for no resampling."""
     shrinks: list[float] = field(default_factory=lambda: [0.0, 0.5, 1.0])
-    """Factors of the logit that are tried. Probes choose one in each round."""
+    """Factors of the logit that are tried. Probes choose one after each response."""
     cap: float = checked(10.0, ge=1)
     """Largest weight of a candidate, in units of the mean weight."""
 

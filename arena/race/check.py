@@ -117,8 +117,8 @@ def _check_selection(race: Race) -> None:
     """Check that the generator has detectors to probe with, and that these have something to choose from."""
     if not race.probing.members:
         raise ArenaError(
-            f"access={race.access.name}: expected one that knows a technique for selection, access=random, its "
-            "control, or selection=none, since probes are of techniques that the generator knows"
+            f"access={race.access.name}: expected one that knows features or gradients, access=random or "
+            "selection=none, since probes are of techniques that the generator knows"
         )
     _check_stack(race, "selection")
     branches, steps = len(race.selection.multipliers), race.schedule.response_images // race.schedule.batch

@@ -65,7 +65,11 @@ def mib_of_race(race: Race) -> float:
     state = generator.state_dict() if isinstance(generator, TrainableGenerator) else {}
     detectors = sum(value.nbytes for each in race.examples_of.values() for value in each.state_dict().values())
     gan = 6 * sum(value.nbytes for value in state.values())  # average, two networks, two moments of each
-    tensors = (2 if race.resamples(race.rounds) else 1) * detectors + gan
+    if race.resamples(race.rounds):
+        detectors += sum(
+            value.nbytes for each in race.probing.examples_of.values() for value in each.state_dict().values()
+        )
+    tensors = detectors + gan
     branches = (len(race.selection.multipliers) + 2) * gan if race.selection.multipliers else 0  # and two snapshots
     bank = race.data.channels * race.data.resolution**2 * (race.bank.train + race.bank.validation + race.bank.test)
     tests, rounds = len(race.judge_reals) + race.bank.test, race.rounds
@@ -87,12 +91,14 @@ class BatteryPace(NamedTuple):
         fit: per image, of detectors that are fitted in one pass.
         fit_any: of such a fit whatever its number of images.
         learn: per image, of detectors that learn by gradient.
+        forge: per image of the generator, where fakes are resampled. Without resampling it is left out.
     """
 
     features: float
     fit: float
     fit_any: float
     learn: float
+    forge: float = 0.0
 
     @classmethod
     def of(cls, race: Race) -> "BatteryPace":
@@ -133,7 +139,12 @@ class BatteryPace(NamedTuple):
             train(learned, 1)  # what the first fit of a process starts is not timed
             longer, shorter = train(learned, 2 * timed), train(learned, timed)  # what starts any fit cancels
             per_image = max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch)
-        return cls(features, fit, fit_any, per_image)
+        forge = 0.0
+        if race.resamples(race.rounds):
+            start, generator = time.perf_counter(), race.new_generator()
+            generator.to(race.machine.device).forge({"test": len(gallery)}, 0, race.generator_reals)
+            forge = (time.perf_counter() - start) / len(gallery)
+        return cls(features, fit, fit_any, per_image, forge)
 
 
 def training(race: Race, pace: BatteryPace) -> float:
@@ -169,12 +180,19 @@ def probing(race: Race, pace: BatteryPace) -> float:
 
 
 def resampling(race: Race, pace: BatteryPace) -> float:
-    """Return the seconds of resampling the banks of one round and the fakes of its judges."""
-    of_judges = race.judge.seeds * (race.bank.train + race.bank.validation)
-    candidates = race.resampling.factor * (sum(race.bank.counts.values()) + of_judges)
-    scored = candidates * (pace.features + pace.learn / LEARNING_COST)
+    """Return the seconds of resampling the banks of one round."""
+    probed = race.probes.fakes * 2.25  # of the banks of a probe
     tried = len(race.resampling.shrinks) * probing(race, pace)
-    return known_share(race) * (retraining(race, pace) + scored) + tried
+    candidates = resampled(race, pace, sum(race.bank.counts.values()) + probed)
+    return known_share(race) * retraining(race, pace) + candidates + tried
+
+
+def resampled(race: Race, pace: BatteryPace, fakes: float) -> float:
+    """Return the seconds of forging and scoring the candidates of some fakes. 0 in a race without resampling."""
+    if not race.resamples(race.rounds):
+        return 0.0
+    scored = known_share(race) * (pace.features + pace.learn / LEARNING_COST)
+    return race.resampling.factor * fakes * (pace.forge + scored)
 
 
 def known_share(race: Race) -> float:
@@ -188,7 +206,8 @@ def judging_before_the_last(race: Race, pace: BatteryPace) -> float:
     planted = sum(share_planted(race, artefact) for artefact in artefacts(race))
     of_controls = judging(race, pace, seeds, images, few=True) + planted * judging(race, pace, 1, images, few=True)
     of_controls += judging(race, pace, 1, images)  # the floor's banks are as large as the generator's
-    return of_controls + race.rounds * judging(race, pace, seeds, images)
+    fakes = (race.rounds - 1) * seeds * (race.bank.train + race.bank.validation)  # those of round 0 come as they are
+    return of_controls + race.rounds * judging(race, pace, seeds, images) + resampled(race, pace, max(fakes, 0))
 
 
 def judging_the_last(race: Race, pace: BatteryPace) -> float:
@@ -196,7 +215,8 @@ def judging_the_last(race: Race, pace: BatteryPace) -> float:
     images, seeds = race.judge.images, race.judge.seeds
     tried = [each for each in budgets(race, race.rounds).values() if not each.added]
     seconds = sum(each.share * judging(race, pace, seeds, each.multiple * images) for each in tried)
-    return seconds + judging(race, pace, 1, images, few=True)
+    fakes = sum(seeds * (each.multiple * race.bank.train + race.bank.validation) for each in tried if each.share == 1)
+    return seconds + resampled(race, pace, fakes) + judging(race, pace, 1, images, few=True)
 
 
 def retraining(race: Race, pace: BatteryPace) -> float:

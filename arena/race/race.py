@@ -228,8 +228,9 @@ class Race:
     def resamples(self, round_index: int) -> bool:
         """Return whether the banks of a round are drawn from more candidates.
 
-        Resampling is a part of the response, so those of round 0 are not. An attacker that can train no detector by
-        itself has nothing to resample by. A generator of finite images has no more candidates.
+        Resampling is a part of the response, so those of round 0 are not, nor those that a branch begins with. An
+        attacker that can train no detector by itself has nothing to resample by. A generator of finite images has no
+        more candidates.
         """
         return round_index > 0 and self._resamples
 

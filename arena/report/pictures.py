@@ -52,7 +52,7 @@ def image_pictures(answer: Answer) -> Iterator[Picture]:
             rounds_of_images(rows),
             rounds_of_images(rows, columns=8),
             alt=f"Sample images in {len(rows)} rows: {', '.join(name for name, _ in rows)}.",
-            caption="Held-out real images, then the first fakes of every round as the judges test them. Each column of "
+            caption="Held-out real images, then the first test fakes of every round. Each column of "
             "fakes shows one latent z, unless the fakes are resampled.",
         )
     grid = read_mixing(answer.run.path)

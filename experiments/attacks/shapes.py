@@ -10,6 +10,7 @@ OUT/memory.png and OUT/memory.pdf.
 
 import argparse
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -110,8 +111,9 @@ def measure_all(out: Path, seeds: Sequence[int], only: Sequence[str], overrides:
         for condition in only or [*SHORT, *MEMORIES]:
             if (condition, seed) not in kept:
                 rows = run(condition, seed, out, overrides)
-                with (out / KEPT).open("a", encoding="utf-8", newline="") as file:
-                    csv.writer(file, lineterminator="\n").writerows(rows)
+                with io.StringIO() as lines, (out / KEPT).open("a", encoding="utf-8", newline="") as file:
+                    csv.writer(lines, lineterminator="\n").writerows(rows)
+                    file.write(lines.getvalue())  # at once, so that a kill leaves all of a run or none
                 print(f"{condition}, seed {seed}", flush=True)
 
 

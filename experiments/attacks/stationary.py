@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("overrides", nargs="*")
     given = parser.parse_args()
-    settings = ["seed=0", "data.seed=0", *COMMON, *LIVE, *given.overrides]
+    settings = ["seed=0", "data.seed=0", *COMMON, *LIVE, "resampling=none", *given.overrides]
     race = race_from(settings, folder_of(given.out, "live", 0))
     run_phases(race, RecordBook(race.run), list(steps(race))[:FORGED], Progress())
     loop = LoopReals.of(race).train.images

@@ -31,6 +31,7 @@ SMALL = (
     "access=white_box",
     "pool=all",
     "objective=fool",
+    "resampling=none",
     "generator.learning_rate=0.004",
     "schedule.warm_up_images=12000",
     "schedule.response_images=6000",

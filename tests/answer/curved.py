@@ -1,10 +1,11 @@
 """Finished runs whose fresh judges follow a given curve, with nothing else by round: made in a fraction of a second."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from arena.answer.runs import FinishedRun, read_run
+from arena.records.schema import ResamplingRecord
 from tests.synthetic import Bench, synthetic_run
 
 
@@ -34,3 +35,23 @@ def curved_run(
     ]
     last = dataclasses.replace(run.declared, last_round=len(next(iter(aucs.values()))) - 1)
     return dataclasses.replace(run, records=(*run.records, *later), declared=last)
+
+
+def resampled(run: FinishedRun, rounds: Iterable[int]) -> FinishedRun:
+    """The run with a record for each round whose fakes were resampled."""
+    records = [
+        ResamplingRecord(
+            round=number,
+            seed=run.seed,
+            technique="stack",
+            shrink=1.0,
+            accepted=0.25,
+            effective=0.3,
+            chosen=True,
+            auc=0.6,
+            auc_low=0.5,
+            auc_high=0.7,
+        )
+        for number in rounds
+    ]
+    return dataclasses.replace(run, records=(*run.records, *records))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from arena.answer.frontier import at_equal_quality, enclosing, frontier
 from arena.answer.runs import FinishedRun, read_run
 from arena.records.schema import QualityRecord, ScoreRecord
+from tests.answer.curved import resampled
 from tests.synthetic import synthetic_run
 
 POSITIVE = st.floats(1e-3, 10.0)
@@ -115,3 +116,11 @@ def test_points_have_the_judges_of_equal_budget(pair):
     assert frontier(grown)[last].auc == frontier(run)[last].auc
     assert [point.round for point in frontier(run)] == [0, 1, 2]
     assert all(math.isnan(point.images) for point in frontier(run))  # no training was recorded
+
+
+def test_nothing_is_interpolated_where_the_control_begins_to_resample(pair):
+    """The distance of the run lies between those of rounds 0 and 1 of the control."""
+    run, control = measured(pair[0], [0.08, 0.04, 0.03]), measured(pair[1], [0.04, 0.02, 0.01])
+    for rounds, pairs in (((), 1), ((1, 2), 0), ((0, 1, 2), 1)):
+        (found,) = at_equal_quality([(run, resampled(control, rounds))], NAMES)
+        assert found.pairs == pairs

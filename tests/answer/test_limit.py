@@ -11,7 +11,7 @@ from arena.answer.laws import saturation
 from arena.answer.limit import fit_curve, less, limits_in_words
 from arena.metrics.auc import influence
 from arena.records.schema import ControlRecord, Scores
-from tests.answer.curved import curved_run
+from tests.answer.curved import curved_run, resampled
 from tests.answer.planted import planted
 
 pytestmark = pytest.mark.slow
@@ -137,6 +137,16 @@ def test_rounds_next_to_one_are_left_out_and_the_words_say_which(tmp_path):
     assert its.as_json()["rounds_left_out"] == [0, 1]
     (words, *_) = limits_in_words(answer.limits)
     assert "Left out, with an AUC next to 0 or 1: rounds 0 to 1." in words
+
+
+def test_rounds_before_the_fakes_are_resampled_are_points_of_no_curve(tmp_path):
+    level = [0.95] + [0.8] * (POINTS - 1)
+    run = resampled(curved_run(tmp_path, {"cnn": level, "stack": level}), range(1, POINTS))
+    (found,) = limits(conditions([run])).values()
+    assert {kind: list(each.fitted.curve.x) for kind, each in found.items()} == {
+        "stack": [*range(1, POINTS)],
+        "strongest": [*range(1, POINTS)],
+    }
 
 
 def test_a_drift_next_to_one_has_no_limit_and_the_words_say_why(tmp_path):

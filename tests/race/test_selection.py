@@ -237,8 +237,11 @@ def test_a_whole_race_with_selection_and_resampling_is_forecast_and_carried_out(
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (("selection=branches", "access=none"), "access=none: expected one that knows a technique for selection"),
-        (("selection=branches", "access=equal_norm"), "access=equal_norm: expected one that knows a technique"),
+        (("selection=branches", "access=none"), "access=none: expected one that knows features or gradients"),
+        (
+            ("selection=branches", "access=equal_norm"),
+            "access=equal_norm: expected one that knows features or gradients",
+        ),
         (("selection=branches", "selection.share=0.1"), r"selection.share=0.1: expected more of schedule.response"),
         (("selection.multipliers=[1,1]",), r"selection.multipliers=\[1.0, 1.0\]: expected numbers from 0 up"),
         (
