@@ -13,7 +13,16 @@ import numpy as np
 
 from arena.answer.conditions import Condition, Contrast, compared_techniques, contrasts, matched
 from arena.answer.runs import FinishedRun
-from arena.records.schema import AccessLevel, GradientRecord, PhaseRecord, ScoreRecord, TrainingRecord, highest_access
+from arena.config.schema import STACK
+from arena.records.schema import (
+    AccessLevel,
+    GradientRecord,
+    PhaseRecord,
+    ResamplingRecord,
+    ScoreRecord,
+    TrainingRecord,
+    highest_access,
+)
 
 MOST = 0.01
 """Share of useless gradients above which a technique is named in a warning."""
@@ -39,6 +48,7 @@ def attack_in_words(
         *gradients_in_words(condition.runs),
         *features_in_words(condition.runs),
         *frozen_in_words(condition.runs, control),
+        *resampling_in_words(condition.runs),
         *knowledge_in_words(condition, among),
     ]
 
@@ -137,6 +147,30 @@ def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] 
             f"{WARNING}attacked detectors fare no worse than without attack, under access=none ({', '.join(beaten)})."
         )
     return lines
+
+
+def resampling_in_words(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return how many candidates the fakes of the last round were drawn from, and by how much that lowered an AUC.
+
+    It is the AUC of the stack over the attacker's probes, on reals of the loop, as a mean over runs.
+    """
+    last = runs[0].declared.last_round
+    records = [
+        record
+        for run in runs
+        for record in run.of_kind(ResamplingRecord)
+        if record.round == last and record.technique == STACK
+    ]
+    chosen = [record.auc for record in records if record.chosen]
+    plain = [record.auc for record in records if record.shrink == 0]
+    if not chosen:
+        return []
+    candidates = f"{1 / records[0].accepted:.0f} candidates"
+    line = f"Each fake of the last round was drawn from {candidates}, by new detectors of the attacker."
+    if plain:
+        before, after = fmean(plain), fmean(chosen)
+        line += f" Its probes read {before:.3f} for the {STACK} on fakes as they come, and {after:.3f} on these."
+    return [line]
 
 
 def frozen_fall(runs: Sequence[FinishedRun], technique: str) -> tuple[float, float] | None:

@@ -14,11 +14,13 @@ from arena.answer.attack_sanity import (
     frozen_in_words,
     gradients_in_words,
     knowledge_in_words,
+    resampling_in_words,
 )
 from arena.answer.conditions import conditions
 from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import section
-from arena.records.schema import GradientRecord, PhaseRecord
+from arena.records.schema import GradientRecord, PhaseRecord, ResamplingRecord
+from tests.answer.curved import resampled
 from tests.synthetic import synthetic_run, training_record
 
 
@@ -117,6 +119,19 @@ def test_the_responses_of_its_origin_are_none_of_a_branch(sound):
 def test_without_an_attack_there_is_nothing_to_check(tmp_path):
     control = run_of(tmp_path, "none")
     assert gradients_in_words([control]) == features_in_words([control]) == frozen_in_words([control]) == []
+
+
+def test_resampling_is_told_with_what_it_changed(sound):
+    """The record of ``resampled`` has an AUC of 0.6 and a share of 0.25."""
+    run = resampled(sound, [1])
+    assert resampling_in_words([sound]) == resampling_in_words([resampled(sound, [0])]) == []
+    (line,) = resampling_in_words([run])
+    assert "drawn from 4 candidates" in line
+    (record,) = run.of_kind(ResamplingRecord)
+    plain = dataclasses.replace(record, shrink=0.0, auc=0.7, chosen=False)
+    (line,) = resampling_in_words([dataclasses.replace(run, records=(*run.records, plain))])
+    assert "0.700 for the stack on fakes as they come, and 0.600 on these" in line
+    assert "Resampling the fakes lowers it as well" in frozen_in_words([run])[0]
 
 
 def test_an_attack_that_evades_its_detectors_is_no_warning(sound):
