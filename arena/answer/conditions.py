@@ -79,7 +79,7 @@ class Condition:
     def knows(self) -> bool:
         """True where its access gives knowledge of techniques, as ``arena.training.access`` has it."""
         access = section(self.runs[0].config, "access")
-        return bool(self._levels) and access.get("labels") == "true" and not self._has_random_critics
+        return bool(self._levels) and access.get("labels") == "true" and access.get("critics") == "techniques"
 
     @property
     def _has_random_critics(self) -> bool:

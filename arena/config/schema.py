@@ -214,6 +214,11 @@ class ProbesConfig(Group):
     fakes: int = checked(1024, ge=32)
     """Fakes that probes learn from. As many others test them."""
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Name of the bank -> fakes of one probe."""
+        return {"train": self.fakes, "validation": self.fakes // 4, "test": self.fakes}
+
 
 @dataclass
 class SelectionConfig(Group):

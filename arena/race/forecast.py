@@ -63,13 +63,9 @@ def mib_of_race(race: Race) -> float:
     """Return the most disk that a whole race takes, in MiB: banks, weights, and scores with their records."""
     generator = race.new_generator()
     state = generator.state_dict() if isinstance(generator, TrainableGenerator) else {}
-    detectors = sum(value.nbytes for each in race.examples_of.values() for value in each.state_dict().values())
+    kept = [*race.examples_of.values(), *(race.probing.examples_of.values() if race.resamples(race.rounds) else ())]
+    detectors = sum(value.nbytes for each in kept for value in each.state_dict().values())
     gan = 6 * sum(value.nbytes for value in state.values())  # average, two networks, two moments of each
-    if race.resamples(race.rounds):
-        detectors += sum(
-            value.nbytes for each in race.probing.examples_of.values() for value in each.state_dict().values()
-        )
-    tensors = detectors + gan
     branches = (len(race.selection.multipliers) + 2) * gan if race.selection.multipliers else 0  # and two snapshots
     bank = race.data.channels * race.data.resolution**2 * (race.bank.train + race.bank.validation + race.bank.test)
     tests, rounds = len(race.judge_reals) + race.bank.test, race.rounds
@@ -80,7 +76,7 @@ def mib_of_race(race: Race) -> float:
     files = judged + diagonal + cells
     scores = (judged + diagonal) * tests + cells * 2 * race.bank.cell
     scored = len(race.techniques) * (BYTES_PER_FILE * files + BYTES_PER_SCORE * scores)
-    return ((rounds + 1) * (bank + tensors) + branches + scored) / 2**20
+    return ((rounds + 1) * (bank + detectors + gan) + branches + scored) / 2**20
 
 
 class BatteryPace(NamedTuple):
@@ -181,9 +177,8 @@ def probing(race: Race, pace: BatteryPace) -> float:
 
 def resampling(race: Race, pace: BatteryPace) -> float:
     """Return the seconds of resampling the banks of one round."""
-    probed = race.probes.fakes * 2.25  # of the banks of a probe
     tried = len(race.resampling.shrinks) * probing(race, pace)
-    candidates = resampled(race, pace, sum(race.bank.counts.values()) + probed)
+    candidates = resampled(race, pace, sum([*race.bank.counts.values(), *race.probes.counts.values()]))
     return known_share(race) * retraining(race, pace) + candidates + tried
 
 

@@ -47,19 +47,15 @@ class Probes:
         self._probing = replace(race.probing, judge=replace(race.judge, folds=FOLDS))
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Name of the bank -> fakes of one probe."""
-        fakes = self.race.probes.fakes
-        return {"train": fakes, "validation": fakes // 4, "test": fakes}
-
-    @property
     def seed(self) -> int:
         """Seed of the probed fakes, which are of the same z in all states of the generator."""
         return self.race.seed_of("probed", self.round_index)
 
     def of_generator(self, generator: TrainableGenerator) -> dict[str, AucEstimate]:
         """Probe fakes of a generator, forged as those of a bank."""
-        forged = generator.to(self.race.machine.device).forge(self.counts, self.seed, self.race.generator_reals)
+        forged = generator.to(self.race.machine.device).forge(
+            self.race.probes.counts, self.seed, self.race.generator_reals
+        )
         return self(Bank(**{name: to_bank(images, self.race.data.levels) for name, images in forged.items()}))
 
     def __call__(self, fakes: Bank) -> dict[str, AucEstimate]:

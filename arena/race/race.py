@@ -218,11 +218,12 @@ class Race:
         They are of the techniques whose features or gradients it knows. Under ``access=random``, random critics take
         the place of these. Any other attacker without knowledge has none.
         """
-        if not (self.access.knows or self.access.critics == "random"):
-            return replace(self, members={}, bag=None)
-        known = [name for name in self.members if self.attack_on(name) in ("features", "gradients")]
-        of_critics = dict[str, Callable[..., Detector]].fromkeys(known, RandomCritic)
-        members = {name: self.members[name] for name in known} if self.access.knows else of_critics
+        critics = self.access.critics == "random"
+        members = {
+            name: RandomCritic if critics else member
+            for name, member in self.members.items()
+            if (critics or self.access.knows) and self.attack_on(name) in ("features", "gradients")
+        }
         return replace(self, members=members, bag=None)
 
     def resamples(self, round_index: int) -> bool:

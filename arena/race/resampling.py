@@ -33,14 +33,15 @@ def learn_to_resample(race: Race, round_index: int, meter: Meter) -> list[Record
     generator = load_generator(race, round_index)
     scorer, probes = train_scorer(race, generator, round_index, meter), Probes(race, round_index, meter)
     candidates, logits = dict[str, Tensor](), dict[str, Tensor]()
-    for name, count in probes.counts.items():
+    counts = race.probes.counts
+    for name, count in counts.items():
         parts = candidates_of(race, generator, scorer, name, count, probes.seed, meter)
         candidates[name], logits[name] = (torch.cat(each) for each in zip(*parts, strict=True))
     every, read = torch.cat([*logits.values()]), dict[Importance, dict[str, AucEstimate]]()
     for shrink in dict.fromkeys(race.resampling.shrinks):
         importance = Importance.over(every, shrink, race.resampling.cap)
         banks = {}
-        for name, count in probes.counts.items():
+        for name, count in counts.items():
             keys = with_noise(importance.log(logits[name]), stream_of_draws(probes.seed, name))
             banks[name] = candidates[name][largest(keys, count)]
         read[importance] = probes(Bank(**banks))

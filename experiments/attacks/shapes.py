@@ -149,9 +149,9 @@ def responses(rows: Sequence[Tested]) -> str:
     """
     names = (*TECHNIQUES, "forest", "stack")
     lines = [f"| condition | {' | '.join(names)} | seeds |", "|---|" + "---|" * (len(names) + 1)]
-    begun = runs_of(rows, "none")
-    cells = [in_words([of[name, 0, 0] for of in begun]) for name in names] if begun else []
-    lines += [f"| before the response | {' | '.join(cells)} | {len(begun)} |"] if begun else []
+    if begun := runs_of(rows, "none"):
+        cells = [in_words([of[name, 0, 0] for of in begun]) for name in names]
+        lines.append(f"| before the response | {' | '.join(cells)} | {len(begun)} |")
     for condition in SHORT:
         runs = runs_of(rows, condition)
         if runs:
