@@ -6,6 +6,7 @@ import platform
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,8 @@ import torch
 
 TINY = 16
 """Side in pixels below which one thread trains a generator faster than two."""
+
+_AT_ONCE: ContextVar[int] = ContextVar("items at once", default=1)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,6 +55,24 @@ def on_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextlib.contextmanager
+def at_once(count: int) -> Iterator[None]:
+    """Let ``parallel_map`` work on ``count`` items at the same time, even where torch has fewer threads.
+
+    The work on an item is outside of the context.
+    """
+    token = _AT_ONCE.set(count)
+    try:
+        yield
+    finally:
+        _AT_ONCE.reset(token)
+
+
+def most_at_once() -> int:
+    """Return on how many items ``parallel_map`` works at the same time: threads of torch, or more by ``at_once``."""
+    return max(torch.get_num_threads(), _AT_ONCE.get())
+
+
 def as_many_as_pay(resolution: int) -> contextlib.AbstractContextManager[None]:
     """Return the context for training a generator: one thread for tiny images, all threads for others."""
     return on_threads(1) if resolution < TINY else contextlib.nullcontext()
@@ -61,27 +82,26 @@ def parallel_map(
     work: Callable[[T], R],
     items: Sequence[T],
     device: torch.device,
-    threads: int | None = None,
     alone: Callable[[T], bool] = lambda item: False,
 ) -> list[R]:
     """Return the result of ``work`` for every item, in order; on the CPU one item a thread at the same time.
 
     A small network cannot use several threads, so several of them run at once. Each item is computed in its own order
     of operations, and its result does not depend on the number of threads. Only an item that is alone has all threads
-    of torch, and so have all items where ``threads`` is 1. This may change their last digits. Gradient, inference and
-    autocast modes are those of the caller.
+    of torch. This may change its last digits. Gradient, inference and autocast modes are those of the caller.
+
+    There are ``most_at_once`` threads.
 
     Args:
         work: of one item.
         items: to work on.
         device: of the work.
-        threads: most items at the same time. None for as many as torch has threads.
         alone: whether an item is worked on by itself, after the others, as one that draws from torch's global streams.
     """
     if any(map(alone, items)):
-        others = iter(parallel_map(work, [item for item in items if not alone(item)], device, threads))
+        others = iter(parallel_map(work, [item for item in items if not alone(item)], device))
         return [work(item) if alone(item) else next(others) for item in items]
-    threads = torch.get_num_threads() if threads is None else threads
+    threads = most_at_once()
     if device.type != "cpu" or threads == 1 or len(items) == 1:
         return [work(item) for item in items]
     autocast, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)

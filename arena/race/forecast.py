@@ -11,7 +11,7 @@ import torch
 
 from arena.config.schema import BAG, STACK
 from arena.core.degradations import LADDERS
-from arena.core.machine import as_many_as_pay, on_threads
+from arena.core.machine import as_many_as_pay, at_once, most_at_once, on_threads
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled
 from arena.generators.base import TrainableGenerator
@@ -48,15 +48,17 @@ def seconds_of_race(race: Race, beside: bool) -> float:
 
     Args:
         race: to forecast.
-        beside: whether the judges and the controls of earlier rounds run beside the generator. Each of the two sides
-            is then timed on half of the threads, and opponents on all, as they work.
+        beside: whether the judges and the controls of earlier rounds run beside the generator. They then have half of
+            the threads, and take as many times as long. The generator is timed on half of the threads, and detectors
+            that work at once on all, as they work.
     """
     threads = torch.get_num_threads()
-    with on_threads(threads // 2 if beside else threads):
+    share = threads // 2 if beside else threads
+    with at_once(threads), on_threads(share):
         pace = BatteryPace.of(race)
-        judged, alone = judging_before_the_last(race, pace), training(race, pace)
-    last = judging_the_last(race, BatteryPace.of(race) if beside else pace)
-    return (max(alone, judged) if beside else alone + judged) + last
+        judged = judging_before_the_last(race, pace.times(threads / share))
+        alone = training(race, pace)
+    return (max(alone, judged) if beside else alone + judged) + judging_the_last(race, pace)
 
 
 def mib_of_race(race: Race) -> float:
@@ -96,6 +98,10 @@ class BatteryPace(NamedTuple):
     learn: float
     forge: float = 0.0
 
+    def times(self, factor: float) -> "BatteryPace":
+        """Return all seconds times a factor."""
+        return BatteryPace(*(factor * seconds for seconds in self))
+
     @classmethod
     def of(cls, race: Race) -> "BatteryPace":
         """Measure it on some reals. They stand for both classes, since only the time is read."""
@@ -110,7 +116,7 @@ class BatteryPace(NamedTuple):
         start = time.perf_counter()
         gallery.measure(fitted)
         features = (time.perf_counter() - start) / len(gallery)
-        side_by_side = 2 * torch.get_num_threads()
+        side_by_side = 2 * most_at_once()
         timed = min(STEPS, max(1, MEASURED_VALUES // (race.battery.batch * images[0].numel())))
 
         def train(names: Iterable[str], steps: int, learn: Labelled = learn) -> float:
@@ -137,8 +143,9 @@ class BatteryPace(NamedTuple):
             per_image = max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch)
         forge = 0.0
         if race.resamples(race.rounds):
-            start, generator = time.perf_counter(), race.new_generator()
-            generator.to(race.machine.device).forge({"test": len(gallery)}, 0, race.generator_reals)
+            generator = race.new_generator().to(race.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            start = time.perf_counter()
+            generator.forge({"test": len(gallery)}, 0, race.generator_reals)
             forge = (time.perf_counter() - start) / len(gallery)
         return cls(features, fit, fit_any, per_image, forge)
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.config.schema import STACK
+from arena.core.machine import most_at_once, parallel_map
 from arena.core.seeding import derive_seed
 from arena.detectors.base import Detector
 from arena.detectors.gallery import Gallery, score_all
@@ -56,7 +57,7 @@ class Scorer(NamedTuple):
     """Detectors that tell fakes of a round from reals of the loop, and the stack over them.
 
     Args:
-        detectors: by technique.
+        detectors: by technique, in eval mode, so that they may score several galleries at once.
         stack: its logit s estimates the logarithm of p(fake) over p(real).
     """
 
@@ -72,7 +73,7 @@ class Scorer(NamedTuple):
         for name, module in (*detectors.items(), (STACK, scorer.stack)):
             module.load_state_dict(load_file(race.layout.resampler(round_index, name)))
         for detector in detectors.values():
-            detector.to(race.machine.device)
+            detector.to(race.machine.device).eval()
         return scorer
 
     def save(self, race: Race, round_index: int, importance: Importance) -> None:
@@ -129,16 +130,21 @@ def candidates_of(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the candidates of a bank, uint8 (count, C, H, W), and their logits (count,).
 
-    They come in as many parts as a fake has candidates. No more than one part is held as floats. The first part is the
-    bank as it would be without resampling.
+    They come in as many parts as a fake has candidates, of which each thread forges one at a time. The first part is
+    the bank as it would be without resampling.
     """
-    for part in range(race.resampling.factor):
+
+    def forged(part: int) -> tuple[Tensor, Tensor]:
+        """Return a part and its logits."""
         stream = derive_seed(seed, "candidates", part) if part else seed
         with meter.work(f"{count} candidates"):
-            forged = generator.forge({name: count}, stream, race.generator_reals)[name]
-            images = to_bank(forged, race.data.levels)
-            logits = scorer(Gallery(images, race.evidence, race.machine.device))
-        yield images, logits
+            floats = generator.forge({name: count}, stream, race.generator_reals)[name]
+            images = to_bank(floats, race.data.levels)
+            return images, scorer(Gallery(images, race.evidence, race.machine.device))
+
+    parts, together = range(race.resampling.factor), most_at_once()
+    for start in parts[::together]:
+        yield from parallel_map(forged, parts[start : start + together], race.machine.device)
 
 
 def stream_of_draws(seed: int, name: str) -> torch.Generator:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from arena.answer.answer import Answer, read_answer
 from arena.answer.power import MOST, power, reals_needed
+from arena.core.machine import at_once
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import mib_of_race, seconds_of_race
@@ -127,6 +128,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
 
     On a processor with several threads, phases that may run beside the generator do so in a second process. Records are
     appended in the order of the phases in either case. A kill therefore loses the phases that wait for an earlier one.
+    Records do not depend on the second process: detectors that work at once have a thread each in either case.
     """
     left: list[Step] = []
     for step in steps:
@@ -151,7 +153,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
         while waiting:
             append_first()
 
-    with ExitStack() as stack:
+    with at_once(torch.get_num_threads()), ExitStack() as stack:
         second = stack.enter_context(SecondProcess(race)) if beside else None
         for step in left:
             if second is not None and step in beside:

@@ -96,7 +96,7 @@ def matched(race: Race, rules: Kernel, fakes: Tensor, seed: int, round_index: in
         techniques[technique] = MatchedTechnique(
             features, reals[::2], reals[1::2], seen, rules, race.schedule.batch, own
         )
-    return KernelOpponents(rules, techniques, race.machine.threads)
+    return KernelOpponents(rules, techniques)
 
 
 def at_most(images: Tensor, most: int) -> Tensor:
@@ -158,7 +158,6 @@ def live(
         replayed=replayed.seen,
         batch=race.schedule.batch,
         seed=seed,
-        threads=race.machine.threads,
     )
 
 

@@ -89,9 +89,9 @@ def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progr
 class SecondProcess:
     """A process that runs phases of a race in the order in which they are submitted.
 
-    Both processes share the threads of this one. Opponents of a response use all of them (``Machine.threads``), since
-    the second process is idle for much of the time. The second one ends with this one, however that ends. It gets the
-    race by pickle through a pipe that no other program can write to.
+    Both processes share the threads of this one. Work on several items at once uses all of them here (``at_once``),
+    since the second process is idle for much of the time. The second one ends with this one, however that ends. It gets
+    the race by pickle through a pipe that no other program can write to.
     """
 
     def __init__(self, race: Race) -> None:

@@ -77,4 +77,6 @@ def train_scorer(race: Race, generator: Generator, round_index: int, meter: Mete
     detectors = train_anew(race.probing, race.probing.members, (gallery, learn, stop), seed, round_index, meter)
     stack = race.stack(members=len(detectors))
     stack.fit(torch.stack([*score_all(detectors, gallery, stop.which).values()], dim=1), stop.labels)
+    for detector in detectors.values():
+        detector.eval()
     return Scorer(detectors, stack)

@@ -26,12 +26,10 @@ class Machine:
     Args:
         device: of all networks.
         precision: of training.
-        threads: of the whole race, whatever share of them one of its processes has.
     """
 
     device: torch.device
     precision: Precision
-    threads: int = 1
 
     @classmethod
     def choose(cls, accelerator: str, precision: str) -> "Machine":
@@ -52,7 +50,7 @@ class Machine:
         if precision == "auto":
             faster = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
             precision = "bf16" if faster else "fp32"
-        return cls(device, "bf16" if precision == "bf16" else "fp32", torch.get_num_threads())
+        return cls(device, "bf16" if precision == "bf16" else "fp32")
 
     def fit(
         self,

@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from threading import Barrier
 
 import pytest
 import torch
 
-from arena.core.machine import as_many_as_pay, on_threads, parallel_map
+from arena.core.machine import as_many_as_pay, at_once, most_at_once, on_threads, parallel_map
 
 SCRIPT = """
 import numpy as np
@@ -42,6 +43,23 @@ def test_an_error_gives_the_threads_back():
     assert torch.get_num_threads() == before
 
 
+def test_items_may_be_worked_on_at_once_where_torch_has_one_thread_and_their_own_items_may_not():
+    meet, cpu = Barrier(2, timeout=60), torch.device("cpu")
+
+    def work(k):
+        meet.wait()  # returns if both items are under way
+        return torch.get_num_threads(), most_at_once(), parallel_map(lambda j: 10 * k + j, range(2), cpu)
+
+    with on_threads(1):
+        assert most_at_once() == 1
+        with at_once(2):
+            assert most_at_once() == 2
+            assert parallel_map(work, range(2), cpu) == [(1, 1, [0, 1]), (1, 1, [10, 11])]
+        assert most_at_once() == 1
+    with on_threads(3), at_once(2):
+        assert most_at_once() == 3
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_results_are_in_order_and_computed_in_the_mode_of_the_caller(threads):
     with on_threads(threads):
@@ -67,8 +85,8 @@ def test_weights_that_an_item_changes_are_read_again_under_autocast(threads):
             layer.weight.mul_(2)
         return float(layer(torch.ones(1, 4)).sum().detach() / before)
 
-    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        assert parallel_map(work, range(1, 5), torch.device("cpu"), threads) == [2.0] * 4
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False), at_once(threads):
+        assert parallel_map(work, range(1, 5), torch.device("cpu")) == [2.0] * 4
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -79,6 +97,7 @@ def test_items_that_work_alone_come_after_the_others_and_keep_their_places(threa
         done.append(k)
         return -k
 
-    results = parallel_map(work, range(6), torch.device("cpu"), threads, alone=lambda k: k % 3 == 0)
+    with at_once(threads):
+        results = parallel_map(work, range(6), torch.device("cpu"), alone=lambda k: k % 3 == 0)
     assert results == [0, -1, -2, -3, -4, -5]
     assert done[-2:] == [0, 3]

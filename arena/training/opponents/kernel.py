@@ -203,12 +203,10 @@ class KernelOpponents(Opponents):
     Args:
         rules: how they pull.
         techniques: by name.
-        threads: techniques that work at the same time on a processor. Results do not depend on it, beyond the last
-            digits (``parallel_map``).
     """
 
-    def __init__(self, rules: Kernel, techniques: Mapping[str, MatchedTechnique], threads: int = 1) -> None:
-        self.rules, self.techniques, self.threads = rules, dict(techniques), threads
+    def __init__(self, rules: Kernel, techniques: Mapping[str, MatchedTechnique]) -> None:
+        self.rules, self.techniques = rules, dict(techniques)
         self.joint = JointPull(rules.strength, next(iter(self.techniques.values())).reals.device)
 
     def pull(self, fakes: Tensor, own: Tensor, rng: torch.Generator) -> Pull:
@@ -224,7 +222,7 @@ class KernelOpponents(Opponents):
             with self.meter.work(f"{name} features beside {len(technique.queue)} earlier"):
                 return technique.pull(fakes, own_stream)
 
-        pulls = parallel_map(pull, drawn, fakes.device, self.threads)
+        pulls = parallel_map(pull, drawn, fakes.device)
         loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), own.new_zeros(())
         for name, of_technique in zip(drawn, pulls, strict=True):
             technique = self.techniques[name]

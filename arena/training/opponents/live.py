@@ -147,8 +147,6 @@ class LiveOpponents(Opponents):
         replayed: uint8 (N, C, H, W), fakes of earlier steps and rounds, from the evidence path.
         batch: images of a step.
         seed: of the response.
-        threads: detectors that work at the same time on a processor. Results do not depend on it, beyond the last
-            digits (``parallel_map``).
     """
 
     def __init__(
@@ -165,12 +163,11 @@ class LiveOpponents(Opponents):
         replayed: Tensor,
         batch: int,
         seed: int,
-        threads: int = 1,
     ) -> None:
         self.rules, self.objective, self.weighting, self.new = rules, objective, weighting, new
         self.black_boxes = black_boxes or {}
         self.reals, self.validation, self.replayed = reals, validation, replayed.clone()
-        self.batch, self.seed, self.threads, self.step = batch, seed, threads, 0
+        self.batch, self.seed, self.step = batch, seed, 0
         self.joint = JointPull(rules.strength, reals.device)
         self.techniques = list(continued)
         self.gains = {technique: torch.zeros((), device=reals.device) for technique in self.techniques}
@@ -279,7 +276,7 @@ class LiveOpponents(Opponents):
 
     def _side_by_side(self, work: Callable[[LiveDetector], R], detectors: Sequence[LiveDetector]) -> list[R]:
         """Return the result of each detector, of which several work at the same time on a processor."""
-        return parallel_map(work, detectors, self.reals.device, self.threads, lambda each: each.network.draws)
+        return parallel_map(work, detectors, self.reals.device, lambda each: each.network.draws)
 
     def _stream(self, detector: LiveDetector, use: str, step: int | None = None) -> torch.Generator:
         """Return the stream of one detector for one use in a step. Steps of the head start are below 0."""

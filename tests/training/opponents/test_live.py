@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from arena.core.machine import at_once
 from arena.detectors.gallery import Gallery
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
@@ -68,7 +69,6 @@ def opponents(
     validation: Tensor | None = None,
     new: Callable[[str, int], LiveNetwork] = new,
     weighting: Weighting = UNIFORM,
-    threads: int = 1,
 ) -> LiveOpponents:
     """Opponents of a generator whose earlier fakes are smooth and whose reals are noise, unless given."""
     learned = Gallery(images(400, 1) if reals is None else reals, EVIDENCE)
@@ -88,7 +88,6 @@ def opponents(
         replayed=replayed.seen,
         batch=BATCH,
         seed=0,
-        threads=threads,
     )
 
 
@@ -324,11 +323,14 @@ def test_threads_change_no_pull_and_no_detector(bf16: bool):
         return Dropping(1) if technique == "dropping" else new(technique, seed)
 
     rules, techniques = replace(RULES, head_start=3, renew_images=2 * BATCH, sample=5), (*TECHNIQUES, "dropping")
-    alone, together = (opponents(rules, techniques, new=other, threads=threads) for threads in (1, 2))
+    alone, together = (opponents(rules, techniques, new=other) for _ in range(2))
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):  # as Lightning's
         for k in range(6):
-            for one, two in zip(step(alone, k), step(together, k), strict=True):
-                assert torch.equal(one, two)
+            loss, gradient = step(alone, k)
+            with at_once(2):
+                both = step(together, k)
+            assert torch.equal(loss, both[0])
+            assert torch.equal(gradient, both[1])
     assert alone.meter.spent == together.meter.spent
     for one, two in zip(alone.detectors, together.detectors, strict=True):
         for before, after in zip(one.network.parameters(), two.network.parameters(), strict=True):
