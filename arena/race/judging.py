@@ -1,7 +1,9 @@
 """Judge fakes with fresh cross-fitted detectors, and record the scores."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arena.config.schema import BAG, STACK
-from arena.core.machine import parallel_map
+from arena.core.machine import at_once, parallel_map
 from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
 from arena.data.reals import Reals
@@ -18,8 +20,9 @@ from arena.detectors.gallery import score_all
 from arena.detectors.stack import Stack
 from arena.metrics.auc import auc, summarise
 from arena.race.case import Case, Fold, Places, cut_fold, labelled
+from arena.race.processes import SecondProcess
 from arena.race.race import Race
-from arena.records.schema import FitnessRecord, Regime, ScoreRecord, Scores
+from arena.records.schema import FitnessRecord, Regime, ScoreRecord, Scores, Spent
 from arena.records.store import write_scores
 from arena.training.battery import BatchGroup, train_battery
 from arena.training.meter import Meter
@@ -58,6 +61,7 @@ def judge_case(
     share: float = 1.0,
     progress: Progress | None = None,
     meter: Meter | None = None,
+    second: SecondProcess | None = None,
 ) -> tuple[list[dict[str, Judgement]], int]:
     """Train one fresh judge per technique, seed and fold, all side by side, and test each on its own fold.
 
@@ -75,12 +79,23 @@ def judge_case(
         share: share of data and images that the judges use.
         progress: counts the images.
         meter: counts what training the judges costs.
+        second: process of this race that trains half of the judges, if there is one.
 
     Returns:
         The judgement of each technique for each judge seed, and the number of images trained on.
     """
     (judged,), trained = judge_cases(
-        race, case, [], techniques, seed, judge_seeds, images=images, share=share, progress=progress, meter=meter
+        race,
+        case,
+        [],
+        techniques,
+        seed,
+        judge_seeds,
+        images=images,
+        share=share,
+        progress=progress,
+        meter=meter,
+        second=second,
     )
     return judged, trained
 
@@ -97,6 +112,7 @@ def judge_cases(
     share: float = 1.0,
     progress: Progress | None = None,
     meter: Meter | None = None,
+    second: SecondProcess | None = None,
 ) -> tuple[list[list[dict[str, Judgement]]], int]:
     """Do as ``judge_case``, and test the same judges on the test fakes of other cases too.
 
@@ -109,24 +125,32 @@ def judge_cases(
     places = [(judge_seed, number) for judge_seed in judge_seeds for number in range(race.judge.folds)]
     parameters = sum(tensor.numel() for name in techniques for tensor in race.examples_of[name].parameters())
     together = max(1, PARAMETERS // max(parameters, 1))
+    judging = partial(
+        judge_places,
+        case=case,
+        others=others,
+        techniques=techniques,
+        seed=seed,
+        budget=round(share * images),
+        share=share,
+    )
     of_folds, trained = list[list[dict[str, Judgement]]](), 0
+    meter = Meter() if meter is None else meter
     for start in range(0, len(places), together):
-        judges = [
-            FoldJudges.of(race, case, techniques, seed, *place, share) for place in places[start : start + together]
-        ]
-        trained += train_battery(
-            [each.group for each in judges],
-            case.gallery,
-            settings=race.battery,
-            images=round(share * images),
-            fresh=True,
-            machine=race.machine,
-            progress=progress,
-            meter=meter,
-        )
-        for other in others:
-            other.gallery.measure(judges[0].group.detectors)
-        of_folds += parallel_map(lambda each: each.judgements(case, others), judges, race.machine.device)
+        some = places[start : start + together]
+        beside = None
+        if second is not None and len(some) > 1:
+            some, rest = some[: len(some) // 2], some[len(some) // 2 :]
+            beside = second.submit(partial(judging, places=rest))
+        with at_once(1) if beside is not None else nullcontext():
+            done = [judging(race, places=some, progress=progress)]
+        if beside is not None:
+            done.append(beside.result())
+            (progress or Progress()).advance(done[-1][1])
+        for judgements, count, spent in done:
+            of_folds += judgements
+            trained += count
+            meter.spent += spent
     return [
         [
             _over_folds(race, techniques, [of_cases[number] for of_cases in of_folds[k : k + race.judge.folds]])
@@ -134,6 +158,51 @@ def judge_cases(
         ]
         for number in range(1 + len(others))
     ], trained
+
+
+def judge_places(
+    race: Race,
+    *,
+    case: Case,
+    others: Sequence[Case],
+    techniques: Sequence[str],
+    seed: int,
+    places: Sequence[tuple[int, int]],
+    budget: int,
+    share: float,
+    progress: Progress | None = None,
+) -> tuple[list[list[dict[str, Judgement]]], int, Spent]:
+    """Train and test judges of some seeds and folds, all side by side.
+
+    Args:
+        race: data and battery of the judges.
+        case: reals and fakes that they learn from and are tested on.
+        others: further cases that they are tested on.
+        techniques: members that judge.
+        seed: of the judges' streams.
+        places: judge seed and number of the fold.
+        budget: images that a judge learns from.
+        share: share of the data that the judges use.
+        progress: counts the images.
+
+    Returns:
+        For each place the judgements of the case and of each other one. Then the images trained on, and the cost.
+    """
+    judges, meter = [FoldJudges.of(race, case, techniques, seed, *place, share) for place in places], Meter()
+    trained = train_battery(
+        [each.group for each in judges],
+        case.gallery,
+        settings=race.battery,
+        images=budget,
+        fresh=True,
+        machine=race.machine,
+        progress=progress,
+        meter=meter,
+    )
+    for other in others:
+        other.gallery.measure(judges[0].group.detectors)
+    judgements = parallel_map(lambda each: each.judgements(case, others), judges, race.machine.device)
+    return judgements, trained, meter.spent
 
 
 def _over_folds(

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -154,17 +155,17 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
             append_first()
 
     with at_once(torch.get_num_threads()), ExitStack() as stack:
-        second = stack.enter_context(SecondProcess(race)) if beside else None
+        useful = has_second(race) and any(step.phase in (calibrate, confront, judge) for step in left)
+        second = stack.enter_context(SecondProcess(race)) if useful else None
         for step in left:
             if second is not None and step in beside:
-                waiting.append((step, second.submit(step)))
+                waiting.append((step, second.submit(partial(run_phase, step=step))))
                 continue
             if reads_records(step.phase):
                 append_all()
-                stack.close()  # nothing is left to run beside
             future: Future[ClosedPhase] = Future()
             with progress.phase(step.phase.__name__, step.round_index, step.player):
-                future.set_result(run_phase(race, step, book.records, progress))
+                future.set_result(run_phase(race, step, book.records, progress, second))
             waiting.append((step, future))
             while waiting and waiting[0][1].done():
                 append_first()
@@ -175,9 +176,11 @@ def runs_beside(race: Race, step: Step) -> bool:
     """Return whether a phase runs in a second process, while the generator trains on.
 
     No generator depends on fresh judges, on controls or on the scores of detectors as they were. The judges of the
-    last round have nothing to run beside, and take all cores themselves. A GPU, or a processor with one thread, is not
-    shared.
+    last round have nothing to run beside, and share their own work with the second process.
     """
-    if race.machine.device.type != "cpu" or torch.get_num_threads() < 2:
-        return False
-    return step.round_index < race.rounds and step.phase in (calibrate, confront, judge)
+    return has_second(race) and step.round_index < race.rounds and step.phase in (calibrate, confront, judge)
+
+
+def has_second(race: Race) -> bool:
+    """Return whether a race has a second process. A GPU, or a processor with one thread, is not shared."""
+    return race.machine.device.type == "cpu" and torch.get_num_threads() > 1

@@ -1,4 +1,4 @@
-"""Run the phases of a race in this process, or beside it in a second one."""
+"""Run the phases of a race in this process, and phases or parts of them in a second one."""
 
 import inspect
 import os
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 
@@ -22,11 +22,13 @@ from arena.race.race import PhaseOutput, Race
 from arena.records.schema import PhaseRecord, Record
 from arena.tracking.tracker import Tracker
 
+T = TypeVar("T")
 Phase = Callable[..., PhaseOutput]
-"""A function that takes what it uses, by name, of ``race``, ``round_index``, ``player``, ``records`` and ``progress``.
+"""A function that takes what it uses, by name, of ``race``, ``round_index``, ``player``, ``records``, ``progress`` and
+``second``.
 
 ``records`` are those of the phases before. A phase reads them and the files of the run, and no other state. It does the
-same whether the phases before ran in this process or in one that was killed.
+same whether the phases before ran in this process or in one that was killed. ``second`` is the second process, or None.
 """
 
 
@@ -56,8 +58,14 @@ def reads_records(phase: Phase) -> bool:
     return "records" in inspect.signature(phase).parameters
 
 
-def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progress) -> ClosedPhase:
-    """Run one phase, and return its records."""
+def run_phase(
+    race: Race,
+    step: Step,
+    records: Sequence[Record] = (),
+    progress: Progress | None = None,
+    second: "SecondProcess | None" = None,
+) -> ClosedPhase:
+    """Run one phase, and return its records. It may leave some of its work to the second process."""
     phase, round_index, player = step
     machine = race.machine
     if machine.device.type == "cuda":
@@ -68,7 +76,8 @@ def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progr
         "round_index": round_index,
         "player": player,
         "records": records,
-        "progress": progress,
+        "progress": progress or Progress(),
+        "second": second,
     }
     output = phase(**{key: arguments[key] for key in inspect.signature(phase).parameters})
     closing = PhaseRecord(
@@ -87,7 +96,7 @@ def run_phase(race: Race, step: Step, records: Sequence[Record], progress: Progr
 
 
 class SecondProcess:
-    """A process that runs phases of a race in the order in which they are submitted.
+    """A process that does work of a race in the order in which it is submitted.
 
     Both processes share the threads of this one. Work on several items at once uses all of them here (``at_once``),
     since the second process is idle for much of the time. The second one ends with this one, however that ends. It gets
@@ -104,7 +113,7 @@ class SecondProcess:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        self._submitted: queue.Queue[Future[ClosedPhase]] = queue.Queue()
+        self._submitted: queue.Queue[Future[Any]] = queue.Queue()
         self._send((replace(race, tracker=NO_TRACKER), threads // 2))
         threading.Thread(target=self._receive, daemon=True).start()
 
@@ -116,11 +125,11 @@ class SecondProcess:
         self._process.wait()
         torch.set_num_threads(self._threads)
 
-    def submit(self, step: Step) -> Future[ClosedPhase]:
-        """Let the process run a phase after those submitted before. It sees no records of other phases."""
-        future: Future[ClosedPhase] = Future()
+    def submit(self, work: Callable[[Race], T]) -> Future[T]:
+        """Let the process do some work after that submitted before, such as ``partial(run_phase, step=step)``."""
+        future: Future[T] = Future()
         self._submitted.put(future)
-        self._send(step)
+        self._send(work)
         return future
 
     def _send(self, message: object) -> None:
@@ -143,24 +152,24 @@ class SecondProcess:
 
 
 def serve() -> None:
-    """Run the phases that the first process sends through standard input, and answer through standard output."""
+    """Do the work that the first process sends through standard input, and answer through standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
     answers, tasks = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
     os.dup2(2, 1)  # a phase that prints does not mix with the answers
     race, threads = pickle.load(tasks)
     torch.set_num_threads(threads)
-    received: queue.Queue[Step] = queue.Queue()
+    received: queue.Queue[Callable[[Race], object]] = queue.Queue()
     threading.Thread(target=_listen, args=(tasks, received), daemon=True).start()
     while True:
         try:
-            result: object = run_phase(race, received.get(), [], Progress())
+            result: object = received.get()(race)
         except Exception as error:  # it is raised in the first process
             result = error
         answers.write(pickle.dumps(result))
         answers.flush()
 
 
-def _listen(tasks: object, received: "queue.Queue[Step]") -> None:
+def _listen(tasks: object, received: "queue.Queue[Callable[[Race], object]]") -> None:
     """Queue the tasks. The end of the pipe is the end of the first process, and ends this one at once."""
     try:
         while True:

@@ -2,24 +2,28 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from arena.core.errors import ArenaError
 from arena.core.machine import on_threads
 from arena.core.progress import Progress
+from arena.race.judging import judge_case
 from arena.race.loop import carry_out, runs_beside
 from arena.race.phases.calibrate import calibrate
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge
-from arena.race.phases.judges import judge
-from arena.race.processes import SecondProcess, Step, reads_records, run_phase
+from arena.race.phases.judges import case_of, judge
+from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import PhaseRecord, Record
+from arena.records.schema import PhaseRecord, Record, Scores
 from arena.records.store import read_records
+from arena.training.meter import Meter
 from tests.building import tiny_arena
 
 pytestmark = pytest.mark.slow
@@ -32,6 +36,10 @@ def tell(race: Race, round_index: int, player: str) -> PhaseOutput:
     if player == "killed":
         os._exit(3)
     return PhaseOutput([], os.getpid())
+
+
+def told(player: str) -> Callable[[Race], ClosedPhase]:
+    return partial(run_phase, step=Step(tell, 0, player))
 
 
 def without_costs(records: Sequence[Record]) -> list[Record]:
@@ -68,7 +76,7 @@ def test_only_phases_that_no_generator_depends_on_run_beside_it(run: Path):
 def test_phases_run_in_the_second_process_in_order_and_its_errors_come_back(run: Path):
     race = tiny_arena(run)
     with on_threads(2), SecondProcess(race) as second:
-        first, bad, last = (second.submit(Step(tell, 0, player)) for player in ("a", "bad", "c"))
+        first, bad, last = (second.submit(told(player)) for player in ("a", "bad", "c"))
         pid = first.result().closing.images
         assert pid == last.result().closing.images != os.getpid()
         with pytest.raises(ArenaError, match=r"data\.path=nowhere"):
@@ -79,7 +87,7 @@ def test_phases_run_in_the_second_process_in_order_and_its_errors_come_back(run:
 
 def test_a_second_process_that_dies_is_an_error(run: Path):
     with on_threads(2), SecondProcess(tiny_arena(run)) as second:
-        died, never = second.submit(Step(tell, 0, "killed")), second.submit(Step(tell, 0, "a"))
+        died, never = second.submit(told("killed")), second.submit(told("a"))
         for future in (died, never):
             with pytest.raises(RuntimeError, match="ended with code 3"):
                 future.result()
@@ -92,3 +100,33 @@ def test_a_phase_gets_the_arguments_that_it_names(run: Path):
     outcome = run_phase(race, Step(tell, 2, "a"), [], Progress())
     assert (outcome.records, outcome.closing.images) == ([], os.getpid())
     assert (outcome.closing.phase, outcome.closing.round, outcome.closing.player) == ("tell", 2, "a")
+
+
+def test_judges_of_which_the_second_process_trains_half_are_those_of_one_process(finished: Race):
+    case, found = case_of(finished, 2, 1, range(3)), []
+    with on_threads(2), SecondProcess(finished) as second:
+        for helper in (None, second):
+            meter, progress = Meter(), Progress()
+            judged, images = judge_case(
+                finished,
+                case,
+                list(finished.members),
+                1,
+                range(3),
+                images=128,
+                meter=meter,
+                progress=progress,
+                second=helper,
+            )
+            found.append((judged, images, meter.spent, progress.trained))
+    (alone, *counts), (together, *others) = found
+    assert counts == others
+    assert len(alone) == len(together) == 3
+    for one, two in zip(alone, together, strict=True):
+        assert list(one) == list(two)
+        for technique in one:
+            for field in Scores._fields:
+                np.testing.assert_array_equal(
+                    getattr(one[technique].test, field), getattr(two[technique].test, field), err_msg=technique
+                )
+            assert one[technique].validation_auc == two[technique].validation_auc

@@ -18,6 +18,7 @@ from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import load_bank
 from arena.race.judging import Judgement, fitness_record, judge_case, score_record
 from arena.race.phases.calibrate import EQUAL_N, judge_equal_n
+from arena.race.processes import SecondProcess
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import HALF, MarginRecord, Record, ScoreRecord
 from arena.records.store import write_scores
@@ -71,7 +72,14 @@ def budgets(race: Race, round_index: int) -> dict[str, Budget]:
     return tried
 
 
-def judge(race: Race, round_index: int, player: str, records: Sequence[Record], progress: Progress) -> PhaseOutput:
+def judge(
+    race: Race,
+    round_index: int,
+    player: str,
+    records: Sequence[Record],
+    progress: Progress,
+    second: SecondProcess | None = None,
+) -> PhaseOutput:
     """Judge G_round's fakes with the judges of every seed. The verdict reads these "fresh" scores alone.
 
     At the last round the same judges are trained once more on half of their data and images. If the whole may gain more
@@ -90,7 +98,16 @@ def judge(race: Race, round_index: int, player: str, records: Sequence[Record], 
     progress.expect(round(race.judge.folds * step.share * images) * len(seeds))
     meter = Meter()
     of_seeds, trained = judge_case(
-        race, case, list(race.members), seed, seeds, images=images, share=step.share, progress=progress, meter=meter
+        race,
+        case,
+        list(race.members),
+        seed,
+        seeds,
+        images=images,
+        share=step.share,
+        progress=progress,
+        meter=meter,
+        second=second,
     )
     written: list[Record] = [
         score_record(
