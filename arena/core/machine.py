@@ -59,7 +59,7 @@ def on_threads(count: int) -> Iterator[None]:
 def at_once(count: int) -> Iterator[None]:
     """Let ``parallel_map`` work on ``count`` items at the same time, even where torch has fewer threads.
 
-    The work on an item is outside of the context.
+    In the work on one of several items, ``parallel_map`` works on one at a time.
     """
     token = _AT_ONCE.set(count)
     try:
@@ -84,13 +84,11 @@ def parallel_map(
     device: torch.device,
     alone: Callable[[T], bool] = lambda item: False,
 ) -> list[R]:
-    """Return the result of ``work`` for every item, in order; on the CPU one item a thread at the same time.
+    """Return the result of ``work`` for every item, in order; on the CPU ``most_at_once`` of them at the same time.
 
     A small network cannot use several threads, so several of them run at once. Each item is computed in its own order
     of operations, and its result does not depend on the number of threads. Only an item that is alone has all threads
     of torch. This may change its last digits. Gradient, inference and autocast modes are those of the caller.
-
-    There are ``most_at_once`` threads.
 
     Args:
         work: of one item.

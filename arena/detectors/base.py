@@ -35,7 +35,8 @@ class Detector(nn.Module, ABC):
     """A detection technique, built by ``factory(resolution=..., channels=..., levels=...)``.
 
     All it has learned is in its parameters and buffers. They are saved as safetensors and loaded into a new instance.
-    It draws nothing from torch's global random streams, since many detectors learn in parallel.
+    It draws nothing from torch's global random streams, since many detectors learn in parallel. Several threads may
+    score with one instance in eval mode, which keeps nothing between calls.
 
     Args:
         shape: of the images, see ``ImageShape``.

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Unpack
 
 import torch
@@ -24,6 +25,8 @@ from arena.outside.programs import (
     source_files,
     untie_weights,
 )
+
+_GLOBAL_STREAMS = Lock()
 
 
 class TrainableModuleGenerator(TrainableGenerator):
@@ -199,11 +202,14 @@ def _check_images(generator: TrainableModuleGenerator, source: str) -> Tensor:
 
 @contextmanager
 def _global_random_numbers_from(rng: torch.Generator | None) -> Iterator[None]:
-    """Seed torch's global streams from ``rng`` inside the context, and restore them afterwards."""
+    """Seed torch's global streams from ``rng`` inside the context, and restore them afterwards.
+
+    One thread at a time is in such a context.
+    """
     if rng is None:
         yield
         return
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-    with torch.random.fork_rng([rng.device] if rng.device.type == "cuda" else []):
+    with _GLOBAL_STREAMS, torch.random.fork_rng([rng.device] if rng.device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -13,6 +13,7 @@ from arena.core.files import save_arrays, write_atomically
 from arena.detectors.base import Detector
 from arena.detectors.stack import Stack
 from arena.generators.base import Generator, TrainableGenerator
+from arena.generators.layers import store_channels_last
 from arena.imaging.images import on_levels, to_uint8
 from arena.race.race import Race
 
@@ -56,12 +57,13 @@ def load_bank(race: Race, round_index: int) -> Bank:
 def load_generator(race: Race, round_index: int) -> Generator:
     """Return G_round on the race's device, with its averaged weights. A control has no weights.
 
-    Kernels have the layout of training, in which oneDNN and cuDNN forge fastest.
+    Kernels have the layout of training.
     """
     generator = race.new_generator()
     if isinstance(generator, TrainableGenerator):
         generator.load_state_dict(load_file(race.layout.generator(round_index)))
-    return generator.to(race.machine.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    store_channels_last(generator)
+    return generator.to(race.machine.device).eval()
 
 
 def load_detector(race: Race, name: str, round_index: int) -> Detector:

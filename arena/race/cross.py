@@ -7,10 +7,12 @@ runs, and each is scored by judges that did not learn from it.
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from arena.answer.answer import Answer, answer_of
@@ -18,12 +20,13 @@ from arena.answer.conditions import conditions
 from arena.answer.runs import FinishedRun, find_runs, read_run
 from arena.config.saved import condition_settings, flatten, section
 from arena.core.errors import ArenaError
-from arena.core.machine import peak_memory_mib
+from arena.core.machine import at_once, peak_memory_mib
 from arena.core.progress import Progress
 from arena.race.build import race_of
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import Bank
 from arena.race.judging import Judgement, judge_cases, score_record
+from arena.race.processes import SecondProcess, has_second
 from arena.records.layout import RunLayout
 from arena.records.schema import PhaseRecord, Spent
 from arena.records.store import RecordBook, read_scores
@@ -114,9 +117,10 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
     cases = [Case.of(race, _bank(other).test, [], last) for other in others]
     progress.expect(len(seeds) * race.judge.folds * budget)
     members, seed, meter = list(race.members), race.seed_of("judge", last), Meter()
-    (own, *crossed), images = judge_cases(
-        race, case, cases, members, seed, seeds, images=budget, progress=progress, meter=meter
-    )
+    with at_once(torch.get_num_threads()), SecondProcess(race) if has_second(race) else nullcontext() as second:
+        (own, *crossed), images = judge_cases(
+            race, case, cases, members, seed, seeds, images=budget, progress=progress, meter=meter, second=second
+        )
     check_own(run, own)
     for other, judged in zip(others, crossed, strict=True):
         tested = replace(race, run=other.path, seed=other.seed)

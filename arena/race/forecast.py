@@ -11,10 +11,11 @@ import torch
 
 from arena.config.schema import BAG, STACK
 from arena.core.degradations import LADDERS
-from arena.core.machine import as_many_as_pay, at_once, most_at_once, on_threads
+from arena.core.machine import as_many_as_pay, at_once, on_threads
 from arena.detectors.base import FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, Labelled
 from arena.generators.base import TrainableGenerator
+from arena.generators.layers import store_channels_last
 from arena.imaging.images import to_float
 from arena.race.case import VALIDATION_SHARE, labelled
 from arena.race.gan_monitor import new_gan
@@ -48,17 +49,18 @@ def seconds_of_race(race: Race, beside: bool) -> float:
 
     Args:
         race: to forecast.
-        beside: whether the judges and the controls of earlier rounds run beside the generator. They then have half of
-            the threads, and take as many times as long. The generator is timed on half of the threads, and detectors
-            that work at once on all, as they work.
+        beside: whether the judges and the controls of earlier rounds run beside the generator. Each of the two sides
+            is then timed on half of the threads, and opponents on all, as they work. Two processes share the judges of
+            the last round, which take half as long.
     """
     threads = torch.get_num_threads()
     share = threads // 2 if beside else threads
-    with at_once(threads), on_threads(share):
+    with on_threads(share):
         pace = BatteryPace.of(race)
-        judged = judging_before_the_last(race, pace.times(threads / share))
-        alone = training(race, pace)
-    return (max(alone, judged) if beside else alone + judged) + judging_the_last(race, pace)
+        judged = judging_before_the_last(race, pace)
+        with at_once(threads):
+            alone = training(race, pace)
+    return (max(alone, judged) if beside else alone + judged) + judging_the_last(race, pace.times(share / threads))
 
 
 def mib_of_race(race: Race) -> float:
@@ -116,7 +118,7 @@ class BatteryPace(NamedTuple):
         start = time.perf_counter()
         gallery.measure(fitted)
         features = (time.perf_counter() - start) / len(gallery)
-        side_by_side = 2 * most_at_once()
+        side_by_side = 2 * torch.get_num_threads()
         timed = min(STEPS, max(1, MEASURED_VALUES // (race.battery.batch * images[0].numel())))
 
         def train(names: Iterable[str], steps: int, learn: Labelled = learn) -> float:
@@ -143,7 +145,8 @@ class BatteryPace(NamedTuple):
             per_image = max(longer - shorter, 0.1 * longer) / (timed * race.battery.batch)
         forge = 0.0
         if race.resamples(race.rounds):
-            generator = race.new_generator().to(race.machine.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            generator = race.new_generator().to(race.machine.device)
+            store_channels_last(generator)
             start = time.perf_counter()
             generator.forge({"test": len(gallery)}, 0, race.generator_reals)
             forge = (time.perf_counter() - start) / len(gallery)

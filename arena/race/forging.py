@@ -130,8 +130,8 @@ def candidates_of(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the candidates of a bank, uint8 (count, C, H, W), and their logits (count,).
 
-    They come in as many parts as a fake has candidates, of which each thread forges one at a time. The first part is
-    the bank as it would be without resampling.
+    They come in as many parts as a fake has candidates. Each thread holds one part at a time as floats. The first part
+    is the bank as it would be without resampling.
     """
 
     def forged(part: int) -> tuple[Tensor, Tensor]:
@@ -142,7 +142,7 @@ def candidates_of(
             images = to_bank(floats, race.data.levels)
             return images, scorer(Gallery(images, race.evidence, race.machine.device))
 
-    parts, together = range(race.resampling.factor), most_at_once()
+    parts, together = range(race.resampling.factor), most_at_once() if race.machine.device.type == "cpu" else 1
     for start in parts[::together]:
         yield from parallel_map(forged, parts[start : start + together], race.machine.device)
 

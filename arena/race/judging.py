@@ -1,7 +1,6 @@
 """Judge fakes with fresh cross-fitted detectors, and record the scores."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import NamedTuple
@@ -28,7 +27,7 @@ from arena.training.battery import BatchGroup, train_battery
 from arena.training.meter import Meter
 
 PARAMETERS = 20_000_000
-"""Most parameters of judges that learn side by side. Judges of larger networks learn in turn."""
+"""Most parameters of judges that learn side by side in a process. Judges of larger networks learn in turn."""
 
 
 class Judgement(NamedTuple):
@@ -123,33 +122,29 @@ def judge_cases(
         case in all of them. Then the number of images trained on.
     """
     places = [(judge_seed, number) for judge_seed in judge_seeds for number in range(race.judge.folds)]
-    parameters = sum(tensor.numel() for name in techniques for tensor in race.examples_of[name].parameters())
-    together = max(1, PARAMETERS // max(parameters, 1))
     judging = partial(
         judge_places,
         case=case,
         others=others,
         techniques=techniques,
         seed=seed,
-        budget=round(share * images),
+        images=images,
         share=share,
+        stopped_on=max(sum(map(len, cut_fold(race, case, *place, share).stop)) for place in places),
     )
-    of_folds, trained = list[list[dict[str, Judgement]]](), 0
-    meter = Meter() if meter is None else meter
-    for start in range(0, len(places), together):
-        some = places[start : start + together]
-        beside = None
-        if second is not None and len(some) > 1:
-            some, rest = some[: len(some) // 2], some[len(some) // 2 :]
-            beside = second.submit(partial(judging, places=rest))
-        with at_once(1) if beside is not None else nullcontext():
-            done = [judging(race, places=some, progress=progress)]
-        if beside is not None:
-            done.append(beside.result())
-            (progress or Progress()).advance(done[-1][1])
-        for judgements, count, spent in done:
-            of_folds += judgements
-            trained += count
+    if second is None or len(places) == 1:
+        done = [judging(race, places=places, progress=progress)]
+    else:
+        middle = (len(places) + 1) // 2
+        beside = second.submit(partial(judging, places=places[middle:]))
+        with at_once(1):
+            done = [judging(race, places=places[:middle], progress=progress)]
+        done.append(beside.result())
+        if progress is not None:
+            progress.advance(done[1][1])
+    of_folds, trained = [judgements for each in done for judgements in each[0]], sum(each[1] for each in done)
+    if meter is not None:
+        for *_, spent in done:
             meter.spent += spent
     return [
         [
@@ -168,11 +163,12 @@ def judge_places(
     techniques: Sequence[str],
     seed: int,
     places: Sequence[tuple[int, int]],
-    budget: int,
+    images: int,
     share: float,
+    stopped_on: int,
     progress: Progress | None = None,
 ) -> tuple[list[list[dict[str, Judgement]]], int, Spent]:
-    """Train and test judges of some seeds and folds, all side by side.
+    """Train and test judges of some seeds and folds, side by side unless their networks are large.
 
     Args:
         race: data and battery of the judges.
@@ -181,28 +177,36 @@ def judge_places(
         techniques: members that judge.
         seed: of the judges' streams.
         places: judge seed and number of the fold.
-        budget: images that a judge learns from.
-        share: share of the data that the judges use.
+        images: budget of a judge.
+        share: share of data and images that the judges use.
+        stopped_on: validation images of the largest fold.
         progress: counts the images.
 
     Returns:
         For each place the judgements of the case and of each other one. Then the images trained on, and the cost.
     """
-    judges, meter = [FoldJudges.of(race, case, techniques, seed, *place, share) for place in places], Meter()
-    trained = train_battery(
-        [each.group for each in judges],
-        case.gallery,
-        settings=race.battery,
-        images=budget,
-        fresh=True,
-        machine=race.machine,
-        progress=progress,
-        meter=meter,
-    )
-    for other in others:
-        other.gallery.measure(judges[0].group.detectors)
-    judgements = parallel_map(lambda each: each.judgements(case, others), judges, race.machine.device)
-    return judgements, trained, meter.spent
+    parameters = sum(tensor.numel() for name in techniques for tensor in race.examples_of[name].parameters())
+    together = max(1, PARAMETERS // max(parameters, 1))
+    of_folds, trained, meter = list[list[dict[str, Judgement]]](), 0, Meter()
+    for start in range(0, len(places), together):
+        judges = [
+            FoldJudges.of(race, case, techniques, seed, *place, share) for place in places[start : start + together]
+        ]
+        trained += train_battery(
+            [each.group for each in judges],
+            case.gallery,
+            settings=race.battery,
+            images=round(share * images),
+            fresh=True,
+            machine=race.machine,
+            progress=progress,
+            meter=meter,
+            stopped_on=stopped_on,
+        )
+        for other in others:
+            other.gallery.measure(judges[0].group.detectors)
+        of_folds += parallel_map(lambda each: each.judgements(case, others), judges, race.machine.device)
+    return of_folds, trained, meter.spent
 
 
 def _over_folds(

@@ -15,12 +15,12 @@ from arena.core.machine import at_once
 from arena.core.progress import Progress, duration
 from arena.figures.draw import draw_all
 from arena.race.forecast import mib_of_race, seconds_of_race
-from arena.race.phases.calibrate import calibrate, controls
+from arena.race.phases.calibrate import EQUAL_N, calibrate, controls
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import judge, judge_players, margin
-from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
+from arena.race.processes import ClosedPhase, SecondProcess, Step, has_second, reads_records, run_phase
 from arena.race.race import Race
 from arena.records.store import RecordBook
 from arena.report.page import write_report
@@ -129,7 +129,7 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
 
     On a processor with several threads, phases that may run beside the generator do so in a second process. Records are
     appended in the order of the phases in either case. A kill therefore loses the phases that wait for an earlier one.
-    Records do not depend on the second process: detectors that work at once have a thread each in either case.
+    Records are the same, up to the floating-point order of operations that torch divides among threads.
     """
     left: list[Step] = []
     for step in steps:
@@ -155,9 +155,13 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
             append_first()
 
     with at_once(torch.get_num_threads()), ExitStack() as stack:
-        useful = has_second(race) and any(step.phase in (calibrate, confront, judge) for step in left)
-        second = stack.enter_context(SecondProcess(race)) if useful else None
-        for step in left:
+        uses = [uses_second(race, step) for step in left]
+        second = stack.enter_context(SecondProcess(race)) if any(uses) else None
+        for number, step in enumerate(left):
+            if second is not None and not any(uses[number:]):
+                append_all()
+                stack.close()
+                second = None
             if second is not None and step in beside:
                 waiting.append((step, second.submit(partial(run_phase, step=step))))
                 continue
@@ -176,11 +180,11 @@ def runs_beside(race: Race, step: Step) -> bool:
     """Return whether a phase runs in a second process, while the generator trains on.
 
     No generator depends on fresh judges, on controls or on the scores of detectors as they were. The judges of the
-    last round have nothing to run beside, and share their own work with the second process.
+    last round have nothing to run beside.
     """
     return has_second(race) and step.round_index < race.rounds and step.phase in (calibrate, confront, judge)
 
 
-def has_second(race: Race) -> bool:
-    """Return whether a race has a second process. A GPU, or a processor with one thread, is not shared."""
-    return race.machine.device.type == "cpu" and torch.get_num_threads() > 1
+def uses_second(race: Race, step: Step) -> bool:
+    """Return whether a phase runs in the second process, or lets it train half of the judges of the last round."""
+    return has_second(race) and (runs_beside(race, step) or (step.phase is judge and step.player != EQUAL_N))

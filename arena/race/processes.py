@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -45,6 +46,14 @@ class ClosedPhase(NamedTuple):
 
     records: list[Record]
     closing: PhaseRecord
+
+
+def has_second(race: Race) -> bool:
+    """Return whether a race has a second process. A GPU, or a processor with one thread, is not shared.
+
+    A race without a response has none, since nothing would run beside.
+    """
+    return race.machine.device.type == "cpu" and torch.get_num_threads() > 1 and race.rounds > 0
 
 
 NO_TRACKER = Tracker(mode="none", project="", entity=None, artifacts="none")
@@ -98,15 +107,15 @@ def run_phase(
 class SecondProcess:
     """A process that does work of a race in the order in which it is submitted.
 
-    Both processes share the threads of this one. Work on several items at once uses all of them here (``at_once``),
-    since the second process is idle for much of the time. The second one ends with this one, however that ends. It gets
-    the race by pickle through a pipe that no other program can write to.
+    Each of the two processes has half of torch's threads. Work on several items at once uses all threads here
+    (``at_once``), since the second process is idle for much of the time. While both judge, each uses its half. The
+    second process ends with this one, however that ends. It gets the race by pickle through a pipe that no other
+    program can write to.
     """
 
     def __init__(self, race: Race) -> None:
-        threads = torch.get_num_threads()
-        self._threads = threads
-        torch.set_num_threads(threads - threads // 2)
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, self._threads // 2))
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from arena.race.processes import serve; serve()"],
             stdin=subprocess.PIPE,
@@ -114,7 +123,7 @@ class SecondProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         self._submitted: queue.Queue[Future[Any]] = queue.Queue()
-        self._send((replace(race, tracker=NO_TRACKER), threads // 2))
+        self._send(pickle.dumps((replace(race, tracker=NO_TRACKER), torch.get_num_threads())))
         threading.Thread(target=self._receive, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -127,14 +136,15 @@ class SecondProcess:
 
     def submit(self, work: Callable[[Race], T]) -> Future[T]:
         """Let the process do some work after that submitted before, such as ``partial(run_phase, step=step)``."""
-        future: Future[T] = Future()
+        message, future = pickle.dumps(work), Future[T]()
         self._submitted.put(future)
-        self._send(work)
+        with suppress(BrokenPipeError):  # the process has ended, which the future says
+            self._send(message)
         return future
 
-    def _send(self, message: object) -> None:
+    def _send(self, message: bytes) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(pickle.dumps(message))
+        self._process.stdin.write(message)
         self._process.stdin.flush()
 
     def _receive(self) -> None:
@@ -143,8 +153,10 @@ class SecondProcess:
             future = self._submitted.get()
             try:
                 result = pickle.load(self._process.stdout)
-            except (EOFError, pickle.UnpicklingError):
+            except EOFError:
                 result = RuntimeError(f"the second process of the race ended with code {self._process.wait()}")
+            except Exception as error:  # whatever an answer raises that cannot be read
+                result = error
             if isinstance(result, BaseException):
                 future.set_exception(result)
             else:
@@ -170,9 +182,9 @@ def serve() -> None:
 
 
 def _listen(tasks: object, received: "queue.Queue[Callable[[Race], object]]") -> None:
-    """Queue the tasks. The end of the pipe is the end of the first process, and ends this one at once."""
+    """Queue the tasks. The end of the pipe, whole or in a task, is the end of the first process, and ends this one."""
     try:
         while True:
             received.put(pickle.load(tasks))  # type: ignore[arg-type]
-    except EOFError:
+    finally:
         os._exit(1)

@@ -60,6 +60,7 @@ def train_battery(
     progress: Progress | None = None,
     logger: Logger | Literal[False] = False,
     meter: Meter | None = None,
+    stopped_on: int = 0,
 ) -> int:
     """Train the fitted and the gradient-trained detectors of all groups in place, within their budget.
 
@@ -76,9 +77,10 @@ def train_battery(
         progress: advances with every step.
         logger: of the phase.
         meter: counts the updates of detectors that learn by gradient, and what they cost.
+        stopped_on: validation images of the largest group of which these are some. By default these are all.
 
     Returns:
-        The number of images in the batches shown, over all groups.
+        The number of images in the batches shown, over all groups, each until the last of its detectors is stopped.
     """
     for group in groups:
         gallery.measure(group.detectors)
@@ -101,12 +103,13 @@ def train_battery(
     for learner in learners:
         learner.detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = images // settings.batch
-    stopped_on = max(len(learner.group.validation.which) for learner in learners)
-    crops = stopped_on * crops_of_an_image(learner.detector for learner in learners)
+    largest = max(stopped_on, *(len(learner.group.validation.which) for learner in learners))
+    crops = largest * crops_of_an_image(learner.detector for learner in learners)
     most = validations(images, settings.batch, crops)
     learning = len({id(learner.group) for learner in learners})
-    taken = machine.fit(
-        BatteryTraining(learners, gallery, settings, meter),
+    training = BatteryTraining(learners, gallery, settings, meter)
+    machine.fit(
+        training,
         range(steps),
         validate_every=max(1, steps // max(1, most)),
         callbacks=[] if progress is None else [progress.callback(settings.batch * learning)],
@@ -114,7 +117,7 @@ def train_battery(
     )
     for learner in learners:  # the layout of a loaded detector, so that both give the same scores to the bit
         learner.detector.to(gallery.device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return taken * settings.batch * learning
+    return training.shown
 
 
 def crops_of_an_image(detectors: Iterable[LearnedDetector]) -> int:
@@ -221,6 +224,8 @@ class BatteryTraining(pl.LightningModule):
         self.detectors = nn.ModuleList(learner.detector for learner in learners)
         self.learners, self.gallery, self.settings = learners, gallery, settings
         self.meter = Meter() if meter is None else meter
+        self.shown = 0
+        """Images in the batches so far, over all groups."""
         self.halves = (settings.batch - settings.batch // 2, settings.batch // 2)
         self.labels = torch.tensor([0.0, 1.0]).repeat_interleave(torch.tensor(self.halves))
         self.classes = {
@@ -254,6 +259,7 @@ class BatteryTraining(pl.LightningModule):
         """Take one step of every detector that has not been stopped."""
         labels, work = self.labels.to(self.device), list[tuple[Learner, Tensor]]()
         for group, learners in self.learning.items():
+            self.shown += self.settings.batch
             crops = self._crops(group, {(learner.detector.side, learner.aligned) for learner in learners}, step)
             work += [(learner, crops[learner.detector.side, learner.aligned]) for learner in learners]
 

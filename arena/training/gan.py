@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping
 from io import BytesIO
-from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from arena.core.errors import ArenaError, first_line
 from arena.core.files import write_atomically
 from arena.core.seeding import derive_seed
 from arena.generators.base import TrainableGenerator
+from arena.generators.layers import store_channels_last
 from arena.generators.style import StyleGenerator
 from arena.imaging.evidence import Evidence
 from arena.imaging.images import to_float
@@ -75,9 +75,8 @@ class GanTraining(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.generator, self.discriminator = generator.train(), discriminator.train()
-        for parameter in chain(generator.parameters(), discriminator.parameters()):
-            if parameter.ndim == 4:  # kernels in the fastest layout for oneDNN and cuDNN, which activations follow
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        store_channels_last(generator)
+        store_channels_last(discriminator)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.loss, self.evidence, self.opponents = loss, evidence, opponents
         self.augmenter = Augmenter(augmentation or Augmentation())

@@ -19,7 +19,22 @@ from arena.generators.layers import (
     ToImage,
     image_gradients,
     lrelu,
+    store_channels_last,
 )
+
+
+def test_kernels_are_stored_channels_last_and_other_weights_stay() -> None:
+    """A modulated kernel of one batch has five dimensions in some networks."""
+    network = torch.nn.Module()
+    network.kernel = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
+    network.modulated = torch.nn.Parameter(torch.randn(1, 4, 3, 3, 3))
+    network.bias = torch.nn.Parameter(torch.randn(4))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    store_channels_last(network)
+    assert network.kernel.is_contiguous(memory_format=torch.channels_last)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
 
 # Equalised layers.
 

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.config.schema import STACK
+from arena.core.machine import at_once
 from arena.detectors.gallery import Gallery
 from arena.detectors.random_critic import RandomCritic
+from arena.generators.module import module_generator
 from arena.race.case import fakes_of_judges
 from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
 from arena.race.forging import (
@@ -25,6 +27,7 @@ from arena.race.forging import (
 from arena.race.phases.detectors import LoopReals
 from arena.race.phases.fakes import forge
 from arena.race.race import Race
+from arena.race.resampling import learn_to_resample
 from arena.records.schema import ResamplingRecord
 from arena.training.meter import Meter
 from tests.building import tiny_arena
@@ -133,6 +136,30 @@ def test_banks_are_drawn_from_candidates_and_the_shrink_is_that_of_the_lowest_au
     assert known(bank.test) <= known(torch.cat(parts))
     plain = Bank.of(generator.forge(race.bank.counts, seed, race.generator_reals), race.data.levels)
     assert torch.equal(parts[0], plain.test)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_candidates_do_not_depend_on_the_number_of_threads(run: Path, noisy: bool):
+    """Noisy draws from torch's global stream."""
+    drawn, spent = list[list[tuple[torch.Tensor, torch.Tensor]]](), []
+    race = untrained(tiny_arena(run, *RESAMPLED, "resampling.factor=5", "access.held_out=[cnn]"))
+    generator = load_generator(race, 1)
+    if noisy:
+        name = "tests.generators.foreign.Noisy"
+        generator = module_generator(resolution=8, channels=1, levels=17, z_dim=4, name=name, trainable=True)
+    learn_to_resample(race, 1, Meter())
+    for threads in (1, 2, 2):
+        meter = Meter()
+        with at_once(threads):
+            drawn.append([*candidates_of(race, generator, Scorer.load(race, 1), "test", 64, 3, meter)])
+        spent.append(meter.spent)
+    assert [len(parts) for parts in drawn] == [5, 5, 5]
+    for parts in drawn[1:]:
+        for (images, logits), (others, of_others) in zip(drawn[0], parts, strict=True):
+            assert torch.equal(images, others)
+            assert torch.equal(logits, of_others)
+    assert spent[0] == spent[1] == spent[2]
+    assert spent[0].multiply_accumulates > 0
 
 
 def test_a_bank_is_the_draw_from_all_of_its_candidates(run: Path):

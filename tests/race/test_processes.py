@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from arena.core.errors import ArenaError
-from arena.core.machine import on_threads
+from arena.core.machine import at_once, on_threads
 from arena.core.progress import Progress
 from arena.race.judging import judge_case
 from arena.race.loop import carry_out, runs_beside
@@ -103,24 +106,30 @@ def test_a_phase_gets_the_arguments_that_it_names(run: Path):
 
 
 def test_judges_of_which_the_second_process_trains_half_are_those_of_one_process(finished: Race):
+    """Judges stop early, so that those of one process stop before those of the other."""
+    race = dataclasses.replace(finished, battery=dataclasses.replace(finished.battery, patience=1))
     case, found = case_of(finished, 2, 1, range(3)), []
-    with on_threads(2), SecondProcess(finished) as second:
-        for helper in (None, second):
-            meter, progress = Meter(), Progress()
-            judged, images = judge_case(
-                finished,
-                case,
-                list(finished.members),
-                1,
-                range(3),
-                images=128,
-                meter=meter,
-                progress=progress,
-                second=helper,
-            )
-            found.append((judged, images, meter.spent, progress.trained))
+
+    def judged(second: SecondProcess | None) -> None:
+        meter, progress = Meter(), Progress()
+        seeds, members = range(3), list(race.members)
+        judgements, images = judge_case(
+            race, case, members, 1, seeds, images=640, meter=meter, progress=progress, second=second
+        )
+        found.append((judgements, images, meter.spent))
+
+    with on_threads(1):
+        judged(None)
+    with on_threads(2), at_once(2), SecondProcess(race) as second:
+        judged(second)
+        died = second.submit(told("killed"))
+        with pytest.raises(RuntimeError, match="ended with code 3"):
+            died.result()
+        with pytest.raises(RuntimeError, match="ended with code 3"):
+            judged(second)  # half of the judges are trained there
     (alone, *counts), (together, *others) = found
     assert counts == others
+    assert counts[0] < 9 * 640
     assert len(alone) == len(together) == 3
     for one, two in zip(alone, together, strict=True):
         assert list(one) == list(two)
@@ -130,3 +139,18 @@ def test_judges_of_which_the_second_process_trains_half_are_those_of_one_process
                     getattr(one[technique].test, field), getattr(two[technique].test, field), err_msg=technique
                 )
             assert one[technique].validation_auc == two[technique].validation_auc
+
+
+def test_work_that_cannot_be_sent_is_an_error_and_changes_no_answer(run: Path):
+    with on_threads(2), SecondProcess(tiny_arena(run)) as second:
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            second.submit(lambda race: None)
+        assert second.submit(told("a")).result().closing.player == "a"
+
+
+def test_a_second_process_ends_when_its_first_one_dies_in_the_middle_of_a_message():
+    """The first message is a race with its threads, which nothing looks at here."""
+    cut = pickle.dumps((None, 1)) + pickle.dumps("work")[:-2]
+    script = "from arena.race.processes import serve; serve()"
+    ended = subprocess.run([sys.executable, "-c", script], input=cut, capture_output=True, timeout=120, check=False)
+    assert ended.returncode == 1
