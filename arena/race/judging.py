@@ -121,54 +121,72 @@ def judge_cases(
         For the case and each other one, the judgement of each technique for each judge seed. Validation is that of the
         case in all of them. Then the number of images trained on.
     """
-    places = [(judge_seed, number) for judge_seed in judge_seeds for number in range(race.judge.folds)]
+    folds = [
+        SeedFold(judge_seed, number, cut_fold(race, case, judge_seed, number, share))
+        for judge_seed in judge_seeds
+        for number in range(race.judge.folds)
+    ]
     judging = partial(
-        judge_places,
+        judge_folds,
         case=case,
         others=others,
         techniques=techniques,
         seed=seed,
-        images=images,
-        share=share,
-        stopped_on=max(sum(map(len, cut_fold(race, case, *place, share).stop)) for place in places),
+        images=round(share * images),
+        stopped_on=max(sum(map(len, each.fold.stop)) for each in folds),
     )
-    if second is None or len(places) == 1:
-        done = [judging(race, places=places, progress=progress)]
+    if second is None or len(folds) == 1:
+        judged = [judging(race, folds=folds, progress=progress)]
     else:
-        middle = (len(places) + 1) // 2
-        beside = second.submit(partial(judging, places=places[middle:]))
+        middle = (len(folds) + 1) // 2
+        beside = second.submit(partial(judging, folds=folds[middle:]))
         with at_once(1):
-            done = [judging(race, places=places[:middle], progress=progress)]
-        done.append(beside.result())
+            here = judging(race, folds=folds[:middle], progress=progress)
+        judged = [here, beside.result()]
         if progress is not None:
-            progress.advance(done[1][1])
-    of_folds, trained = [judgements for each in done for judgements in each[0]], sum(each[1] for each in done)
+            progress.advance(judged[1].images)
     if meter is not None:
-        for *_, spent in done:
-            meter.spent += spent
+        for each in judged:
+            meter.spent += each.spent
+    of_folds = [judgements for each in judged for judgements in each.judgements]
     return [
         [
             _over_folds(race, techniques, [of_cases[number] for of_cases in of_folds[k : k + race.judge.folds]])
             for k in range(0, len(of_folds), race.judge.folds)
         ]
         for number in range(1 + len(others))
-    ], trained
+    ], sum(each.images for each in judged)
 
 
-def judge_places(
+class SeedFold(NamedTuple):
+    """The seed of some judges, the number of the fold that tests them, and the fold."""
+
+    judge_seed: int
+    number: int
+    fold: Fold
+
+
+class Judged(NamedTuple):
+    """For each fold the judgements of a case and of others, by technique. Then the images trained on, and the cost."""
+
+    judgements: list[list[dict[str, Judgement]]]
+    images: int
+    spent: Spent
+
+
+def judge_folds(
     race: Race,
     *,
     case: Case,
     others: Sequence[Case],
     techniques: Sequence[str],
     seed: int,
-    places: Sequence[tuple[int, int]],
+    folds: Sequence[SeedFold],
     images: int,
-    share: float,
     stopped_on: int,
     progress: Progress | None = None,
-) -> tuple[list[list[dict[str, Judgement]]], int, Spent]:
-    """Train and test judges of some seeds and folds, side by side unless their networks are large.
+) -> Judged:
+    """Train and test the judges of some folds, side by side unless their networks are large.
 
     Args:
         race: data and battery of the judges.
@@ -176,27 +194,21 @@ def judge_places(
         others: further cases that they are tested on.
         techniques: members that judge.
         seed: of the judges' streams.
-        places: judge seed and number of the fold.
-        images: budget of a judge.
-        share: share of data and images that the judges use.
-        stopped_on: validation images of the largest fold.
+        folds: of the judges, for each of their seeds.
+        images: that a judge learns from.
+        stopped_on: validation images of the largest fold, here or in another process.
         progress: counts the images.
-
-    Returns:
-        For each place the judgements of the case and of each other one. Then the images trained on, and the cost.
     """
     parameters = sum(tensor.numel() for name in techniques for tensor in race.examples_of[name].parameters())
     together = max(1, PARAMETERS // max(parameters, 1))
     of_folds, trained, meter = list[list[dict[str, Judgement]]](), 0, Meter()
-    for start in range(0, len(places), together):
-        judges = [
-            FoldJudges.of(race, case, techniques, seed, *place, share) for place in places[start : start + together]
-        ]
+    for start in range(0, len(folds), together):
+        judges = [FoldJudges.of(race, case, techniques, seed, each) for each in folds[start : start + together]]
         trained += train_battery(
             [each.group for each in judges],
             case.gallery,
             settings=race.battery,
-            images=round(share * images),
+            images=images,
             fresh=True,
             machine=race.machine,
             progress=progress,
@@ -206,7 +218,7 @@ def judge_places(
         for other in others:
             other.gallery.measure(judges[0].group.detectors)
         of_folds += parallel_map(lambda each: each.judgements(case, others), judges, race.machine.device)
-    return of_folds, trained, meter.spent
+    return Judged(of_folds, trained, meter.spent)
 
 
 def _over_folds(
@@ -229,11 +241,9 @@ class FoldJudges(NamedTuple):
     number: int
 
     @classmethod
-    def of(
-        cls, race: Race, case: Case, techniques: Sequence[str], seed: int, judge_seed: int, number: int, share: float
-    ) -> "FoldJudges":
-        """Return new judges. See ``judge_case`` for the arguments."""
-        fold = cut_fold(race, case, judge_seed, number, share)
+    def of(cls, race: Race, case: Case, techniques: Sequence[str], seed: int, of_seed: SeedFold) -> "FoldJudges":
+        """Return new judges. See ``judge_folds`` for the arguments."""
+        judge_seed, number, fold = of_seed
         stream = derive_seed(seed, "judge", player=f"seed={judge_seed}/fold={number}")
         judges = {
             name: race.new_detector(name, derive_seed(stream, "initialise", player=name), case.round_index)

@@ -187,4 +187,4 @@ def runs_beside(race: Race, step: Step) -> bool:
 
 def uses_second(race: Race, step: Step) -> bool:
     """Return whether a phase runs in the second process, or lets it train half of the judges of the last round."""
-    return has_second(race) and (runs_beside(race, step) or (step.phase is judge and step.player != EQUAL_N))
+    return runs_beside(race, step) or (has_second(race) and step.phase is judge and step.player != EQUAL_N)
