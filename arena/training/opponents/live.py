@@ -210,7 +210,7 @@ class LiveOpponents(Opponents):
                 return self._pull_of(detector, fakes, compared)
 
         drawn = [detector for detector, acts in zip(self.detectors, acting, strict=True) if acts]
-        pulls = dict(zip(drawn, self._side_by_side(act, drawn), strict=True))
+        pulls = self._side_by_side(act, drawn)
         loss, gradient, shares = own.new_zeros(()), torch.zeros_like(own), self.shares(acting)
         for detector, share in zip(self.detectors, shares, strict=True):
             if detector in pulls:
@@ -274,9 +274,16 @@ class LiveOpponents(Opponents):
             for place in range(0, len(self.detectors), count):  # the two of a technique share its black box
                 self._side_by_side(learn, self.detectors[place : place + count])
 
-    def _side_by_side(self, work: Callable[[LiveDetector], R], detectors: Sequence[LiveDetector]) -> list[R]:
-        """Return the result of each detector, of which several work at the same time on a processor."""
-        return parallel_map(work, detectors, self.reals.device, lambda each: each.network.draws)
+    def _side_by_side(
+        self, work: Callable[[LiveDetector], R], detectors: Sequence[LiveDetector]
+    ) -> dict[LiveDetector, R]:
+        """Return the result of each detector, of which several work at the same time on a processor.
+
+        Networks on pixels take longest and come first, so that the others fill the time of the last of them.
+        """
+        ordered = sorted(detectors, key=lambda each: not each.network.on_pixels)
+        results = parallel_map(work, ordered, self.reals.device, lambda each: each.network.draws)
+        return dict(zip(ordered, results, strict=True))
 
     def _stream(self, detector: LiveDetector, use: str, step: int | None = None) -> torch.Generator:
         """Return the stream of one detector for one use in a step. Steps of the head start are below 0."""
@@ -332,7 +339,8 @@ class LiveOpponents(Opponents):
         """
         gains: dict[str, list[Tensor]] = {technique: [] for technique in self.techniques}
         aucs = self._side_by_side(partial(self._auc_of, fakes=fakes), self.detectors)
-        for detector, auc in zip(self.detectors, aucs, strict=True):
+        for detector in self.detectors:
+            auc = aucs[detector]
             detector.auc = SMOOTHING * detector.auc + (1 - SMOOTHING) * auc if detector.looks else auc
             gains[detector.technique].append(auc - 0.5)
             detector.looks += 1
