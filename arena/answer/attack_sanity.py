@@ -54,15 +54,21 @@ def attack_in_words(
 
 
 def gradients_in_words(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return the shares of fakes at which an attacked technique gave no gradient, over all responses."""
+    """Return the shares of fakes at which an attacked technique gave no gradient, over all responses.
+
+    Of a technique that answers queries, the gradient is that of its student.
+    """
     looked: dict[str, list[GradientRecord]] = {}
+    attacked = _attacked(runs)
     for record in (record for run in runs for record in run.of_kind(GradientRecord)):
-        looked.setdefault(record.technique, []).append(record)
+        if record.technique in attacked:
+            looked.setdefault(record.technique, []).append(record)
     shares = {name: _shares(records) for name, records in sorted(looked.items())}
     if not shares:
         return []
     zeros = ", ".join(f"{name} {zero:.1%}" for name, (zero, _) in shares.items())
-    lines = [f"Zero gradients of the attacked detectors, as a share of the fakes looked at: {zeros}."]
+    students = ", or of their students," if {"scores", "labels"} & {_access(runs, name) for name in shares} else ","
+    lines = [f"Zero gradients of the attacked detectors{students} as a share of the fakes looked at: {zeros}."]
     without = {name: zero + broken for name, (zero, broken) in shares.items() if zero + broken > MOST}
     if without:
         named = ", ".join(f"{name} {share:.1%}" for name, share in without.items())
@@ -80,7 +86,8 @@ def features_in_words(runs: Sequence[FinishedRun]) -> list[str]:
     the last look of each response are compared, since the next one has other detectors and so other features.
     """
     ends = [(looks[0], looks[-1]) for run in runs for looks in excess_by_response(run) if len(looks) > 1]
-    names = [name for name in ends[0][0] if all(name in look for looks in ends for look in looks)] if ends else []
+    attacked = _attacked(runs)
+    names = [name for name in attacked if ends and all(name in look for looks in ends for look in looks)]
     if not names:
         return []
     falls = {name: (fmean(first[name] for first, _ in ends), fmean(last[name] for _, last in ends)) for name in names}
@@ -120,8 +127,7 @@ def frozen_in_words(runs: Sequence[FinishedRun], control: Sequence[FinishedRun] 
     These are the detectors of the round before the last. A response that does not bring a detector down was no attack
     on it, unless that detector was at chance already. Without attack their AUC may fall too: that is the control's.
     """
-    attacked = {name: levels for name in runs[0].declared.techniques if (levels := _access(runs, name)) != "none"}
-    falls = {name: fall for name in attacked if (fall := frozen_fall(runs, name))}
+    falls = {name: fall for name in _attacked(runs) if (fall := frozen_fall(runs, name))}
     if not falls:
         return []
     unattacked = {name: fall[1] for name in falls if (fall := frozen_fall(control, name))}
@@ -234,6 +240,11 @@ def _of_more_access(strong: Condition, weak: Condition) -> list[Contrast]:
         return []
     more: Mapping[str, tuple[str, str]] = {name: pair for name, pair in names.items() if gains[name] > 0}
     return contrasts(pairs, more)
+
+
+def _attacked(runs: Sequence[FinishedRun]) -> list[str]:
+    """Techniques to which any access is on record. Random critics have the names of techniques, and access to none."""
+    return [name for name in runs[0].declared.techniques if _access(runs, name) != "none"]
 
 
 def _access(runs: Sequence[FinishedRun], technique: str) -> AccessLevel:

@@ -51,7 +51,7 @@ class ClosedPhase(NamedTuple):
 def has_second(race: Race) -> bool:
     """Return whether a race has a second process. A GPU, or a processor with one thread, is not shared.
 
-    A race without a response has none, since nothing would run beside.
+    A race without a response has none, since nothing would run beside. All its judges train in this process.
     """
     return race.machine.device.type == "cpu" and torch.get_num_threads() > 1 and race.rounds > 0
 

@@ -31,7 +31,7 @@ class Access:
       whose reals they learned from (rule of evidence 6). They still learned to tell fakes from reals.
     - ``equal_norm``: gradients of the same networks, trained on shuffled labels and scaled to the norm of the true
       ones. They carry no information on real against fake (``arena.training.opponents.equal_norm``).
-    - ``random``: as many live networks and matched features, each behind fixed random filters. It tests whether
+    - ``random``: as many live networks, and matched features if any, each behind fixed random filters. It tests whether
       techniques are worth more than any further discriminators. Its levels are those of ``everything``. All are new
       in every response. Probes and detectors that resample are random critics too. It needs ``pool=live``.
 

@@ -24,8 +24,15 @@ from tests.answer.curved import resampled
 from tests.synthetic import synthetic_run, training_record
 
 
-def run_of(folder: Path, access: str = "white_box", auc: float = 0.7, frozen: float = 0.05, seed: int = 0):
-    techniques = {"cnn": auc, "forest": auc}
+def run_of(
+    folder: Path,
+    access: str = "white_box",
+    auc: float = 0.7,
+    frozen: float = 0.05,
+    seed: int = 0,
+    names: Sequence[str] = ("cnn", "forest"),
+):
+    techniques = dict.fromkeys(names, auc)
     path = synthetic_run(
         folder / f"{access}-{auc}-{seed}",
         access=access,
@@ -70,14 +77,20 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     return run_of(tmp_path_factory.mktemp("sound"))
 
 
-def test_zero_gradients_are_shares_over_all_responses(sound):
-    (line,) = gradients_in_words([with_gradients(sound, cnn=(0, 0), dct=(10, 5))])
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A run with two attacked techniques."""
+    return run_of(tmp_path_factory.mktemp("two"), names=("cnn", "dct", "forest"))
+
+
+def test_zero_gradients_are_shares_over_all_responses(of_two):
+    (line,) = gradients_in_words([with_gradients(of_two, cnn=(0, 0), dct=(10, 5))])
     assert "cnn 0.0%, dct 0.5%" in line
 
 
 @pytest.mark.parametrize("useless", [(30, 0), (0, 30), (15, 15)])
-def test_many_gradients_of_no_use_are_a_warning(sound, useless):
-    _, warning = gradients_in_words([with_gradients(sound, cnn=(0, 0), dct=useless)])
+def test_many_gradients_of_no_use_are_a_warning(of_two, useless):
+    _, warning = gradients_in_words([with_gradients(of_two, cnn=(0, 0), dct=useless)])
     assert warning.startswith(WARNING)
     assert "dct 1.5%" in warning
     assert "cnn" not in warning
@@ -101,9 +114,9 @@ def test_steps_that_do_not_help_are_a_warning_unless_features_are_as_those_of_re
     assert all(line.startswith(WARNING) and "(cnn)" in line for line in warnings)
 
 
-def test_a_figure_that_was_not_finite_at_a_look_is_left_out(sound):
+def test_a_figure_that_was_not_finite_at_a_look_is_left_out(of_two):
     looks = [{"cnn_excess": 9.0, "dct_excess": 9.0}, {"dct_excess": 4.0}]
-    (line,) = features_in_words([with_looks(sound, looks)])
+    (line,) = features_in_words([with_looks(of_two, looks)])
     assert "cnn" not in line
     assert "dct from 9.0 to 4.0" in line
 
@@ -119,6 +132,11 @@ def test_the_responses_of_its_origin_are_none_of_a_branch(sound):
 def test_without_an_attack_there_is_nothing_to_check(tmp_path):
     control = run_of(tmp_path, "none")
     assert gradients_in_words([control]) == features_in_words([control]) == frozen_in_words([control]) == []
+
+
+def test_random_critics_have_names_of_techniques_and_are_no_attack_on_them(tmp_path):
+    control = with_gradients(run_of(tmp_path, "random"), cnn=(900, 0))
+    assert gradients_in_words([control]) == features_in_words([with_looks(control, excess(9, 9))]) == []
 
 
 def test_resampling_is_told_with_what_it_changed(sound):

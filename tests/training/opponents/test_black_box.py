@@ -103,3 +103,14 @@ def test_a_restored_black_box_remembers_its_answers_and_its_queries():
         assert torch.equal(one, other)
     second.ask(images(100, 4))
     assert second.asked == 150
+
+
+def test_a_roll_back_gives_no_query_back():
+    asked = box("scores", 150)
+    asked.ask(images(100, 3))
+    before = asked.state()
+    asked.ask(images(40, 4))
+    asked.restore(before)
+    assert asked.asked == 140
+    asked.ask(images(100, 5))
+    assert asked.asked == 150
