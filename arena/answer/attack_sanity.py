@@ -40,8 +40,8 @@ def attack_in_words(
     """Return the checks of the attacks of a condition, one line each, and a warning for each that failed.
 
     Args:
-        condition: without an attacked technique there is no line.
-        control: runs of ``access=none``, whose frozen detectors nobody attacked.
+        condition: without an attacked technique there is no line on its detectors.
+        control: runs of ``access=none``, in which no detector was attacked.
         among: conditions to compare it with, of which some may know less.
     """
     return [

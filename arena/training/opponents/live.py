@@ -339,8 +339,7 @@ class LiveOpponents(Opponents):
         """
         gains: dict[str, list[Tensor]] = {technique: [] for technique in self.techniques}
         aucs = self._side_by_side(partial(self._auc_of, fakes=fakes), self.detectors)
-        for detector in self.detectors:
-            auc = aucs[detector]
+        for detector, auc in aucs.items():
             detector.auc = SMOOTHING * detector.auc + (1 - SMOOTHING) * auc if detector.looks else auc
             gains[detector.technique].append(auc - 0.5)
             detector.looks += 1
