@@ -24,6 +24,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from arena.core.errors import ArenaError
+from arena.core.text import printable
+from arena.data.opening import read_image_file
 
 AHEAD = 64
 """Sources of a stream that are read ahead of the decoders."""
@@ -60,7 +62,7 @@ class CacheEntry:
         """Warn of images that were skipped, or enlarged to ``resolution``."""
         skipped = self.skipped
         for name, reason in list(skipped.items())[:NAMED]:
-            log.warning("skipped %r: %s", name, reason)
+            log.warning("skipped %r: %s", name, printable(reason))
         if len(skipped) > NAMED:
             log.warning("skipped %d more that are no images", len(skipped) - NAMED)
         if enlarged := int(self.notes["enlarged"]):
@@ -213,10 +215,11 @@ def decode(source: Source, resolution: int, grey: bool = False, crop: int | None
     profiles are not applied.
 
     Raises:
+        OSError: if a file is no regular file, or cannot be read.
         Exception: of any type that Pillow raises on bytes that are no image.
     """
     if not isinstance(source, Image.Image):
-        source = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        source = Image.open(BytesIO(source if isinstance(source, bytes) else read_image_file(source)))
     with source:
         stored_format = source.format
         image = _to_rgb(ImageOps.exif_transpose(source))

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from arena.core.errors import ArenaError, require
+from arena.core.text import printable
 from arena.data.decoding import cached, decode_images
 from arena.data.reals import DataTerms, RealData, Reals
 
@@ -38,6 +39,7 @@ class ImageFolder(RealData):
     """
 
     name = "folder"
+    photographs = True
 
     def __init__(
         self,
@@ -131,7 +133,7 @@ def find_files(folder: Path, key: str) -> list[Path]:
         key: config key or argument that named it, for error messages.
 
     Raises:
-        ArenaError: naming the key, if it is no folder.
+        ArenaError: naming the key, if it is no folder, or a folder of it cannot be read.
     """
     if not folder.is_dir():
         raise ArenaError(
@@ -139,7 +141,11 @@ def find_files(folder: Path, key: str) -> list[Path]:
         )
     files: list[Path] = []
     visited: set[str] = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        raise ArenaError(f"{key}={folder}: expected folders that can be read, found {printable(str(error))}") from error
+
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         if (real := os.path.realpath(here)) in visited:
             folders.clear()
             continue
@@ -170,7 +176,7 @@ def decode_files(
     names = [file.relative_to(folder).as_posix() for file in files]
     key = hashlib.blake2b(f"{FOLDER_VERSION}|{resolution}|{channels}|{crop}".encode(), digest_size=12)
     for name, file in zip(names, files, strict=True):
-        state = file.stat() if file.exists() else None
+        state = _state(file)
         key.update(os.fsencode(name) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode() if state else b"gone\n")
     entry = cached(
         cache_dir / f"folder-{key.hexdigest()}.safetensors",
@@ -179,3 +185,11 @@ def decode_files(
     entry.warn(resolution)
     skipped = entry.skipped
     return DecodedFiles(entry.tensors["images"], folder, [name for name in names if name not in skipped])
+
+
+def _state(file: Path) -> os.stat_result | None:
+    """Return size and times of a file, or None where it is gone or cannot be reached, as in a loop of links."""
+    try:
+        return file.stat()
+    except OSError:
+        return None

@@ -50,6 +50,7 @@ class HuggingFace(RealData):
     """
 
     name = "huggingface"
+    photographs = True
 
     def __init__(
         self,

@@ -7,12 +7,14 @@ size, JPEG quantisation tables and EXIF.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from arena.core.seeding import derive_seed
+from arena.data.opening import read_image_file
 
 SAMPLE = 256
 """Most files read of each side."""
@@ -66,7 +68,7 @@ def read_headers(file: Path) -> dict[str, str] | None:
     The quantisation tables are given by the first six coefficients of each, in the order of the file.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(BytesIO(read_image_file(file))) as image:
             tables = getattr(image, "quantization", {}) if image.format in ("JPEG", "MPO") else {}
             exif = Image.Exif()
             exif.load(image.info.get("exif") or b"")

@@ -1,7 +1,8 @@
 """Hold real images in memory, and define the base class of data sets."""
 
+import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Self, TypedDict
 
@@ -13,7 +14,10 @@ from pydantic import Field
 from torch import Tensor
 
 from arena.core.errors import require
+from arena.data.likeness import groups_of_like, joined
 from arena.data.split import Purpose, Split, partition, sources_of, split_reals
+
+log = logging.getLogger(__name__)
 
 LockedShare = Annotated[float, Field(ge=0, le=0.5)]
 """Share of the reals that are opened only by ``judge.locked``."""
@@ -50,7 +54,7 @@ class Reals:
         images: uint8 (N, C, H, W).
         ids: int64 (N,), the index of the image in the whole data set: one image has one id in every run.
         attributes: name -> (N,) or (N, k) array of a known attribute, such as the pose of a portrait.
-        persons: int64 (N,) person in each image, or None if unknown.
+        persons: int64 (N,) person in each image, or None if unknown. Photographs that are nearly equal count as of one.
     """
 
     images: Tensor
@@ -91,8 +95,9 @@ class Reals:
 class RealData(pl.LightningDataModule, ABC):
     """Base class of data sets: real images in memory, split once by ``data.seed``.
 
-    A subclass sets ``name``, implements ``load`` and documents its own arguments besides these. Training draws batches
-    from the parts in memory, so that there are no data loaders.
+    A subclass sets ``name``, implements ``load`` and documents its own arguments besides these. It sets ``photographs``
+    where some images may be copies of others, which are then kept in one part. Training draws batches from the parts in
+    memory, so that there are no data loaders.
 
     Args:
         resolution: side in pixels, a power of two.
@@ -102,6 +107,8 @@ class RealData(pl.LightningDataModule, ABC):
         mirror: whether detectors may learn from mirrored images, and the floor may forge them. Configs of detectors
             refer to ``data.mirror``.
     """
+
+    photographs = False
 
     def __init__(
         self,
@@ -123,6 +130,8 @@ class RealData(pl.LightningDataModule, ABC):
         self.resolution, self.channels, self.levels, self.seed = resolution, channels, levels, seed
         self.planted_amplitude, self.locked, self.mirror = planted_amplitude, locked, mirror
         self._reals: Reals | None = None
+        self.near_duplicates = 0
+        """Images that are nearly equal to an earlier one, once the data are set up."""
 
     @abstractmethod
     def load(self) -> Reals:
@@ -139,8 +148,19 @@ class RealData(pl.LightningDataModule, ABC):
     def setup(self, stage: str | None = None) -> None:
         """Load and split; later calls do nothing."""
         if self._reals is None:
-            self._reals = self.load()
+            reals = self.load()
+            self._reals = self._with_near_duplicates_together(reals) if self.photographs else reals
             self.split_for("train")
+
+    def _with_near_duplicates_together(self, reals: Reals) -> Reals:
+        """Return the same images, those that are nearly equal of one source. Without such images nothing is changed."""
+        groups = groups_of_like(reals.images)
+        self.near_duplicates = len(reals) - len(np.unique(groups))
+        if not self.near_duplicates:
+            return reals
+        message = "%d of %d images are nearly equal to others, and are kept in one part of the split with these"
+        log.warning(message, self.near_duplicates, len(reals))
+        return replace(reals, persons=joined(reals.sources, groups))
 
     def split_for(self, purpose: Purpose) -> None:
         """Split for the origin of the fakes, see ``SHARES``."""

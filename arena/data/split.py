@@ -82,8 +82,9 @@ def split_reals(
     for name, drawn in parts.items():
         if len(drawn) < FEWEST[name]:
             raise ArenaError(
-                f"data: split by person, {len(drawn)} of {n} usable images are left to the {name} part, "
-                f"which needs at least {FEWEST[name]}: {sources.max() + 1} persons are too few or too unequal"
+                f"data: split by person, {len(drawn)} of {n} usable images are left to the {name} part, which needs at "
+                f"least {FEWEST[name]}: {sources.max() + 1} persons (or photographs with their copies) are too few or "
+                "too unequal"
             )
     if purpose != "train":
         parts["judge"] = rng.permutation(np.concatenate([parts["judge"], parts["reference"]]))

@@ -114,7 +114,8 @@ class StyleGenerator(TrainableGenerator):
         self.n_styles = len(inputs) + 1
         self.output = OutputLayer(output)
         self.styles = EqualisedLinear(z_dim, sum(self.style_sizes), bias=1.0)
-        layer_of = torch.tensor(self.owners).repeat_interleave(torch.tensor(self.style_sizes))
+        sizes = torch.tensor(self.style_sizes)
+        layer_of = torch.tensor(self.owners).repeat_interleave(sizes, output_size=sum(self.style_sizes))
         self.register_buffer("layer_of", layer_of, persistent=False)
         self.register_buffer("w_average", torch.zeros(z_dim))
         rng = torch.Generator().manual_seed(FROZEN_SEED)
