@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,10 @@ from arena.answer.estimate import Estimate, estimate
 from arena.answer.runs import FinishedRun
 from arena.config.schema import BAG
 from arena.core.errors import ArenaError
+from arena.core.files import load_arrays
 from arena.core.seeding import derive_seed
 from arena.metrics.auc import influence
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 from arena.records.schema import Scores
 from arena.records.store import read_scores
@@ -70,6 +71,7 @@ def read_quiz(run: FinishedRun) -> Quiz | None:
     path = RunLayout(run.path).judged
     if not path.is_file():
         return None
+    check_files(run.path, [path])
     pools, ids = _read_images(path)
     across = ACROSS_SMALL if pools[0].shape[-1] <= SMALL else ACROSS_LARGE
     screen = ROWS * across
@@ -92,11 +94,8 @@ def read_quiz(run: FinishedRun) -> Quiz | None:
 
 def _read_images(path: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.int64]]]:
     """Images and ids, the reals first."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            pools, ids = [arrays["reals"], arrays["fakes"]], [arrays["real_ids"], arrays["fake_ids"]]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ArenaError(f"{path}: expected an npz with reals, real_ids, fakes and fake_ids") from error
+    reals, real_ids, fakes, fake_ids = load_arrays(path, ["reals", "real_ids", "fakes", "fake_ids"])
+    pools, ids = [reals, fakes], [real_ids, fake_ids]
     shapes = {pool.shape[1:] for pool in pools}
     whole = all(len(pool) == len(np.unique(of)) == of.size for pool, of in zip(pools, ids, strict=True))
     if any(pool.dtype != np.uint8 or pool.ndim != 4 for pool in pools) or len(shapes) > 1 or not whole:

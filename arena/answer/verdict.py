@@ -108,10 +108,11 @@ class Verdict:
         }
         return {key: _plain(value) for key, value in (dataclasses.asdict(self) | parts).items()}
 
-    def write(self, run: Path) -> None:
-        """Write ``verdict.json`` into a run directory."""
+    def write(self, run: Path) -> Path:
+        """Write ``verdict.json`` into a run directory, and return its path."""
         text = json.dumps(self.as_json(), indent=2, allow_nan=False) + "\n"
         write_atomically(run / "verdict.json", text.encode())
+        return run / "verdict.json"
 
 
 def decide(findings: Sequence[TechniqueFinding], guards: Guards) -> Decision:

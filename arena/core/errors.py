@@ -1,7 +1,14 @@
 """Report failures that a user can correct: one line with the key or file and the expected value."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_SURROUNDINGS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.EFBIG),
+}
+"""Errors of the operating system that a user can mend: a full disk, a folder that is read-only, a file in its place."""
 
 
 def require(condition: bool, key: str, value: object, expected: str) -> None:
@@ -42,6 +49,16 @@ def error_context(key: str) -> Iterator[None]:
         raise ArenaError(f"{key}.{error}") from error
     except TypeError as error:
         raise ArenaError(f"{key}._target_: cannot be built ({first_line(error)})") from error
+
+
+def in_one_line(error: BaseException) -> str | None:
+    """Return an error that a user can correct as one line. None for any other error, which is a bug."""
+    if isinstance(error, ArenaError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{error.strerror}"
+    return None
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import platform
 import resource
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
+import joblib
 import torch
 
 TINY = 16
@@ -42,6 +44,18 @@ def peak_memory_mib(on_gpu: bool) -> float:
     # A new process inherits ``ru_maxrss`` from its parent on Linux. ``VmHWM`` is its own peak.
     (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(kilobytes) / 1024
+
+
+def use_allowed_cores() -> None:
+    """Let torch have no more threads than this process may use cores. ``OMP_NUM_THREADS`` takes precedence.
+
+    The limits are the affinity of the process, the quota of its control group, and ``SLURM_CPUS_PER_TASK``.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    of_task = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    limits = [joblib.cpu_count(), *([int(of_task)] if of_task.isdecimal() else [])]
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), *limits)))
 
 
 @contextlib.contextmanager

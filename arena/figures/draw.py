@@ -13,9 +13,10 @@ from arena.answer.axes import axes
 from arena.answer.conditions import Condition, conditions
 from arena.answer.frontier import frontier
 from arena.answer.game import game
-from arena.answer.runs import declared, read_run
+from arena.answer.runs import FinishedRun, declared, read_run
 from arena.answer.series import read_series
 from arena.config.saved import read_config
+from arena.core.errors import ArenaError
 from arena.figures.axes import save
 from arena.figures.cross import cross, cross_table
 from arena.figures.distance import bags, highlighted, margin_curves
@@ -97,6 +98,8 @@ def _answer_figures(answer: Answer, margin: float) -> dict[str, Figure]:
 def draw_runs(places: Sequence[Path], out: Path) -> Iterator[Path]:
     """Draw every figure and table of several runs, then those that compare the conditions of the finished ones.
 
+    Of several runs, those that cannot be read are named on stderr and passed over.
+
     Args:
         places: run directories, or folders that hold run directories at any depth.
         out: output directory. Each of several runs gets a folder of its own.
@@ -105,20 +108,28 @@ def draw_runs(places: Sequence[Path], out: Path) -> Iterator[Path]:
         The files, as they are written.
 
     Raises:
-        ArenaError: if one of them is no run directory, or cannot be read.
+        ArenaError: if the only run is no run directory, or cannot be read.
     """
     runs = [run.resolve() for place in places for run in _run_directories(place)]
     common = runs[0] if len(runs) == 1 else Path(os.path.commonpath(runs))
-    finished = {run: read_run(run) for run in runs if (run / "verdict.json").is_file()}
-    groups = []
-    if len(runs) > 1:
-        for run in runs:
-            if run not in finished:
-                print(f"not compared, because it is not finished: {run}", file=sys.stderr)
-        groups = conditions(finished.values())
+    finished: dict[Path, FinishedRun] = {}
     for run in runs:
-        answer = answer_of([finished[run]]) if run in finished else None
-        yield from draw_all(run, out / run.relative_to(common), answer)
+        try:
+            finished[run] = read_run(run)
+        except ArenaError as error:
+            if len(runs) == 1 and (run / "verdict.json").is_file():
+                raise
+            if len(runs) > 1:
+                print(f"not compared: {error}", file=sys.stderr)
+    groups = conditions(finished.values()) if len(runs) > 1 else []
+    for run in runs:
+        try:
+            answer = answer_of([finished[run]]) if run in finished else None
+            yield from draw_all(run, out / run.relative_to(common), answer)
+        except ArenaError as error:
+            if len(runs) == 1:
+                raise
+            print(f"not drawn: {error}", file=sys.stderr)
     yield from compare(answers(groups), out)
 
 

@@ -6,14 +6,15 @@ Grids of mixed styles follow figure 3 of StyleGAN (Karras et al. 2019).
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from arena.core.errors import ArenaError
+from arena.core.files import load_arrays
 from arena.figures.axes import DPI, INK, look
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 
 CELL, PHOTOGRAPH = 72, 168
@@ -86,9 +87,10 @@ def read_rounds(run: Path) -> list[tuple[str, Images]]:
     """Return the rows of a run: reference reals, then the fakes of each round's bank.
 
     Raises:
-        ArenaError: if a bank is no bank of uint8 images.
+        ArenaError: if a bank is no bank of uint8 images, or not as it was recorded.
     """
     layout = RunLayout(run)
+    check_files(run, [*filter(Path.is_file, [layout.reals]), *layout.banks().values()])
     rows = [(REALS, read_images(layout.reals, "sample"))] if layout.reals.is_file() else []
     return rows + [(f"round {number}", read_images(path, "test")) for number, path in layout.banks().items()]
 
@@ -99,11 +101,7 @@ def read_images(path: Path, name: str) -> Images:
     Raises:
         ArenaError: if the file has no such array.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            images = arrays[name]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ArenaError(f"{path}: expected an npz with the uint8 images {name!r}") from error
+    (images,) = load_arrays(path, [name])
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ArenaError(f"{path}: expected {name!r} to be uint8 (N, C, H, W), found {images.dtype} {images.shape}")
     return images
@@ -157,23 +155,23 @@ def read_mixing(run: Path) -> MixingImages | None:
     """Read the grid of the last round that has one; None where no round has.
 
     Raises:
-        ArenaError: if a file is no such grid.
+        ArenaError: if a file is no such grid, or not as it was recorded.
     """
     paths = RunLayout(run).mixings()
     if not paths:
         return None
     round_index, names = max(paths), ("coarse", "middle", "fine")
     path = paths[round_index]
+    check_files(run, [path])
+    arrays = load_arrays(path, ["sources", "destinations", *names, "sides", "psi"])
+    (sources, destinations), levels = arrays[:2], dict(zip(names, arrays[2:5], strict=True))
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            sources, destinations = arrays["sources"], arrays["destinations"]
-            levels = {name: arrays[name] for name in names}
-            sides = {name: (int(low), int(high)) for name, (low, high) in zip(names, arrays["sides"], strict=True)}
-            grid = MixingImages(round_index, sources, destinations, levels, sides, float(arrays["psi"]))
-    except (OSError, ValueError, KeyError) as error:
+        sides = {name: (int(low), int(high)) for name, (low, high) in zip(names, arrays[5], strict=True)}
+        grid = MixingImages(round_index, sources, destinations, levels, sides, float(arrays[6]))
+        one = destinations.shape[1:]
+        shapes = {"sources": (len(sources), *one), "destinations": (len(destinations), *one)}
+    except (ValueError, TypeError, OverflowError) as error:
         raise ArenaError(f"{path}: expected an npz with a grid of mixed styles") from error
-    one = destinations.shape[1:]
-    shapes = {"sources": (len(sources), *one), "destinations": (len(destinations), *one)}
     shapes |= {name: (len(sources), len(destinations), *one) for name in names}
     for name, images in {"sources": sources, "destinations": destinations, **levels}.items():
         if images.dtype != np.uint8 or len(one) != 3 or images.shape != shapes[name]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from arena.config.instantiate import SHAPE, config_node, instantiate
+from arena.config.instantiate import SHAPE, instantiate
 from arena.config.saved import read_config
+from arena.config.trust import config_node
 from arena.core.errors import ArenaError, require
 from arena.core.files import file_hash
 from arena.core.seeding import derive_seed
@@ -27,12 +28,11 @@ from arena.generators.base import Generator, TrainableGenerator
 from arena.generators.controls import deal
 from arena.imaging.images import ImageShape, to_float
 from arena.outside.programs import load_weights
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 
 # Smallest useful banks; the same minima hold for the reals.
 FEWEST_OF_BANK = {"train": FEWEST["detector"], "validation": 8, "test": FEWEST["judge"]}
-OWN = "arena.generators."
-"""Start of the names of classes that a run may have built its generator by, to be a source."""
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def _distinct_images(path: str | Path | None, resolution: int, channels: int, ca
 class RunImages(Source):
     """Images of the last generator of a run, by its averaged weights and without ``generator.matched``.
 
-    A run is data: its config may name no class outside of arena's generators.
+    A run is data: code from outside of arena has to be allowed by name (``arena.config.trust``).
 
     Args:
         run: its directory.
@@ -207,13 +207,11 @@ class RunImages(Source):
 
     def __init__(self, run: str | Path, **shape: Unpack[ImageShape]) -> None:
         place = Path(run).expanduser()
-        config = read_config(place)
-        settings = config.get("generator")
-        target = str(settings.get("_target_")) if isinstance(settings, Mapping) else "null"
-        require(target.startswith(OWN), "generator.run", run, f"a run of a generator of arena, found {target}")
-        require(config.get("images") == shape, "generator.run", run, f"images {shape}, found {config.get('images')}")
+        images = read_config(place).get("images")
+        require(images == shape, "generator.run", run, f"images {shape}, found {images}")
         node, layout = config_node(place, "generator", TrainableGenerator), RunLayout(place)
         _, weights = layout.at_round(layout.generators(), None, "a generator")
+        check_files(place, [weights])
         own: dict[str, None] = {key: None for key in ("matched", "weights") if key in node}
         generator: TrainableGenerator = instantiate(node, "generator", SHAPE, **own)(**shape)
         load_weights(generator, weights, "generator.run")

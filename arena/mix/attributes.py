@@ -14,7 +14,8 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from arena.config.instantiate import config_node, instantiate
+from arena.config.instantiate import instantiate
+from arena.config.trust import config_node
 from arena.core.errors import require
 from arena.core.seeding import derive_seed
 from arena.data.decoding import progress_bar

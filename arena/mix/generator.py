@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from arena.config.instantiate import SHAPE, config_node, instantiate
+from arena.config.instantiate import SHAPE, instantiate
+from arena.config.trust import config_node
 from arena.core.errors import ArenaError
+from arena.core.files import load_arrays
 from arena.generators.style import StyleGenerator
 from arena.outside.programs import load_weights
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 
 
@@ -19,11 +20,11 @@ def load_style_generator(run: Path, round_index: int | None = None) -> tuple[Sty
     node = config_node(run, "generator", StyleGenerator)
     layout = RunLayout(run)
     round_index, weights = layout.at_round(layout.generators(), round_index, "a generator")
-    try:
-        with np.load(layout.reals, allow_pickle=False) as arrays:
-            _, channels, resolution, _ = arrays["sample"].shape
-    except (OSError, ValueError, KeyError) as error:
-        raise ArenaError(f"{layout.reals}: expected the reals of the run") from error
+    check_files(run, [layout.reals, weights])
+    (sample,) = load_arrays(layout.reals, ["sample"])
+    if sample.ndim != 4:
+        raise ArenaError(f"{layout.reals}: expected the reals of the run (N, C, H, W), found {sample.shape}")
+    _, channels, resolution, _ = sample.shape
     # Initial weights are replaced below. Grey levels only matter for rounding, which this generator does not do.
     generator = instantiate(node, "generator", SHAPE, weights=None)(
         resolution=resolution, channels=channels, levels=256

@@ -20,12 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import safetensors
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from arena.core.errors import ArenaError, require
+from arena.core.tensors import load_module
 
 TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Environment variable that makes every ``torch.load`` refuse anything except tensors."""
@@ -85,13 +84,9 @@ def load_weights(network: nn.Module, path: str | Path, key: str) -> None:
     """Load a safetensors file into a network, in place.
 
     Raises:
-        ArenaError: naming ``key``, if the file is missing or holds another network.
+        ArenaError: naming ``key``, if the file is missing, holds another network, or values that are not finite.
     """
-    try:
-        network.load_state_dict(load_file(Path(path).expanduser()))
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ArenaError(f"{key}={path}: expected safetensors of this network ({reason:.300})") from error
+    load_module(network, Path(path).expanduser(), f"{key}={path}")
 
 
 def require_parameters(network: nn.Module, prefix: str) -> None:

@@ -8,7 +8,10 @@ from typing import Self
 
 from arena.answer.runs import FinishedRun, read_run
 from arena.config.saved import canonical, flatten, without_matching
+from arena.config.schema import STACK
 from arena.core.errors import ArenaError
+from arena.core.files import files_in
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 
 SHARED = ("data", "evidence", "generator", "reals")
@@ -43,7 +46,8 @@ class Branch:
         """Return the branch that ``race.from=place`` names, for a race of this resolved config.
 
         Raises:
-            ArenaError: if it is no finished run with a trained generator, or differs in a setting that must be shared.
+            ArenaError: if it is no finished run with a trained generator, a file of that is damaged, or it differs in a
+                setting that must be shared.
         """
         run = Path(place).expanduser()
         finished = _finished("race.from", run, config, SHARED)
@@ -53,6 +57,7 @@ class Branch:
         branch = cls(run, last, origin.get("seed"), reals, _attacked(finished), key)
         if not (branch.gan / "gan.safetensors").is_file():
             raise ArenaError(f"race.from={run}: expected a run that trained its generator to round {last}")
+        check_files(run, [*files_in(branch.gan), *files_in(RunLayout(run).detector(last, STACK).parent)])
         return branch
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from hydra.errors import HydraException
@@ -22,14 +22,18 @@ from arena.config.compose import CONF, compose_config, explanation
 from arena.config.instantiate import SHAPE, check_keys, instantiate
 from arena.config.saved import flatten, read_config, without_matching
 from arena.config.schema import ArenaConfig
-from arena.core.errors import ArenaError, DoesNotApply, first_line
+from arena.config.trust import read_own_config
+from arena.core.errors import ArenaError, DoesNotApply, first_line, require
 from arena.core.files import write_atomically
-from arena.core.machine import processor
+from arena.core.lock import locked
+from arena.core.machine import processor, use_allowed_cores
 from arena.data.reals import RealData
 from arena.generators.base import Generator
 from arena.imaging.evidence import Evidence
+from arena.imaging.images import ImageShape
 from arena.race.branch import Branch, attacked_before
 from arena.race.check import check
+from arena.race.memory import check_banks, check_images, check_networks
 from arena.race.race import Race
 from arena.training.machine import Machine
 
@@ -51,20 +55,40 @@ def race_from(overrides: Sequence[str], run: Path) -> Race:
 
 
 def race_of(run: Path) -> Race:
-    """Build the race of a run directory again, from its ``config.yaml`` and without a logger.
+    """Build the race of a run directory again, from its ``config.yaml``, without a logger and with the user's cache.
 
     Raises:
-        ArenaError: if the directory holds no run of this version, or its race cannot be built here.
+        ArenaError: if the directory holds no run of this version, its race cannot be built here, or it names code from
+            outside of arena that was not allowed.
     """
-    config, logger = read_config(run), OmegaConf.load(CONF / "logger" / "offline.yaml")
+    config, logger = read_own_config(run), OmegaConf.load(CONF / "logger" / "offline.yaml")
+    cache = OmegaConf.select(OmegaConf.load(CONF / "config.yaml"), "cache_dir")
     settings = {entry.name: config[entry.name] for entry in fields(ArenaConfig) if entry.name in config}
-    settings |= {"run_dir": str(run), "logger": OmegaConf.merge(logger, {"mode": "none"})}
+    settings = {key: _with_cache(value, cache) for key, value in settings.items()}
+    settings |= {"run_dir": str(run), "cache_dir": cache, "logger": OmegaConf.merge(logger, {"mode": "none"})}
     try:
         composed = OmegaConf.merge(OmegaConf.structured(ArenaConfig), settings)
         assert isinstance(composed, DictConfig)
         return build_race(composed)
     except OmegaConfBaseException as error:
         raise ArenaError(f"{run / 'config.yaml'}: expected the settings of a race ({first_line(error)})") from error
+
+
+def _with_cache(group: object, cache: str) -> object:
+    """Return a group of a config with this user's cache in place of that of whoever ran the race."""
+    return {**group, "cache_dir": cache} if isinstance(group, Mapping) and "cache_dir" in group else group
+
+
+class Planned(NamedTuple):
+    """A race of which nothing is written yet.
+
+    Args:
+        race: with all its parts.
+        settings: its resolved configuration.
+    """
+
+    race: Race
+    settings: dict[str, Any]
 
 
 def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
@@ -77,18 +101,37 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
     Raises:
         ArenaError: for an impossible value, or a run directory that holds another race.
     """
+    planned = plan_race(composed)
+    _make(planned.race.cache, "cache_dir")
+    _claim(planned, overrides)
+    return planned.race
+
+
+def plan_race(composed: DictConfig) -> Planned:
+    """Build every part of a race and check them together. The run directory is left alone.
+
+    Raises:
+        ArenaError: for an impossible value.
+    """
     config = OmegaConf.to_object(composed)
     assert isinstance(config, ArenaConfig)
     check_schema(config, composed)
+    require(bool(config.run_dir.strip()), "run_dir", config.run_dir, "a folder")
+    require(bool(config.cache_dir.strip()), "cache_dir", config.cache_dir, "a folder")
     settings = _plain(composed)
     machine = Machine.choose(config.trainer.accelerator, config.trainer.precision)
+    use_allowed_cores()
+    check_images(composed.data)
     data: RealData = instantiate(composed.data, "data")
     data.prepare_data()
     data.setup()
     levels = OmegaConf.select(composed, "evidence.levels")
     evidence = instantiate(composed.evidence, "evidence", levels=data.levels if levels is None else levels)
     generator = instantiate(composed.generator, "generator", SHAPE)
-    example: Generator = generator(resolution=data.resolution, channels=data.channels, levels=data.levels)
+    shape: ImageShape = {"resolution": data.resolution, "channels": data.channels, "levels": data.levels}
+    check_banks(config.bank, shape)
+    check_networks("generator", composed.generator, lambda: generator(**shape))
+    example: Generator = generator(**shape)
     data.split_for(example.purpose)
     reals = hashlib.sha256(data.part("generator").images.numpy().tobytes()).hexdigest()
     # The files belong to the settings of a run, since one photograph more is another split.
@@ -130,11 +173,13 @@ def build_race(composed: DictConfig, overrides: Sequence[str] = ()) -> Race:
         branch=None if config.race.start is None else Branch.of(config.race.start, settings),
         attacked_before=() if example.origin is None else attacked_before(example.origin, settings),
     )
+    for name, member in race.members.items():
+        node = composed.battery.members[name]
+        check_networks(f"battery.members.{name}", node, lambda member=member: member(**race.seen_shape))
     race = with_applicable(race)
     check(race)
-    _make(race.cache, "cache_dir")
-    _claim(race.run, settings | _known_from(race), _environment(machine, overrides))
-    return race
+    settings |= _known_from(race)
+    return Planned(race, settings | {"declared": declared_hash(declared(settings))})
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:
@@ -156,6 +201,7 @@ def _known_from(race: Race) -> dict[str, Any]:
     entry: dict[str, Any] = {"fingerprint": race.fingerprint} if race.fingerprint else {}
     entry |= {"images": dict(race.shape), "judge_reals": hash_of_reals(race.judge_reals.ids)}
     entry |= {"left_out": race.left_out} if race.left_out else {}
+    entry |= {"near_duplicates": race.data.near_duplicates} if race.data.near_duplicates else {}
     attacked = dict.fromkeys([*race.attacked_before, *(race.branch.attacked if race.branch else ())])
     if race.branch:
         entry |= {"start": race.branch.key, "start_seed": race.branch.seed}
@@ -195,25 +241,39 @@ def check_schema(config: ArenaConfig, composed: DictConfig) -> None:
             check_keys(map(str, composed[key]), [field.name for field in fields(group)], key)
 
 
-def _claim(run: Path, config: dict[str, Any], environment: dict[str, Any]) -> None:
+def check_held(planned: Planned) -> bool:
+    """Return whether the run directory holds this race already.
+
+    Raises:
+        ArenaError: if it holds another race.
+    """
+    run = planned.race.run
+    if not (run / "config.yaml").is_file():
+        return False
+    held, wanted = _compared(read_config(run)), _compared(planned.settings)
+    differing = [f"{key}={held.get(key)}" for key in held | wanted if held.get(key) != wanted.get(key)]
+    if differing:
+        more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
+        raise ArenaError(
+            f"run_dir={run}: expected this race or none, found another, with {', '.join(differing[:NAMED])}{more}"
+        )
+    return True
+
+
+def _claim(planned: Planned, overrides: Sequence[str]) -> None:
     """Write ``config.yaml`` into a new run directory, or compare it with that of an earlier start.
 
     Raises:
         ArenaError: if the directory holds another race, or cannot be written to.
     """
-    path = run / "config.yaml"
-    entry = config | {"declared": declared_hash(declared(config)), "environment": environment}
-    if path.is_file():
-        held, wanted = _compared(read_config(run)), _compared(entry)
-        differing = [f"{key}={held.get(key)}" for key in held | wanted if held.get(key) != wanted.get(key)]
-        if differing:
-            more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
-            raise ArenaError(
-                f"run_dir={run}: expected this race or none, found another, with {', '.join(differing[:NAMED])}{more}"
-            )
+    if check_held(planned):
         return
+    run = planned.race.run
     _make(run, "run_dir")
-    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
+    with locked(run):  # another process may claim the directory at the same time
+        if not check_held(planned):
+            entry = planned.settings | {"environment": _environment(planned.race.machine, overrides)}
+            write_atomically(run / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(entry)).encode())
 
 
 def _make(folder: Path, key: str) -> None:

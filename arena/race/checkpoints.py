@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from arena.config.schema import STACK
-from arena.core.files import save_arrays, write_atomically
+from arena.core.files import load_arrays, save_arrays
+from arena.core.tensors import load_module
 from arena.detectors.base import Detector
 from arena.detectors.stack import Stack
 from arena.generators.base import Generator, TrainableGenerator
@@ -39,9 +38,12 @@ class Bank(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a saved bank."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(*(torch.from_numpy(arrays[name]) for name in cls._fields))
+        """Read a saved bank.
+
+        Raises:
+            ArenaError: if the file is missing or damaged.
+        """
+        return cls(*map(torch.from_numpy, load_arrays(path, cls._fields)))
 
 
 def to_bank(images: Tensor, levels: int) -> Tensor:
@@ -61,7 +63,7 @@ def load_generator(race: Race, round_index: int) -> Generator:
     """
     generator = race.new_generator()
     if isinstance(generator, TrainableGenerator):
-        generator.load_state_dict(load_file(race.layout.generator(round_index)))
+        load_module(generator, race.layout.generator(round_index))
     store_channels_last(generator)
     return generator.to(race.machine.device).eval()
 
@@ -69,7 +71,7 @@ def load_generator(race: Race, round_index: int) -> Generator:
 def load_detector(race: Race, name: str, round_index: int) -> Detector:
     """Return the detector of a technique as ``retrain`` left it in a round. ``SHUFFLED`` may follow the technique."""
     detector = race.new_detector(name.removesuffix(f".{SHUFFLED}"), 0)
-    detector.load_state_dict(load_file(race.layout.detector(round_index, name)))
+    load_module(detector, race.layout.detector(round_index, name))
     return detector.to(race.machine.device)
 
 
@@ -79,11 +81,5 @@ def load_battery(race: Race, round_index: int) -> tuple[dict[str, Detector], Sta
     if race.stack is None:
         return detectors, None
     stack = race.stack(members=len(race.members))
-    stack.load_state_dict(load_file(race.layout.detector(round_index, STACK)))
+    load_module(stack, race.layout.detector(round_index, STACK))
     return detectors, stack
-
-
-def save_tensors(module: nn.Module, path: Path) -> None:
-    """Write a module's tensors as safetensors, atomically."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    write_atomically(path, save(tensors))

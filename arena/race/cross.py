@@ -26,7 +26,8 @@ from arena.race.build import race_of
 from arena.race.case import Case, fakes_of_judges
 from arena.race.checkpoints import Bank
 from arena.race.judging import Judgement, judge_cases, score_record
-from arena.race.processes import SecondProcess, has_second
+from arena.race.processes import SecondProcess, has_second, threads_of_phases
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 from arena.records.schema import PhaseRecord, Spent
 from arena.records.store import RecordBook, read_scores
@@ -117,7 +118,12 @@ def judge_others(run: FinishedRun, others: Sequence[FinishedRun], progress: Prog
     cases = [Case.of(race, _bank(other).test, [], last) for other in others]
     progress.expect(len(seeds) * race.judge.folds * budget)
     members, seed, meter = list(race.members), race.seed_of("judge", last), Meter()
-    with at_once(torch.get_num_threads()), SecondProcess(race) if has_second(race) else nullcontext() as second:
+    two = has_second(race)
+    with (
+        at_once(torch.get_num_threads()),
+        threads_of_phases(race),
+        SecondProcess(race) if two else nullcontext() as second,
+    ):
         (own, *crossed), images = judge_cases(
             race, case, cases, members, seed, seeds, images=budget, progress=progress, meter=meter, second=second
         )
@@ -177,6 +183,7 @@ def _bank(run: FinishedRun) -> Bank:
     path = RunLayout(run.path).bank(run.declared.last_round)
     if not path.is_file():
         raise ArenaError(f"{path}: expected the fakes of the last round, which judges test")
+    check_files(run.path, [path])
     return Bank.load(path)
 
 

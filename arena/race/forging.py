@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.config.schema import STACK
 from arena.core.machine import most_at_once, parallel_map
 from arena.core.seeding import derive_seed
+from arena.core.tensors import load_module, save_module
 from arena.detectors.base import Detector
 from arena.detectors.gallery import Gallery, score_all
 from arena.detectors.stack import Stack
 from arena.generators.base import Generator
-from arena.race.checkpoints import load_generator, save_tensors, to_bank
+from arena.race.checkpoints import load_generator, to_bank
 from arena.race.race import Race
 from arena.training.meter import Meter
 
@@ -71,7 +71,7 @@ class Scorer(NamedTuple):
         detectors = {technique: race.probing.new_detector(technique, 0) for technique in race.probing.members}
         scorer = cls(detectors, race.stack(members=len(detectors)))
         for name, module in (*detectors.items(), (STACK, scorer.stack)):
-            module.load_state_dict(load_file(race.layout.resampler(round_index, name)))
+            load_module(module, race.layout.resampler(round_index, name))
         for detector in detectors.values():
             detector.to(race.machine.device).eval()
         return scorer
@@ -79,12 +79,12 @@ class Scorer(NamedTuple):
     def save(self, race: Race, round_index: int, importance: Importance) -> None:
         """Keep the scorer of a round, with its stack shrunk and shifted so that weights are exp(-s)."""
         for technique, detector in self.detectors.items():
-            save_tensors(detector, race.layout.resampler(round_index, technique))
+            save_module(detector, race.layout.resampler(round_index, technique))
         assert race.stack is not None
         shrunk = race.stack(members=len(self.detectors))
         shrunk.weight.copy_(importance.shrink * self.stack.weight)
         shrunk.bias.copy_(importance.shrink * self.stack.bias + importance.log_mean)
-        save_tensors(shrunk, race.layout.resampler(round_index, STACK))
+        save_module(shrunk, race.layout.resampler(round_index, STACK))
 
     def __call__(self, gallery: Gallery) -> Tensor:
         """Logits (N,) of all images."""

@@ -8,7 +8,8 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from arena.core.errors import ArenaError
-from arena.core.files import write_atomically
+from arena.core.files import SEAL, is_sealed, seal, write_atomically
+from arena.core.interruption import Interrupted, stop_at_next_step
 from arena.core.machine import as_many_as_pay
 from arena.core.progress import Progress
 from arena.generators.base import TrainableGenerator
@@ -17,8 +18,8 @@ from arena.metrics.neighbours import precision_recall
 from arena.metrics.quality import QualityMeter
 from arena.race.race import Race
 from arena.records.schema import Quality, TrainingRecord, kept_in
-from arena.records.store import parse_lines, to_lines
-from arena.training.gan import OPPONENTS, DivergedError, GanTraining
+from arena.records.store import parse_lines, read_lines, to_lines
+from arena.training.gan import OPPONENTS, DivergedError, GanTraining, steps_of
 from arena.training.opponents.opponents import Opponents
 
 WATCHED = 512
@@ -42,6 +43,8 @@ def train_gan(
 ) -> list[TrainingRecord]:
     """Train a GAN for ``images`` reals, from a snapshot if an earlier start left one.
 
+    A snapshot that is damaged is not used, and the phase begins again.
+
     After each interval the average's fakes are measured and the state is kept. If a loss was not finite, or the fakes
     lost their variety, training continues from the last sound state with half the learning rate. The images of the
     interval count as spent, so that every condition has the same budget. What the phase spent is saved beside its state
@@ -64,7 +67,7 @@ def train_gan(
         ArenaError: at the third fault.
     """
     before = [] if source is None else read_curve(source)
-    if (target / "done").exists() and not partial.exists():  # killed before the phase was closed
+    if is_sealed(target) and not partial.exists():  # killed before the phase was closed
         return read_curve(target)[len(before) :]
     training = MonitoredGan(
         race, partial=partial, progress=progress, source=source, round_index=round_index, opponents=opponents
@@ -78,6 +81,9 @@ def train_gan(
 
 class MonitoredGan:
     """A GAN in training whose state is kept after each interval. After a kill it continues from there, to the bit.
+
+    A signal within an interval keeps the state of that step as well, in a folder of its own. A roll-back needs the
+    state before the interval.
 
     Its arguments are those of ``train_gan``.
     """
@@ -100,51 +106,78 @@ class MonitoredGan:
         self.gan = new_gan(race, generator, race.seed_of(self.purpose, round_index, "generator"), opponents)
         self.monitor, self.curve = GanMonitor(race, round_index, self.purpose), list[TrainingRecord]()
         beside = _beside(partial)
-        if not (partial / "done").exists() and (beside / "done").exists():  # killed while one replaced the other
+        if not is_sealed(partial) and is_sealed(beside):  # killed while one replaced the other
             shutil.rmtree(partial, ignore_errors=True)
             beside.rename(partial)
-        if (partial / "done").exists():
+        if (partial / SEAL).exists() and not is_sealed(partial):
+            progress.say(f"{partial}: damaged. This phase begins again.")
+            shutil.rmtree(partial)
+            shutil.rmtree(_stopped(partial), ignore_errors=True)
+        if is_sealed(partial):
             self.gan.load(partial)
             self.gan.meter.restore(partial)
             self.curve = read_curve(partial)[len(self.before) :]
+            self.begun = self.gan.step
+            self._continue_interval()
         else:
             if source is not None:
                 self.gan.load(source)
                 self.gan.step = 0
             self.keep()
 
+    def _continue_interval(self) -> None:
+        """Load the state of the step at which a signal stopped the interval, if one did."""
+        stopped = _stopped(self.partial)
+        if is_sealed(stopped) and steps_of(stopped) > self.begun:
+            self.gan.load(stopped)
+            self.gan.meter.restore(stopped)
+
     def train(self, until: int, logger: Logger | Literal[False] = False) -> None:
         """Train until a step of the phase, and measure and keep the state after each interval.
 
         Raises:
             ArenaError: at the third fault.
+            Interrupted: on a signal, after the step in which it came, or after the interval was measured.
         """
+        every = max(1, self.race.schedule.evaluate_images // self.race.schedule.batch)
+        while self.gan.step < until:
+            with stop_at_next_step():
+                try:
+                    self._interval(min(self.begun + every, until), logger)
+                except Interrupted as interruption:
+                    if interruption.between_steps:
+                        _keep(self.gan, [], _stopped(self.partial))
+                    raise
+
+    def _interval(self, stop: int, logger: Logger | Literal[False]) -> None:
+        """Train until the end of an interval, measure it, and keep its state or the one before it."""
         gan, batch = self.gan, self.race.schedule.batch
-        every = max(1, self.race.schedule.evaluate_images // batch)
-        while gan.step < until:
-            stop = min(gan.step + every, until)
-            try:
+        try:
+            if gan.step < stop:
                 with as_many_as_pay(self.race.data.resolution):
                     callbacks = [self.progress.callback(batch)]
                     self.race.machine.fit(gan, range(gan.step, stop), callbacks=callbacks, logger=logger)
-                record = self.monitor(gan, [*self.before, *self.curve])
-            except DivergedError as diverged:
-                record = self.monitor.record(gan, None, None, f"divergence: {diverged}")
-            self.curve.append(record)
-            if record.fault:
-                _roll_back(gan, self.partial, stop, self.curve, self.progress)
-            elif logger:
-                shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
-                logger.log_metrics({key: value for key, value in shown.items() if value is not None})
-            self.keep()
+            record = self.monitor(gan, [*self.before, *self.curve])
+        except DivergedError as diverged:
+            record = self.monitor.record(gan, None, None, f"divergence: {diverged}")
+        self.curve.append(record)
+        if record.fault:
+            _roll_back(gan, self.partial, stop, self.curve, self.progress)
+        elif logger:
+            shown = {"kernel_distance": record.kernel_distance, "coverage": record.coverage, "images": stop * batch}
+            logger.log_metrics({key: value for key, value in shown.items() if value is not None})
+        self.keep()
 
     def keep(self) -> None:
         """Save state and curve atomically."""
         _keep(self.gan, [*self.before, *self.curve], self.partial)
+        shutil.rmtree(_stopped(self.partial), ignore_errors=True)
+        self.begun = self.gan.step
 
     def close(self, target: Path) -> None:
         """Move the last sound state to ``target``."""
-        (self.partial / OPPONENTS).unlink(missing_ok=True)  # the next phase has new ones
+        seal(self.partial, without=OPPONENTS)  # the next phase has new ones
+        (self.partial / OPPONENTS).unlink(missing_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         self.partial.rename(target)
@@ -249,8 +282,7 @@ def _roll_back(gan: GanTraining, sound: Path, stop: int, curve: list[TrainingRec
 def read_curve(folder: Path) -> list[TrainingRecord]:
     """Return the records of all intervals that led to a saved state, over the generator's whole life."""
     path = folder / "curve.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [record for record in parse_lines(path, lines) if isinstance(record, TrainingRecord)]
+    return [record for record in parse_lines(path, read_lines(path)) if isinstance(record, TrainingRecord)]
 
 
 def _keep(gan: GanTraining, curve: list[TrainingRecord], folder: Path) -> None:
@@ -260,10 +292,15 @@ def _keep(gan: GanTraining, curve: list[TrainingRecord], folder: Path) -> None:
     gan.save(beside)
     gan.meter.save(beside)
     write_atomically(beside / "curve.jsonl", to_lines(curve).encode())
-    (beside / "done").touch()
-    (folder / "done").unlink(missing_ok=True)  # from here on the folder beside it counts
+    seal(beside)
+    (folder / SEAL).unlink(missing_ok=True)  # from here on the folder beside it counts
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+
+
+def _stopped(folder: Path) -> Path:
+    """Return the folder of the state at which a signal stopped an interval."""
+    return folder.with_name(folder.name + ".stopped")
 
 
 def _beside(folder: Path) -> Path:

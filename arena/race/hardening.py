@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.core.errors import require
 from arena.core.seeding import derive_seed
+from arena.core.tensors import load_module, save_module
 from arena.detectors.base import Detector
 from arena.generators.launder import BoundedChange
-from arena.race.checkpoints import load_bank, load_detector, save_tensors
+from arena.race.checkpoints import load_bank, load_detector
 from arena.race.race import Race
 from arena.training.laundering import laundered, laundering_network, new_network
 from arena.training.perturbation import perturbed
@@ -77,7 +77,7 @@ def network_of(race: Race, detectors: Sequence[Detector], round_index: int) -> B
     path = race.layout.detector(round_index, f"{LAUNDERING}.{bound}")
     if path.exists():
         network = new_network(race.data.channels, levels, bound)
-        network.load_state_dict(load_file(path))
+        load_module(network, path)
         return network.to(race.machine.device)
     network = laundering_network(
         load_bank(race, round_index).train,
@@ -88,7 +88,7 @@ def network_of(race: Race, detectors: Sequence[Detector], round_index: int) -> B
         seed=race.seed_of("launder", round_index),
         device=race.machine.device,
     )
-    save_tensors(network, path)
+    save_module(network, path)
     return network
 
 

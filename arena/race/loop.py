@@ -1,9 +1,10 @@
 """Run a race: the algorithm, its phases one after the other, and the answer from their records."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,19 +12,30 @@ from rich.console import Console
 
 from arena.answer.answer import Answer, read_answer
 from arena.answer.power import MOST, power, reals_needed
+from arena.core.errors import ArenaError
+from arena.core.interruption import raise_if_interrupted
 from arena.core.machine import at_once
 from arena.core.progress import Progress, duration
-from arena.figures.draw import draw_all
 from arena.race.forecast import mib_of_race, seconds_of_race
 from arena.race.phases.calibrate import EQUAL_N, calibrate, controls
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge, measure
 from arena.race.phases.generator import respond, warm_up
 from arena.race.phases.judges import judge, judge_players, margin
-from arena.race.processes import ClosedPhase, SecondProcess, Step, has_second, reads_records, run_phase
+from arena.race.processes import (
+    ClosedPhase,
+    SecondProcess,
+    Step,
+    has_second,
+    reads_records,
+    run_phase,
+    threads_of_phases,
+)
 from arena.race.race import Race
+from arena.records.integrity import damaged_files, files_by_phase
+from arena.records.schema import PhaseKey, PhaseRecord, Record
 from arena.records.store import RecordBook
-from arena.report.page import write_report
+from arena.report.outcome import outdated, write_outcome
 
 GENERATOR, BATTERY = "generator", "battery"
 POWER = 0.8
@@ -66,21 +78,22 @@ def calibration(race: Race) -> Iterator[Step]:
 def run_race(race: Race, console: Console) -> Answer:
     """Carry out the phases of a race that are left, and write verdict, figures and report beside the records.
 
+    Those of a finished race are left alone where they are as its records have them, and made again otherwise.
+
     Raises:
         ArenaError: if the GAN diverges. Impossible settings were refused by ``arena.race.build``.
     """
     carry_out(race, console)
     answer = read_answer(race.run)
-    answer.verdict.write(race.run)
-    draw_all(race.run, race.run / "figures", answer)
-    write_report(answer)
+    if outdated(race.run):
+        write_outcome(answer)
     return answer
 
 
 def is_finished(race: Race, book: RecordBook | None = None) -> bool:
-    """Return whether the records close every phase of the race. Without a book they are read."""
+    """Return whether the records close every phase of the race, with no file damaged. Without a book they are read."""
     book = RecordBook(race.run) if book is None else book
-    return all(book.closed(phase.__name__, round_index, player) for phase, round_index, player in algorithm(race))
+    return all(book.closed(step.key) for step in algorithm(race)) and not damaged_files(race.run, book.records)
 
 
 def carry_out(race: Race, console: Console) -> None:
@@ -124,19 +137,24 @@ def power_in_words(race: Race) -> str:
     return f"{said}; {POWER:g} takes {enough} or a larger answer.margin ({here})"
 
 
-def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Progress) -> None:
+def run_phases(race: Race, book: RecordBook, steps: Sequence[Step], progress: Progress) -> None:
     """Carry out phases. A phase is done once its records are appended, and is then skipped.
+
+    A phase of which a file is missing or damaged is done again, and has to come out as it was recorded.
 
     On a processor with several threads, phases that may run beside the generator do so in a second process. Records are
     appended in the order of the phases in either case. A kill therefore loses the phases that wait for an earlier one.
     Records are the same, up to the floating-point order of operations that torch divides among threads.
     """
-    left: list[Step] = []
+    for line in book.damage:
+        progress.say(f"{line}. The phase is run again.")
+    damaged, left = remove_damaged(race, book, steps, progress), list[Step]()
     for step in steps:
-        if (closed := book.closed(step.phase.__name__, step.round_index, step.player)) is not None:
+        if (closed := book.closed(step.key)) is not None and step.key not in damaged:
             progress.skip(step.phase.__name__, step.player, closed.seconds)
         else:
             left.append(step)
+    after = {step: [other.key for other in steps[number + 1 :]] for number, step in enumerate(steps)}
     beside = [step for step in left if runs_beside(race, step)]
     waiting: deque[tuple[Step, Future[ClosedPhase]]] = deque()
 
@@ -144,7 +162,8 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
         """Append the records of the first waiting phase, as soon as it has ended."""
         step, future = waiting.popleft()
         outcome = future.result()
-        book.append([*outcome.records, outcome.closing])
+        check_repair(race, book.of_phase(step.key), [*outcome.records, outcome.closing])
+        book.append([*outcome.records, outcome.closing], after[step])
         race.tracker.records(book.records)
         if step in beside:
             progress.beside(step.phase.__name__, step.round_index, step.player, outcome.closing.seconds)
@@ -154,10 +173,11 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
         while waiting:
             append_first()
 
-    with at_once(torch.get_num_threads()), ExitStack() as stack:
-        uses = [uses_second(race, step) for step in left]
+    uses = [uses_second(race, step) for step in left]
+    with at_once(torch.get_num_threads()), threads_of_phases(race), ExitStack() as stack:
         second = stack.enter_context(SecondProcess(race)) if any(uses) else None
         for number, step in enumerate(left):
+            raise_if_interrupted()
             if second is not None and not any(uses[number:]):
                 append_all()
                 stack.close()
@@ -169,11 +189,44 @@ def run_phases(race: Race, book: RecordBook, steps: Iterable[Step], progress: Pr
                 append_all()
             future: Future[ClosedPhase] = Future()
             with progress.phase(step.phase.__name__, step.round_index, step.player):
-                future.set_result(run_phase(race, step, book.records, progress, second))
+                records = book.records_without([step.key, *after[step]])
+                future.set_result(run_phase(race, step, records, progress, second))
             waiting.append((step, future))
             while waiting and waiting[0][1].done():
                 append_first()
         append_all()
+
+
+def remove_damaged(race: Race, book: RecordBook, steps: Sequence[Step], progress: Progress) -> set[PhaseKey]:
+    """Remove files of some phases that are not as the records have them, and return these phases."""
+    damaged, made = set(damaged_files(race.run, book.records)), files_by_phase(book.records)
+    phases = {step.key for step in steps if damaged & made.get(step.key, set())}
+    for name in sorted(name for key in phases for name in damaged & made[key]):
+        progress.say(f"{race.run / name}: damaged or missing. The phase that made it is run again.")
+        (race.run / name).unlink(missing_ok=True)
+    return phases
+
+
+def check_repair(race: Race, before: Sequence[Record], again: Sequence[Record]) -> None:
+    """Compare the records of a phase that was done again with the earlier ones. Time and memory may differ.
+
+    Raises:
+        ArenaError: if it came out differently, so that later phases do not follow from it any more.
+    """
+    if before and [_outcome(record) for record in before] != [_outcome(record) for record in again]:
+        closing = again[-1]
+        assert isinstance(closing, PhaseRecord)
+        raise ArenaError(
+            f"{race.run}: {closing.phase} of round {closing.round} was run again, since a file of it was damaged, and "
+            "came out differently: expected the machine, threads and versions of the first time. Race again elsewhere"
+        )
+
+
+def _outcome(record: Record) -> Record:
+    """Return a record without what differs between two runs of one phase."""
+    if not isinstance(record, PhaseRecord):
+        return record
+    return replace(record, seconds=0.0, peak_memory_mib=0.0, device="", sha256="")
 
 
 def runs_beside(race: Race, step: Step) -> bool:

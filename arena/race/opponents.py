@@ -1,20 +1,21 @@
 """Make the opponents of a response, from the detectors that the generator may attack."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.answer.equilibrium import equilibrium
 from arena.config.schema import STACK
 from arena.core.seeding import derive_seed
+from arena.core.tensors import load_module, save_module
 from arena.detectors.base import Detector, FittedDetector, LearnedDetector
 from arena.detectors.gallery import Gallery, score, score_all
 from arena.metrics.auc import auc
-from arena.race.checkpoints import SHUFFLED, load_bank, load_detector, save_tensors
+from arena.race.checkpoints import SHUFFLED, load_bank, load_detector
 from arena.race.phases.detectors import LoopReals, loop_images, train_anew, with_replay
 from arena.race.race import Race
 from arena.training.objectives import Objective
@@ -222,7 +223,7 @@ def answering(race: Race, technique: str, round_index: int | None) -> Callable[[
     assert race.stack is not None
     stack = race.stack(members=len(detectors))
     if round_index is not None:
-        stack.load_state_dict(load_file(race.layout.detector(round_index, STACK)))
+        load_module(stack, race.layout.detector(round_index, STACK))
     stack.to(race.machine.device)
     return lambda images: stack(torch.stack([detector(images).float() for detector in detectors], dim=1))
 
@@ -277,12 +278,17 @@ def equal_norm(race: Race, attack: FrozenOpponents, round_index: int) -> EqualNo
     return EqualNormOpponents(attack, controls, real_logits)
 
 
+def shuffled_detectors(race: Race, round_index: int) -> dict[str, Path]:
+    """Return the place of the detector with shuffled labels of each attacked technique. Few attackers train them."""
+    return {name: race.layout.detector(round_index, f"{name}.{SHUFFLED}") for name in race.attacked}
+
+
 def train_shuffled(race: Race, round_index: int) -> None:
     """Train a new detector of each attacked technique on the images of a round's retraining, with shuffled labels.
 
     It has the budget of a detector in the loop, and is kept beside that detector.
     """
-    paths = {name: race.layout.detector(round_index, f"{name}.{SHUFFLED}") for name in race.attacked}
+    paths = shuffled_detectors(race, round_index)
     if all(path.exists() for path in paths.values()):
         return
     gallery, train, validation = loop_images(race, round_index)
@@ -291,4 +297,4 @@ def train_shuffled(race: Race, round_index: int) -> None:
     validation = with_shuffled_labels(validation, derive_seed(seed, "validation"))
     detectors = train_anew(race, paths, (gallery, train, validation), seed, round_index)
     for name, path in paths.items():
-        save_tensors(detectors[name], path)
+        save_module(detectors[name], path)

@@ -4,23 +4,24 @@ import inspect
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
 import torch
 
-from arena.core.machine import peak_memory_mib
+from arena.core.files import sha256_of
+from arena.core.interruption import signals_left_to_parent
+from arena.core.machine import on_threads, peak_memory_mib
 from arena.core.progress import Progress
 from arena.race.race import PhaseOutput, Race
-from arena.records.schema import PhaseRecord, Record
+from arena.records.schema import PhaseKey, PhaseRecord, Record
 from arena.tracking.tracker import Tracker
 
 T = TypeVar("T")
@@ -40,6 +41,11 @@ class Step(NamedTuple):
     round_index: int
     player: str
 
+    @property
+    def key(self) -> PhaseKey:
+        """Its name, round and player, as records have them."""
+        return PhaseKey(self.phase.__name__, self.round_index, self.player)
+
 
 class ClosedPhase(NamedTuple):
     """The records of a phase, and the record that closes it."""
@@ -54,6 +60,15 @@ def has_second(race: Race) -> bool:
     A race without a response has none, since nothing would run beside. All its judges train in this process.
     """
     return race.machine.device.type == "cpu" and torch.get_num_threads() > 1 and race.rounds > 0
+
+
+def threads_of_phases(race: Race) -> AbstractContextManager[None]:
+    """Return the context of all phases: half of torch's threads where the race has a second process.
+
+    They have no more while that process does not run. The order of operations, and with it the last digits of a result,
+    would otherwise depend on which phases are left.
+    """
+    return on_threads(max(1, torch.get_num_threads() // 2)) if has_second(race) else nullcontext()
 
 
 NO_TRACKER = Tracker(mode="none", project="", entity=None, artifacts="none")
@@ -99,6 +114,7 @@ def run_phase(
         peak_memory_mib=peak_memory_mib(machine.device.type == "cuda"),
         device=str(machine.device),
         precision=machine.precision,
+        files={path.relative_to(race.run).as_posix(): sha256_of(path) for path in output.files},
         **asdict(output.spent),
     )
     return ClosedPhase(output.records, closing)
@@ -107,21 +123,20 @@ def run_phase(
 class SecondProcess:
     """A process that does work of a race in the order in which it is submitted.
 
-    Each of the two processes has half of torch's threads. Work on several items at once uses all threads here
-    (``at_once``), since the second process is idle for much of the time. While both judge, each uses its half. The
-    second process ends with this one, however that ends. It gets the race by pickle through a pipe that no other
-    program can write to.
+    It has as many threads as this one, half of torch's in ``threads_of_phases``. Work on several items at once uses all
+    threads here (``at_once``), since the second process is idle for much of the time. While both judge, each uses its
+    half. The second process ends with this one, however that ends. It gets the race by pickle through a pipe that no
+    other program can write to.
     """
 
     def __init__(self, race: Race) -> None:
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, self._threads // 2))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from arena.race.processes import serve; serve()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        with signals_left_to_parent():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from arena.race.processes import serve; serve()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
         self._submitted: queue.Queue[Future[Any]] = queue.Queue()
         self._send(pickle.dumps((replace(race, tracker=NO_TRACKER), torch.get_num_threads())))
         threading.Thread(target=self._receive, daemon=True).start()
@@ -132,7 +147,6 @@ class SecondProcess:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
-        torch.set_num_threads(self._threads)
 
     def submit(self, work: Callable[[Race], T]) -> Future[T]:
         """Let the process do some work after that submitted before, such as ``partial(run_phase, step=step)``."""
@@ -165,7 +179,6 @@ class SecondProcess:
 
 def serve() -> None:
     """Do the work that the first process sends through standard input, and answer through standard output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
     answers, tasks = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
     os.dup2(2, 1)  # a phase that prints does not mix with the answers
     race, threads = pickle.load(tasks)

@@ -1,6 +1,6 @@
 """Hold everything that one race is made of: its data, its players and its budgets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from arena.config.schema import (
@@ -24,6 +23,7 @@ from arena.config.schema import (
 )
 from arena.core.errors import error_context, requires
 from arena.core.seeding import derive_seed
+from arena.core.tensors import load_module
 from arena.data.reals import RealData, Reals
 from arena.data.split import Purpose
 from arena.detectors.base import Detector, FittedDetector, GanAwareDetector, LearnedDetector
@@ -39,7 +39,7 @@ from arena.records.schema import AccessLevel, Record, Spent
 from arena.tracking.tracker import Tracker
 from arena.training.access import Access
 from arena.training.ada import Augmentation
-from arena.training.gan import saved_part
+from arena.training.gan import load_part
 from arena.training.losses import GanLoss
 from arena.training.machine import Machine
 from arena.training.objectives import Objective
@@ -181,8 +181,8 @@ class Race:
         discriminator = self.new_discriminator(generator)
         if round_index is not None:
             before = max(round_index - 1, 0)
-            generator.load_state_dict(load_file(self.layout.generator(before)))
-            discriminator.load_state_dict(saved_part(self.layout.gan(before), "discriminator"))
+            load_module(generator, self.layout.generator(before))
+            load_part(discriminator, self.layout.gan(before), "discriminator")
         return generator, discriminator
 
     @cached_property
@@ -296,8 +296,12 @@ class Race:
 
 
 class PhaseOutput(NamedTuple):
-    """Records of a phase, the number of images that it trained on or scored, and what else training cost."""
+    """Records of a phase, the number of images that it trained on or scored, and what else training cost.
+
+    ``files`` are those that it wrote below the run directory, besides scores, of which each record has a hash.
+    """
 
     records: list[Record]
     images: int
     spent: Spent = Spent()
+    files: Sequence[Path] = ()

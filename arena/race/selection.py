@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from arena.config.schema import STACK
-from arena.core.files import write_atomically
+from arena.core.files import is_sealed, write_atomically
 from arena.core.progress import Progress
 from arena.generators.base import TrainableGenerator
 from arena.race.checkpoints import load_generator
@@ -22,7 +22,7 @@ from arena.race.opponents import opponents
 from arena.race.probes import Probes
 from arena.race.race import Race
 from arena.records.schema import AucEstimate, ProbeRecord, Record, Spent
-from arena.records.store import parse_lines, to_lines
+from arena.records.store import parse_lines, read_lines, to_lines
 from arena.training.gan import images_seen_by
 from arena.training.meter import FILE, Meter
 from arena.training.opponents.combined import ScaledOpponents
@@ -89,9 +89,9 @@ def respond_selected(race: Race, round_index: int, progress: Progress) -> tuple[
     Returns:
         The training records of the branch that was left and all probes, and what all branches and probes spent.
     """
-    target, folder = race.layout.gan(round_index + 1), race.layout.selection
+    target, folder = race.layout.gan(round_index + 1), race.layout.selection(round_index)
     before = read_curve(race.layout.gan(round_index))
-    if not (target / "done").exists():
+    if not is_sealed(target):
         SelectedResponse(race, round_index, progress).train(target)
     shutil.rmtree(folder, ignore_errors=True)
     spent = Meter.load(target).spent + Meter.load(target / BESIDE).spent
@@ -106,7 +106,7 @@ class SelectedResponse:
 
     def __init__(self, race: Race, round_index: int, progress: Progress) -> None:
         self.race, self.round_index, self.progress = race, round_index, progress
-        self.folder, self.source = race.layout.selection, race.layout.gan(round_index)
+        self.folder, self.source = race.layout.selection(round_index), race.layout.gan(round_index)
         self.batch = race.schedule.batch
         self.steps = race.schedule.response_images // self.batch
         shared = replace(race.access, queries=race.access.queries // race.selection.attacking)
@@ -271,5 +271,4 @@ def snapshot_of(record: ProbeRecord, batch: int) -> Snapshot:
 def read_probes(folder: Path) -> list[ProbeRecord]:
     """Return the probes of a response from its folder, empty if there are none yet."""
     path = folder / PROBES
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [record for record in parse_lines(path, lines) if isinstance(record, ProbeRecord)]
+    return [record for record in parse_lines(path, read_lines(path)) if isinstance(record, ProbeRecord)]

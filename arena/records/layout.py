@@ -28,15 +28,13 @@ class RunLayout:
         """Images of both classes that the last round's judges test, for the quiz."""
         return self.run / "banks" / "judged.npz"
 
-    @property
-    def partial_gan(self) -> Path:
-        """Folder of the last sound state of the GAN during a response."""
-        return self.run / "checkpoints" / "partial"
+    def partial_gan(self, round_index: int) -> Path:
+        """Return the folder of the last sound state of the GAN during the response of a round."""
+        return self.run / "checkpoints" / f"response_{round_index:02d}"
 
-    @property
-    def selection(self) -> Path:
-        """Folder of the branches of a response, between which probes choose."""
-        return self.run / "checkpoints" / "selection"
+    def selection(self, round_index: int) -> Path:
+        """Return the folder of the branches of the response of a round, between which probes choose."""
+        return self.run / "checkpoints" / f"selection_{round_index:02d}"
 
     def bank(self, round_index: int) -> Path:
         """Return the path of a round's fakes."""

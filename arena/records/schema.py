@@ -401,7 +401,9 @@ class GradientRecord(Gradients, Entry):
 class PhaseRecord(Spent, Entry):
     """End of a phase with its cost. The records before it count only once it is written.
 
-    ``images`` are those trained on or scored. ``seconds`` are those since the phase was last started.
+    ``images`` are those trained on or scored. ``seconds`` are those since the phase was last started. ``files`` has the
+    SHA-256 (hex) of each file that the phase wrote, relative to the run directory. Files of scores have theirs in their
+    own records. ``sha256`` is that of the lines of the phase, with an empty ``sha256`` in this one.
     """
 
     kind: Literal["phase"] = "phase"
@@ -412,6 +414,21 @@ class PhaseRecord(Spent, Entry):
     peak_memory_mib: float
     device: str
     precision: str
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def key(self) -> "PhaseKey":
+        """Name, round and player, by which a run has each phase once."""
+        return PhaseKey(self.phase, self.round, self.player)
+
+
+class PhaseKey(NamedTuple):
+    """Name, round and player of a phase."""
+
+    phase: str
+    round_index: int
+    player: str
 
 
 Record = (

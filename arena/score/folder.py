@@ -7,14 +7,16 @@ from typing import Self, TextIO
 
 import torch
 from omegaconf import OmegaConf
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from arena.config.instantiate import SHAPE, instantiate
-from arena.config.saved import members, read_config, section
+from arena.config.saved import members, section
 from arena.config.schema import STACK
-from arena.core.errors import ArenaError, error_context, first_line
+from arena.config.trust import read_own_config
+from arena.core.errors import ArenaError, error_context
+from arena.core.files import files_in
+from arena.core.tensors import load_module
+from arena.core.text import printable
 from arena.data.decoding import decode_images, progress_bar
 from arena.data.files import find_files
 from arena.detectors.base import Detector, GanAwareDetector
@@ -22,6 +24,7 @@ from arena.detectors.gallery import Gallery, score_all
 from arena.detectors.heads import PlattScaling
 from arena.detectors.stack import Stack
 from arena.imaging.evidence import Evidence
+from arena.records.integrity import check_files
 from arena.records.layout import RunLayout
 
 BATCH = 256
@@ -50,14 +53,14 @@ def score_folder(run: Path, folder: Path, rows: TextIO, notes: TextIO, *, round_
         batch = files[start : start + BATCH]
         decoding = decode_images(batch, ensemble.resolution, ensemble.channels, show_progress=False)
         for k, reason in decoding.failures.items():
-            print(f"skipped {batch[k].relative_to(folder)}: {reason}", file=notes)
+            print(f"skipped {printable(str(batch[k].relative_to(folder)))}: {printable(reason)}", file=notes)
         skipped += len(decoding.failures)
         enlarged += decoding.enlarged
         if len(decoding.images):
             usable = [file for k, file in enumerate(batch) if k not in decoding.failures]
             scored.append(ensemble.probabilities(decoding.images))
             for file, row in zip(usable, scored[-1].tolist(), strict=True):
-                writer.writerow([file.relative_to(folder).as_posix(), *(f"{value:.4f}" for value in row)])
+                writer.writerow([printable(file.relative_to(folder).as_posix()), *(f"{value:.4f}" for value in row)])
     if not scored:
         raise ArenaError(f"{folder}: expected images, found none that could be read among {len(files)} files")
 
@@ -110,11 +113,13 @@ class DetectorEnsemble:
             round_index: the round; None takes the last one with checkpoints.
 
         Raises:
-            ArenaError: if ``run`` is no run, or has no detectors of that round.
+            ArenaError: if ``run`` is no run, names code from outside of arena that was not allowed, or has no detectors
+                of that round, or damaged ones.
         """
-        config = read_config(run)
+        config = read_own_config(run)
         layout = RunLayout(run)
         round_index, folder = layout.at_round(layout.detectors(), round_index, "detectors")
+        check_files(run, files_in(folder))
 
         images = section(config, "images")
         resolution, channels, levels = (int(str(images[key])) for key in SHAPE)
@@ -140,13 +145,13 @@ class DetectorEnsemble:
                 generator = instantiate(node, "generator", SHAPE)(**shape)
                 detector.attach_gan(generator, generator.discriminator(seen))
             detectors[name], calibrations[name] = detector, PlattScaling()
-            _load(detector, folder / f"{name}.safetensors")
-            _load(calibrations[name], folder / f"{name}.calibration.safetensors")
+            load_module(detector, folder / f"{name}.safetensors")
+            load_module(calibrations[name], folder / f"{name}.calibration.safetensors")
         stack = None
         if battery.get(STACK) is not None:
             node = OmegaConf.create({"node": battery[STACK]}).node
             stack = instantiate(node, f"battery.{STACK}", ["members"])(members=len(detectors))
-            _load(stack, folder / f"{STACK}.safetensors")
+            load_module(stack, folder / f"{STACK}.safetensors")
         return cls(detectors, calibrations, stack, evidence, resolution, channels, round_index)
 
     @property
@@ -163,10 +168,3 @@ class DetectorEnsemble:
             members = torch.stack([logits[name] for name in self.detectors], 1)
             columns.append(torch.sigmoid(self.stack(members).double()))
         return torch.stack(columns, dim=1)
-
-
-def _load(module: nn.Module, path: Path) -> None:
-    try:
-        module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise ArenaError(f"{path}: expected the tensors of this technique ({first_line(error)})") from error

@@ -1,13 +1,12 @@
 """Train a generator and its discriminator, with an exponential moving average of the generator."""
 
 import copy
-from collections.abc import Mapping
+import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytorch_lightning as pl
-import safetensors.torch
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from arena.core.errors import ArenaError, first_line
 from arena.core.files import write_atomically
 from arena.core.seeding import derive_seed
+from arena.core.tensors import give_tensors, load_module, load_tensors, save_module, save_tensors
 from arena.generators.base import TrainableGenerator
 from arena.generators.layers import store_channels_last
 from arena.generators.style import StyleGenerator
@@ -30,6 +30,10 @@ PARTS = ("generator", "discriminator", "augmenter", "path_length")
 """Modules that are saved besides the average."""
 OPPONENTS = "opponents.pt"
 """File of the opponents' state."""
+MOMENTS, COUNTS = "optimizers.safetensors", "counts.json"
+"""Files of the moments of both optimizers, and of the counts."""
+Moments = dict[int, dict[str, Tensor]]
+"""State of an optimizer: number of a parameter -> name of a moment -> its tensor."""
 
 
 class DivergedError(Exception):
@@ -91,7 +95,8 @@ class GanTraining(pl.LightningModule):
         """Real images shown over the life of the generator."""
         self.learning_rate = generator.learning_rate
         """Of both players. It is lowered after a fault of training."""
-        self._optimizer_states: list[dict[str, Any]] = []
+        self._moments: list[Moments] = []
+        """Of both optimizers at the last snapshot, empty before the first one."""
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return Adam for the generator and for the discriminator, in the state of the last snapshot."""
@@ -100,11 +105,9 @@ class GanTraining(pl.LightningModule):
             torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True)
             for network in (self.generator, self.discriminator)
         ]
-        if self._optimizer_states:
-            for optimizer, state in zip(optimizers, self._optimizer_states, strict=True):
-                optimizer.load_state_dict(state)
-                for group in optimizer.param_groups:
-                    group.update(lr=rate, betas=betas)
+        if self._moments:
+            for optimizer, moments in zip(optimizers, self._moments, strict=True):
+                give_moments(optimizer, moments)
         return optimizers
 
     def training_step(self, _step: int) -> None:
@@ -174,63 +177,105 @@ class GanTraining(pl.LightningModule):
         """Write the state of training, each file atomically.
 
         ``generator.safetensors`` holds the average, which forges. ``gan.safetensors`` holds generator, discriminator,
-        augmentation and path length. ``optimizers.pt`` holds Adam's moments and the counts. ``opponents.pt`` holds the
-        state of opponents that have one.
+        augmentation and path length. ``optimizers.safetensors`` holds Adam's moments, and ``counts.json`` the counts.
+        Equal states make equal files. ``opponents.pt`` holds the state of opponents that have one.
         """
         states = {part: getattr(self, part).state_dict() for part in PARTS}
         flat = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
         if self._trainer is not None:
-            self._optimizer_states = [optimizer.state_dict() for optimizer in self.trainer.optimizers]
+            self._moments = [optimizer.state_dict()["state"] for optimizer in self.trainer.optimizers]
+        moments = {
+            f"{number}.{index}.{name}": value
+            for number, states in enumerate(self._moments)
+            for index, state in states.items()
+            for name, value in state.items()
+        }
         counts = {"step": self.step, "images_seen": self.images_seen, "learning_rate": self.learning_rate}
-        training = {"optimizers": self._optimizer_states, "counts": counts}
-        write_atomically(folder / "generator.safetensors", _serialised(self.ema.state_dict()))
-        write_atomically(folder / "gan.safetensors", _serialised(flat))
-        write_atomically(folder / "optimizers.pt", _saved(training))
+        save_module(self.ema, folder / "generator.safetensors")
+        save_tensors(flat, folder / "gan.safetensors")
+        save_tensors(moments, folder / MOMENTS)
+        write_atomically(folder / COUNTS, json.dumps(counts).encode())
         if self.opponents is not None and (state := self.opponents.state()):
-            write_atomically(folder / OPPONENTS, _saved(state))
+            buffer = BytesIO()
+            torch.save(state, buffer)
+            write_atomically(folder / OPPONENTS, buffer.getvalue())
 
     def load(self, folder: Path) -> None:
         """Load a saved state. Call it before ``fit``, and set ``step`` to 0 at the start of a new phase.
 
         Raises:
-            ArenaError: if the folder holds weights of another network, or none.
+            ArenaError: if the folder holds weights of another network, none, or damaged ones.
         """
-        try:
-            for part in PARTS:
-                getattr(self, part).load_state_dict(saved_part(folder, part))
-            self.augmenter.restore_fixed()
-            self.ema.load_state_dict(safetensors.torch.load_file(folder / "generator.safetensors"))
-            training = torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            raise ArenaError(f"{folder}: expected a saved GAN of the configured sizes ({first_line(error)})") from error
+        for part in PARTS:
+            load_part(getattr(self, part), folder, part)
+        self.augmenter.restore_fixed()
+        load_module(self.ema, folder / "generator.safetensors")
         self.trainer = None  # its optimizers hold the earlier moments
-        self._optimizer_states, counts = training["optimizers"], training["counts"]
-        self.step, self.images_seen, self.learning_rate = (
-            counts[name] for name in ("step", "images_seen", "learning_rate")
-        )
+        self._moments = [{}, {}]
+        for key, value in load_tensors(folder / MOMENTS).items():
+            number, index, name = key.split(".")
+            self._moments[int(number)].setdefault(int(index), {})[name] = value
+        counts = _counts(folder)
+        self.step, self.images_seen = int(counts["step"]), int(counts["images_seen"])
+        self.learning_rate = counts["learning_rate"]
         if self.opponents is not None and (folder / OPPONENTS).is_file():
             self.opponents.restore(torch.load(folder / OPPONENTS, map_location="cpu", weights_only=True))
 
 
-def saved_part(folder: Path, part: str) -> dict[str, Tensor]:
-    """Return the state of one part of a saved GAN, such as its discriminator."""
-    raw = safetensors.torch.load_file(folder / "gan.safetensors")
-    return {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
+def give_moments(optimizer: torch.optim.Optimizer, moments: Moments) -> None:
+    """Copy saved moments into an optimizer, in the memory layout of its parameters.
+
+    torch's fused Adam walks through parameters and moments in the order of memory, and does not compare their layouts.
+    """
+    own = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    held = {
+        index: {
+            name: torch.empty_like(parameters[index]).copy_(value) if value.dim() else value.clone()
+            for name, value in state.items()
+        }
+        for index, state in moments.items()
+    }
+    optimizer.load_state_dict({"state": held, "param_groups": own["param_groups"]})
+
+
+def load_part(module: nn.Module, folder: Path, part: str) -> None:
+    """Load one part of a saved GAN, such as its discriminator, in place.
+
+    Raises:
+        ArenaError: if the folder holds weights of another network, none, or damaged ones.
+    """
+    path = folder / "gan.safetensors"
+    raw = load_tensors(path)
+    own = {name.removeprefix(f"{part}."): raw[name] for name in raw if name.startswith(f"{part}.")}
+    give_tensors(module, own, str(path))
 
 
 def images_seen_by(folder: Path) -> int:
-    """Return the real images shown over the life of a saved generator."""
-    return torch.load(folder / "optimizers.pt", map_location="cpu", weights_only=True)["counts"]["images_seen"]
+    """Return the real images shown over the life of a saved generator.
+
+    Raises:
+        ArenaError: if the folder holds no saved GAN.
+    """
+    return int(_counts(folder)["images_seen"])
 
 
-def _saved(state: Mapping[str, Any]) -> bytes:
-    buffer = BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
+def steps_of(folder: Path) -> int:
+    """Return the steps that a saved GAN had done in its phase.
+
+    Raises:
+        ArenaError: if the folder holds no saved GAN.
+    """
+    return int(_counts(folder)["step"])
 
 
-def _serialised(state: dict[str, Tensor]) -> bytes:
-    return safetensors.torch.save({name: value.contiguous() for name, value in state.items()})
+def _counts(folder: Path) -> dict[str, float]:
+    path = folder / COUNTS
+    try:
+        counts = json.loads(path.read_text(encoding="utf-8"))
+        return {name: counts[name] for name in ("step", "images_seen", "learning_rate")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArenaError(f"{path}: expected the counts of a saved GAN ({first_line(error)})") from error
 
 
 def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:

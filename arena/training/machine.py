@@ -1,19 +1,24 @@
 """Device and precision of a race, and the Lightning Trainer of each fit."""
 
 import logging
-import signal
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 
 from arena.core.errors import require
+from arena.core.interruption import install_handlers, raise_if_interrupted, stop_at_next_step
 
 Precision = Literal["bf16", "fp32"]
+
+NOWHERE = os.path.join(os.devnull, "lightning")
+"""Lightning's folder of checkpoints. It cannot exist, so that nothing is written there or resumed from there."""
 
 # Lightning logs the hardware for every Trainer, and a race creates hundreds.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -74,16 +79,17 @@ class Machine:
             The number of optimizer steps.
 
         Raises:
-            KeyboardInterrupt: on Ctrl-C, where Lightning would have ended the process.
+            Interrupted: at the end of the step in which a signal came.
         """
-        handler = signal.getsignal(signal.SIGINT)
         trainer = pl.Trainer(
             accelerator="gpu" if self.device.type == "cuda" else "cpu",
             devices=1,
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
             max_epochs=1,
             logger=logger,
-            callbacks=list(callbacks),
+            callbacks=[*callbacks, _Signals()],
+            plugins=[LightningEnvironment()],  # this process alone trains, also as a task of SLURM
+            default_root_dir=NOWHERE,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -95,14 +101,19 @@ class Machine:
             for noise in (
                 ".*LeafSpec.*",  # Lightning uses a deprecated name of torch
                 ".*in eval mode at the start of training.*",  # as the average and attacked detectors should be
+                "The `srun` command is available.*",  # advice on every machine with SLURM
             ):
                 warnings.filterwarnings("ignore", message=noise)
-            try:
+            with stop_at_next_step():
                 trainer.fit(module, steps, range(1) if validate_every else None)
-            except SystemExit as ended:
-                if not isinstance(ended.__context__, KeyboardInterrupt):
-                    raise
-                # On Ctrl-C Lightning exits with code 1 and leaves the signal ignored.
-                signal.signal(signal.SIGINT, handler)
-                raise KeyboardInterrupt from ended
         return trainer.global_step
+
+
+class _Signals(pl.Callback):
+    """Stop a fit after the step in which a signal came. Lightning's handler would end the process with code 0."""
+
+    def on_train_start(self, *_: Any, **__: Any) -> None:
+        install_handlers()  # Lightning has installed its own
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        raise_if_interrupted()

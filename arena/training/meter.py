@@ -3,21 +3,35 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from arena.core.errors import ArenaError, first_line
 from arena.core.files import write_atomically
 from arena.records.schema import Gradients, Spent
 
 FILE = "spent.json"
 """File of the counts beside the state of a GAN in training."""
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """The content of ``FILE``: counts, useless gradients by technique, and what each kind of work costs."""
+
+    spent: Spent
+    gradients: dict[str, Gradients]
+    known: dict[str, int]
+
+
+_COUNTS = TypeAdapter(_Counts)
 
 
 class MultiplyAccumulates(TorchDispatchMode):
@@ -101,10 +115,10 @@ class Meter:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the counts."""
-        gradients = {technique: asdict(counts) for technique, counts in self.gradients.items()}
-        written = {"spent": asdict(self.spent), "gradients": gradients}
-        write_atomically(folder / FILE, json.dumps(written).encode())
+        """Write the counts, and the cost of each kind of work."""
+        written = _Counts(self.spent, self.gradients, self._known)
+        # Threads may do work in another order.
+        write_atomically(folder / FILE, json.dumps(asdict(written), sort_keys=True).encode())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -114,11 +128,19 @@ class Meter:
         return meter
 
     def restore(self, folder: Path) -> None:
-        """Continue from the counts that were written beside a state."""
+        """Continue from the counts that were written beside a state.
+
+        Raises:
+            ArenaError: if they are damaged.
+        """
         if not (folder / FILE).is_file():
             return
-        written = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        self.spent = Spent(**written["spent"])
+        try:
+            written = _COUNTS.validate_json((folder / FILE).read_bytes())
+        except ValidationError as error:
+            raise ArenaError(f"{folder / FILE}: expected the counts of a training ({first_line(error)})") from error
+        self.spent = written.spent
+        self._known |= written.known  # a kind costs what it cost when it was first done
         self._gradients = {
-            technique: torch.tensor(list(counts.values())) for technique, counts in written["gradients"].items()
+            technique: torch.tensor(list(asdict(counts).values())) for technique, counts in written.gradients.items()
         }

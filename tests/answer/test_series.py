@@ -7,7 +7,7 @@ from arena.answer.answer import Answer, answer_of, read_answer
 from arena.answer.runs import read_run
 from arena.answer.series import as_of
 from arena.figures.tables import outcome
-from arena.records.schema import PhaseRecord, Record
+from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook
 from tests.synthetic import synthetic_run
 
@@ -65,9 +65,7 @@ def test_curves_read_the_budget_of_every_round_and_the_verdict_the_largest(tmp_p
     answer = answered(tmp_path)
     run, before = answer.run, {one.technique: one for one in answer.series}
     forest = run.fresh("forest")
-    larger: list[Record] = [
-        dataclasses.replace(forest[seed], technique="cnn", judge_images=40_000) for seed in sorted(forest)
-    ]
+    larger = [dataclasses.replace(forest[seed], technique="cnn", judge_images=40_000) for seed in sorted(forest)]
     closing = run.of_kind(PhaseRecord)[-1]
     RecordBook(run.path).append([*larger, dataclasses.replace(closing, phase="judge", player="40000 images")])
     again = read_answer(run.path)

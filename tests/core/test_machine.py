@@ -5,7 +5,7 @@ from threading import Barrier
 import pytest
 import torch
 
-from arena.core.machine import as_many_as_pay, at_once, most_at_once, on_threads, parallel_map
+from arena.core.machine import as_many_as_pay, at_once, most_at_once, on_threads, parallel_map, use_allowed_cores
 
 SCRIPT = """
 import numpy as np
@@ -101,3 +101,17 @@ def test_items_that_work_alone_come_after_the_others_and_keep_their_places(threa
         results = parallel_map(work, range(6), torch.device("cpu"), alone=lambda k: k % 3 == 0)
     assert results == [0, -1, -2, -3, -4, -5]
     assert done[-2:] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("cores", "task", "asked", "threads"), [(8, None, None, 4), (3, None, None, 3), (8, "2", None, 2), (1, "1", "4", 4)]
+)
+def test_threads_keep_to_the_cores_of_the_process_unless_the_user_asks(monkeypatch, cores, task, asked, threads):
+    monkeypatch.setattr("joblib.cpu_count", lambda: cores)
+    for name, value in (("SLURM_CPUS_PER_TASK", task), ("OMP_NUM_THREADS", asked)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    with on_threads(4):
+        use_allowed_cores()
+        assert torch.get_num_threads() == threads

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import os
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def two_runs(tmp_path_factory):
     rich = drawable_run(folder / "0", rounds=1, techniques=techniques, margins=MARGINS)
     write_grid(rich, 1)
     book = RecordBook(rich)
-    book.append([*CURVE, next(record for record in book.records if isinstance(record, PhaseRecord))])
+    closing = next(record for record in book.records if isinstance(record, PhaseRecord))
+    book.append([*CURVE, dataclasses.replace(closing, phase="warm_up", player="generator")])
     return [rich, drawable_run(folder / "1", rounds=1, techniques=techniques, seed=1)]
 
 
@@ -91,10 +93,24 @@ def test_what_a_run_does_not_have_is_not_drawn(tmp_path):
 def test_a_run_under_way_is_drawn_but_not_compared(tmp_path, capsys):
     runs = [drawable_run(tmp_path / "sweep" / str(k), rounds=0, techniques={"cnn": 0.5}, seed=k) for k in (0, 1)]
     (runs[0] / "verdict.json").unlink()
+    records = (runs[0] / "records.jsonl").read_text().splitlines(keepends=True)
+    phases = [number for number, line in enumerate(records) if '"kind": "phase"' in line]
+    (runs[0] / "records.jsonl").write_text("".join(records[: phases[-2] + 1]))
     assert main([*map(str, runs), "--out", str(tmp_path / "out")]) == 0
     out, err = capsys.readouterr()
     assert "0/timeline.png" in out
-    assert err == f"not compared, because it is not finished: {runs[0]}\n"
+    assert err.startswith(f"not compared: {runs[0]}: not finished")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_read_leaves_the_others_to_be_drawn(tmp_path, capsys):
+    runs = [drawable_run(tmp_path / "sweep" / str(k), rounds=0, techniques={"cnn": 0.5}, seed=k) for k in (0, 1)]
+    (runs[0] / "records.jsonl").write_bytes(b"")
+    assert main([str(tmp_path / "sweep"), "--out", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert "1/timeline.png" in out
+    assert f"not compared: {runs[0]}" in err
 
 
 def test_a_run_counts_once(tmp_path, capsys):

@@ -224,6 +224,6 @@ def test_a_run_may_name_no_other_class_than_a_generator_of_arena(tmp_path: Path,
     config = {"generator": {"_target_": target, "command": "true"}, "images": images, "environment": environment}
     (tmp_path / "origin").mkdir()
     (tmp_path / "origin" / "config.yaml").write_text(yaml.safe_dump(config))
-    expected = r"expected (a run of a generator of arena|TrainableGenerator)"
+    expected = r"(is code from outside of arena|expected TrainableGenerator)"
     with pytest.raises(ArenaError, match=expected):
         tiny_arena(tmp_path / "run", f"generator.run={tmp_path / 'origin'}", generator="launder")

@@ -43,7 +43,7 @@ def altered(run, tmp_path, **nodes):
     ("nodes", "message"),
     [
         ({"generator": {"_target_": "arena.generators.controls.Oracle"}}, "generator=Oracle: expected StyleGenerator"),
-        ({"generator": {"_target_": "no.such.thing"}}, "expected the name of a class that can be imported"),
+        ({"generator": {"_target_": "no.such.thing"}}, "no.such.thing is code from outside of arena"),
         ({"generator": None}, "expected the name of a class that can be imported"),
         ({}, "expected checkpoints of a generator, found none"),
     ],

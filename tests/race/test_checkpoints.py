@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from arena.core import files
+from arena.core.errors import ArenaError
 from arena.imaging.images import on_levels, to_float
 from arena.race.checkpoints import Bank
 
@@ -57,5 +58,5 @@ def test_a_bank_is_written_atomically(tmp_path, monkeypatch):
 def test_a_pickle_is_refused(tmp_path):
     path = tmp_path / "round_00.npz"
     np.savez(path, train=np.array([{}], dtype=object), validation=np.zeros(1), test=np.zeros(1))
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ArenaError, match=r"round_00\.npz: expected an npz with train, validation, test .*allow_pickle"):
         Bank.load(path)

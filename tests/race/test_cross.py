@@ -1,6 +1,7 @@
 """Judges of each run on the fakes of the others: trained again to the bit, tested on the same reals, and resumable."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from arena.core.progress import Progress
 from arena.race.cross import cross_runs, crossable, judge_others
 from arena.race.loop import carry_out
 from arena.records.schema import PhaseRecord, ScoreRecord
-from arena.records.store import read_scores, write_scores
+from arena.records.store import RecordBook, read_scores, write_scores
 from tests.building import command, tiny_arena
 from tests.synthetic import synthetic_run
 
@@ -74,14 +75,17 @@ def test_judges_that_do_not_come_out_as_recorded_are_refused(races):
     kept = (run.path / record.scores.file).read_bytes()
     altered = write_scores(run.path, record.scores.file.removeprefix("scores/").removesuffix(".npz"),
                            scores._replace(score=np.nextafter(scores.score, np.float32(9))))  # fmt: skip
-    text = (run.path / "records.jsonl").read_text()
-    (run.path / "records.jsonl").write_text(text.replace(record.scores.sha256, altered.sha256))
+    text = (run.path / "records.jsonl").read_bytes()
+    book = RecordBook(run.path)
+    number, phase = next((number, phase) for number, phase in enumerate(book.phases) if record in phase)
+    later = [closing.key for *_, closing in book.phases[number + 1 :] if isinstance(closing, PhaseRecord)]
+    book.append([replace(record, scores=altered) if each == record else each for each in phase], later)
     try:
         with pytest.raises(ArenaError, match="judges of forest, trained again, do not give the recorded scores"):
             judge_others(read_run(run.path), [other], Progress())
     finally:
         (run.path / record.scores.file).write_bytes(kept)
-        (run.path / "records.jsonl").write_text(text)
+        (run.path / "records.jsonl").write_bytes(text)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from arena.config.schema import STACK
 from arena.core.machine import at_once
+from arena.core.tensors import save_module
 from arena.detectors.gallery import Gallery
 from arena.detectors.random_critic import RandomCritic
 from arena.generators.module import module_generator
 from arena.race.case import fakes_of_judges
-from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
+from arena.race.checkpoints import Bank, load_bank, load_generator
 from arena.race.forging import (
     Importance,
     Scorer,
@@ -104,7 +105,7 @@ def race(run: Path) -> Race:
 
 def untrained(race: Race) -> Race:
     for round_index in range(race.rounds + 1):
-        save_tensors(race.new_generator(), race.layout.generator(round_index))
+        save_module(race.new_generator(), race.layout.generator(round_index))
     return race
 
 

@@ -1,5 +1,6 @@
 """A monitored GAN training: a fault is found within an interval, rolled back, and ends the phase at the third time."""
 
+import json
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def train(race: Race, intervals: int, opponents: Poison | None = None) -> tuple[
 
 
 def state(folder: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
-    counts = torch.load(folder / "optimizers.pt", weights_only=True)["counts"]
+    counts = json.loads((folder / "counts.json").read_text())
     return load_file(folder / "gan.safetensors"), counts
 
 

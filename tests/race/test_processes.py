@@ -22,7 +22,7 @@ from arena.race.phases.calibrate import calibrate
 from arena.race.phases.detectors import confront, retrain
 from arena.race.phases.fakes import forge
 from arena.race.phases.judges import case_of, judge
-from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase
+from arena.race.processes import ClosedPhase, SecondProcess, Step, reads_records, run_phase, threads_of_phases
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import PhaseRecord, Record, Scores
 from arena.records.store import read_records
@@ -47,7 +47,9 @@ def told(player: str) -> Callable[[Race], ClosedPhase]:
 
 def without_costs(records: Sequence[Record]) -> list[Record]:
     return [
-        dataclasses.replace(record, seconds=0.0, peak_memory_mib=0.0) if isinstance(record, PhaseRecord) else record
+        dataclasses.replace(record, seconds=0.0, peak_memory_mib=0.0, sha256="")
+        if isinstance(record, PhaseRecord)
+        else record
         for record in records
     ]
 
@@ -120,7 +122,7 @@ def test_judges_of_which_the_second_process_trains_half_are_those_of_one_process
 
     with on_threads(1):
         judged(None)
-    with on_threads(2), at_once(2), SecondProcess(race) as second:
+    with on_threads(2), at_once(2), threads_of_phases(race), SecondProcess(race) as second:
         judged(second)
         died = second.submit(told("killed"))
         with pytest.raises(RuntimeError, match="ended with code 3"):

@@ -6,20 +6,28 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Container
+from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from arena.race.loop import algorithm, carry_out
+from arena.core.interruption import Interrupted, interruptible
+from arena.core.progress import Progress
+from arena.race.loop import algorithm, carry_out, run_phases
 from arena.race.race import Race
 from arena.records.schema import PhaseRecord
 from arena.records.store import RecordBook, read_records
+from arena.training.battery import BatteryTraining
+from arena.training.gan import GanTraining
 from tests.building import FINISHED, TINY, tiny_arena
 
-TIMES = {"seconds", "peak_memory_mib"}
+T = TypeVar("T")
+TIMES = {"seconds", "peak_memory_mib", "sha256"}
 
 
 class Killed(BaseException):
@@ -62,8 +70,8 @@ def test_killed_after_every_phase(finished: Race, run: Path, monkeypatch: pytest
     carried_out: list[str] = []
     appended = RecordBook.append
 
-    def then_killed(self: RecordBook, records: list) -> None:
-        appended(self, records)
+    def then_killed(self: RecordBook, records: list, later: list) -> None:
+        appended(self, records, later)
         carried_out.append(records[-1].phase)
         raise Killed
 
@@ -83,13 +91,13 @@ def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.Mo
     """Files of an unfinished phase and a torn line change nothing."""
     appended = RecordBook.append
 
-    def torn(self: RecordBook, records: list) -> None:
+    def torn(self: RecordBook, records: list, later: list) -> None:
         if isinstance(records[-1], PhaseRecord) and records[-1].phase in ("judge", "retrain") and not torn_once:
             torn_once.append(True)
             with self.path.open("a") as file:
                 file.write('{"kind": "score", "round": 0}\n{"kind": "pha')
             raise Killed
-        appended(self, records)
+        appended(self, records, later)
 
     torn_once: list[bool] = []
     monkeypatch.setattr(RecordBook, "append", torn)
@@ -97,6 +105,61 @@ def test_killed_within_a_phase(finished: Race, run: Path, monkeypatch: pytest.Mo
         carry_out(tiny_arena(run, *FINISHED), Console(quiet=True))
     carry_out(tiny_arena(run, *FINISHED), Console(quiet=True))
     assert differing(run, finished.run) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_no_forecast")
+def test_interrupted_in_every_training(finished: Race, run: Path, monkeypatch: pytest.MonkeyPatch):
+    """A race that a signal stops again and again, within each of its trainings of the GAN and of detectors."""
+    assert interrupted(lambda: carry_out(tiny_arena(run, *FINISHED), Console(quiet=True)), monkeypatch) >= 6
+    assert differing(run, finished.run) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("selection", ["none", "branches"])
+def test_interrupted_while_detectors_learn_live(run: Path, monkeypatch: pytest.MonkeyPatch, selection: str):
+    """Detectors that learn beside the generator, with and without branches, go on from the step of the signal."""
+    overrides = ["access=everything", "objective=relative", "pool=live", f"selection={selection}"]
+    overrides += ["race.rounds=1", "schedule.evaluate_images=64", "schedule.response_images=512"]
+
+    def respond(folder: Path) -> None:
+        race = tiny_arena(folder, *overrides)
+        steps = [step for step in algorithm(race) if step.phase.__name__ not in ("calibrate", "judge")]
+        responded = [step.phase.__name__ for step in steps].index("respond") + 1
+        run_phases(race, RecordBook(race.run), steps[:responded], Progress())
+
+    whole = run.with_name("whole")
+    respond(whole)
+    assert interrupted(lambda: respond(run), monkeypatch) >= 4
+    assert differing(run, whole) == []
+
+
+def interrupted(carry_on: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Carry on until all is done, and return how often a signal stopped it.
+
+    One comes in every seventh step of the GAN, and in some steps of detectors, whose trainings begin again.
+    """
+    interruptions = 0
+    for training, stops in ((GanTraining, range(7, 10_000, 7)), (BatteryTraining, (1, 4, 20, 60))):
+
+        def then_stopped(train: Callable[[Any, int], T], stops: Container[int] = stops) -> Callable[[Any, int], T]:
+            done = count(1)
+
+            def step(self: object, number: int) -> T:
+                if next(done) in stops:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return train(self, number)
+
+            return step
+
+        monkeypatch.setattr(training, "training_step", then_stopped(training.training_step))
+    while True:
+        try:
+            with interruptible():
+                carry_on()
+            return interruptions
+        except Interrupted:
+            interruptions += 1
 
 
 WARM_UP = """

@@ -148,7 +148,7 @@ def test_the_branch_of_the_lower_auc_goes_on_and_all_images_count(
     trained = [record for record in output.records if isinstance(record, TrainingRecord)]
     assert [record.images for record in trained] == [16, 64, 112]
     assert read_probes(race.layout.gan(2)) == probes
-    assert not race.layout.selection.exists()
+    assert not race.layout.selection(1).exists()
 
 
 @pytest.mark.parametrize(("aucs", "images"), [((0.5, 0.8, 0.7, 0.8, 0.8), 0), ((0.9, 0.8, 0.7, 0.4, 0.8), 64)])

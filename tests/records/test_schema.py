@@ -35,7 +35,7 @@ def test_a_record_comes_back_from_its_line(record):
 def test_a_line_has_flat_fields_and_begins_with_the_kind(record):
     line = json.loads(to_lines([record]))
     assert list(line)[:3] == ["kind", "round", "seed"]
-    assert {name for name, value in line.items() if isinstance(value, dict)} <= {"scores", "opponents"}
+    assert {name for name, value in line.items() if isinstance(value, dict)} <= {"scores", "opponents", "files"}
 
 
 def test_the_fields_of_a_score_line_that_scripts_read():

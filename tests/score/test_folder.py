@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -116,7 +117,10 @@ def test_a_torn_checkpoint_is_refused(run, finished, capsys, folder):
     path = run / "checkpoints" / "round_00" / "detectors" / "dct.safetensors"
     path.write_bytes(path.read_bytes()[:100])
     assert main([str(run), str(folder)]) == 2
-    assert "dct.safetensors: expected the tensors of this technique" in capsys.readouterr().err
+    assert "dct.safetensors: expected the file that the records name" in capsys.readouterr().err
+    (run / "records.jsonl").unlink()
+    assert main([str(run), str(folder)]) == 2
+    assert "dct.safetensors: expected safetensors of this network" in capsys.readouterr().err
     assert torch.is_grad_enabled()
 
 
@@ -131,3 +135,19 @@ def test_images_go_down_the_runs_own_evidence_path(run, folder, capsys, generato
     table = rows(capsys.readouterr().out)
     expected = ensemble.probabilities(race.judge_reals.images[:1])[0].tolist()
     assert [float(table[0][name]) for name in ensemble.columns] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_detector_that_is_not_as_it_was_recorded_is_refused(finished, folder, tmp_path, capsys):
+    """A flipped bit leaves the file readable, and changes scores."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.run, copy)
+    path = copy / "checkpoints" / "round_02" / "detectors" / "cnn.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert main([str(copy), str(folder)]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("skipped ")]
+    assert "cnn.safetensors: expected the file that the records name" in line
+    assert main([str(copy), str(folder), "--round", "1"]) == 0
+    (copy / "records.jsonl").unlink()  # where the weights were copied alone, nothing is known of them
+    assert main([str(copy), str(folder)]) == 0

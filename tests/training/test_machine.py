@@ -1,5 +1,8 @@
+import os
 import signal
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import pytorch_lightning as pl
@@ -7,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arena.core.errors import ArenaError
+from arena.core.interruption import PATIENCE, SIGNALS, Interrupted, interruptible
 from arena.training.machine import Machine
 from tests.detectors.planted import CPU
 
@@ -86,17 +90,48 @@ def test_a_step_computes_in_the_chosen_precision(precision, dtype):
     assert module.weight.dtype == torch.float32
 
 
-def test_ctrl_c_raises_an_interruption_and_keeps_the_signal_handler():
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("handled", [True, False])
+def test_a_signal_ends_a_fit_after_its_step_and_keeps_the_signal_handlers(number, handled):
     def interrupt(step: int) -> None:
         if step == 2:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = [signal.getsignal(each) for each in SIGNALS]
     module = Count(interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted) as interruption, interruptible() if handled else nullcontext():
         CPU.fit(module, range(5), validate_every=1)
-    assert module.steps == [0, 1]
-    assert signal.getsignal(signal.SIGINT) is before
+    assert module.steps == [0, 1, 2]
+    assert interruption.value.between_steps
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_a_second_signal_ends_a_fit_within_a_step():
+    def interrupt(_step: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE + 0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    module = Count(interrupt)
+    with pytest.raises(Interrupted) as interruption:
+        CPU.fit(module, range(5), validate_every=1)
+    assert module.steps == []
+    assert not interruption.value.between_steps
+
+
+def test_a_job_of_slurm_changes_no_fit(tmp_path, monkeypatch):
+    """A checkpoint that another program of the job left, the command srun, and a job of two tasks."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"of another network")
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name, value in {"JOB_ID": "7", "NTASKS": "2", "PROCID": "0", "LOCALID": "0", "JOB_NAME": "race"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    module = Count()
+    assert CPU.fit(module, range(3), validate_every=1) == 3
+    monkeypatch.delenv("SLURM_NTASKS")  # a login node
+    assert CPU.fit(module, range(3), validate_every=1) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"hpc_ckpt_1.ckpt", "srun"}
 
 
 def test_an_error_inside_a_fit_is_raised_unchanged():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import NormalDist, fmean
 
 from arena.config.schema import STACK
@@ -64,9 +65,9 @@ def _oracle(race: Race, progress: Progress) -> PhaseOutput:
     judged, images = judge_case(race, case, members, seed, seeds, images=budget, progress=progress, meter=meter)
     normal = NormalDist()
     joint = normal.inv_cdf(1 - (1 - JOINT_CONFIDENCE) / (2 * len(race.techniques))) / normal.inv_cdf(0.975)
-    found = _control_records(race, judged, ORACLE, "AUC 1/2", 0)
+    found, files = _control_records(race, judged, ORACLE, "AUC 1/2", 0)
     held = [replace(each, holds=abs(each.found - 0.5) <= (each.high - each.found) * joint) for each in found]
-    return PhaseOutput([*technique_records(race), *held], images, meter.spent)
+    return PhaseOutput([*technique_records(race), *held], images, meter.spent, files)
 
 
 def _floor(race: Race, progress: Progress) -> PhaseOutput:
@@ -81,7 +82,8 @@ def _floor(race: Race, progress: Progress) -> PhaseOutput:
     judged, images = judge_case(
         race, case, list(race.members), seed, [0], images=budget, progress=progress, meter=meter
     )
-    return PhaseOutput([*_control_records(race, judged, FLOOR, "-", 0)], images, meter.spent)
+    found, files = _control_records(race, judged, FLOOR, "-", 0)
+    return PhaseOutput([*found], images, meter.spent, files)
 
 
 def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
@@ -98,18 +100,25 @@ def judge_equal_n(race: Race, round_index: int, progress: Progress) -> PhaseOutp
     seed, members, budget = race.seed_of("judge", round_index, EQUAL_N), list(race.members), race.judge.images
     meter = Meter()
     judged, images = judge_case(race, case, members, seed, [0], images=budget, progress=progress, meter=meter)
-    return PhaseOutput([*_control_records(race, judged, EQUAL_N, "-", round_index)], images, meter.spent)
+    found, files = _control_records(race, judged, EQUAL_N, "-", round_index)
+    return PhaseOutput([*found], images, meter.spent, files)
 
 
 def _control_records(
     race: Race, judged: Sequence[Mapping[str, Judgement]], control: str, expected: str, round_index: int
-) -> list[ControlRecord]:
-    """Write the scores of each judge seed, and return the mean AUC of each technique with the interval of one seed."""
+) -> tuple[list[ControlRecord], list[Path]]:
+    """Write the scores of each judge seed.
+
+    Returns:
+        The mean AUC of each technique with the interval of one seed, and the files of scores.
+    """
     summaries: dict[str, list[Summary]] = {}
+    files = []
     for judge_seed, judgements in enumerate(judged):
         for technique, judgement in judgements.items():
             summaries.setdefault(technique, []).append(summarise(judgement.test, race.margin))
-            write_scores(race.run, f"{technique}_{control}_j{judge_seed}", judgement.test)
+            written = write_scores(race.run, f"{technique}_{control}_j{judge_seed}", judgement.test)
+            files.append(race.run / written.file)
     records = []
     for technique, of_seeds in summaries.items():
         auc = fmean(summary.auc for summary in of_seeds)
@@ -127,7 +136,7 @@ def _control_records(
                 holds=None,
             )
         )
-    return records
+    return records, files
 
 
 def _planted(race: Race, artefact: str, progress: Progress) -> PhaseOutput:

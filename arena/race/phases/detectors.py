@@ -6,19 +6,21 @@ from typing import Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from arena.config.schema import BAG, STACK
+from arena.core.files import files_in
 from arena.core.progress import Progress
 from arena.core.seeding import derive_seed
+from arena.core.tensors import load_module, save_module
 from arena.data.reals import Reals
 from arena.detectors.base import Detector, GanAwareDetector
 from arena.detectors.gallery import Gallery, Labelled, score_all
 from arena.detectors.heads import PlattScaling
 from arena.detectors.stack import Stack
 from arena.race.case import labelled
-from arena.race.checkpoints import load_bank, load_battery, load_detector, save_tensors
+from arena.race.checkpoints import SHUFFLED, load_bank, load_battery, load_detector
+from arena.race.hardening import attack_of
 from arena.race.judging import score_record, scores_of, stacked
 from arena.race.race import PhaseOutput, Race
 from arena.records.schema import Record, Regime, ScoreRecord
@@ -57,7 +59,10 @@ def retrain(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
         records += evaluate(
             race, *tested, detectors, stack, generator_round=generator_round, detector_round=round_index
         )
-    return PhaseOutput(records, images, meter.spent)
+    if race.judge.hardened and race.judge.hardened_laundered:
+        attack_of(race, round_index)  # its network learns once, for all judges of the round
+    kept = files_in(race.layout.detector(round_index, STACK).parent)
+    return PhaseOutput(records, images, meter.spent, [path for path in kept if not path.stem.endswith(f".{SHUFFLED}")])
 
 
 def evaluation_set(race: Race, generator_round: int, cell: bool) -> tuple[Reals, Gallery]:
@@ -161,11 +166,11 @@ def train_in_loop(
     if race.stack is not None:
         stack = race.stack(members=len(battery))
         stack.fit(torch.stack(list(logits.values()), dim=1), validation.labels)
-        save_tensors(stack, race.layout.detector(round_index, STACK))
+        save_module(stack, race.layout.detector(round_index, STACK))
     for technique, detector in battery.items():
-        save_tensors(detector, race.layout.detector(round_index, technique))
+        save_module(detector, race.layout.detector(round_index, technique))
         calibration = PlattScaling.of(logits[technique], validation.labels)
-        save_tensors(calibration, race.layout.detector(round_index, f"{technique}.calibration"))
+        save_module(calibration, race.layout.detector(round_index, f"{technique}.calibration"))
     return battery, stack, images
 
 
@@ -237,7 +242,7 @@ def begin(race: Race, technique: str, round_index: int) -> tuple[Detector, bool]
         seed = derive_seed(race.seed_of("retrain", round_index, technique), "initialise")
         detector = race.new_detector(technique, seed, round_index)
         if origin:
-            detector.load_state_dict(load_file(origin))
+            load_module(detector, origin)
     new = not round_index and not origin
     if isinstance(detector, GanAwareDetector) and not new:  # the loaded tensors hold an earlier GAN
         detector.attach_gan(*race.gan_before(round_index))

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from arena.core.files import save_arrays
+from arena.config.schema import STACK
+from arena.core.files import files_in, save_arrays
 from arena.core.seeding import derive_seed
 from arena.data.provenance import compare_provenance
 from arena.data.reals import Reals
@@ -37,15 +38,21 @@ def forge(race: Race, round_index: int) -> PhaseOutput:
     records = learn_to_resample(race, round_index, meter) if race.resamples(round_index) else []
     bank = Bank(**forge_banks(race, round_index, race.bank.counts, race.seed_of("forge"), meter))
     bank.save(race.layout.bank(round_index))
+    files = [race.layout.bank(round_index)]
+    if race.resamples(round_index):
+        files += files_in(race.layout.resampler(round_index, STACK).parent)
     generator = load_generator(race, round_index)
     if isinstance(generator, StyleGenerator):
         grid = MixingGrid.of(generator, race.seed_of("mixing"))
         grid.save(race.layout.mixing(round_index))
+        files.append(race.layout.mixing(round_index))
     if round_index == 0:
         save_arrays(race.layout.reals, {"sample": race.data.part("reference").images[:SHOWN]})
+        files.append(race.layout.reals)
     if round_index == race.rounds:
         keep_judged(race, bank)
-    return PhaseOutput(records, sum(map(len, bank)), meter.spent)
+        files.append(race.layout.judged)
+    return PhaseOutput(records, sum(map(len, bank)), meter.spent, files)
 
 
 def keep_judged(race: Race, bank: Bank) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from arena.core.files import files_in, is_sealed
 from arena.core.progress import Progress
 from arena.generators.base import TrainableGenerator
 from arena.race.gan_monitor import read_curve, train_gan
-from arena.race.opponents import opponents
+from arena.race.opponents import opponents, shuffled_detectors
 from arena.race.race import PhaseOutput, Race
 from arena.race.selection import respond_selected
 from arena.records.schema import GradientRecord
@@ -47,17 +48,19 @@ def warm_up(race: Race, progress: Progress) -> PhaseOutput:
     if race.branch is not None:
         shutil.copytree(race.branch.gan, target, dirs_exist_ok=True)
         # A fault of the origin is a fault of every branch.
-        return PhaseOutput([replace(record, round=0) for record in read_curve(race.branch.gan)], 0)
+        records = [replace(record, round=0) for record in read_curve(race.branch.gan)]
+        return PhaseOutput([*records], 0, files=files_in(target))
     images = race.schedule.warm_up_images
     cached = race.cache / "warm_up" / cache_key(race)
     cached.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cached.with_suffix(".lock")):
-        if (cached / "done").exists():
+        if is_sealed(cached):
             progress.say(f"warm-up taken from {cached}")
         else:
             train_gan(race, images, partial=cached.with_suffix(".partial"), target=cached, progress=progress)
     shutil.copytree(cached, target, dirs_exist_ok=True)
-    return PhaseOutput([*read_curve(cached)], race.schedule.shown(images), Meter.load(cached).spent)
+    shown = race.schedule.shown(images)
+    return PhaseOutput([*read_curve(cached)], shown, Meter.load(cached).spent, files_in(target))
 
 
 def cache_key(race: Race) -> str:
@@ -91,7 +94,7 @@ def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
             race,
             images,
             source=layout.gan(round_index),
-            partial=layout.partial_gan,
+            partial=layout.partial_gan(round_index),
             target=target,
             round_index=round_index,
             opponents=opponents(race, round_index),
@@ -102,4 +105,5 @@ def respond(race: Race, round_index: int, progress: Progress) -> PhaseOutput:
         GradientRecord(round=round_index, seed=race.seed, technique=technique, **asdict(gradients))
         for technique, gradients in Meter.load(target).gradients.items()
     ]
-    return PhaseOutput([*records, *looked], race.schedule.shown(images), spent)
+    written = [*files_in(target), *filter(Path.is_file, shuffled_detectors(race, round_index).values())]
+    return PhaseOutput([*records, *looked], race.schedule.shown(images), spent, written)

@@ -3,7 +3,8 @@ import pytest
 
 from arena.answer.humans import judged_by, read_quiz
 from arena.answer.runs import read_run
-from arena.race.checkpoints import Bank, load_bank, load_generator, save_tensors
+from arena.core.tensors import save_module
+from arena.race.checkpoints import Bank, load_bank, load_generator
 from arena.race.phases.fakes import forge
 from tests.building import tiny_arena
 
@@ -64,7 +65,7 @@ def test_the_images_of_the_quiz_took_the_evidence_path(run):
 
 def test_only_images_of_the_last_round_are_kept_for_the_quiz(run):
     race = tiny_arena(run, "race.rounds=1")
-    save_tensors(race.new_generator(), race.layout.generator(0))
+    save_module(race.new_generator(), race.layout.generator(0))
     forge(race, 0)
     assert not (race.layout.judged).exists()
 
@@ -73,6 +74,6 @@ def test_only_images_of_the_last_round_are_kept_for_the_quiz(run):
 def test_other_generators_have_no_grid_of_mixed_styles(run, generator):
     race = tiny_arena(run, "race.rounds=0", "access=none", generator=generator)
     if generator == "dcgan":
-        save_tensors(race.new_generator(), race.layout.generator(0))
+        save_module(race.new_generator(), race.layout.generator(0))
     forge(race, 0)
     assert {path.name for path in (run / "banks").iterdir()} == {"round_00.npz", "reals.npz", "judged.npz"}
