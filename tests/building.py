@@ -1,5 +1,8 @@
 """Arenas and networks for tests, smaller than ``experiment=smoke``. Arenas are built as the command line does."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,14 +37,49 @@ TINY = (
 )
 FINISHED = ("race.rounds=2", "judge.degradations=[noise]")
 """Overrides of the ``finished`` race."""
+ONE = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
 UNDRAWN = """
 import sys
-import arena.race.loop as loop
+import arena.report.outcome as outcome
 from arena.cli.main import main
-loop.draw_all = loop.write_report = lambda *_: None
+outcome.draw_all = lambda *_: []
+outcome.write_report = lambda answer: answer.run.path / "verdict.json"
 sys.exit(main())
 """
 """A program: the command without figures and report, which take longer than the smallest race."""
+FAILING = """
+import errno, sys
+import arena.race.loop as loop
+import arena.report.outcome as outcome
+from arena.cli.main import main
+run_race = loop.run_race
+def failing(race, console):
+    if race.seed == 1: raise OSError(errno.ENOSPC, "No space left on device", "/full/disk")
+    if race.seed == 2: raise ValueError("as our own code should not")
+    return run_race(race, console)
+outcome.draw_all = lambda *_: []
+outcome.write_report = lambda answer: answer.run.path / "verdict.json"
+loop.run_race = failing
+sys.exit(main())
+"""
+"""A program: the same, in which races of two seeds fail, one of them by a bug."""
+
+
+def smallest(*overrides: str) -> list[str]:
+    """Overrides of a race with one detector, which takes a second or two."""
+    return [*TINY, "generator.width=8", *ONE, "battery.stack=null", *overrides]
+
+
+def environment(cwd: Path) -> dict[str, str]:
+    """The environment of a command in a folder of its own, on one thread."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache"), "PYTHONPATH": os.getcwd()}
+
+
+def arena(*arguments: str, cwd: Path, program: str = UNDRAWN) -> subprocess.CompletedProcess[str]:
+    """The command as a process, done."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True
+    )
 
 
 def arena_in(run: Path, *overrides: str) -> Race:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,25 +13,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from arena.cli.main import COMMANDS, main
+from arena.cli.main import main
 from arena.cli.race import tracking_labels
+from arena.cli.subcommands import COMMANDS
 from arena.config.compose import compose_config
 from arena.core.errors import ArenaError
-from tests.building import TINY, UNDRAWN, tiny_arena
+from tests.building import arena, environment, smallest, tiny_arena
 
-ONE = [f"~battery.members.{name}" for name in ("cnn", "spectrum", "forest")]
-SMALLEST = [*TINY, "generator.width=8", *ONE, "battery.stack=null"]
-
-
-def arena(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", UNDRAWN, *arguments], cwd=cwd, env=environment(cwd), capture_output=True, text=True
-    )
-
-
-def environment(cwd: Path) -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "ARENA_CACHE": str(cwd / "cache"), "PYTHONPATH": os.getcwd()}
-
+SMALLEST = smallest()
 
 # Many commands in one process, which imports torch once or not at all.
 EVERY = """
@@ -199,6 +190,10 @@ REFUSED = [
     (["cache_dir=a_file/below"], "cache_dir=a_file/below: expected a folder that can be written to"),
 ]
 
+# Further arguments, and after the last tab the start of the line.
+FURTHER = [line.split("\t") for line in Path(__file__).with_name("refused.tsv").read_text().splitlines()]
+REFUSED += [(arguments, line) for *arguments, line in FURTHER]
+
 NOT_STARTED = """
 import arena.race.loop
 def started(*_): raise SystemExit("started")
@@ -208,8 +203,9 @@ arena.race.loop.run_race = started
 
 @pytest.mark.slow
 def test_a_mistake_of_a_race_is_one_line_and_2_before_anything_is_done(tmp_path):
-    for folder in ("empty", "few", "cache"):
+    for folder in ("empty", "few", "cache", "pipes"):
         (tmp_path / folder).mkdir()
+    os.mkfifo(tmp_path / "pipes" / "pipe.png")
     for number in range(3):
         Image.new("L", (32, 32), color=number).save(tmp_path / "few" / f"{number}.png")
     (tmp_path / "a_file").touch()
@@ -239,55 +235,102 @@ def test_a_run_directory_holds_one_race(run):
 # --- interruption ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_an_interrupted_race_names_the_command_that_continues(tmp_path):
-    run = tmp_path / "run"
-    overrides = [*SMALLEST, "access=none", "race.rounds=0", f"run_dir={run}"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "arena", *overrides],
-        cwd=tmp_path,
-        env=environment(tmp_path),
+def started(cwd: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as a shell or a job starts it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "arena", *arguments],
+        cwd=cwd,
+        env=environment(cwd) | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    ) as process:
-        deadline = time.monotonic() + 600
-        while not (run / "records.jsonl").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate()
-    assert process.returncode == 130
-    assert error == f"arena: interrupted; the same command with run_dir={run} continues\n"
-    assert not (run / "verdict.json").exists()
-
-    done = arena(*overrides, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads((run / "verdict.json").read_text())["sentence"] in done.stdout
-    assert "[1/" not in done.stdout  # the phase that was done before
-    assert "\x1b" not in done.stdout
+    )
 
 
-# --- sweeps ----------------------------------------------------------------------------------------------------------
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 600
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ended(group: int) -> bool:
+    """Whether all processes of a group end within ten seconds."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @pytest.mark.slow
-def test_a_sweep_nests_its_races_and_is_answered_by_condition(tmp_path, capsys):
-    sweep = ["-m", *SMALLEST, "seed=0,1", "access=none,white_box", "race.rounds=1", "run_dir=a study"]
-    done = arena(*sweep, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert sorted(path.parent.name for path in tmp_path.glob("a study/*/verdict.json")) == ["0", "1", "2", "3"]
-    assert {path.name for path in tmp_path.iterdir()} == {"a study", "cache"}
-    assert len(list((tmp_path / "cache" / "warm_up").glob("*/done"))) == 2  # one a seed, whatever the access
+@pytest.mark.parametrize("moment", ["records.jsonl", ".owner"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)], ids=str
+)
+def test_an_interrupted_race_names_the_command_that_continues(tmp_path, moment, number, code):
+    """After the first phase, and as soon as the race holds its directory. All processes of a job get the signal."""
+    run = tmp_path / "run"
+    overrides = [*SMALLEST, "access=none", "race.rounds=1", f"run_dir={run}"]
+    with started(tmp_path, *overrides, OMP_NUM_THREADS="2") as process:  # two threads: a second process judges
+        wait_for(run / moment, process)
+        os.killpg(process.pid, number)
+        _, error = process.communicate()
+    assert process.returncode == code
+    assert error == f"arena: interrupted; the same command with run_dir={run} continues\n"
+    assert not (run / "verdict.json").exists()
+    assert not (run / ".owner").exists()
+    assert ended(process.pid)  # the second process too
+    if (moment, number) == ("records.jsonl", signal.SIGTERM):
+        done = arena(*overrides, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads((run / "verdict.json").read_text())["sentence"] in done.stdout
+        assert "[1/" not in done.stdout  # the phase that was done before
+        assert "\x1b" not in done.stdout
 
-    assert main(["answer", str(tmp_path / "a study"), "--json"]) == 0
-    answers = {each["condition"]: each for each in json.loads(capsys.readouterr().out)}
-    assert set(answers) == {"access=white_box", "access=none"}
-    assert [len(each["runs"]) for each in answers.values()] == [2, 2]
-    assert [set(each["contrasts"]) for each in answers.values()] == [{"none"}, set()]
-    assert all(each["verdict"]["sentence"] for each in answers.values())
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_packages_are_imported_is_one_line(tmp_path, number):
+    for seconds in (0.2, 0.5, 1.0, 1.5):  # after the interpreter has started
+        with started(tmp_path, *SMALLEST, "access=none", "run_dir=run") as process:
+            time.sleep(seconds)
+            process.send_signal(number)
+            _, error = process.communicate()
+        assert process.returncode == (130 if number == signal.SIGINT else 143)
+        assert re.fullmatch(r"arena: interrupted(; the same command with run_dir=run continues)?\n", error)
+
+
+@pytest.mark.slow
+def test_a_second_process_on_a_run_is_refused_and_disturbs_nothing(tmp_path):
+    run = tmp_path / "run"
+    overrides = [*SMALLEST, "access=none", "schedule.warm_up_images=1000000", f"run_dir={run}"]
+    with started(tmp_path, *overrides) as process:
+        wait_for(run / ".owner", process)
+        second = arena(*overrides, cwd=tmp_path)
+        process.terminate()
+        process.communicate()
+    found = f"found process {process.pid} on {socket.gethostname()}"
+    assert second.stderr == f"arena: run_dir={run}: expected a run that no other process works on, {found}\n"
+    assert (second.returncode, process.returncode) == (2, 143)
+
+
+def test_several_tasks_of_slurm_are_refused_by_one_of_them(monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    for task in ("0", "1"):
+        monkeypatch.setenv("SLURM_PROCID", task)
+        assert main(["experiment=smoke"]) == 2
+    assert capsys.readouterr().err == (
+        "arena: srun --ntasks=2: expected one task, as a race uses one process of one machine\n"
+    )
+
+
+# --- labels on W&B ---------------------------------------------------------------------------------------------------
 
 
 def hydra(*overrides):
@@ -302,8 +345,8 @@ def test_a_race_is_grouped_on_wandb_by_its_experiment_and_tagged_by_its_options(
     assert labels.tags == [*expected, "objective=relative", "pool=live"]
 
 
-def test_the_races_of_a_sweep_are_a_group_on_wandb_and_named_by_their_overrides():
+def test_the_races_of_a_sweep_are_a_group_on_wandb_and_named_by_their_folders():
     member = hydra("access=none", "seed=2", "logger=online", "hydra.job.num=5")
-    labels = tracking_labels(member, Path("runs/default/monday-sweep/5"), "none")
-    assert labels.name == "5 access=none seed=2"
+    labels = tracking_labels(member, Path("runs/default/monday-sweep/access-none+seed-2"), "none")
+    assert labels.name == "access-none+seed-2"
     assert labels.group == "default/monday-sweep"

@@ -3,19 +3,22 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from arena.cli.launchers import check_launcher, launched_by
 from arena.cli.subcommands import resumable
-from arena.config.compose import CONF, explanation, long_form
+from arena.cli.sweep import FAILED, Sweep, member_name, note_failure
+from arena.config.compose import CONF, explanation, long_form, quoted
 from arena.config.schema import register
 from arena.core.errors import ArenaError
 
@@ -24,58 +27,120 @@ if TYPE_CHECKING:
 
     from arena.tracking.tracker import Labels
 
+T = TypeVar("T")
 TAGS = ("access", "data", "generator", "battery", "objective", "pool")
 """Groups whose option is a tag of the W&B run."""
 
 
-def run_race_command(arguments: Sequence[str]) -> None:
+def run_race_command(arguments: Sequence[str]) -> int:
     """Compose the configuration of the overrides, and run its race or its sweep.
 
+    Returns:
+        The exit code: 0, or 1 if races of a sweep failed.
+
     Raises:
-        ArenaError: for flags or overrides that Hydra refuses.
-        SystemExit: with code 2, after one line, for a race that cannot be built or trained.
+        ArenaError: for flags or overrides that Hydra refuses, or a race that cannot be built or trained.
     """
     sys.argv[1:] = long_form(arguments)  # Hydra reads them there
-    _check_flags()
+    flags = _read_flags()
+    check_launcher(flags.overrides, flags.multirun)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
     register()
+    sweep = None
+    if flags.multirun and not _shows(flags):
+        sweep = _composed(arguments, lambda: Sweep.of(flags.overrides))
+    if sweep is None:
+        _composed(arguments, _race)
+        return 0
+    sweep.check()
+    sys.argv.append(f"hydra.sweep.dir={quoted(str(sweep.folder))}")
+    with resumable(f"the same command with run_dir={sweep.folder}"):
+        _composed(arguments, _race)
+    failures = sweep.failures()
+    for line in failures:
+        print(f"arena: failed: {line}", file=sys.stderr)
+    if failures:
+        count = f"{len(failures)} of {len(sweep.members)} races"
+        print(f"arena: {count} failed; the same command with run_dir={sweep.folder} runs them again", file=sys.stderr)
+    return int(bool(failures))
+
+
+def _composed(arguments: Sequence[str], work: Callable[[], T]) -> T:
+    """Return the result of work that composes configurations, and explain what Hydra refuses in one line.
+
+    Errors of a race that began are as they are.
+    """
     try:
-        _race()
-    except (HydraException, OmegaConfBaseException) as error:
+        return work()
+    except RaceFailed as failed:
+        error = failed.error
+        if isinstance(error, (HydraException, OmegaConfBaseException)):
+            raise ArenaError(explanation(error, arguments)) from error
+        raise error from error.__cause__
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ArenaError(explanation(error, arguments)) from error
-    except ValueError as error:
-        if HydraConfig.initialized():
-            raise
-        raise ArenaError(explanation(error, arguments)) from error  # of an override that cannot be parsed
+    except OSError as error:  # of a folder that Hydra makes
+        raise ArenaError(f"{error.filename}: {error.strerror}") from error
 
 
-def _check_flags() -> None:
-    """Refuse flags that Hydra does not have, in one line."""
+def _read_flags() -> argparse.Namespace:
+    """Return the flags and overrides of the command line, as Hydra reads them.
+
+    Raises:
+        ArenaError: for a flag that Hydra does not have, or an override that cannot be parsed.
+    """
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        _, unknown = parser.parse_known_args()
+        flags, unknown = parser.parse_known_args()
     except argparse.ArgumentError as error:
         raise ArenaError(str(error)) from error
     if unknown:
         raise ArenaError(f"{unknown[0]}: no such flag, or an override after one (`arena --help` shows the usage)")
+    if flags.experimental_rerun is not None:
+        raise ArenaError("--experimental-rerun: expected overrides, since the file of a run may hold code")
+    try:
+        OverridesParser.create().parse_overrides(flags.overrides)
+    except (HydraException, ValueError) as error:
+        raise ArenaError(explanation(error, flags.overrides)) from error
+    return flags
+
+
+def _shows(flags: argparse.Namespace) -> bool:
+    """Return whether Hydra only shows something, or is to read further configs, which are not checked beforehand."""
+    shown = (flags.help, flags.hydra_help, flags.cfg, flags.info, flags.shell_completion)
+    return any(shown) or flags.config_dir is not None
+
+
+class RaceFailed(BaseException):
+    """Carries an error of a race through Hydra, which would print its own lines about any other exception."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def _race(composed: DictConfig) -> None:
-    """Run one race. Hydra calls this function once for each member of a sweep."""
-    sweep = HydraConfig.get().sweep
-    member = not OmegaConf.is_missing(HydraConfig.get().job, "num")
-    if member:
-        composed.run_dir = str(Path(sweep.dir) / sweep.subdir)
-    run_dir = sweep.dir if member else composed.run_dir
+    """Run one race. Hydra calls this function once for each race of a sweep, which goes on if one fails."""
+    chosen = HydraConfig.get()
+    if OmegaConf.is_missing(chosen.job, "num"):
+        try:
+            with resumable(f"the same command with run_dir={composed.run_dir}"):
+                _run(composed)
+        except Exception as error:
+            raise RaceFailed(error) from error
+        return
+    run = Path(chosen.sweep.dir) / member_name(chosen.overrides.task)
+    composed.run_dir = str(run)
+    (run / FAILED).unlink(missing_ok=True)
     try:
-        with resumable(f"the same command with run_dir={run_dir}"):
+        with launched_by(chosen.launcher._target_), resumable(f"the same command with run_dir={chosen.sweep.dir}"):
             _run(composed)
-    except (ArenaError, HydraException, OmegaConfBaseException) as error:
-        # Hydra would report an exception in several lines, so the program ends here.
-        print(f"arena: {explanation(error, sys.argv[1:])}", file=sys.stderr)
-        sys.exit(2)
+    except (HydraException, OmegaConfBaseException) as error:
+        note_failure(run, ArenaError(explanation(error, chosen.overrides.task)))
+    except Exception as error:
+        note_failure(run, error)
 
 
 def _run(composed: DictConfig) -> None:
@@ -85,32 +150,39 @@ def _run(composed: DictConfig) -> None:
 
     from arena.answer.answer import read_answer
     from arena.config.saved import read_config
+    from arena.core.lock import locked
     from arena.race.build import build_race
     from arena.race.loop import is_finished, run_race
     from arena.report.console import print_outcome
+    from arena.report.outcome import outdated
 
     console = Console()
     hydra_config = HydraConfig.get()
     race = build_race(composed, list(hydra_config.overrides.task))
-    if (race.run / "verdict.json").is_file() and is_finished(race):
+    finished = is_finished(race)
+    made_again = outdated(race.run) if finished else []
+    if finished and not made_again:
         answer = read_answer(race.run)
         console.print(f"{race.run} already holds this race. Nothing is run again.", highlight=False, soft_wrap=True)
+        print_outcome(answer, console)
     else:
-        race.tracker.start(
-            race.run, settings=read_config(race.run), labels=tracking_labels(hydra_config, race.run, race.access.name)
-        )
-        try:
-            answer = run_race(race, console)
-            race.tracker.finish(answer)
-        finally:
-            race.tracker.close()
-    print_outcome(answer, console)
+        if made_again:
+            console.print(f"made again from the records: {', '.join(made_again)}", highlight=False, soft_wrap=True)
+        labels = tracking_labels(hydra_config, race.run, race.access.name)
+        with locked(race.run):
+            race.tracker.start(race.run, settings=read_config(race.run), labels=labels)
+            try:
+                answer = run_race(race, console)
+                print_outcome(answer, console)
+                race.tracker.finish(answer)
+            finally:
+                race.tracker.close()
 
 
 def tracking_labels(chosen: "HydraConf", run: Path, access: str) -> "Labels":
-    """Return the W&B labels of a race.
+    """Return the W&B labels of a race, which is named by its run directory.
 
-    A race is grouped by its experiment. A member of a sweep is grouped by its sweep and named by its overrides.
+    A race is grouped by its experiment, and a race of a sweep by its sweep.
 
     Args:
         chosen: Hydra's own configuration, with the chosen options and overrides.
@@ -122,8 +194,5 @@ def tracking_labels(chosen: "HydraConf", run: Path, access: str) -> "Labels":
     choices = chosen.runtime.choices
     name, group = run.name, str(choices.get("experiment"))
     if not OmegaConf.is_missing(chosen.job, "num"):
-        varied = [
-            given for given in chosen.overrides.task if not given.startswith(("run_dir=", "cache_dir=", "logger"))
-        ]
-        name, group = " ".join([name, *varied]), f"{group}/{run.parent.name}"
+        group = f"{group}/{run.parent.name}"
     return Labels(name, group, access, [f"{key}={choices[key]}" for key in TAGS if choices.get(key)])

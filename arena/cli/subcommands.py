@@ -17,6 +17,7 @@ from rich.console import Console
 
 from arena.core.errors import ArenaError
 from arena.core.files import write_atomically
+from arena.core.interruption import Interrupted
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -50,11 +51,12 @@ class CommandParser(argparse.ArgumentParser):
 
 @contextmanager
 def resumable(command: str) -> Iterator[None]:
-    """Name the command that continues, if the user interrupts this one."""
+    """Name the command that continues, if a signal interrupts this one."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{command} continues") from None
+    except Interrupted as interruption:
+        interruption.advice = f"{command} continues"
+        raise
 
 
 def stdout_console() -> Console:

@@ -8,8 +8,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from arena.config.schema import BAG, STACK, register
 from arena.core.errors import ArenaError
@@ -31,10 +30,17 @@ def compose_config(overrides: Sequence[str], **options: Any) -> DictConfig:
     Args:
         overrides: as on the command line.
         options: of Hydra's ``compose``.
+
+    Raises:
+        ArenaError: for a value that Hydra cannot read, such as null for a group.
+        HydraException: for any other override that it refuses.
     """
     register()
     with initialize_config_dir(str(CONF.resolve()), version_base="1.3"):
-        return compose("config", long_form(overrides), **options)
+        try:
+            return compose("config", long_form(overrides), **options)
+        except ValueError as error:
+            raise ArenaError(explanation(error, overrides)) from error
 
 
 def long_form(overrides: Sequence[str]) -> list[str]:
@@ -46,8 +52,12 @@ def long_form(overrides: Sequence[str]) -> list[str]:
     ['seed=1', '+detector@battery.members.npr=npr', '+detector@battery.members.cnn=paper/cnn']
 
     Raises:
-        ArenaError: if the value is no list of detector configs.
+        ArenaError: if the value is no list of detector configs, or a ladder and a generator are both chosen.
     """
+    chosen = {group: value for group, _, value in (override.partition("=") for override in overrides)}
+    if chosen.get("ladder", "null") != "null" and "generator" in chosen:
+        generator, ladder = chosen["generator"], chosen["ladder"]
+        raise ArenaError(f"generator={generator}: expected none beside ladder={ladder}, which chooses the generator")
     return [part for override in overrides for part in _added(override)]
 
 
@@ -61,6 +71,17 @@ def _added(override: str) -> list[str]:
     if not isinstance(names, list):
         raise ArenaError(f"{override}: expected a list of detector configs, such as [npr,fft]")
     return [f"+{MEMBER}{str(name).rpartition('/')[2]}={name}" for name in names]
+
+
+def quoted(text: str) -> str:
+    r"""Return text as a value of an override, in quotes, since a value without them may have no ``=`` and no comma.
+
+    >>> print(quoted("runs/it's=1"))
+    'runs/it\'s=1'
+    """
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", text)  # backslashes count only before a quote
+    trailing = len(escaped) - len(escaped.rstrip("\\"))
+    return f"'{escaped}{trailing * chr(92)}'"
 
 
 def explanation(error: BaseException, overrides: Sequence[str]) -> str:
@@ -98,15 +119,3 @@ def _expected_to_add(error: BaseException, override: str) -> str | None:
         if twice and re.search(rf"@battery\.members\.{re.escape(technique)}\b", str(error)):
             return f"techniques that the battery does not have yet, found {name}"
     return None
-
-
-class SweepDirectory(Callback):
-    """Make ``run_dir=`` the directory of a sweep too, for which Hydra has a key of its own."""
-
-    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Copy the directory to Hydra's key, here and in the overrides of the races of the sweep."""
-        given = [override for override in config.hydra.overrides.task if override.startswith("run_dir=")]
-        for override in given:
-            with open_dict(config):
-                config.hydra.sweep.dir = config.run_dir
-                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={override.removeprefix('run_dir=')}")

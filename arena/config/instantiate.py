@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
 from types import NoneType
 from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
@@ -13,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from arena.config.saved import read_config
 from arena.core.errors import ArenaError, first_line
 
 SHAPE = ("resolution", "channels", "levels")
@@ -54,7 +52,7 @@ def instantiate(node: DictConfig | None, key: str, race_decides: Collection[str]
         ArenaError: naming the key, for a key the constructor does not have, a value outside its declared type or
             bounds, or any other failure to build it.
     """
-    settings = None if node is None else OmegaConf.to_container(node, resolve=True)
+    settings = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(settings, dict) or "_target_" not in settings:
         raise ArenaError(f"{key}={'null' if settings is None else settings}: expected a part, with a _target_")
     try:
@@ -67,23 +65,6 @@ def instantiate(node: DictConfig | None, key: str, race_decides: Collection[str]
         if isinstance(cause, ArenaError):
             raise ArenaError(str(cause)) from error
         raise ArenaError(f"{key}: cannot be built ({first_line(cause)})") from error
-
-
-def config_node(run: Path, key: str, kind: type) -> DictConfig:
-    """Return the node of a run's config that builds an instance of ``kind``."""
-    settings = read_config(run).get(key)
-    target = settings.get("_target_") if isinstance(settings, dict) else None
-    try:
-        built = get_object(str(target))
-    except Exception as error:  # importing a module that is not installed here may raise anything
-        raise ArenaError(
-            f"{run}: {key}._target_={target}: expected the name of a class that can be imported"
-        ) from error
-    if not (isinstance(built, type) and issubclass(built, kind)):
-        name = str(target).rpartition(".")[2]
-        raise ArenaError(f"{run}: {key}={name}: expected {kind.__name__}")
-    assert isinstance(settings, dict)
-    return OmegaConf.create(settings)
 
 
 def check_keys(names: Iterable[str], known: Collection[str], key: str) -> None:
@@ -144,7 +125,8 @@ def check_value(value: object, hint: Any, key: str) -> None:
         ArenaError: naming key and value, and the value that was expected in plain words.
     """
     try:
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True)).validate_python(value)
+        settings = ConfigDict(arbitrary_types_allowed=True, strict=True, allow_inf_nan=False)
+        TypeAdapter(hint, config=settings).validate_python(value)
     except ValidationError as error:
         expected = dict.fromkeys(map(_in_words, error.errors(include_url=False)))
         if NoneType in get_args(hint):

@@ -5,6 +5,7 @@ dataclasses, and their defaults stand here alone. The dataclasses are not frozen
 override of a frozen one.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
@@ -232,7 +233,8 @@ class SelectionConfig(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        possible = all(value >= 0 for value in self.multipliers) and len({*self.multipliers}) == len(self.multipliers)
+        finite = all(0 <= value < math.inf for value in self.multipliers)
+        possible = finite and len({*self.multipliers}) == len(self.multipliers)
         require(possible, "selection.multipliers", self.multipliers, "numbers from 0 up, each once")
 
     @property

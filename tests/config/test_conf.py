@@ -36,7 +36,7 @@ from arena.metrics.features.space import FeatureSpace
 LEAVES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
 IMAGES = {"resolution", "channels", "levels"}
 """What the data decides, and the race hands over."""
-RACES = {"experiment", "ladder"}
+RACES = {"experiment", "ladder", "launcher"}
 """Groups that set others, and are no part of a race themselves."""
 PLAIN = {field.name for field in dataclasses.fields(ArenaConfig) if dataclasses.is_dataclass(field.default_factory)}
 """Groups the race reads itself, typed by the schema; all others are parts with a target."""
