@@ -14,16 +14,18 @@ from arena.core.errors import first_line
 from arena.figures.axes import png
 from arena.records.schema import PhaseRecord, Record
 from arena.tracking.contents import OVER_ROUNDS, Artifacts, curves, pictures, show_outcome
+from arena.tracking.upload import Upload
 
 if TYPE_CHECKING:
-    from wandb import Run
-
     from arena.tracking.phase_logger import PhaseLogger
+    from wandb import Run
 
 Mode = Literal["offline", "online", "none"]
 
-INIT_TIMEOUT, LOGIN_TIMEOUT, FINISH_TIMEOUT = 15, 5, 60
-"""Seconds a race waits for W&B: to start, to log in, and to send the rest at the end."""
+PATIENCE = 10.0
+"""Seconds that a race waits for W&B at its end, for all that is not sent yet."""
+START = 60.0
+"""Seconds in which W&B's own process on this machine has to start. It takes less than one unless others are at work."""
 NAME, TAG = 128, 64
 """Largest number of characters W&B accepts for a name or a group, and for a tag."""
 
@@ -42,8 +44,9 @@ class Labels(NamedTuple):
 class Tracker:
     """The W&B run of a race.
 
-    The race goes on if W&B fails: an online run that cannot start is kept offline, and a later failure ends the
-    tracking. Either gives one warning. The terminal never asks for a key, and each wait for W&B has a time limit.
+    It is written offline, without the network. With mode online, a second process uploads it as it grows. The race
+    waits for that at its end alone, ``PATIENCE`` at most, and then names the command that sends the rest. The race goes
+    on if W&B fails, with one warning. The terminal never asks for a key.
 
     Args:
         mode: offline, online, or none, which does not even import W&B.
@@ -57,6 +60,7 @@ class Tracker:
         self.project, self.entity = project, entity
         self.artifacts: Artifacts = artifacts
         self._run: Run | None = None
+        self._upload: Upload | None = None
         self._folder = Path()
 
     def start(self, run: Path, *, settings: Mapping[str, object], labels: Labels) -> None:
@@ -70,23 +74,14 @@ class Tracker:
         if self.mode == "none":
             return
         self._folder = run
-        modes: tuple[Literal["offline", "online"], ...] = (
-            ("online", "offline") if self.mode == "online" else ("offline",)
-        )
-        for mode in modes:
-            try:
-                self._run = self._begin(mode, settings, labels)
-                break
-            except Exception as error:
-                if mode == "offline":
-                    self._give_up(error)
-                else:
-                    _log.warning(
-                        "W&B cannot be reached (%s). The race goes on offline: `wandb sync` uploads it later",
-                        first_line(error),
-                    )
+        try:
+            self._run = self._begin(settings, labels)
+        except Exception as error:  # W&B raises errors of many types
+            self._give_up(error)
         self.attempt(_define_axes)
         self.attempt(self._continue_steps)
+        if self.mode == "online":
+            self.attempt(self._begin_upload)
 
     def logger(self, phase: str) -> "PhaseLogger | Literal[False]":
         """Return the ``logger`` of a phase's Trainer, or False, which Lightning takes for none.
@@ -106,18 +101,18 @@ class Tracker:
     def records(self, records: Sequence[Record]) -> None:
         """Show the phases that were not shown before; ``records`` are all of the race so far."""
         self.attempt(lambda run: self._show(run, records))
+        if self._upload is not None and self._upload.failed:
+            self._end_upload(0.0)
 
     def finish(self, answer: Answer) -> None:
         """Show the outcome of a race whose figures, verdict and report are written, and end the W&B run."""
         self.attempt(lambda run: self._show(run, answer.run.records))
         self.attempt(lambda run: show_outcome(run, answer, self.artifacts))
-        self.attempt(lambda run: run.finish(exit_code=0))
-        self._run = None
+        self._end(exit_code=0)
 
     def close(self) -> None:
         """End the W&B run of a race that stopped early, as failed; after ``finish`` this does nothing."""
-        self.attempt(lambda run: run.finish(exit_code=1))
-        self._run = None
+        self._end(exit_code=1)
 
     def attempt(self, act: Callable[["Run"], object]) -> None:
         """Apply ``act`` to the W&B run, if there is one; a failure ends the tracking."""
@@ -127,23 +122,35 @@ class Tracker:
             except Exception as error:
                 self._give_up(error)
 
-    def _begin(self, mode: Literal["offline", "online"], settings: Mapping[str, object], labels: Labels) -> "Run":
-        """Start the W&B run of the run directory, whose id is drawn once.
+    def _end(self, exit_code: int) -> None:
+        self.attempt(lambda run: run.finish(exit_code=exit_code))
+        self._run = None
+        self._end_upload(PATIENCE)
 
-        Raises:
-            ConnectionError: without an API key. W&B raises errors of other types besides.
-        """
+    def _begin_upload(self, run: "Run") -> None:
+        self._upload = Upload(Path(run.dir).parent)
+
+    def _end_upload(self, seconds: float) -> None:
+        """Wait for the upload, and name the command that sends what it has not sent."""
+        upload, self._upload = self._upload, None
+        if upload is not None and not upload.end(seconds):
+            _log.warning(
+                "W&B has not received all of this race, kept offline: `wandb sync %s` sends the rest (%s says why)",
+                self._folder / "wandb",
+                upload.log,
+            )
+
+    def _begin(self, settings: Mapping[str, object], labels: Labels) -> "Run":
+        """Start the W&B run of the run directory, whose id is drawn once."""
         import wandb
 
         wandb.setup(settings=wandb.Settings(silent=True))
-        if mode == "online" and not wandb.login(prompt=False, timeout=LOGIN_TIMEOUT):
-            raise ConnectionError("no API key: `wandb login` stores one")
         identity = self._folder / "wandb" / "id"
         if not identity.is_file():
             identity.parent.mkdir(parents=True, exist_ok=True)
             identity.write_text(secrets.token_hex(4), encoding="utf-8")
         return wandb.init(
-            mode=mode,
+            mode="offline",
             project=self.project,
             entity=self.entity,
             dir=self._folder,
@@ -153,16 +160,14 @@ class Tracker:
             job_type=labels.job_type,
             tags=[tag[:TAG] for tag in labels.tags],
             config=dict(settings),
-            resume="allow" if mode == "online" else None,
             reinit="finish_previous",
             settings=wandb.Settings(
                 silent=True,
                 console="off",
                 disable_git=True,
                 x_disable_stats=True,
-                init_timeout=INIT_TIMEOUT,
-                login_timeout=LOGIN_TIMEOUT,
-                finish_timeout=FINISH_TIMEOUT,
+                init_timeout=START,
+                finish_timeout=PATIENCE,
             ),
         )
 
@@ -172,9 +177,9 @@ class Tracker:
         (self._folder / "wandb" / "step").write_text(str(run.step), encoding="utf-8")
 
     def _continue_steps(self, run: "Run") -> None:
-        """Continue the steps of an earlier offline run, so that ``wandb sync`` has one row a step."""
+        """Continue the steps of an earlier start, so that ``wandb sync`` has one row a step."""
         step = self._folder / "wandb" / "step"
-        if run.offline and step.is_file():
+        if step.is_file():
             run.log({}, step=int(step.read_text(encoding="utf-8")))
 
     def _show(self, run: "Run", records: Sequence[Record]) -> None:
