@@ -19,7 +19,7 @@ from arena.core.errors import ArenaError, in_one_line
 from arena.core.files import write_atomically
 from arena.core.text import printable
 
-APART = ("run_dir", "cache_dir", "logger", "trainer", "launcher", "hydra")
+APART = ("run_dir", "cache_dir", "logger", "launcher", "hydra")
 """Groups of overrides that say where a race runs. They are no part of the name of its folder."""
 LONGEST = 150
 """Characters of the longest name of a folder."""
