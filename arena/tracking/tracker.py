@@ -17,8 +17,9 @@ from arena.tracking.contents import OVER_ROUNDS, Artifacts, curves, pictures, sh
 from arena.tracking.upload import Upload
 
 if TYPE_CHECKING:
-    from arena.tracking.phase_logger import PhaseLogger
     from wandb import Run
+
+    from arena.tracking.phase_logger import PhaseLogger
 
 Mode = Literal["offline", "online", "none"]
 
