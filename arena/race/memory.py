@@ -59,7 +59,8 @@ def check_banks(bank: BankConfig, shape: ImageShape) -> None:
 def check_networks(key: str, node: DictConfig, build: Callable[[], object]) -> None:
     """Check that a network fits into memory while it trains, with its discriminator if it is a generator.
 
-    It is built without memory, on torch's device ``meta``. A part without a ``width`` is not looked at.
+    It is built without memory, on torch's device ``meta``. A part without a ``width``, or that reads
+    files, is not looked at.
 
     Args:
         key: of the part.
@@ -70,7 +71,7 @@ def check_networks(key: str, node: DictConfig, build: Callable[[], object]) -> N
         ArenaError: naming its width.
     """
     place = next((name for name in ("width", "network.width") if OmegaConf.select(node, name) is not None), None)
-    if place is None or OmegaConf.select(node, "weights") is not None:
+    if place is None or any(OmegaConf.select(node, name) is not None for name in ("weights", "run", "path")):
         return
     try:
         with torch.device("meta"):

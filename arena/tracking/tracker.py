@@ -1,6 +1,7 @@
 """Show a race on Weights & Biases: start, phases, records and outcome."""
 
 import logging
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
@@ -145,6 +146,7 @@ class Tracker:
         """Start the W&B run of the run directory, whose id is drawn once."""
         import wandb
 
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it sends figures of its own at the end, and waits
         wandb.setup(settings=wandb.Settings(silent=True))
         identity = self._folder / "wandb" / "id"
         if not identity.is_file():

@@ -23,7 +23,9 @@ class Upload:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.log = folder.parent / LOG
+        self.log, self._folder = folder.parent / LOG, folder
+        # The service of W&B in this process is not asked to upload: nothing here waits for the network.
+        inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "from arena.tracking.upload import serve; serve()", str(folder)],
@@ -31,7 +33,7 @@ class Upload:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**inherited, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
 
     @property
@@ -43,7 +45,8 @@ class Upload:
         """Wait for the rest of a run that is finished, at most so many seconds, and return whether all was sent."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
-        sent = self._process.poll() == 0
+        # A sync that was refused ends with code 0 too. Only one that sent all leaves its mark.
+        sent = self._process.poll() == 0 and any(self._folder.glob("*.wandb.synced"))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -12,6 +12,7 @@ from arena.config.compose import compose_config
 from arena.config.trust import allow_code, code_of, config_node, own_parts, read_own_config, take_flag
 from arena.core.errors import ArenaError
 from arena.generators.controls import Oracle
+from tests.building import arena
 
 VARIABLE = "ARENA_ALLOW_CODE"
 CALLED = "import pathlib\npathlib.Path(__file__).with_name('called').touch()\ndef network(**_):\n    raise ValueError\n"
@@ -117,15 +118,23 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ["score", "RUN", "photographs"],
         ["mix", "RUN", "a.png", "b.png"],
         ["mix", "RUN", "--attributes"],
-        ["experiment=smoke", "generator=launder", "generator.run=RUN", "run_dir=new"],
     ],
-    ids=["score", "mix", "attributes", "generator.run"],
+    ids=["score", "mix", "attributes"],
 )
 def test_no_command_calls_it(foreign: Path, arguments: list[str], capsys: pytest.CaptureFixture, monkeypatch):
     monkeypatch.chdir(foreign.parent)
     assert main([part.replace("RUN", str(foreign)) for part in arguments]) == 2
     assert not (foreign.parent / "called").exists()
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_no_race_calls_it(foreign: Path):
+    settings = ["experiment=smoke", "generator=launder", f"generator.run={foreign}", "run_dir=new"]
+    done = arena(*settings, cwd=foreign.parent)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "generator._target_=stranger.network is code" in done.stderr
+    assert not (foreign.parent / "called").exists()
 
 
 def test_it_is_called_once_it_is_allowed(foreign: Path, capsys: pytest.CaptureFixture):
