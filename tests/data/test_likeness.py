@@ -132,3 +132,8 @@ def test_persons_and_copies_are_joined(tmp_path):
     assert persons is not None
     assert persons[200] == persons[3]
     assert len(np.unique(persons)) == 200
+
+
+def test_exact_copies_without_number_are_one_group():
+    """All pairs of 60,000 copies would take more memory than a machine has."""
+    assert not groups_of_like(tensor(photographs(1, side=SMALLEST)).expand(60_000, -1, -1, -1)).any()
